@@ -1,0 +1,1 @@
+//! What OCI says, as pure types: no runtime, no network, no files.

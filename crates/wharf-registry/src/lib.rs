@@ -1,0 +1,1 @@
+//! The embedded registry: an HTTP face over the library's stores.

@@ -1,0 +1,1 @@
+//! Test support: fixtures, a scripted fault server, real peers.

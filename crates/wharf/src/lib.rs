@@ -1,0 +1,1 @@
+//! Move container images and OCI artifacts between files, streams and registries.
