@@ -1,0 +1,53 @@
+//! The one operation: everything below some roots goes from a source to a store.
+//!
+//! Push, pull and copy are this call with other arguments. It plans (what is there already?),
+//! moves blobs, and commits manifests, children first and tags last.
+
+mod event;
+mod execute;
+mod plan;
+mod retry;
+
+pub use self::event::{Event, NoObserver, Observer};
+pub use self::execute::{Summary, copy};
+pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
+pub use self::retry::RetryPolicy;
+
+use std::sync::Arc;
+
+/// What a copy may do, and how hard it tries.
+#[derive(Clone, Debug)]
+pub struct CopyOptions {
+    /// How many blobs are moved at once (PUSH.md R6).
+    pub jobs: usize,
+    /// How many cheap questions (is it there?) are asked at once.
+    pub checks: usize,
+    /// Whether layers that their makers do not let be distributed are moved too (PUSH.md S2).
+    pub nondistributable: Nondistributable,
+    /// When and how often work is tried again.
+    pub retry: RetryPolicy,
+    /// Who is told of progress.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl Default for CopyOptions {
+    fn default() -> Self {
+        CopyOptions {
+            jobs: 4,
+            checks: 16,
+            nondistributable: Nondistributable::Skip,
+            retry: RetryPolicy::default(),
+            observer: Arc::new(NoObserver),
+        }
+    }
+}
+
+/// What happens to layers with a non-distributable ("foreign") media type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nondistributable {
+    /// They stay where they are; whoever pulls the image fetches them from their `urls`.
+    #[default]
+    Skip,
+    /// They are moved as any other layer.
+    Move,
+}

@@ -1,0 +1,169 @@
+//! When work is tried again. The unit is one blob or one manifest with its existence check,
+//! and this is the only level at which anything is tried again (PUSH.md R1, R3).
+
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+/// How often, and how soon, work that met a transient error is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in a row without progress, the first included; at least one is made.
+    pub tries: u32,
+    /// Longest wait before the second try; it doubles with each further one.
+    pub base: Duration,
+    /// No wait of our own is longer.
+    pub cap: Duration,
+    /// No wait that a registry asks for (`Retry-After`) is obeyed for longer.
+    pub patience: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy {
+            tries: 5,
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(20),
+            patience: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Tries that made progress start the count anew, but never more often than this many times
+/// the allowed tries: a connection that dies after each megabyte must end some day.
+const PROGRESS_FACTOR: u32 = 4;
+
+/// What is known after a try that did not succeed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempts {
+    /// All tries so far.
+    total: u32,
+    /// Tries since the last one that got further than every one before it.
+    fruitless: u32,
+    /// The furthest any try got, in bytes.
+    furthest: u64,
+}
+
+impl Attempts {
+    pub(super) fn new() -> Self {
+        Attempts { total: 0, fruitless: 0, furthest: 0 }
+    }
+
+    /// Counts a try that got `reached` bytes far.
+    fn count(&mut self, reached: u64) {
+        self.total += 1;
+        self.fruitless = if reached > self.furthest { 1 } else { self.fruitless + 1 };
+        self.furthest = self.furthest.max(reached);
+    }
+}
+
+impl RetryPolicy {
+    /// How long to wait before the next try, or `None` to give up.
+    /// `random` is in 0..1 and spreads the waits of many clients (full jitter).
+    fn decide(&self, attempts: &Attempts, error: &Error, random: f64) -> Option<Duration> {
+        let exhausted = attempts.fruitless >= self.tries
+            || attempts.total >= self.tries.saturating_mul(PROGRESS_FACTOR);
+        if !error.is_transient() || exhausted {
+            return None;
+        }
+        let doublings = attempts.fruitless.saturating_sub(1).min(16);
+        let longest = self.base.saturating_mul(1 << doublings).min(self.cap);
+        let own = longest.mul_f64(random);
+        let asked = error.wait().unwrap_or_default().min(self.patience);
+        Some(own.max(asked))
+    }
+}
+
+/// Tries `work` until it succeeds, fails for good or the policy gives up. `reached` tells how
+/// many bytes far the last try got; `notice` is called before each further try.
+pub(super) async fn run<T>(
+    policy: &RetryPolicy,
+    mut work: impl AsyncFnMut() -> Result<T>,
+    reached: impl Fn() -> u64,
+    notice: impl Fn(&Error),
+) -> Result<T> {
+    let mut attempts = Attempts::new();
+    loop {
+        let error = match work().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        attempts.count(reached());
+        let Some(wait) = policy.decide(&attempts, &error, fastrand::f64()) else {
+            return Err(error.tries(attempts.total));
+        };
+        tracing::debug!(%error, ?wait, "trying again");
+        notice(&error);
+        tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    fn server_error() -> Error {
+        Error::new(ErrorKind::Server, "500")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r1_gives_up_after_five_fruitless_tries_and_says_so() {
+        let calls = Cell::new(0);
+        let work = async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(server_error())
+        };
+        let error = run(&RetryPolicy::default(), work, || 0, |_| ()).await.unwrap_err();
+        assert_eq!(calls.get(), 5);
+        assert!(error.to_string().ends_with("(after 5 tries)"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r1_a_try_that_got_further_starts_the_count_anew() {
+        let calls = Cell::new(0u64);
+        let work = async || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 8 { Err(server_error()) } else { Ok(calls.get()) }
+        };
+        let outcome = run(&RetryPolicy::default(), work, || calls.get(), |_| ()).await;
+        assert_eq!(outcome.unwrap(), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r1_does_not_go_on_for_ever_even_with_progress() {
+        let calls = Cell::new(0u64);
+        let work = async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(server_error())
+        };
+        run(&RetryPolicy::default(), work, || calls.get(), |_| ()).await.unwrap_err();
+        assert_eq!(calls.get(), 20);
+    }
+
+    #[tokio::test]
+    async fn r1_final_errors_are_not_tried_again() {
+        let calls = Cell::new(0);
+        let work = async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(Error::new(ErrorKind::Corrupt, "wrong bytes"))
+        };
+        run(&RetryPolicy::default(), work, || 0, |_| ()).await.unwrap_err();
+        assert_eq!(calls.get(), 1);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap_and_heed_retry_after_up_to_a_limit() {
+        let policy = RetryPolicy::default();
+        let wait = |fruitless, error: &Error| {
+            let attempts = Attempts { total: fruitless, fruitless, furthest: 0 };
+            RetryPolicy { tries: 99, ..policy }.decide(&attempts, error, 1.0).unwrap().as_secs()
+        };
+        assert_eq!([1, 2, 3, 9].map(|n| wait(n, &server_error())), [1, 2, 4, 20]);
+        let asks = |seconds| server_error().retry_after(Some(Duration::from_secs(seconds)));
+        assert_eq!(wait(1, &asks(7)), 7);
+        assert_eq!(wait(1, &asks(9999)), 120);
+    }
+}

@@ -1,0 +1,303 @@
+//! The library's one error type: a kind for programs, one line for people.
+//!
+//! An [`Error`] says what was being done, to what, on which side, and what the other end
+//! answered. It never holds a secret: URLs enter it only as endpoint paths without query.
+
+use std::fmt;
+use std::time::Duration;
+
+use wharf_oci::{Diagnostic, Digest};
+
+/// What every fallible function of the library returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What kind of thing went wrong, for programs to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The named content, tag, repository, file or directory does not exist.
+    NotFound,
+    /// A document, argument or file does not follow its format.
+    Invalid,
+    /// Bytes do not match the digest or size they were promised with.
+    Corrupt,
+    /// A selection fits several things; the message lists them.
+    Ambiguous,
+    /// The registry wants credentials, or better ones.
+    Unauthorized,
+    /// The registry knows the caller and says no.
+    Denied,
+    /// A guard of ours refused to go on, for example towards a private address.
+    Refused,
+    /// No connection could be made: unknown host, nobody listening, untrusted certificate.
+    Unreachable,
+    /// A connection broke while in use.
+    Interrupted,
+    /// Nothing happened for as long as was allowed.
+    Timeout,
+    /// The registry asks for patience (408, 429, 503 and their like).
+    Busy,
+    /// The registry has trouble of its own (other 5xx).
+    Server,
+    /// The registry refused the request (other 4xx, or an answer that makes no sense).
+    Rejected,
+    /// The disk on this side is full.
+    NoSpace,
+    /// A file or device could not be read or written.
+    Io,
+    /// The operation or format is not supported here.
+    Unsupported,
+    /// The work was given up because other work failed.
+    Cancelled,
+}
+
+impl ErrorKind {
+    /// Whether doing the same again may succeed (PUSH.md R1).
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::Interrupted | ErrorKind::Timeout | ErrorKind::Busy | ErrorKind::Server
+        )
+    }
+}
+
+/// Which end of a copy an error belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The side that is read.
+    Source,
+    /// The side that is written.
+    Destination,
+}
+
+/// An error of the library, one pointer wide.
+///
+/// `Display` gives one line: target, what happened, what the registry said, how many tries.
+#[derive(Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    kind: ErrorKind,
+    side: Option<Side>,
+    targets: Vec<String>,
+    message: String,
+    status: Option<u16>,
+    diagnostic: Option<Diagnostic>,
+    retry_after: Option<Duration>,
+    transient: Option<bool>,
+    tries: u32,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says what happened, in lower case, without a full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Parts {
+            kind,
+            side: None,
+            targets: Vec::new(),
+            message: message.into(),
+            status: None,
+            diagnostic: None,
+            retry_after: None,
+            transient: None,
+            tries: 1,
+            source: None,
+        }))
+    }
+
+    /// Bytes that are not what their descriptor promised.
+    pub fn digest_mismatch(expected: &Digest, actual: &Digest) -> Self {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("content has digest {actual}, expected {expected}"),
+        )
+    }
+
+    /// An operating-system error about the file or directory named `path`.
+    pub fn io(path: impl fmt::Display, error: std::io::Error) -> Self {
+        Error::from(error).target(path)
+    }
+
+    /// Names one more thing the error is about, outermost last; it is printed before the rest.
+    #[must_use]
+    pub fn target(mut self, target: impl fmt::Display) -> Self {
+        self.0.targets.push(target.to_string());
+        self
+    }
+
+    /// Says which side of a copy it belongs to, unless that is known already.
+    #[must_use]
+    pub fn side(mut self, side: Side) -> Self {
+        self.0.side.get_or_insert(side);
+        self
+    }
+
+    /// Attaches the cause; its text is appended to the line.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Attaches an HTTP status and the registry's own words about it.
+    #[must_use]
+    pub fn answer(mut self, status: u16, diagnostic: Option<Diagnostic>) -> Self {
+        self.0.status = Some(status);
+        self.0.diagnostic = diagnostic;
+        self
+    }
+
+    /// Overrides what [`ErrorKind::is_transient`] says.
+    #[must_use]
+    pub fn transient(mut self, transient: bool) -> Self {
+        self.0.transient = Some(transient);
+        self
+    }
+
+    /// How long the registry asked to wait before the next try.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    /// Records how often the work was tried.
+    #[must_use]
+    pub fn tries(mut self, tries: u32) -> Self {
+        self.0.tries = tries;
+        self
+    }
+
+    /// The kind, for programs.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Which side of a copy failed, when known.
+    pub fn failed_side(&self) -> Option<Side> {
+        self.0.side
+    }
+
+    /// The HTTP status the registry answered with, if it answered.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The registry's own error envelope, if it sent one.
+    pub fn diagnostic(&self) -> Option<&Diagnostic> {
+        self.0.diagnostic.as_ref()
+    }
+
+    /// The wait the registry asked for, if any.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether doing the same again may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.0.transient.unwrap_or(self.0.kind.is_transient())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for target in self.0.targets.iter().rev() {
+            write!(f, "{target}: ")?;
+        }
+        write!(f, "{}", self.0.message)?;
+        if let Some(diagnostic) = &self.0.diagnostic {
+            write!(f, ": {diagnostic}")?;
+        }
+        let mut cause: Option<&(dyn std::error::Error + 'static)> =
+            self.0.source.as_deref().map(|error| error as _);
+        let mut said = String::new();
+        while let Some(error) = cause {
+            // Many layers repeat the text of the layer below in their own.
+            let text = error.to_string();
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said.push_str(&text);
+            }
+            cause = error.source();
+        }
+        if self.0.tries > 1 {
+            write!(f, " (after {} tries)", self.0.tries)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::StorageFull | Io::QuotaExceeded => ErrorKind::NoSpace,
+            Io::UnexpectedEof | Io::InvalidData => ErrorKind::Corrupt,
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, plain(&error))
+    }
+}
+
+/// The system's text without Rust's "(os error 2)" and in lower case.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+impl From<wharf_oci::ManifestError> for Error {
+    fn from(error: wharf_oci::ManifestError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_targets_outermost_first_and_the_tries() {
+        let error = Error::new(ErrorKind::Server, "500 Internal Server Error")
+            .target("PUT /v2/a/blobs/uploads/1")
+            .target("localhost:5000/a")
+            .tries(5);
+        assert_eq!(
+            error.to_string(),
+            "localhost:5000/a: PUT /v2/a/blobs/uploads/1: 500 Internal Server Error (after 5 tries)"
+        );
+    }
+
+    #[test]
+    fn says_what_the_system_said_without_its_number() {
+        let error = Error::io("/nowhere", std::io::Error::from_raw_os_error(2));
+        assert_eq!(error.to_string(), "/nowhere: no such file or directory");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_full_disk_is_its_own_kind() {
+        let error = Error::from(std::io::Error::from_raw_os_error(28));
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+    }
+
+    #[test]
+    fn does_not_repeat_a_cause_that_its_wrapper_printed() {
+        let inner = std::io::Error::other("cut");
+        let error = Error::new(ErrorKind::Interrupted, "connection broke").source(inner);
+        assert_eq!(error.to_string(), "connection broke: cut");
+    }
+}

@@ -1,0 +1,187 @@
+//! Files as byte streams, and byte streams as files, with the blocking part off the reactor.
+//!
+//! A stream is fed by one blocking thread through a short queue: at most [`QUEUE`] chunks of
+//! [`CHUNK`] bytes wait in memory, and the thread ends when the stream is dropped.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use crate::blob::ByteStream;
+use crate::verify::blocking;
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes in a chunk: large enough that a chunk's fixed costs do not show.
+pub const CHUNK: usize = 1 << 20;
+
+/// Chunks read ahead of whoever consumes the stream.
+pub const QUEUE: usize = 2;
+
+/// `length` bytes of `file` from `start` (both in bytes) on; `name` is for errors.
+///
+/// The stream fails with [`ErrorKind::Corrupt`], naming the offset, where the file ends early.
+pub fn region(file: Arc<File>, name: &str, start: u64, length: u64) -> ByteStream {
+    let name = name.to_owned();
+    from_reader(move |chunk_size| {
+        let mut position = 0;
+        std::iter::from_fn(move || {
+            let left = length - position;
+            if left == 0 {
+                return None;
+            }
+            let want = left.min(chunk_size as u64) as usize;
+            let offset = start + position;
+            position += want as u64;
+            Some(read_exactly_at(&file, offset, want).map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
+                _ => Error::io(&name, error).target(format_args!("offset {offset}")),
+            }))
+        })
+    })
+}
+
+/// Whatever `reader` gives until its end; `name` is for errors.
+pub fn reader<R: Read + Send + 'static>(mut reader: R, name: &str) -> ByteStream {
+    let name = name.to_owned();
+    from_reader(move |chunk_size| {
+        std::iter::from_fn(move || {
+            let mut chunk = Vec::with_capacity(chunk_size);
+            match reader.by_ref().take(chunk_size as u64).read_to_end(&mut chunk) {
+                Ok(0) => None,
+                Ok(_) => Some(Ok(chunk.into())),
+                Err(error) => Some(Err(Error::io(&name, error))),
+            }
+        })
+    })
+}
+
+/// Writes all of `stream` to `file`; gives the file back and how many bytes were written.
+///
+/// # Errors
+/// What the stream says, or the system about the file.
+pub async fn write(mut file: File, mut stream: ByteStream) -> Result<(File, u64)> {
+    let mut written = 0;
+    while let Some(chunk) = stream.next().await.transpose()? {
+        written += chunk.len() as u64;
+        file = blocking(move || file.write_all(&chunk).map(|()| file)).await??;
+    }
+    Ok((file, written))
+}
+
+/// Reads exactly `length` bytes at `offset` without moving any shared position.
+///
+/// # Errors
+/// `UnexpectedEof` where the file is too short.
+pub fn read_exactly_at(file: &File, offset: u64, length: usize) -> std::io::Result<Bytes> {
+    let mut buffer = vec![0; length];
+    positioned::read_exact_at(file, &mut buffer, offset)?;
+    Ok(buffer.into())
+}
+
+fn truncated(name: &str, offset: u64, want: usize) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("file ends early: {want} more bytes expected at offset {offset}"),
+    )
+    .target(name)
+}
+
+/// Runs a blocking iterator of chunks on a thread of its own, made there by `make`.
+fn from_reader<I>(make: impl FnOnce(usize) -> I + Send + 'static) -> ByteStream
+where
+    I: Iterator<Item = Result<Bytes>>,
+{
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let start = move || {
+        for chunk in make(CHUNK) {
+            let failed = chunk.is_err();
+            if sender.blocking_send(chunk).is_err() || failed {
+                return;
+            }
+        }
+    };
+    // The thread starts when the stream is first polled, so that an unused stream costs nothing.
+    let mut start = Some(start);
+    stream::unfold(receiver, move |mut receiver| {
+        if let Some(start) = start.take() {
+            tokio::task::spawn_blocking(start);
+        }
+        async move { receiver.recv().await.map(|chunk| (chunk, receiver)) }
+    })
+    .boxed()
+}
+
+#[cfg(unix)]
+mod positioned {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        file.read_exact_at(buffer, offset)
+    }
+}
+
+#[cfg(not(unix))]
+mod positioned {
+    use std::fs::File;
+    use std::io::{Read, Seek, SeekFrom};
+    use std::sync::Mutex;
+
+    /// Clones of a handle share one position, so seek and read must not interleave.
+    static POSITION: Mutex<()> = Mutex::new(());
+
+    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        let _guard = POSITION.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    fn file_of(bytes: &[u8]) -> Arc<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Arc::new(file)
+    }
+
+    #[tokio::test]
+    async fn reads_a_region_in_chunks() {
+        let bytes: Vec<u8> = (0..3 * CHUNK + 7).map(|i| (i % 251) as u8).collect();
+        let chunks: Vec<Bytes> = region(file_of(&bytes), "f", 5, (3 * CHUNK) as u64 + 2)
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(chunks.len(), 4);
+        assert_eq!(chunks.concat(), bytes[5..]);
+    }
+
+    #[tokio::test]
+    async fn names_the_offset_where_a_file_ends_early() {
+        let error = region(file_of(b"abc"), "layer.tar", 1, 9)
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().starts_with("layer.tar: file ends early"), "{error}");
+        assert!(error.to_string().contains("offset 1"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn writes_what_a_reader_gives() {
+        let bytes = vec![7; CHUNK + 1];
+        let stream = reader(std::io::Cursor::new(bytes.clone()), "r");
+        let (file, written) = write(tempfile::tempfile().unwrap(), stream).await.unwrap();
+        assert_eq!(written, bytes.len() as u64);
+        assert_eq!(read_exactly_at(&file, 0, bytes.len()).unwrap(), bytes);
+    }
+}

@@ -1,0 +1,138 @@
+//! A store in memory: for small content, drafts and tests. Everything is gone with the value.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{FutureExt, TryStreamExt};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
+
+use crate::blob::{Blob, ByteStream};
+use crate::store::{Outcome, Source, Store};
+use crate::{Error, ErrorKind, Result};
+
+/// One repository held in memory; cheap to clone, clones share the content.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    content: Arc<Mutex<Content>>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    blobs: BTreeMap<Digest, Bytes>,
+    manifests: BTreeMap<Digest, Manifest>,
+    tags: BTreeMap<Tag, Digest>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Memory::default()
+    }
+
+    /// Adds a blob and says what it is now called.
+    pub fn add_blob(&self, media_type: MediaType, bytes: impl Into<Bytes>) -> Descriptor {
+        let bytes = bytes.into();
+        let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);
+        self.content().blobs.insert(descriptor.digest.clone(), bytes);
+        descriptor
+    }
+
+    /// The digests of all blobs, manifests not among them.
+    pub fn blobs(&self) -> Vec<Digest> {
+        self.content().blobs.keys().cloned().collect()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // No code that holds the lock can panic half-way through a change.
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn missing(what: impl std::fmt::Display) -> Error {
+        Error::new(ErrorKind::NotFound, "not in this store").target(what)
+    }
+}
+
+#[async_trait]
+impl Source for Memory {
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
+        let content = self.content();
+        let digest = match at {
+            Selector::Tag(tag) => content.tags.get(tag).ok_or_else(|| Self::missing(tag))?,
+            Selector::Digest(digest) => digest,
+        };
+        let manifest = content.manifests.get(digest).ok_or_else(|| Self::missing(digest))?;
+        Ok(manifest.descriptor().clone())
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let digest = &descriptor.digest;
+        self.content().manifests.get(digest).cloned().ok_or_else(|| Self::missing(digest))
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        let (memory, wanted) = (self.clone(), descriptor.clone());
+        Blob::new(descriptor.clone(), move |offset| {
+            let found = memory.content().blobs.get(&wanted.digest).cloned();
+            let wanted = wanted.clone();
+            async move {
+                let bytes = found.ok_or_else(|| Self::missing(&wanted.digest))?;
+                Blob::from_bytes(wanted, bytes).open(offset).await
+            }
+            .boxed()
+        })
+    }
+
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        let content = self.content();
+        let bytes = content.blobs.get(digest).ok_or_else(|| Self::missing(digest))?;
+        Ok(bytes.len() as u64)
+    }
+
+    async fn precheck(&self, descriptor: &Descriptor) -> Result<()> {
+        if self.contains(descriptor).await? {
+            return Ok(());
+        }
+        Err(Self::missing(&descriptor.digest))
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        let content = self.content();
+        let later = content.tags.keys().filter(|tag| after.is_none_or(|after| *tag > after));
+        Ok(later.take(limit).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        let content = self.content();
+        Ok(content.blobs.contains_key(&descriptor.digest)
+            || content.manifests.contains_key(&descriptor.digest))
+    }
+
+    async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
+        let bytes = blob.read_all(u64::MAX).await?;
+        self.content().blobs.insert(blob.descriptor().digest.clone(), bytes);
+        Ok(Outcome::Written)
+    }
+
+    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
+        let chunks: Vec<Bytes> = stream.try_collect().await?;
+        Ok(self.add_blob(media_type.clone(), chunks.concat()))
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        let mut content = self.content();
+        content.manifests.insert(manifest.digest().clone(), manifest.clone());
+        if let Some(tag) = tag {
+            content.tags.insert(tag.clone(), manifest.digest().clone());
+        }
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}

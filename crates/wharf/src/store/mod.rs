@@ -1,0 +1,109 @@
+//! The one abstraction: what content is read from, and what it is written to.
+//!
+//! A source or store is *one repository*: in a registry, a layout directory, an archive, memory.
+
+mod memory;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
+
+pub use self::memory::Memory;
+use crate::Result;
+use crate::blob::{Blob, ByteStream};
+
+/// Anything content can be read from.
+#[async_trait]
+pub trait Source: Debug + Send + Sync {
+    /// What `at` names: the descriptor of a manifest.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where nothing has that name.
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor>;
+
+    /// A manifest's exact bytes, checked against the descriptor, and their parsed form.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Corrupt`] where bytes and digest
+    /// disagree, [`crate::ErrorKind::Invalid`] where it is no manifest.
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest>;
+
+    /// A handle to a blob. No input or output happens until it is opened.
+    fn blob(&self, descriptor: &Descriptor) -> Blob;
+
+    /// The size in bytes of a blob known by digest only (schema 1 manifests carry no sizes).
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where it is not here.
+    async fn blob_size(&self, digest: &Digest) -> Result<u64>;
+
+    /// Says early that content cannot be read, where that can be known at no cost of a request:
+    /// a file that is missing, or not as long as the descriptor says.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] or [`crate::ErrorKind::Corrupt`], naming the file.
+    async fn precheck(&self, descriptor: &Descriptor) -> Result<()>;
+
+    /// At most `limit` tags in lexical order, those after `after` (exclusive) where given.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where the repository does not exist.
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>>;
+}
+
+/// Anything content can be written to. Writes are idempotent by digest.
+#[async_trait]
+pub trait Store: Source {
+    /// Whether a blob or manifest of this digest is here; its size is compared where known.
+    ///
+    /// # Errors
+    /// Only where the question could not be asked: "unknown" is answered with `false`.
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool>;
+
+    /// Writes a blob whole, or not at all. Asks nothing first: that is `contains`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corrupt`] where the blob's bytes are not what it promises; what the
+    /// store says otherwise.
+    async fn put_blob(&self, blob: &Blob) -> Result<Outcome>;
+
+    /// Writes content whose digest is not known yet, and learns it.
+    ///
+    /// # Errors
+    /// What the stream or the store says; then nothing is left behind.
+    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor>;
+
+    /// Writes a manifest's exact bytes, by digest and under `tag` where given.
+    /// What it links to must be here already.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()>;
+
+    /// Writes a manifest that a copy started from: as `put_manifest`, but it must be found again
+    /// even without a tag.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn put_root(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        self.put_manifest(manifest, tag).await
+    }
+
+    /// Makes everything written so far durable; a copy calls it last.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn flush(&self) -> Result<()>;
+}
+
+/// How content came to be in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was there.
+    Existed,
+    /// The registry linked it from another repository.
+    Mounted,
+    /// Its bytes were moved.
+    Written,
+}
