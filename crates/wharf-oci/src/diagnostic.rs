@@ -1,0 +1,109 @@
+//! What a registry says about an error. distribution-spec: "Error Codes".
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::text::Printable;
+
+/// The errors in a registry's answer. `Display` is one bounded line without control characters.
+///
+/// ```
+/// use wharf_oci::Diagnostic;
+/// let body = br#"{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}"#;
+/// assert_eq!(Diagnostic::parse(body).unwrap().to_string(), "NAME_UNKNOWN: no such repository");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The errors, at least one.
+    pub errors: Vec<DiagnosticEntry>,
+}
+
+/// One error of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiagnosticEntry {
+    /// A code for programs, `BLOB_UNKNOWN`; empty when there was none.
+    pub code: String,
+    /// A message for people; empty when there was none.
+    pub message: String,
+    /// Anything else, null when there was nothing.
+    pub detail: Value,
+}
+
+impl Diagnostic {
+    /// Reads the body of an answer: `{"errors":[{"code":…,"message":…,"detail":…}]}`.
+    ///
+    /// Tolerant, because many registries are sloppy: whatever is there of an entry is taken.
+    /// Nothing when the body is something else, or lists no error.
+    pub fn parse(body: &[u8]) -> Option<Diagnostic> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let errors: Vec<_> = body
+            .get("errors")?
+            .as_array()?
+            .iter()
+            .filter_map(entry)
+            .collect();
+        (!errors.is_empty()).then_some(Diagnostic { errors })
+    }
+
+    /// The code of each error.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().map(|error| error.code.as_str())
+    }
+}
+
+fn entry(value: &Value) -> Option<DiagnosticEntry> {
+    let fields = value.as_object()?;
+    let text = |key| {
+        fields
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Some(DiagnosticEntry {
+        code: text("code"),
+        message: text("message"),
+        detail: fields.get("detail").cloned().unwrap_or(Value::Null),
+    })
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().take(ENTRIES_SHOWN).enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{error}")?;
+        }
+        match self.errors.len().saturating_sub(ENTRIES_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for DiagnosticEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = if self.code.is_empty() {
+            "no code"
+        } else {
+            &self.code
+        };
+        write!(f, "{}", Printable(code, 64))?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", Printable(&self.message, TEXT_SHOWN))?;
+        }
+        match &self.detail {
+            Value::Null => Ok(()),
+            Value::String(text) if text.is_empty() => Ok(()),
+            Value::String(text) => write!(f, " ({})", Printable(text, TEXT_SHOWN)),
+            Value::Array(list) if list.is_empty() => Ok(()),
+            Value::Object(fields) if fields.is_empty() => Ok(()),
+            other => write!(f, " ({})", Printable(&other.to_string(), TEXT_SHOWN)),
+        }
+    }
+}
+
+const ENTRIES_SHOWN: usize = 4;
+const TEXT_SHOWN: usize = 300;
