@@ -85,14 +85,13 @@ impl fmt::Display for Diagnostic {
 
 impl fmt::Display for DiagnosticEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = if self.code.is_empty() {
-            "no code"
-        } else {
-            &self.code
-        };
-        write!(f, "{}", Printable(code, 64))?;
-        if !self.message.is_empty() {
-            write!(f, ": {}", Printable(&self.message, TEXT_SHOWN))?;
+        let code = Printable(&self.code, CODE_SHOWN);
+        let message = Printable(&self.message, TEXT_SHOWN);
+        match (self.code.is_empty(), self.message.is_empty()) {
+            (false, false) => write!(f, "{code}: {message}")?,
+            (false, true) => write!(f, "{code}")?,
+            (true, false) => write!(f, "{message}")?,
+            (true, true) => f.write_str("no code and no message")?,
         }
         match &self.detail {
             Value::Null => Ok(()),
@@ -106,4 +105,5 @@ impl fmt::Display for DiagnosticEntry {
 }
 
 const ENTRIES_SHOWN: usize = 4;
+const CODE_SHOWN: usize = 64;
 const TEXT_SHOWN: usize = 300;

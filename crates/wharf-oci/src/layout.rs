@@ -1,9 +1,6 @@
 //! Names and marker of an image layout directory. OCI image-spec, "Image Layout Specification".
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The file that marks a directory as an image layout.
 pub const OCI_LAYOUT_FILE: &str = "oci-layout";
@@ -20,16 +17,12 @@ pub const LAYOUT_VERSION: &str = "1.0.0";
 pub struct LayoutMarker {
     /// The version of the layout.
     pub image_layout_version: String,
-    /// Fields that this version does not know.
-    #[serde(flatten)]
-    pub extra: BTreeMap<String, Value>,
 }
 
 impl Default for LayoutMarker {
     fn default() -> LayoutMarker {
         LayoutMarker {
             image_layout_version: LAYOUT_VERSION.to_owned(),
-            extra: BTreeMap::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::text::Quoted;
 
 /// A registry, `ghcr.io` or `[::1]:5000`.
 ///
-/// `index.docker.io` becomes `docker.io`, and letters become lower case where that leaves the text
+/// `index.docker.io` becomes `docker.io` (with port 443 too), and letters become lower case where that leaves the text
 /// recognisable as a registry. A bare word (`registry`) is none: in a reference it would be the
 /// first part of a repository's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,7 +134,7 @@ fn parse(text: &str) -> Result<Registry, RegistryProblem> {
         host.to_owned()
     };
     match (host.as_str(), port) {
-        (HUB | HUB_ENDPOINT, None) => Ok(Registry::docker_hub()),
+        (HUB | HUB_ENDPOINT, None | Some(443)) => Ok(Registry::docker_hub()),
         _ => Ok(assemble(host, port)),
     }
 }

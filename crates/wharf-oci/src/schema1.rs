@@ -3,10 +3,13 @@
 //! A signed one wraps its payload: the digest that names it is that of the payload, and only what
 //! the payload says counts, because the bytes around it are covered by nothing.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
+use crate::lenient::null_as_default;
 use crate::text::Printable;
 use crate::{Digest, ManifestError};
 
@@ -38,7 +41,7 @@ impl Schema1 {
             });
         }
         let mut fs_layers: Vec<Digest> = Vec::with_capacity(document.fs_layers.len());
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for layer in document.fs_layers {
             if seen.insert(layer.blob_sum.clone()) {
                 fs_layers.push(layer.blob_sum);
@@ -65,7 +68,7 @@ impl Schema1 {
 
 #[derive(Deserialize)]
 struct Envelope {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     signatures: Vec<Signature>,
 }
 
@@ -91,6 +94,7 @@ struct Document {
     tag: String,
     #[serde(default)]
     architecture: String,
+    #[serde(deserialize_with = "null_as_default")]
     fs_layers: Vec<FsLayer>,
 }
 
