@@ -156,3 +156,58 @@ pub enum ConfigError {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn known_and_unknown_fields_survive() {
+        let value = json!({
+            "created": "2026-01-01T00:00:00Z", "author": "me", "architecture": "arm64", "variant": "v8", "os": "windows",
+            "os.version": "10.0", "os.features": ["win32k"], "config": {"Env": ["A=b"], "Future": {}},
+            "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"")], "base_layer": "x"},
+            "history": [{"created": "now", "created_by": "RUN", "author": "me", "comment": "c", "empty_layer": true, "x": 1}],
+            "docker_version": "28", "container_config": {"Cmd": null},
+        });
+        let config = ImageConfig::parse(value.to_string().as_bytes()).unwrap();
+        assert_eq!(config.rootfs.diff_ids, [Digest::of(b"")]);
+        assert_eq!(config.platform().to_string(), "windows/arm64/v8:10.0");
+        assert_eq!(config.platform().os_features, ["win32k"]);
+        assert_eq!(serde_json::to_value(config).unwrap(), value);
+    }
+
+    #[test]
+    fn an_empty_config_is_one_without_facts() {
+        for text in ["{}", r#"{"rootfs":null,"history":null,"config":null}"#] {
+            let config = ImageConfig::parse(text.as_bytes()).unwrap();
+            assert!(config.rootfs.diff_ids.is_empty() && config.history.is_empty());
+        }
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let message = |text: &str| ImageConfig::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(message(r#"{"rootfs":{"diff_ids":["sha256:0"]}}"#).contains("1 hex digits"));
+        assert!(message("{").contains("line 1 column 1"));
+        let large = " ".repeat(usize::try_from(MAX_CONFIG_SIZE).unwrap() + 1);
+        assert!(message(&large).contains("larger than 8388608"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes: Vec<u8>) {
+            let _ = ImageConfig::parse(&bytes);
+        }
+
+        #[test]
+        fn unknown_fields_survive(key in "x[a-z]{1,8}", value: i64) {
+            let document = json!({"architecture": "a", "os": "b", "rootfs": {"type": "layers", "diff_ids": []}, key: value});
+            let config = ImageConfig::parse(document.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(serde_json::to_value(config).unwrap(), document);
+        }
+    }
+}

@@ -68,3 +68,71 @@ impl Descriptor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(value: Value) -> Result<Descriptor, serde_json::Error> {
+        serde_json::from_value(value)
+    }
+
+    #[test]
+    fn empty_fields_are_not_written() {
+        let descriptor = Descriptor::new(MediaType::OCI_EMPTY, Digest::of(b"{}"), 2);
+        let written = serde_json::to_value(&descriptor).unwrap();
+        assert_eq!(
+            written,
+            json!({"mediaType": MediaType::OCI_EMPTY, "digest": Digest::of(b"{}"), "size": 2})
+        );
+        assert_eq!(parse(written).unwrap(), descriptor);
+    }
+
+    #[test]
+    fn known_and_unknown_fields_survive() {
+        let value = json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": Digest::of(b""), "size": u64::MAX,
+            "urls": ["https://example.com/"], "annotations": {"a": "b"}, "artifactType": "a/b", "data": "e30=",
+            "platform": {"architecture": "arm", "os": "linux", "os.version": "1", "os.features": ["f"],
+                "variant": "v7", "features": ["sse4"], "future": null},
+            "future": {"deep": [1, -2, "three", 1.5]},
+        });
+        let descriptor = parse(value.clone()).unwrap();
+        assert_eq!(descriptor.size, u64::MAX);
+        assert_eq!(serde_json::to_value(descriptor).unwrap(), value);
+    }
+
+    #[test]
+    fn null_and_empty_text_stand_for_nothing() {
+        let value = json!({"mediaType": "a/b", "digest": Digest::of(b""), "size": 0,
+            "urls": null, "annotations": null, "platform": null, "artifactType": "", "data": null});
+        assert_eq!(
+            parse(value).unwrap(),
+            Descriptor::new("a/b".parse().unwrap(), Digest::of(b""), 0)
+        );
+    }
+
+    #[test]
+    fn required_fields_and_sizes_are_checked() {
+        let good = json!({"mediaType": "a/b", "digest": Digest::of(b""), "size": 0});
+        assert!(parse(good.clone()).is_ok());
+        for field in ["mediaType", "digest", "size"] {
+            let mut less = good.clone();
+            less.as_object_mut().unwrap().remove(field);
+            assert!(
+                parse(less).unwrap_err().to_string().contains(field),
+                "{field}"
+            );
+        }
+        for size in [json!(-1), json!(1.0), json!("1"), json!(1e30), Value::Null] {
+            let mut wrong = good.clone();
+            wrong
+                .as_object_mut()
+                .unwrap()
+                .insert("size".to_owned(), size.clone());
+            assert!(parse(wrong).is_err(), "{size}");
+        }
+    }
+}

@@ -107,3 +107,81 @@ impl fmt::Display for DiagnosticEntry {
 const ENTRIES_SHOWN: usize = 4;
 const CODE_SHOWN: usize = 64;
 const TEXT_SHOWN: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(body: &str) -> String {
+        Diagnostic::parse(body.as_bytes()).unwrap().to_string()
+    }
+
+    #[test]
+    fn code_message_and_detail_are_shown() {
+        let body = r#"{"errors":[{"code":"DENIED","message":"no","detail":{"a":1}},{"code":"UNKNOWN","detail":"why"}]}"#;
+        assert_eq!(shown(body), r#"DENIED: no ({"a":1}); UNKNOWN (why)"#);
+        let diagnostic = Diagnostic::parse(body.as_bytes()).unwrap();
+        assert_eq!(
+            diagnostic.codes().collect::<Vec<_>>(),
+            ["DENIED", "UNKNOWN"]
+        );
+    }
+
+    #[test]
+    fn sloppy_entries_are_taken_as_they_are() {
+        assert_eq!(
+            shown(r#"{"errors":[{"status":404,"message":"gone","detail":""}]}"#),
+            "gone"
+        );
+        assert_eq!(
+            shown(r#"{"errors":[{"code":7}]}"#),
+            "no code and no message"
+        );
+        assert_eq!(
+            shown(r#"{"errors":["text",{"code":"X","detail":[]}]}"#),
+            "X"
+        );
+    }
+
+    #[test]
+    fn what_is_no_error_body_is_none() {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"errors":[]}"#,
+            r#"{"errors":{}}"#,
+            r#"{"errors":["x"]}"#,
+        ] {
+            assert_eq!(Diagnostic::parse(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn long_lists_and_terminal_codes_are_tamed() {
+        let entry = r#"{"code":"A","message":"\u001b[2Jx\ny"}"#;
+        let body = format!(r#"{{"errors":[{}]}}"#, [entry; 6].join(","));
+        let one = r"A: \u{1b}[2Jx\ny";
+        assert_eq!(shown(&body), format!("{}; and 2 more", [one; 4].join("; ")));
+    }
+
+    proptest! {
+        #[test]
+        fn one_bounded_line_whatever_is_said(code: String, message in ".{0,2000}", detail in "\\PC{0,2000}", count in 1usize..9) {
+            let entry = serde_json::json!({"code": code, "message": message, "detail": detail});
+            let body = serde_json::json!({"errors": vec![entry; count]}).to_string();
+            let shown = Diagnostic::parse(body.as_bytes()).unwrap().to_string();
+            prop_assert!(!shown.contains(char::is_control));
+            // Each character may take ten when it is escaped.
+            prop_assert!(shown.chars().count() < ENTRIES_SHOWN * (CODE_SHOWN + 2 * TEXT_SHOWN + 10) * 10);
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_or_none(body: Vec<u8>) {
+            let _ = Diagnostic::parse(&body);
+        }
+    }
+}

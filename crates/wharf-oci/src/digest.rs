@@ -260,3 +260,85 @@ pub enum DigestError {
         found: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn matches_the_published_vectors() {
+        assert_eq!(
+            Digest::of(b"abc").to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            Digest::of_with(Algorithm::Sha512, b"abc").hex(),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let good = Digest::of(b"").to_string();
+        let message = |text: &str| text.parse::<Digest>().unwrap_err().to_string();
+        assert!(message("abc").contains(r#"digest "abc": no algorithm"#));
+        assert_eq!(
+            message("md5:00"),
+            r#"digest algorithm "md5" is not known (sha256, sha512)"#
+        );
+        assert_eq!(
+            message("sha256:00"),
+            r#"digest "sha256:00": 2 hex digits (sha256 has 64)"#
+        );
+        assert!(message("sha512:00").contains("sha512 has 128"));
+        assert!(message(&good.replace('e', "E")).contains("'E' is not allowed at hex position 1 "));
+        assert!(message(&format!("{good}\n")).contains(r"'\n' is not allowed at hex position 65 "));
+        assert!(message(&format!("{good}0")).contains("65 hex digits"));
+    }
+
+    #[test]
+    fn json_is_a_plain_string() {
+        let digest = Digest::of(b"x");
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(json, format!("\"{digest}\""));
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        assert!(serde_json::from_str::<Digest>("\"sha256:x\"").is_err());
+        assert_eq!(format!("{digest:?}"), digest.to_string());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_the_digest_of_the_whole(pieces: Vec<Vec<u8>>) {
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+                let mut hasher = Hasher::new(algorithm);
+                pieces.iter().for_each(|piece| hasher.update(piece));
+                prop_assert_eq!(hasher.finish(), Digest::of_with(algorithm, &pieces.concat()));
+            }
+        }
+
+        #[test]
+        fn what_parses_displays_as_itself(text in "(sha256|sha512|.*):?[0-9a-fA-F]{64}([0-9a-f]{64})?") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn every_digest_parses_back(bytes: Vec<u8>) {
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+                let digest = Digest::of_with(algorithm, &bytes);
+                prop_assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            if let Err(error) = text.parse::<Digest>() {
+                prop_assert!(!error.to_string().contains(char::is_control));
+            }
+        }
+    }
+}

@@ -26,3 +26,16 @@ impl Default for LayoutMarker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_marker_is_what_the_specification_shows() {
+        let marker = LayoutMarker::default();
+        let json = serde_json::to_string(&marker).unwrap();
+        assert_eq!(json, r#"{"imageLayoutVersion":"1.0.0"}"#);
+        assert_eq!(serde_json::from_str::<LayoutMarker>(&json).unwrap(), marker);
+    }
+}

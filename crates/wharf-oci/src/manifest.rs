@@ -21,7 +21,7 @@ use crate::{
 /// assert_eq!(manifest.bytes().as_ref(), bytes);
 /// # Ok::<(), wharf_oci::ManifestError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     descriptor: Descriptor,
     bytes: Bytes,
@@ -238,6 +238,201 @@ impl Manifest {
             Payload::Index(index) => index.manifests.iter().map(link(Role::Child)).collect(),
             Payload::Artifact(artifact) => artifact.blobs.iter().map(link(Role::Blob)).collect(),
             Payload::Schema1(_) => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Algorithm;
+
+    fn descriptor(media_type: MediaType, content: &str) -> Descriptor {
+        Descriptor::new(
+            media_type,
+            Digest::of(content.as_bytes()),
+            content.len() as u64,
+        )
+    }
+
+    fn image() -> Value {
+        json!({
+            "schemaVersion": 2,
+            "config": descriptor(MediaType::OCI_IMAGE_CONFIG, "config"),
+            "layers": [descriptor(MediaType::OCI_LAYER_GZIP, "one"), descriptor(MediaType::OCI_LAYER, "two")],
+        })
+    }
+
+    fn with(mut document: Value, key: &str, value: Value) -> Value {
+        document
+            .as_object_mut()
+            .unwrap()
+            .insert(key.to_owned(), value);
+        document
+    }
+
+    fn parse(carrier: Option<&MediaType>, document: &Value) -> Result<Manifest, ManifestError> {
+        Manifest::parse(carrier, document.to_string().into())
+    }
+
+    #[test]
+    fn bytes_are_kept_as_they_came() {
+        let text = format!("\n  {}\t\n", image());
+        let manifest = Manifest::parse(None, text.clone().into()).unwrap();
+        assert_eq!(manifest.bytes(), text.as_bytes());
+        assert_eq!(manifest.digest(), &Digest::of(text.as_bytes()));
+        assert_eq!(manifest.size(), text.len() as u64);
+        assert_eq!(
+            manifest.descriptor().media_type,
+            MediaType::OCI_IMAGE_MANIFEST
+        );
+    }
+
+    #[test]
+    fn links_are_everything_but_the_subject() {
+        let subject = descriptor(MediaType::OCI_IMAGE_MANIFEST, "subject");
+        let manifest = parse(None, &with(image(), "subject", json!(subject))).unwrap();
+        assert_eq!(manifest.subject(), Some(&subject));
+        let links: Vec<_> = manifest
+            .links()
+            .into_iter()
+            .map(|link| (link.role, link.descriptor.digest))
+            .collect();
+        assert_eq!(
+            links,
+            [
+                (Role::Config, Digest::of(b"config")),
+                (Role::Layer, Digest::of(b"one")),
+                (Role::Layer, Digest::of(b"two")),
+            ]
+        );
+
+        let child = descriptor(MediaType::OCTET_STREAM, "any content");
+        let index = parse(None, &json!({"schemaVersion": 2, "manifests": [child]})).unwrap();
+        assert_eq!(
+            index.links(),
+            [Link {
+                role: Role::Child,
+                descriptor: child
+            }]
+        );
+
+        let blob = descriptor(MediaType::OCTET_STREAM, "blob");
+        let document = json!({"mediaType": MediaType::OCI_ARTIFACT_MANIFEST, "artifactType": "a/b", "blobs": [blob]});
+        let artifact = parse(None, &document).unwrap();
+        assert_eq!(
+            artifact.links(),
+            [Link {
+                role: Role::Blob,
+                descriptor: blob
+            }]
+        );
+    }
+
+    #[test]
+    fn null_lists_are_empty() {
+        let manifest = parse(None, &with(image(), "layers", Value::Null)).unwrap();
+        assert_eq!(manifest.links().len(), 1);
+        let index = Manifest::parse(
+            Some(&MediaType::OCI_IMAGE_INDEX),
+            r#"{"schemaVersion":2,"manifests":null,"annotations":null}"#.into(),
+        );
+        assert!(index.unwrap().links().is_empty());
+    }
+
+    #[test]
+    fn a_referrer_is_listed_with_type_and_annotations() {
+        let document = with(image(), "annotations", json!({"k": "v"}));
+        let plain = parse(None, &document).unwrap();
+        assert_eq!(plain.artifact_type(), Some(&MediaType::OCI_IMAGE_CONFIG));
+        let typed = parse(None, &with(document, "artifactType", json!("a/b"))).unwrap();
+        let listed = typed.referrer_descriptor();
+        assert_eq!(listed.artifact_type, Some("a/b".parse().unwrap()));
+        assert_eq!(listed.annotations.get("k").unwrap(), "v");
+        assert_eq!(
+            (&listed.digest, listed.size),
+            (typed.digest(), typed.size())
+        );
+    }
+
+    #[test]
+    fn an_expected_digest_is_verified_and_kept() {
+        let bytes = Bytes::from(image().to_string());
+        let expected = Digest::of_with(Algorithm::Sha512, &bytes);
+        let manifest = Manifest::parse_as(None, bytes.clone(), &expected).unwrap();
+        assert_eq!(manifest.digest(), &expected);
+
+        let other = Digest::of(b"other");
+        let error = Manifest::parse_as(None, bytes.clone(), &other).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "manifest has digest {}, expected {other}",
+                Digest::of(&bytes)
+            )
+        );
+        // Wrong bytes are called wrong bytes, even when they are no manifest.
+        let error = Manifest::parse_as(None, Bytes::from_static(b"<html>"), &other).unwrap_err();
+        assert!(matches!(error, ManifestError::Digest { .. }));
+    }
+
+    #[test]
+    fn the_size_is_limited() {
+        let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap();
+        let mut text = image().to_string();
+        text.push_str(&" ".repeat(limit - text.len()));
+        assert!(Manifest::parse(None, text.clone().into()).is_ok());
+        text.push(' ');
+        let error = Manifest::parse(None, text.into()).unwrap_err();
+        assert_eq!(
+            error,
+            ManifestError::TooLarge {
+                size: MAX_MANIFEST_SIZE + 1
+            }
+        );
+    }
+
+    #[test]
+    fn thousands_of_layers_are_no_problem() {
+        let layers = vec![descriptor(MediaType::OCI_LAYER, "layer"); 5000];
+        let manifest = parse(None, &with(image(), "layers", json!(layers))).unwrap();
+        assert_eq!(manifest.links().len(), 5001);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes: Vec<u8>) {
+            let _ = Manifest::parse(None, bytes.into());
+        }
+
+        #[test]
+        fn any_change_of_a_byte_is_parsed_or_refused_in_one_line(at: prop::sample::Index, byte: u8) {
+            let mut bytes = image().to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            match Manifest::parse(Some(&MediaType::OCI_IMAGE_MANIFEST), bytes.clone().into()) {
+                Ok(manifest) => prop_assert_eq!(manifest.bytes(), &bytes),
+                Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+            }
+        }
+
+        #[test]
+        fn unknown_fields_survive_in_image_and_index(key in "x[a-zA-Z]{1,8}", text: String, number: i64) {
+            let value = json!({"text": text, "list": [number, null, true]});
+            let document = with(image(), &key, value.clone());
+            let Payload::Image(parsed) = parse(None, &document).unwrap().payload().clone() else { panic!() };
+            prop_assert_eq!(serde_json::to_value(parsed).unwrap(), document);
+
+            let document = with(json!({"schemaVersion": 2, "manifests": []}), &key, value.clone());
+            let Payload::Index(parsed) = parse(None, &document).unwrap().payload().clone() else { panic!() };
+            prop_assert_eq!(serde_json::to_value(parsed).unwrap(), document);
+
+            let document = with(json!({"mediaType": MediaType::OCI_ARTIFACT_MANIFEST}), &key, value);
+            let Payload::Artifact(parsed) = parse(None, &document).unwrap().payload().clone() else { panic!() };
+            prop_assert_eq!(serde_json::to_value(parsed).unwrap(), document);
         }
     }
 }

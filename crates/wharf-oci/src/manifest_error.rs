@@ -91,3 +91,27 @@ impl fmt::Display for Of<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Manifest;
+
+    #[test]
+    fn messages_are_one_bounded_line_whatever_the_document_says() {
+        let document = format!(
+            r#"{{"schemaVersion":2,"manifests":"\u001b[2J\n{}"}}"#,
+            "x".repeat(100_000)
+        );
+        let message = Manifest::parse(None, document.into())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.starts_with("manifest is not valid: invalid type: string"),
+            "{message}"
+        );
+        assert!(
+            !message.contains(char::is_control) && message.len() < 500,
+            "{message}"
+        );
+    }
+}

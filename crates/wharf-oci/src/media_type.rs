@@ -297,3 +297,142 @@ enum MediaTypeProblem {
     #[error("character {character:?} is not allowed at position {position}")]
     Character { character: char, position: usize },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn accept_lists_every_manifest_type_once() {
+        let listed: Vec<&str> = manifest_accept().split(", ").collect();
+        let mut expected: Vec<&str> = WELL_KNOWN
+            .iter()
+            .map(|(text, _)| *text)
+            .filter(|text| text.parse::<MediaType>().unwrap().is_manifest())
+            .collect();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        assert!(
+            MediaType::OCI_IMAGE_INDEX.is_index() && MediaType::DOCKER_MANIFEST_LIST.is_index()
+        );
+        assert!(
+            MediaType::OCI_IMAGE_MANIFEST.is_image_manifest()
+                && MediaType::DOCKER_MANIFEST.is_image_manifest()
+        );
+        assert!(
+            MediaType::DOCKER_MANIFEST_V1_SIGNED.is_schema1()
+                && MediaType::DOCKER_MANIFEST_V1.is_schema1()
+        );
+        assert!(
+            MediaType::OCI_ARTIFACT_MANIFEST.is_manifest()
+                && !MediaType::OCI_ARTIFACT_MANIFEST.is_image_manifest()
+        );
+        assert!(MediaType::DOCKER_CONFIG.is_config() && MediaType::OCI_IMAGE_CONFIG.is_config());
+        for other in [
+            MediaType::OCI_EMPTY,
+            MediaType::OCTET_STREAM,
+            MediaType::OCI_LAYER,
+            MediaType::DOCKER_CONFIG,
+        ] {
+            assert!(!other.is_manifest() && !other.is_index(), "{other}");
+        }
+        assert!(MediaType::DOCKER_LAYER.is_docker() && !MediaType::OCI_LAYER.is_docker());
+    }
+
+    #[test]
+    fn layers_know_their_compression_and_whether_they_may_be_passed_on() {
+        for (layer, compression, distributable) in [
+            (MediaType::OCI_LAYER, Compression::None, true),
+            (MediaType::OCI_LAYER_GZIP, Compression::Gzip, true),
+            (MediaType::OCI_LAYER_ZSTD, Compression::Zstd, true),
+            (
+                MediaType::OCI_LAYER_NONDISTRIBUTABLE,
+                Compression::None,
+                false,
+            ),
+            (
+                MediaType::OCI_LAYER_NONDISTRIBUTABLE_GZIP,
+                Compression::Gzip,
+                false,
+            ),
+            (
+                MediaType::OCI_LAYER_NONDISTRIBUTABLE_ZSTD,
+                Compression::Zstd,
+                false,
+            ),
+            (MediaType::DOCKER_LAYER, Compression::None, true),
+            (MediaType::DOCKER_LAYER_GZIP, Compression::Gzip, true),
+            (MediaType::DOCKER_LAYER_ZSTD, Compression::Zstd, true),
+            (MediaType::DOCKER_FOREIGN_LAYER, Compression::None, false),
+            (
+                MediaType::DOCKER_FOREIGN_LAYER_GZIP,
+                Compression::Gzip,
+                false,
+            ),
+        ] {
+            assert!(layer.is_layer(), "{layer}");
+            assert_eq!(layer.compression(), Some(compression), "{layer}");
+            assert_eq!(layer.is_distributable(), distributable, "{layer}");
+        }
+        assert_eq!(MediaType::OCI_IMAGE_CONFIG.compression(), None);
+        assert!(MediaType::OCI_IMAGE_CONFIG.is_distributable());
+    }
+
+    #[test]
+    fn a_well_known_type_in_any_letter_case_is_its_constant() {
+        let parsed: MediaType = "Application/VND.oci.image.index.v1+JSON".parse().unwrap();
+        assert_eq!(parsed, MediaType::OCI_IMAGE_INDEX);
+        assert!(matches!(parsed.0, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn parameters_are_refused_but_left_out_of_a_header() {
+        let header = " application/vnd.oci.image.index.v1+json ; charset=utf-8";
+        assert!(header.parse::<MediaType>().is_err());
+        assert_eq!(
+            MediaType::from_content_type(header),
+            Ok(MediaType::OCI_IMAGE_INDEX)
+        );
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let message = |text: &str| text.parse::<MediaType>().unwrap_err().to_string();
+        assert_eq!(
+            message("json"),
+            r#"media type "json": no '/' (expected type/subtype)"#
+        );
+        assert!(message("").contains("no '/'"));
+        assert!(message("a/").contains("is empty"));
+        assert!(message("a/b;c=d").contains("parameters are not allowed"));
+        assert!(message("a/b/c").contains("'/' is not allowed at position 4"));
+        assert!(message("a/+json").contains("'+' is not allowed at position 3"));
+        assert!(message("ä/b").contains("'ä' is not allowed at position 1"));
+        assert!(message(&format!("a/{}", "b".repeat(128))).contains("longer than 127"));
+    }
+
+    proptest! {
+        #[test]
+        fn display_parses_back(text in "[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,40}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,40}") {
+            let parsed: MediaType = text.parse().unwrap();
+            prop_assert!(parsed.as_str().eq_ignore_ascii_case(&text));
+            prop_assert_eq!(parsed.to_string().parse::<MediaType>(), Ok(parsed));
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            match text.parse::<MediaType>() {
+                Ok(parsed) => prop_assert_eq!(parsed.as_str(), text),
+                Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+            }
+        }
+    }
+}

@@ -225,3 +225,104 @@ enum NameProblem {
     )]
     Separator { separator: String, position: usize },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name_error(text: &str) -> String {
+        text.parse::<RepositoryName>().unwrap_err().to_string()
+    }
+
+    fn tag_error(text: &str) -> String {
+        text.parse::<Tag>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_of_the_grammar_are_taken() {
+        for name in ["a", "library/nginx", "a.b/c_d/e__f/g---h", "0/1/2", "a-b.c"] {
+            assert_eq!(name.parse::<RepositoryName>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn name_errors_name_character_and_position() {
+        assert_eq!(
+            name_error("library/Nginx"),
+            r#"repository "library/Nginx": character 'N' is not allowed at position 9 (names are lower case)"#
+        );
+        assert!(name_error("a b").contains("' ' is not allowed at position 2 (a-z"));
+        assert!(name_error("a/é").contains("'é' is not allowed at position 3"));
+        assert!(name_error("").contains("it is empty"));
+        assert!(name_error("a//b").contains("empty at position 3"));
+        assert!(name_error("/a").contains("empty at position 1"));
+        assert!(name_error("a/").contains("empty at position 3"));
+        assert!(
+            name_error("a/-b").contains("'-' at position 3 cannot stand at the start or the end")
+        );
+        assert!(
+            name_error("a/b.").contains("'.' at position 4 cannot stand at the start or the end")
+        );
+        assert!(name_error("x/a..b").contains(r#"separator ".." is not allowed at position 4"#));
+        assert!(name_error("a___b").contains(r#"separator "___""#));
+        assert!(name_error("a._b").contains(r#"separator "._""#));
+        assert!(name_error("..").contains("'.' at position 1"));
+    }
+
+    #[test]
+    fn names_have_at_most_255_characters() {
+        assert!("a".repeat(255).parse::<RepositoryName>().is_ok());
+        assert!(name_error(&"a".repeat(256)).contains("256 characters, at most 255 are allowed"));
+    }
+
+    #[test]
+    fn tags_of_the_grammar_are_taken() {
+        for tag in ["latest", "_", "V1.0-rc.1", "1__2..3--"] {
+            assert_eq!(tag.parse::<Tag>().unwrap().to_string(), tag);
+        }
+        assert_eq!(Tag::latest(), "latest".parse().unwrap());
+        assert!("a".repeat(128).parse::<Tag>().is_ok());
+    }
+
+    #[test]
+    fn tag_errors_name_character_and_position() {
+        assert_eq!(
+            tag_error("tag!"),
+            r#"tag "tag!": character '!' is not allowed at position 4 (letters, digits, '_', '.', '-')"#
+        );
+        assert!(tag_error("").contains("it is empty"));
+        assert!(tag_error(".a").contains("'.' at position 1 cannot stand"));
+        assert!(tag_error("-a").contains("'-' at position 1 cannot stand"));
+        assert!(tag_error(&"a".repeat(129)).contains("129 characters, at most 128 are allowed"));
+    }
+
+    proptest! {
+        #[test]
+        fn generated_names_are_taken(name in "[a-z0-9]{1,4}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}(/[a-z0-9]{1,4}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}){0,3}") {
+            prop_assert_eq!(name.parse::<RepositoryName>().unwrap().to_string(), name);
+        }
+
+        #[test]
+        fn a_taken_name_has_no_path_tricks(text in "[a-z0-9._/-]{0,12}") {
+            if let Ok(name) = text.parse::<RepositoryName>() {
+                for component in name.as_str().split('/') {
+                    prop_assert!(component.starts_with(|c: char| c.is_ascii_alphanumeric()));
+                    prop_assert!(component.ends_with(|c: char| c.is_ascii_alphanumeric()));
+                    prop_assert!(!component.contains("..") && !component.contains("___"));
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            if let Err(error) = text.parse::<RepositoryName>() {
+                prop_assert!(!error.to_string().contains(char::is_control));
+            }
+            if let Err(error) = text.parse::<Tag>() {
+                prop_assert!(!error.to_string().contains(char::is_control));
+            }
+        }
+    }
+}

@@ -166,3 +166,195 @@ impl Outline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Descriptor, Digest, Manifest};
+
+    const IMAGE: &str = r#"{"schemaVersion":2,"config":CONFIG,"layers":[]}"#;
+    const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
+
+    fn image() -> String {
+        let config = Descriptor::new(MediaType::DOCKER_CONFIG, Digest::of(b"{}"), 2);
+        IMAGE.replace("CONFIG", &json!(config).to_string())
+    }
+
+    fn named(document: &str, media_type: &str) -> String {
+        document.replacen('{', &format!("{{\"mediaType\":\"{media_type}\","), 1)
+    }
+
+    fn kind(carrier: Option<&str>, document: &str) -> Result<MediaType, ManifestError> {
+        let carrier: Option<MediaType> = carrier.map(|text| text.parse().unwrap());
+        let manifest = Manifest::parse(carrier.as_ref(), document.to_owned().into())?;
+        Ok(manifest.media_type().clone())
+    }
+
+    #[test]
+    fn carrier_then_document_then_shape_decide() {
+        let docker = MediaType::DOCKER_MANIFEST;
+        assert_eq!(kind(Some(docker.as_str()), &image()), Ok(docker.clone()));
+        assert_eq!(kind(None, &named(&image(), docker.as_str())), Ok(docker));
+        assert_eq!(kind(None, &image()), Ok(MediaType::OCI_IMAGE_MANIFEST));
+        assert_eq!(kind(None, INDEX), Ok(MediaType::OCI_IMAGE_INDEX));
+        assert_eq!(
+            kind(None, &named(INDEX, "")),
+            Ok(MediaType::OCI_IMAGE_INDEX)
+        );
+        let list = MediaType::DOCKER_MANIFEST_LIST;
+        assert_eq!(kind(Some(list.as_str()), INDEX), Ok(list));
+    }
+
+    #[test]
+    fn a_carrier_that_names_no_manifest_counts_as_none() {
+        for carrier in [
+            "application/octet-stream",
+            "application/json",
+            "text/plain",
+            MediaType::OCI_LAYER.as_str(),
+        ] {
+            assert_eq!(
+                kind(Some(carrier), &image()),
+                Ok(MediaType::OCI_IMAGE_MANIFEST),
+                "{carrier}"
+            );
+        }
+    }
+
+    // PUSH.md section 11, rule 6.
+    #[test]
+    fn carrier_and_document_must_agree() {
+        let document = named(INDEX, MediaType::OCI_IMAGE_INDEX.as_str());
+        let error = kind(Some(MediaType::DOCKER_MANIFEST_LIST.as_str()), &document).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "manifest is application/vnd.docker.distribution.manifest.list.v2+json by its carrier \
+             and application/vnd.oci.image.index.v1+json by its own mediaType"
+        );
+    }
+
+    // PUSH.md section 11, rule 6.
+    #[test]
+    fn one_document_is_not_of_two_kinds() {
+        let both = image().replacen('{', r#"{"manifests":[],"#, 1);
+        for carrier in [
+            None,
+            Some(MediaType::OCI_IMAGE_MANIFEST.as_str()),
+            Some(MediaType::OCI_IMAGE_INDEX.as_str()),
+        ] {
+            assert!(
+                matches!(kind(carrier, &both), Err(ManifestError::Ambiguous { .. })),
+                "{carrier:?}"
+            );
+        }
+        for other in [
+            r#"{"schemaVersion":2,"manifests":[],"layers":[]}"#,
+            r#"{"schemaVersion":1,"fsLayers":[],"layers":[]}"#,
+        ] {
+            assert!(
+                matches!(kind(None, other), Err(ManifestError::Ambiguous { .. })),
+                "{other}"
+            );
+        }
+        let twice = INDEX.replacen('{', r#"{"manifests":[],"#, 1);
+        assert!(
+            kind(None, &twice)
+                .unwrap_err()
+                .to_string()
+                .contains("duplicate field `manifests`")
+        );
+    }
+
+    #[test]
+    fn media_type_and_fields_must_not_contradict() {
+        for (carrier, document) in [
+            (MediaType::OCI_IMAGE_INDEX, image()),
+            (MediaType::OCI_IMAGE_MANIFEST, INDEX.to_owned()),
+            (MediaType::OCI_ARTIFACT_MANIFEST, INDEX.to_owned()),
+            (MediaType::DOCKER_MANIFEST_V1, INDEX.to_owned()),
+        ] {
+            let error = kind(Some(carrier.as_str()), &document).unwrap_err();
+            assert!(
+                matches!(error, ManifestError::Shape { .. }),
+                "{carrier}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_kind_of_the_future_is_taken_in_a_form_that_is_known() {
+        let future = "application/vnd.example.future.v1+json";
+        assert_eq!(kind(Some(future), &image()), Ok(future.parse().unwrap()));
+        assert_eq!(
+            kind(None, &named(INDEX, future)),
+            Ok(future.parse().unwrap())
+        );
+        let error = kind(Some(future), r#"{"schemaVersion":2}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("manifest of unknown kind: {future}")
+        );
+        assert_eq!(
+            kind(None, "{}"),
+            Err(ManifestError::Unknown { media_type: None })
+        );
+        assert!(matches!(
+            kind(None, &named(INDEX, "text/plain")),
+            Err(ManifestError::Unknown { .. })
+        ));
+    }
+
+    #[test]
+    fn the_schema_version_is_that_of_the_kind() {
+        for (version, found) in [("1", "1"), ("3", "3"), ("2.0", "2.0"), ("null", "absent")] {
+            let document = INDEX.replace(":2,", &format!(":{version},"));
+            assert_eq!(
+                kind(None, &document),
+                Err(ManifestError::SchemaVersion {
+                    found: found.to_owned()
+                })
+            );
+        }
+        assert!(matches!(
+            kind(None, r#"{"schemaVersion":2,"fsLayers":[]}"#),
+            Err(ManifestError::SchemaVersion { .. })
+        ));
+        assert!(matches!(
+            kind(None, &INDEX.replace('2', "\"2\"")),
+            Err(ManifestError::Json { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_required_is_missed_by_name() {
+        let message = |carrier: MediaType, document: &str| {
+            kind(Some(carrier.as_str()), document)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            message(MediaType::OCI_IMAGE_INDEX, r#"{"schemaVersion":2}"#)
+                .contains("missing field `manifests`")
+        );
+        assert!(
+            message(MediaType::OCI_IMAGE_MANIFEST, r#"{"schemaVersion":2}"#)
+                .contains("missing field `config`")
+        );
+        assert!(
+            message(MediaType::DOCKER_MANIFEST_V1, r#"{"schemaVersion":1}"#)
+                .contains("missing field `fsLayers`")
+        );
+        assert!(message(MediaType::OCI_IMAGE_INDEX, "not json").contains("line 1 column 2"));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_without_harm() {
+        let deep = format!(
+            r#"{{"schemaVersion":2,"manifests":[],"x":{}"#,
+            "[".repeat(1 << 20)
+        );
+        assert!(matches!(kind(None, &deep), Err(ManifestError::Json { .. })));
+    }
+}

@@ -182,3 +182,102 @@ enum PlatformProblem {
     #[error("character {character:?} is not allowed in the {name}")]
     Character { name: &'static str, character: char },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_has_up_to_four_parts() {
+        let full = platform("windows/arm/v7:10.0.17763.1");
+        assert_eq!(full.os, "windows");
+        assert_eq!(full.architecture, "arm");
+        assert_eq!(full.variant.as_deref(), Some("v7"));
+        assert_eq!(full.os_version.as_deref(), Some("10.0.17763.1"));
+        assert_eq!(platform("linux/amd64").variant, None);
+        assert_eq!(
+            platform("windows/amd64:10.0").to_string(),
+            "windows/amd64:10.0"
+        );
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let message = |text: &str| text.parse::<Platform>().unwrap_err().to_string();
+        assert!(message("linux").starts_with(r#"platform "linux": no architecture"#));
+        assert!(message("").contains("os is empty"));
+        assert!(message("linux/").contains("architecture is empty"));
+        assert!(message("linux/arm/").contains("variant is empty"));
+        assert!(message("linux/arm:").contains("os version is empty"));
+        assert!(message("linux/arm/v7/x").contains("too many parts"));
+        assert!(message("linux/arm:1:2").contains("':' is not allowed in the os version"));
+        assert!(message("linux/a m").contains("' ' is not allowed in the architecture"));
+    }
+
+    #[test]
+    fn matches_where_every_wanted_field_is_the_same() {
+        for (here, wanted, expected) in [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/amd64", "linux/arm64", false),
+            ("linux/amd64", "windows/amd64", false),
+            ("linux/arm/v7", "linux/arm", true),
+            ("linux/arm", "linux/arm/v7", false),
+            ("linux/arm/v6", "linux/arm/v7", false),
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/arm64/v9", "linux/arm64/v8", false),
+            ("linux/amd64", "linux/amd64/v8", false),
+            ("windows/amd64:10.0", "windows/amd64", true),
+            ("windows/amd64:10.0", "windows/amd64:10.1", false),
+            ("windows/amd64", "windows/amd64:10.0", false),
+        ] {
+            assert_eq!(
+                platform(here).matches(&platform(wanted)),
+                expected,
+                "{here} for {wanted}"
+            );
+        }
+    }
+
+    #[test]
+    fn wanted_features_must_be_there() {
+        let here = Platform {
+            os_features: vec!["a".into(), "b".into()],
+            ..platform("windows/amd64")
+        };
+        let wanted = |feature: &str| Platform {
+            os_features: vec![feature.into()],
+            ..platform("windows/amd64")
+        };
+        assert!(here.matches(&wanted("b")));
+        assert!(!here.matches(&wanted("c")));
+        assert!(here.matches(&Platform::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn display_parses_back(text in "[a-z]{1,8}/[a-z0-9]{1,8}(/v[0-9])?(:[0-9.]{1,12})?") {
+            let parsed: Platform = text.parse().unwrap();
+            prop_assert_eq!(parsed.to_string(), text);
+        }
+
+        #[test]
+        fn every_platform_matches_itself(text in "[a-z]{1,8}/(arm64|amd64|arm)(/v[78])?(:[0-9.]{1,12})?") {
+            prop_assert!(platform(&text).matches(&platform(&text)));
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            match text.parse::<Platform>() {
+                Ok(parsed) => prop_assert_eq!(parsed.to_string(), text),
+                Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+            }
+        }
+    }
+}

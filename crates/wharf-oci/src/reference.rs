@@ -290,3 +290,169 @@ enum Problem {
     #[error("{0}")]
     Digest(DigestError),
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn reference(text: &str) -> Reference {
+        text.parse().unwrap()
+    }
+
+    fn message(text: &str) -> String {
+        text.parse::<Reference>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn docker_hubs_defaults_are_filled_in() {
+        for (text, canonical) in [
+            ("nginx", "docker.io/library/nginx"),
+            ("nginx:1", "docker.io/library/nginx:1"),
+            ("docker.io/nginx", "docker.io/library/nginx"),
+            ("index.docker.io/library/nginx", "docker.io/library/nginx"),
+            ("bitnami/redis", "docker.io/bitnami/redis"),
+            ("ghcr.io/nginx", "ghcr.io/nginx"),
+            ("localhost/nginx", "localhost/nginx"),
+            ("localhost:5000", "docker.io/library/localhost:5000"),
+            ("localhost:5000/a/b:c", "localhost:5000/a/b:c"),
+            ("[::1]:5000/a:b", "[::1]:5000/a:b"),
+            ("Host/a", "Host/a"),
+            ("GHCR.io/a", "ghcr.io/a"),
+        ] {
+            assert_eq!(reference(text).to_string(), canonical, "{text}");
+        }
+    }
+
+    #[test]
+    fn tag_and_digest_stand_together() {
+        let both = reference(&format!("a.io/b:1@{DIGEST}"));
+        assert_eq!(both.tag().unwrap().as_str(), "1");
+        assert_eq!(both.digest().unwrap().to_string(), DIGEST);
+        assert_eq!(both.selector().to_string(), DIGEST);
+        assert_eq!(both.with_tag("2".parse().unwrap()).to_string(), "a.io/b:2");
+        let other = Digest::of(b"other");
+        assert_eq!(
+            both.with_digest(other.clone()).to_string(),
+            format!("a.io/b@{other}")
+        );
+    }
+
+    #[test]
+    fn latest_stands_in_only_when_asked_for() {
+        let plain = reference("a.io/b");
+        assert_eq!(plain.tag(), None);
+        assert_eq!(plain.tag_or_latest(), Tag::latest());
+        assert_eq!(plain.selector(), Selector::Tag(Tag::latest()));
+        assert_eq!(reference("a.io/b:c").selector().to_string(), "c");
+    }
+
+    #[test]
+    fn errors_name_the_part_and_the_place() {
+        assert_eq!(
+            message("Foo/bar:tag!"),
+            r#"reference "Foo/bar:tag!": tag "tag!": character '!' is not allowed at position 4 (letters, digits, '_', '.', '-')"#
+        );
+        assert_eq!(
+            message("Nginx"),
+            r#"reference "Nginx": repository "Nginx": character 'N' is not allowed at position 1 (names are lower case)"#
+        );
+        assert_eq!(
+            message("https://ghcr.io/a"),
+            r#"reference "https://ghcr.io/a": a scheme is not part of a reference (leave out https://)"#
+        );
+        for (text, expected) in [
+            ("", "it is empty"),
+            ("a.io/", "no repository"),
+            ("[::1]:5000", "no repository"),
+            (":tag", "no repository"),
+            ("@", "no digest after '@'"),
+            ("/a", "empty at position 1"),
+            ("a//b", "empty at position 3"),
+            ("a:", "tag \"\": it is empty"),
+            ("a@", "no digest after '@'"),
+            ("a@sha256:00", "2 hex digits"),
+            ("a@sha256", "no algorithm"),
+            (
+                "a:b:c",
+                "tag \"b:c\": character ':' is not allowed at position 2",
+            ),
+            ("a.io:x/b", "registry \"a.io:x\": port \"x\""),
+            (
+                "::1/a",
+                "registry \"::1\": too many ':' (put an IPv6 address in brackets)",
+            ),
+            ("user:secret/a", "port \"secret\""),
+            (" a", "' ' is not allowed at position 1"),
+            ("a\n", "'\\n' is not allowed at position 2"),
+        ] {
+            assert!(
+                message(text).contains(expected),
+                "{text}: {}",
+                message(text)
+            );
+        }
+        assert!(message(&format!("a@{DIGEST}@{DIGEST}")).contains("more than one '@'"));
+        assert!(message(&format!("a:{}", "b".repeat(129))).contains("129 characters, at most 128"));
+    }
+
+    #[test]
+    fn registry_and_name_have_at_most_255_characters_together() {
+        let longest = format!("a.io/{}", "b".repeat(250));
+        assert_eq!(reference(&longest).to_string(), longest);
+        assert!(
+            message(&format!("{longest}b"))
+                .contains("have 256 characters, at most 255 are allowed")
+        );
+        let name: RepositoryName = "b".repeat(251).parse().unwrap();
+        assert!(Repository::new("a.io".parse().unwrap(), name).is_err());
+    }
+
+    #[test]
+    fn a_repository_has_neither_tag_nor_digest() {
+        let repository: Repository = "nginx".parse().unwrap();
+        assert_eq!(repository.to_string(), "docker.io/library/nginx");
+        assert!("nginx:1".parse::<Repository>().is_err());
+        assert!(format!("nginx@{DIGEST}").parse::<Repository>().is_err());
+    }
+
+    #[test]
+    fn a_selector_is_a_digest_where_it_has_a_colon() {
+        assert_eq!(DIGEST.parse(), Ok(Selector::Digest(Digest::of(b""))));
+        assert_eq!("latest".parse(), Ok(Selector::Tag(Tag::latest())));
+        assert!("a:b".parse::<Selector>().is_err());
+        assert!("".parse::<Selector>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn display_parses_back(
+            registry in "((localhost|Host|[A-Za-z]{1,4}\\.[a-z]{2}|\\[::[0-9a-f]\\])(:[1-9][0-9]{0,3})?/)?",
+            name in "[a-z0-9]{1,5}([._-][a-z0-9]{1,3})?(/[a-z0-9]{1,5}){0,2}",
+            tag in "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,8})?",
+            digest in "(@sha256:[0-9a-f]{64})?",
+        ) {
+            let parsed = reference(&format!("{registry}{name}{tag}{digest}"));
+            prop_assert_eq!(parsed.tag().is_some(), !tag.is_empty());
+            prop_assert_eq!(parsed.digest().is_some(), !digest.is_empty());
+            prop_assert_eq!(parsed.to_string().parse::<Reference>(), Ok(parsed));
+        }
+
+        #[test]
+        fn what_parses_at_all_parses_back(text in "[a-zA-Z0-9.:/@_\\[\\]-]{0,16}") {
+            if let Ok(parsed) = text.parse::<Reference>() {
+                prop_assert_eq!(parsed.to_string().parse::<Reference>(), Ok(parsed));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            if let Err(error) = text.parse::<Reference>() {
+                prop_assert!(!error.to_string().contains(char::is_control));
+            }
+        }
+    }
+}

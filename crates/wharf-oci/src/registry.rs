@@ -250,3 +250,139 @@ enum RegistryProblem {
     )]
     Character { character: char, position: usize },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn registry(text: &str) -> Registry {
+        text.parse().unwrap()
+    }
+
+    fn message(text: &str) -> String {
+        text.parse::<Registry>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn docker_hub_has_one_spelling_and_its_own_endpoint() {
+        for text in ["docker.io", "index.docker.io", "Docker.IO", "docker.io:443"] {
+            assert_eq!(registry(text), Registry::docker_hub(), "{text}");
+        }
+        assert_eq!(Registry::docker_hub().to_string(), "docker.io");
+        assert_eq!(
+            Registry::docker_hub().endpoint_authority(),
+            "index.docker.io"
+        );
+        assert_eq!(registry("ghcr.io").endpoint_authority(), "ghcr.io");
+        assert!(!registry("docker.io:5000").is_docker_hub());
+    }
+
+    #[test]
+    fn host_and_port_are_told_apart() {
+        for (text, shown, host, port) in [
+            ("ghcr.io", "ghcr.io", "ghcr.io", None),
+            ("GHCR.io:0443", "ghcr.io:443", "ghcr.io", Some(443)),
+            ("localhost:5000", "localhost:5000", "localhost", Some(5000)),
+            ("[::1]:5000", "[::1]:5000", "::1", Some(5000)),
+            ("[2001:DB8:0::1]", "[2001:db8::1]", "2001:db8::1", None),
+            ("127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", Some(80)),
+            ("Registry", "Registry", "Registry", None),
+            ("registry:5000", "registry:5000", "registry", Some(5000)),
+        ] {
+            let parsed = registry(text);
+            assert_eq!(
+                (parsed.as_str(), parsed.host(), parsed.port()),
+                (shown, host, port),
+                "{text}"
+            );
+        }
+    }
+
+    // PUSH.md row A3: where plain http may be tried.
+    #[test]
+    fn local_and_private_registries_are_known_by_their_literals() {
+        for text in [
+            "localhost",
+            "LOCALHOST:1",
+            "a.localhost",
+            "127.0.0.1",
+            "127.8.9.1:5000",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(registry(text).is_local(), "{text}");
+        }
+        for text in [
+            "localhost.example.com",
+            "128.0.0.1",
+            "[::2]",
+            "127.0.0.1.example.com",
+            "notlocalhost.io",
+            "10.0.0.1",
+        ] {
+            assert!(!registry(text).is_local(), "{text}");
+        }
+        for text in [
+            "10.0.0.1",
+            "172.16.0.1:5000",
+            "172.31.255.255",
+            "192.168.1.1",
+        ] {
+            assert!(registry(text).is_private(), "{text}");
+        }
+        for text in [
+            "172.32.0.1",
+            "11.0.0.1",
+            "10.0.0.1.example.com",
+            "[fd00::1]",
+            "127.0.0.1",
+        ] {
+            assert!(!registry(text).is_private(), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        assert!(message("").contains("it is empty"));
+        assert!(message("https://ghcr.io").contains("leave out"));
+        assert!(message("registry").contains("a bare word is no registry"));
+        assert!(message("::1").contains("in brackets"));
+        assert!(message("[::1").contains("brackets"));
+        assert!(message("[::1]5000").contains("brackets"));
+        assert!(message("[::g]").contains("not an IP address"));
+        assert!(message("[127.0.0.1]").contains("not an IP address"));
+        assert!(message("256.0.0.1").contains("not an IP address"));
+        for port in ["", "0", "65536", "+80", "8o", " 80"] {
+            let expected = format!("port {port:?} is not a number from 1 to 65535");
+            assert!(
+                message(&format!("a.io:{port}")).contains(&expected),
+                "{port}"
+            );
+        }
+        assert!(message("a..io").contains("empty at position 3"));
+        assert!(message(".").contains("empty at position 1"));
+        assert!(message("a.io.").contains("empty at position 6"));
+        assert!(message("my_registry.io").contains("'_' is not allowed at position 3"));
+        assert!(message("a.-b").contains("'-' is not allowed at position 3"));
+        assert!(message("user@a.io").contains("'@' is not allowed at position 5"));
+        assert!(message("a.io\n").contains(r"'\n' is not allowed"));
+    }
+
+    proptest! {
+        #[test]
+        fn display_parses_back(text in "(\\[[0-9a-f:]{2,12}\\]|[A-Za-z0-9-]{1,5}(\\.[A-Za-z0-9-]{1,5}){0,3})(:[0-9]{1,5})?") {
+            if let Ok(parsed) = text.parse::<Registry>() {
+                prop_assert_eq!(parsed.to_string().parse::<Registry>(), Ok(parsed));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            if let Err(error) = text.parse::<Registry>() {
+                prop_assert!(!error.to_string().contains(char::is_control));
+            }
+        }
+    }
+}
