@@ -1,1 +1,41 @@
 //! What OCI says, as pure types: no runtime, no network, no files.
+//!
+//! Strings and bytes that others wrote become types here, strictly, and an error names the part
+//! that is wrong. Documents keep the fields that this version does not know.
+
+mod annotations;
+mod config;
+mod descriptor;
+mod diagnostic;
+mod digest;
+mod image;
+mod index;
+mod layout;
+mod lenient;
+mod manifest;
+mod manifest_error;
+mod media_type;
+mod name;
+mod outline;
+mod platform;
+mod reference;
+mod registry;
+mod schema1;
+mod text;
+
+pub use annotations::*;
+pub use config::*;
+pub use descriptor::*;
+pub use diagnostic::*;
+pub use digest::*;
+pub use image::*;
+pub use index::*;
+pub use layout::*;
+pub use manifest::*;
+pub use manifest_error::*;
+pub use media_type::*;
+pub use name::*;
+pub use platform::*;
+pub use reference::*;
+pub use registry::*;
+pub use schema1::*;

@@ -1,0 +1,213 @@
+//! Image configs: platform, history and diff ids of an image.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lenient::null_as_default;
+use crate::text::Printable;
+use crate::{Digest, Platform};
+
+/// The config of an image. OCI image-spec, "Image Configuration"; Docker's has the same form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// When the image was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The processor architecture in Go's spelling; empty when the config does not say.
+    #[serde(default)]
+    pub architecture: String,
+    /// The variant of the architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The operating system in Go's spelling; empty when the config does not say.
+    #[serde(default)]
+    pub os: String,
+    /// The version of the operating system.
+    #[serde(
+        rename = "os.version",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub os_version: Option<String>,
+    /// What the operating system must offer.
+    #[serde(
+        rename = "os.features",
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub os_features: Vec<String>,
+    /// How to run the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
+    /// The layers by their uncompressed content.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub rootfs: RootFs,
+    /// How each layer came to be, the lowest first.
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub history: Vec<History>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// The layers of an image by their uncompressed content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The digest of each layer's uncompressed tar, the lowest first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub diff_ids: Vec<Digest>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// How one layer, or a change without a layer, came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// When, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// By which command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whether this step made no layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// The most bytes that an image config may have.
+pub const MAX_CONFIG_SIZE: u64 = 8 << 20;
+
+impl ImageConfig {
+    /// Reads a config blob.
+    ///
+    /// # Errors
+    /// When it is larger than [`MAX_CONFIG_SIZE`] or no JSON of this form.
+    pub fn parse(bytes: &[u8]) -> Result<ImageConfig, ConfigError> {
+        if bytes.len() as u64 > MAX_CONFIG_SIZE {
+            return Err(ConfigError::TooLarge {
+                size: bytes.len() as u64,
+            });
+        }
+        serde_json::from_slice(bytes).map_err(|error| ConfigError::Json {
+            reason: Printable(&error.to_string(), 300).to_string(),
+        })
+    }
+
+    /// What the image runs on.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            os_version: self.os_version.clone(),
+            os_features: self.os_features.clone(),
+            variant: self.variant.clone(),
+            ..Platform::default()
+        }
+    }
+}
+
+impl Default for RootFs {
+    fn default() -> RootFs {
+        RootFs {
+            kind: "layers".to_owned(),
+            diff_ids: Vec::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why bytes are not an image config.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There are too many bytes.
+    #[error("image config of {size} bytes is larger than {MAX_CONFIG_SIZE}")]
+    TooLarge {
+        /// How many there are.
+        size: u64,
+    },
+    /// The bytes are no JSON of this form.
+    #[error("image config is not valid: {reason}")]
+    Json {
+        /// What is wrong and where, in one line.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn known_and_unknown_fields_survive() {
+        let value = json!({
+            "created": "2026-01-01T00:00:00Z", "author": "me", "architecture": "arm64", "variant": "v8", "os": "windows",
+            "os.version": "10.0", "os.features": ["win32k"], "config": {"Env": ["A=b"], "Future": {}},
+            "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"")], "base_layer": "x"},
+            "history": [{"created": "now", "created_by": "RUN", "author": "me", "comment": "c", "empty_layer": true, "x": 1}],
+            "docker_version": "28", "container_config": {"Cmd": null},
+        });
+        let config = ImageConfig::parse(value.to_string().as_bytes()).unwrap();
+        assert_eq!(config.rootfs.diff_ids, [Digest::of(b"")]);
+        assert_eq!(config.platform().to_string(), "windows/arm64/v8:10.0");
+        assert_eq!(config.platform().os_features, ["win32k"]);
+        assert_eq!(serde_json::to_value(config).unwrap(), value);
+    }
+
+    #[test]
+    fn an_empty_config_is_one_without_facts() {
+        for text in ["{}", r#"{"rootfs":null,"history":null,"config":null}"#] {
+            let config = ImageConfig::parse(text.as_bytes()).unwrap();
+            assert!(config.rootfs.diff_ids.is_empty() && config.history.is_empty());
+        }
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let message = |text: &str| ImageConfig::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(message(r#"{"rootfs":{"diff_ids":["sha256:0"]}}"#).contains("1 hex digits"));
+        assert!(message("{").contains("line 1 column 1"));
+        let large = " ".repeat(usize::try_from(MAX_CONFIG_SIZE).unwrap() + 1);
+        assert!(message(&large).contains("larger than 8388608"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes: Vec<u8>) {
+            let _ = ImageConfig::parse(&bytes);
+        }
+
+        #[test]
+        fn unknown_fields_survive(key in "x[a-z]{1,8}", value: i64) {
+            let document = json!({"architecture": "a", "os": "b", "rootfs": {"type": "layers", "diff_ids": []}, key: value});
+            let config = ImageConfig::parse(document.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(serde_json::to_value(config).unwrap(), document);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Why bytes are not a manifest.
+
+use std::fmt;
+
+use crate::text::Printable;
+use crate::{Digest, MAX_MANIFEST_SIZE, MediaType};
+
+/// Why bytes are not a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// There are too many bytes.
+    #[error("manifest of {size} bytes is larger than {MAX_MANIFEST_SIZE}")]
+    TooLarge {
+        /// How many there are.
+        size: u64,
+    },
+    /// The bytes are no JSON, or not of the form that their media type asks for.
+    #[error("manifest is not valid: {reason}")]
+    Json {
+        /// What is wrong and where, in one line.
+        reason: String,
+    },
+    /// Neither media type nor shape is one that is known.
+    #[error("manifest of unknown kind{}", Of(media_type))]
+    Unknown {
+        /// The media type, when there is one.
+        media_type: Option<MediaType>,
+    },
+    /// Carrier and document name different media types.
+    #[error("manifest is {carrier} by its carrier and {document} by its own mediaType")]
+    MediaTypes {
+        /// What the HTTP header or the descriptor says.
+        carrier: MediaType,
+        /// What the document says.
+        document: MediaType,
+    },
+    /// The document is of two kinds at once.
+    #[error("manifest is of two kinds at once: it has {first:?} and {second:?}")]
+    Ambiguous {
+        /// A field of the one kind.
+        first: &'static str,
+        /// A field of the other.
+        second: &'static str,
+    },
+    /// The document has a field that its media type does not have, but another one does.
+    #[error("manifest is {media_type} but has {field:?}, which that does not have")]
+    Shape {
+        /// The media type, by the carrier or the document.
+        media_type: MediaType,
+        /// The field.
+        field: &'static str,
+    },
+    /// The schema version is not that of the media type.
+    #[error("manifest has a schemaVersion that its kind cannot have: {found}")]
+    SchemaVersion {
+        /// The version, or that it is absent.
+        found: String,
+    },
+    /// The signatures of a schema 1 manifest do not say what they sign.
+    #[error("signatures of the schema 1 manifest are not valid: {reason}")]
+    Signature {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The bytes have another digest.
+    #[error("manifest has digest {found}, expected {expected}")]
+    Digest {
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+}
+
+impl ManifestError {
+    pub(crate) fn json(error: serde_json::Error) -> ManifestError {
+        ManifestError::Json {
+            reason: Printable(&error.to_string(), 300).to_string(),
+        }
+    }
+}
+
+struct Of<'a>(&'a Option<MediaType>);
+
+impl fmt::Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(media_type) => write!(f, ": {media_type}"),
+            None => f.write_str(": no mediaType, and neither \"manifests\" nor \"config\""),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Manifest;
+
+    #[test]
+    fn messages_are_one_bounded_line_whatever_the_document_says() {
+        let document = format!(
+            r#"{{"schemaVersion":2,"manifests":"\u001b[2J\n{}"}}"#,
+            "x".repeat(100_000)
+        );
+        let message = Manifest::parse(None, document.into())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.starts_with("manifest is not valid: invalid type: string"),
+            "{message}"
+        );
+        assert!(
+            !message.contains(char::is_control) && message.len() < 500,
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,438 @@
+//! Media types: what content is. The well-known ones are constants and cost no allocation.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text::Quoted;
+
+/// A media type without parameters, `type/subtype` as in RFC 6838.
+///
+/// ```
+/// use wharf_oci::{Compression, MediaType};
+/// let layer: MediaType = "application/vnd.oci.image.layer.v1.tar+zstd".parse()?;
+/// assert_eq!(layer, MediaType::OCI_LAYER_ZSTD);
+/// assert_eq!(layer.compression(), Some(Compression::Zstd));
+/// # Ok::<(), wharf_oci::MediaTypeError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MediaType(Cow<'static, str>);
+
+/// How a layer's tar is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// A plain tar.
+    None,
+    /// gzip, RFC 1952.
+    Gzip,
+    /// zstd, RFC 8878.
+    Zstd,
+}
+
+/// The value of an `Accept` header that asks for a manifest of any kind.
+///
+/// distribution-spec: "Pulling manifests" (the client should include all types it supports).
+pub fn manifest_accept() -> &'static str {
+    concat!(
+        "application/vnd.oci.image.index.v1+json, ",
+        "application/vnd.oci.image.manifest.v1+json, ",
+        "application/vnd.docker.distribution.manifest.list.v2+json, ",
+        "application/vnd.docker.distribution.manifest.v2+json, ",
+        "application/vnd.oci.artifact.manifest.v1+json, ",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws, ",
+        "application/vnd.docker.distribution.manifest.v1+json",
+    )
+}
+
+impl MediaType {
+    /// The media type of a `Content-Type` header: parameters and surrounding space are left out.
+    ///
+    /// # Errors
+    /// When what remains is not `type/subtype`.
+    pub fn from_content_type(value: &str) -> Result<MediaType, MediaTypeError> {
+        let (media_type, _) = value.split_once(';').unwrap_or((value, ""));
+        media_type.trim_matches([' ', '\t']).parse()
+    }
+
+    /// The text of this media type.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// An OCI index or a Docker manifest list.
+    pub fn is_index(&self) -> bool {
+        self.kind() == Some(Kind::Index)
+    }
+
+    /// An OCI image manifest or a Docker schema 2 one.
+    pub fn is_image_manifest(&self) -> bool {
+        self.kind() == Some(Kind::Image)
+    }
+
+    /// A Docker schema 1 manifest, signed or not.
+    pub fn is_schema1(&self) -> bool {
+        self.kind() == Some(Kind::Schema1)
+    }
+
+    /// A manifest of any known kind: index, image, schema 1 or OCI artifact.
+    pub fn is_manifest(&self) -> bool {
+        matches!(
+            self.kind(),
+            Some(Kind::Index | Kind::Image | Kind::Schema1 | Kind::Artifact)
+        )
+    }
+
+    /// The config of an OCI or a Docker image.
+    pub fn is_config(&self) -> bool {
+        self.kind() == Some(Kind::Config)
+    }
+
+    /// A layer of an OCI or a Docker image.
+    pub fn is_layer(&self) -> bool {
+        matches!(self.kind(), Some(Kind::Layer(_) | Kind::Foreign(_)))
+    }
+
+    /// False for layers that registries may not pass on (non-distributable, foreign).
+    pub fn is_distributable(&self) -> bool {
+        !matches!(self.kind(), Some(Kind::Foreign(_)))
+    }
+
+    /// How a layer is compressed; nothing for what is not a known layer.
+    pub fn compression(&self) -> Option<Compression> {
+        match self.kind()? {
+            Kind::Layer(compression) | Kind::Foreign(compression) => Some(compression),
+            _ => None,
+        }
+    }
+
+    /// One of Docker's own types.
+    pub fn is_docker(&self) -> bool {
+        self.as_str().starts_with("application/vnd.docker.")
+    }
+
+    /// Whether a carrier that says this says anything about a manifest: a known manifest type, or
+    /// a vendor's type that is not known to be something else.
+    pub(crate) fn may_be_manifest(&self) -> bool {
+        match self.kind() {
+            Some(_) => self.is_manifest(),
+            None => self.as_str().starts_with("application/vnd."),
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        WELL_KNOWN
+            .iter()
+            .find(|(text, _)| *text == self.as_str())
+            .map(|(_, kind)| *kind)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Index,
+    Image,
+    Schema1,
+    Artifact,
+    Config,
+    Layer(Compression),
+    Foreign(Compression),
+    Other,
+}
+
+macro_rules! well_known {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:expr;)*) => {
+        impl MediaType {
+            $($(#[$doc])* pub const $name: MediaType = MediaType(Cow::Borrowed($text));)*
+        }
+
+        const WELL_KNOWN: &[(&str, Kind)] = &[$(($text, $kind)),*];
+    };
+}
+
+well_known! {
+    /// An OCI image index.
+    OCI_IMAGE_INDEX = "application/vnd.oci.image.index.v1+json", Kind::Index;
+    /// An OCI image manifest.
+    OCI_IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json", Kind::Image;
+    /// An OCI artifact manifest, which release candidates of OCI 1.1 had.
+    OCI_ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json", Kind::Artifact;
+    /// The config of an OCI image.
+    OCI_IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json", Kind::Config;
+    /// The two bytes `{}`, where a descriptor is due and there is nothing to say.
+    OCI_EMPTY = "application/vnd.oci.empty.v1+json", Kind::Other;
+    /// A layer: plain tar.
+    OCI_LAYER = "application/vnd.oci.image.layer.v1.tar", Kind::Layer(Compression::None);
+    /// A layer: tar in gzip.
+    OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip", Kind::Layer(Compression::Gzip);
+    /// A layer: tar in zstd.
+    OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd", Kind::Layer(Compression::Zstd);
+    /// A layer that may not be passed on: plain tar.
+    OCI_LAYER_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar", Kind::Foreign(Compression::None);
+    /// A layer that may not be passed on: tar in gzip.
+    OCI_LAYER_NONDISTRIBUTABLE_GZIP = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Kind::Foreign(Compression::Gzip);
+    /// A layer that may not be passed on: tar in zstd.
+    OCI_LAYER_NONDISTRIBUTABLE_ZSTD = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", Kind::Foreign(Compression::Zstd);
+    /// A Docker manifest list.
+    DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json", Kind::Index;
+    /// A Docker schema 2 manifest.
+    DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json", Kind::Image;
+    /// A Docker schema 1 manifest without signatures.
+    DOCKER_MANIFEST_V1 = "application/vnd.docker.distribution.manifest.v1+json", Kind::Schema1;
+    /// A Docker schema 1 manifest with signatures.
+    DOCKER_MANIFEST_V1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws", Kind::Schema1;
+    /// The config of a Docker image.
+    DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json", Kind::Config;
+    /// A Docker layer: plain tar.
+    DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar", Kind::Layer(Compression::None);
+    /// A Docker layer: tar in gzip.
+    DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip", Kind::Layer(Compression::Gzip);
+    /// A Docker layer: tar in zstd, as BuildKit names it.
+    DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd", Kind::Layer(Compression::Zstd);
+    /// A Docker layer that may not be passed on: plain tar.
+    DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar", Kind::Foreign(Compression::None);
+    /// A Docker layer that may not be passed on: tar in gzip.
+    DOCKER_FOREIGN_LAYER_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Kind::Foreign(Compression::Gzip);
+    /// Bytes of which nothing is known.
+    OCTET_STREAM = "application/octet-stream", Kind::Other;
+}
+
+impl FromStr for MediaType {
+    type Err = MediaTypeError;
+
+    /// Letter case does not count in media types: a well-known one becomes its constant.
+    fn from_str(text: &str) -> Result<MediaType, MediaTypeError> {
+        if let Some((known, _)) = WELL_KNOWN
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(text))
+        {
+            return Ok(MediaType(Cow::Borrowed(known)));
+        }
+        check(text).map_err(|problem| MediaTypeError {
+            text: text.to_owned(),
+            problem,
+        })?;
+        Ok(MediaType(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// RFC 6838, section 4.2: restricted names of at most 127 characters.
+fn check(text: &str) -> Result<(), MediaTypeProblem> {
+    if text.contains(';') {
+        return Err(MediaTypeProblem::Parameters);
+    }
+    let (main, sub) = text.split_once('/').ok_or(MediaTypeProblem::NoSlash)?;
+    for (part, before) in [(main, 0), (sub, main.chars().count() + 1)] {
+        if part.is_empty() {
+            return Err(MediaTypeProblem::Empty);
+        }
+        for (index, character) in part.chars().enumerate() {
+            let allowed =
+                character.is_ascii_alphanumeric() || (index > 0 && "!#$&-^_.+".contains(character));
+            if !allowed {
+                return Err(MediaTypeProblem::Character {
+                    character,
+                    position: before + index + 1,
+                });
+            }
+        }
+        if part.len() > 127 {
+            return Err(MediaTypeProblem::Long);
+        }
+    }
+    Ok(())
+}
+
+impl AsRef<str> for MediaType {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for MediaType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MediaType, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Text that is not a media type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("media type {}: {problem}", Quoted(text))]
+pub struct MediaTypeError {
+    text: String,
+    problem: MediaTypeProblem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum MediaTypeProblem {
+    #[error("parameters are not allowed (type/subtype)")]
+    Parameters,
+    #[error("no '/' (expected type/subtype)")]
+    NoSlash,
+    #[error("type or subtype is empty (expected type/subtype)")]
+    Empty,
+    #[error("type or subtype is longer than 127 characters")]
+    Long,
+    #[error("character {character:?} is not allowed at position {position}")]
+    Character { character: char, position: usize },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn accept_lists_every_manifest_type_once() {
+        let listed: Vec<&str> = manifest_accept().split(", ").collect();
+        let mut expected: Vec<&str> = WELL_KNOWN
+            .iter()
+            .map(|(text, _)| *text)
+            .filter(|text| text.parse::<MediaType>().unwrap().is_manifest())
+            .collect();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        assert!(
+            MediaType::OCI_IMAGE_INDEX.is_index() && MediaType::DOCKER_MANIFEST_LIST.is_index()
+        );
+        assert!(
+            MediaType::OCI_IMAGE_MANIFEST.is_image_manifest()
+                && MediaType::DOCKER_MANIFEST.is_image_manifest()
+        );
+        assert!(
+            MediaType::DOCKER_MANIFEST_V1_SIGNED.is_schema1()
+                && MediaType::DOCKER_MANIFEST_V1.is_schema1()
+        );
+        assert!(
+            MediaType::OCI_ARTIFACT_MANIFEST.is_manifest()
+                && !MediaType::OCI_ARTIFACT_MANIFEST.is_image_manifest()
+        );
+        assert!(MediaType::DOCKER_CONFIG.is_config() && MediaType::OCI_IMAGE_CONFIG.is_config());
+        for other in [
+            MediaType::OCI_EMPTY,
+            MediaType::OCTET_STREAM,
+            MediaType::OCI_LAYER,
+            MediaType::DOCKER_CONFIG,
+        ] {
+            assert!(!other.is_manifest() && !other.is_index(), "{other}");
+        }
+        assert!(MediaType::DOCKER_LAYER.is_docker() && !MediaType::OCI_LAYER.is_docker());
+    }
+
+    #[test]
+    fn layers_know_their_compression_and_whether_they_may_be_passed_on() {
+        for (layer, compression, distributable) in [
+            (MediaType::OCI_LAYER, Compression::None, true),
+            (MediaType::OCI_LAYER_GZIP, Compression::Gzip, true),
+            (MediaType::OCI_LAYER_ZSTD, Compression::Zstd, true),
+            (
+                MediaType::OCI_LAYER_NONDISTRIBUTABLE,
+                Compression::None,
+                false,
+            ),
+            (
+                MediaType::OCI_LAYER_NONDISTRIBUTABLE_GZIP,
+                Compression::Gzip,
+                false,
+            ),
+            (
+                MediaType::OCI_LAYER_NONDISTRIBUTABLE_ZSTD,
+                Compression::Zstd,
+                false,
+            ),
+            (MediaType::DOCKER_LAYER, Compression::None, true),
+            (MediaType::DOCKER_LAYER_GZIP, Compression::Gzip, true),
+            (MediaType::DOCKER_LAYER_ZSTD, Compression::Zstd, true),
+            (MediaType::DOCKER_FOREIGN_LAYER, Compression::None, false),
+            (
+                MediaType::DOCKER_FOREIGN_LAYER_GZIP,
+                Compression::Gzip,
+                false,
+            ),
+        ] {
+            assert!(layer.is_layer(), "{layer}");
+            assert_eq!(layer.compression(), Some(compression), "{layer}");
+            assert_eq!(layer.is_distributable(), distributable, "{layer}");
+        }
+        assert_eq!(MediaType::OCI_IMAGE_CONFIG.compression(), None);
+        assert!(MediaType::OCI_IMAGE_CONFIG.is_distributable());
+    }
+
+    #[test]
+    fn a_well_known_type_in_any_letter_case_is_its_constant() {
+        let parsed: MediaType = "Application/VND.oci.image.index.v1+JSON".parse().unwrap();
+        assert_eq!(parsed, MediaType::OCI_IMAGE_INDEX);
+        assert!(matches!(parsed.0, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn parameters_are_refused_but_left_out_of_a_header() {
+        let header = " application/vnd.oci.image.index.v1+json ; charset=utf-8";
+        assert!(header.parse::<MediaType>().is_err());
+        assert_eq!(
+            MediaType::from_content_type(header),
+            Ok(MediaType::OCI_IMAGE_INDEX)
+        );
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let message = |text: &str| text.parse::<MediaType>().unwrap_err().to_string();
+        assert_eq!(
+            message("json"),
+            r#"media type "json": no '/' (expected type/subtype)"#
+        );
+        assert!(message("").contains("no '/'"));
+        assert!(message("a/").contains("is empty"));
+        assert!(message("a/b;c=d").contains("parameters are not allowed"));
+        assert!(message("a/b/c").contains("'/' is not allowed at position 4"));
+        assert!(message("a/+json").contains("'+' is not allowed at position 3"));
+        assert!(message("ä/b").contains("'ä' is not allowed at position 1"));
+        assert!(message(&format!("a/{}", "b".repeat(128))).contains("longer than 127"));
+    }
+
+    proptest! {
+        #[test]
+        fn display_parses_back(text in "[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,40}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,40}") {
+            let parsed: MediaType = text.parse().unwrap();
+            prop_assert!(parsed.as_str().eq_ignore_ascii_case(&text));
+            prop_assert_eq!(parsed.to_string().parse::<MediaType>(), Ok(parsed));
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_in_one_line(text: String) {
+            match text.parse::<MediaType>() {
+                Ok(parsed) => prop_assert_eq!(parsed.as_str(), text),
+                Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Foreign text made fit for one line of an error: bounded, and without control characters.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+/// Text between quotes, escaped and cut after [`QUOTE_LIMIT`] characters.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write!(f, "{}", Printable(self.0, QUOTE_LIMIT))?;
+        f.write_char('"')
+    }
+}
+
+/// Text without control characters, cut after so many characters.
+pub(crate) struct Printable<'a>(pub(crate) &'a str, pub(crate) usize);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(self.1) {
+            if is_dangerous(character) {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        if characters.next().is_some() {
+            f.write_char('…')?;
+        }
+        Ok(())
+    }
+}
+
+/// What may move a terminal's cursor or turn the direction of its text.
+fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+const QUOTE_LIMIT: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_direction_characters_are_escaped() {
+        let shown = Quoted("a\u{1b}[2J\n\u{202e}b").to_string();
+        assert_eq!(shown, r#""a\u{1b}[2J\n\u{202e}b""#);
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        assert_eq!(Printable("äöü", 2).to_string(), "äö…");
+        assert_eq!(Printable("äöü", 3).to_string(), "äöü");
+    }
+}
