@@ -15,7 +15,7 @@ pub fn seeded_bytes(seed: u64, len: usize) -> Vec<u8> {
 /// `len` bytes of text-like content that gzip makes about a third of; the same for the same `seed`.
 pub fn compressible_bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let words: Vec<[u8; 8]> = (0..4096)
+    let words: Vec<[u8; 8]> = (0..256)
         .map(|_| std::array::from_fn(|_| random.alphanumeric() as u8))
         .collect();
     let mut bytes = Vec::with_capacity(len + 9);

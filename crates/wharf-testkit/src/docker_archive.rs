@@ -332,3 +332,95 @@ fn blob_name(digest: &str) -> String {
 fn split_tag(repo_tag: &str) -> (&str, &str) {
     repo_tag.rsplit_once(':').unwrap_or((repo_tag, "latest"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::Skopeo;
+
+    fn write(style: ArchiveStyle) -> (tempfile::TempDir, Vec<SavedImage>) {
+        let directory = tempfile::tempdir().unwrap();
+        let saved = DockerArchive::new(style)
+            .image(
+                DockerImage::new(&["app:1", "app:latest"])
+                    .layer(&[("base", b"base")])
+                    .layer(&[("top", b"1")]),
+            )
+            .image(
+                DockerImage::new(&["other:2"])
+                    .layer(&[("below", b"0")])
+                    .layer(&[("base", b"base")]),
+            )
+            .write(&directory.path().join("image.tar"));
+        (directory, saved)
+    }
+
+    fn links(directory: &Path) -> Vec<(String, String)> {
+        let file = File::open(directory.join("image.tar")).unwrap();
+        tar::Archive::new(file)
+            .entries()
+            .unwrap()
+            .map(Result::unwrap)
+            .filter(|entry| entry.header().entry_type().is_symlink())
+            .map(|entry| {
+                let target = entry.link_name().unwrap().unwrap();
+                (
+                    entry.path().unwrap().display().to_string(),
+                    target.display().to_string(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_repeated_layer_is_a_link_in_the_legacy_style_alone() {
+        let (directory, saved) = write(ArchiveStyle::LegacySymlinks);
+        let expected = (
+            saved[1].layer_names[1].clone(),
+            format!("../{}", saved[0].layer_names[0]),
+        );
+        assert_eq!(links(directory.path()), [expected]);
+        let (directory, _) = write(ArchiveStyle::Classic);
+        assert_eq!(links(directory.path()), []);
+    }
+
+    #[test]
+    fn skopeo_reads_every_style_and_every_image() {
+        let Some(skopeo) = Skopeo::find() else { return };
+        for style in ArchiveStyle::ALL {
+            let (directory, saved) = write(style);
+            for (tag, image) in [("app:1", &saved[0]), ("other:2", &saved[1])] {
+                let archive = directory.path().join("image.tar");
+                let reference = format!("docker-archive:{}:{tag}", archive.display());
+                let output = skopeo.run(&["inspect", "--config", "--raw", &reference]);
+                assert!(output.status.success(), "{style:?} {output:?}");
+                assert_eq!(output.stdout, image.config, "{style:?} {tag}");
+                let said = skopeo.inspect(&reference);
+                assert_eq!(said["Layers"], json!(image.diff_ids), "{style:?} {tag}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_newer_style_is_a_layout_too() {
+        let (directory, saved) = write(ArchiveStyle::OciInside);
+        let file = File::open(directory.path().join("image.tar")).unwrap();
+        let inside = directory.path().join("inside");
+        tar::Archive::new(file).unpack(&inside).unwrap();
+        let index = std::fs::read(inside.join("index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        let digests: Vec<_> = index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["digest"].as_str().unwrap().to_owned())
+            .collect();
+        let first = saved[0].manifest_digest.clone().unwrap();
+        let second = saved[1].manifest_digest.clone().unwrap();
+        assert_eq!(digests, [first.clone(), first, second]);
+        for digest in digests {
+            let bytes = std::fs::read(inside.join(blob_name(&digest))).unwrap();
+            assert_eq!(format!("sha256:{}", sha256_hex(bytes)), digest);
+        }
+    }
+}

@@ -392,3 +392,125 @@ fn platform_json(platform: &str) -> Value {
             .collect::<Map<_, _>>(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::Skopeo;
+
+    fn fixture() -> (tempfile::TempDir, LayoutFixture) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = LayoutFixture::new(directory.path().join("layout"));
+        (directory, layout)
+    }
+
+    fn parsed(layout: &LayoutFixture, digest: &str) -> Value {
+        serde_json::from_slice(&layout.read(digest)).unwrap()
+    }
+
+    #[test]
+    fn every_blob_is_named_by_its_digest() {
+        let (_directory, mut layout) = fixture();
+        layout.image(
+            Some("a"),
+            &[LayerSpec::random(1, 1000), LayerSpec::zero_length()],
+        );
+        layout
+            .sha512()
+            .image(None, &[LayerSpec::zstd(&[("a", b"1")]).sha512()]);
+        let files = crate::process::files_below(&layout.directory().join("blobs"));
+        assert_eq!(files.len(), 4 + 3);
+        for path in files.keys() {
+            let bytes = fs::read(layout.directory().join("blobs").join(path)).unwrap();
+            let digest = match path.to_str().unwrap().split_once('/').unwrap() {
+                ("sha256", hex) => (sha256_hex(&bytes), hex),
+                (_, hex) => (sha512_hex(&bytes), hex),
+            };
+            assert_eq!(digest.0, digest.1);
+        }
+    }
+
+    #[test]
+    fn index_json_lists_what_was_listed_and_no_children() {
+        let (_directory, mut layout) = fixture();
+        let child = layout.child("linux/arm/v7", &[]);
+        let nested = layout.child_index(&[Child::image(&child, "linux/arm/v7")]);
+        let index = layout.index(Some("all"), &[Child::content(&nested)]);
+        let image = layout.image(None, &[]);
+        let listed = fs::read(layout.directory().join("index.json")).unwrap();
+        let listed: Value = serde_json::from_slice(&listed).unwrap();
+        let entries = listed["manifests"].as_array().unwrap();
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0]["digest"], index.digest);
+        let name = &entries[0]["annotations"]["org.opencontainers.image.ref.name"];
+        assert_eq!(name, "all");
+        assert_eq!(entries[1]["digest"], image.manifest_digest);
+        assert!(entries[1].get("annotations").is_none());
+        let platform = &parsed(&layout, &nested.digest)["manifests"][0]["platform"];
+        assert_eq!(
+            *platform,
+            json!({ "os": "linux", "architecture": "arm", "variant": "v7" })
+        );
+    }
+
+    #[test]
+    fn a_foreign_layer_has_urls_and_no_content() {
+        let (_directory, mut layout) = fixture();
+        let url = "https://example.com/layer";
+        let image = layout.image(None, &[LayerSpec::foreign(url)]);
+        let manifest = parsed(&layout, &image.manifest_digest);
+        assert_eq!(manifest["layers"][0]["urls"], json!([url]));
+        assert!(!layout.blob_path(&image.layers[0].0).exists());
+        let image = layout.image(None, &[LayerSpec::foreign_with_content(url)]);
+        assert!(layout.blob_path(&image.layers[0].0).exists());
+    }
+
+    #[test]
+    fn docker_manifests_carry_docker_media_types_and_unknown_fields_when_asked() {
+        let (_directory, mut layout) = fixture();
+        layout.flavour(Flavour::Docker).unknown_fields();
+        let image = layout.image(None, &[LayerSpec::gzip(&[("a", b"1")])]);
+        let manifest = parsed(&layout, &image.manifest_digest);
+        assert_eq!(manifest["mediaType"], DOCKER_MANIFEST);
+        let layer = &manifest["layers"][0]["mediaType"];
+        assert_eq!(layer, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+        assert!(manifest.get("x-unknown").is_some());
+    }
+
+    #[test]
+    fn damage_is_done_to_one_blob() {
+        let (_directory, mut layout) = fixture();
+        let image = layout.image(
+            None,
+            &[LayerSpec::random(1, 100), LayerSpec::random(2, 100)],
+        );
+        let [(first, size), (second, _)] = image.layers.as_slice() else {
+            panic!("two layers");
+        };
+        let before = layout.read(first);
+        layout.corrupt(first);
+        assert_eq!(layout.read(first).len() as u64, *size);
+        assert_ne!(layout.read(first), before);
+        layout.truncate(first, 3);
+        assert_eq!(layout.read(first).len(), 3);
+        layout.remove(second);
+        assert!(!layout.blob_path(second).exists());
+    }
+
+    #[test]
+    fn skopeo_reads_the_layout_and_its_tar() {
+        let Some(skopeo) = Skopeo::find() else { return };
+        let (directory, mut layout) = fixture();
+        let image = layout.image(Some("one"), &[LayerSpec::gzip(&[("a", b"1")])]);
+        let tar = directory.path().join("layout.tar");
+        tar_layout(layout.directory(), &tar);
+        for reference in [
+            format!("oci:{}:one", layout.directory().display()),
+            format!("oci-archive:{}:one", tar.display()),
+        ] {
+            let said = skopeo.inspect(&reference);
+            assert_eq!(said["Digest"], image.manifest_digest);
+            assert_eq!(said["Layers"], json!([image.layers[0].0]));
+        }
+    }
+}

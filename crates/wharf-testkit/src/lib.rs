@@ -22,6 +22,8 @@ pub mod process;
 pub mod proxy;
 pub mod registry_script;
 pub mod rootfs;
+#[cfg(test)]
+mod wire;
 
 pub use compress::{Kind, compress};
 pub use content::{compressible_bytes, seeded_bytes, sha256_hex, sha512_hex};

@@ -257,3 +257,77 @@ impl Body for PassingBody {
         self.inner.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::seeded_bytes;
+    use crate::fault_server::{Answer, FaultServer, Script};
+    use crate::wire::send;
+
+    fn upstream(answers: impl IntoIterator<Item = Answer>) -> (FaultServer, RecordingProxy) {
+        let server = FaultServer::start(Script::new().on("*", "*", answers));
+        let proxy = RecordingProxy::start(server.address());
+        (server, proxy)
+    }
+
+    #[test]
+    fn bodies_pass_unchanged_and_are_counted() {
+        let (server, proxy) = upstream([Answer::status(201).body("created")]);
+        let body = seeded_bytes(3, 500_000);
+        let got = send(proxy.address(), "PUT /v2/a?b=c", "", &body);
+        assert!(got.ends_with("\r\n\r\ncreated"), "{got}");
+        assert_eq!(server.requests()[0].body_sha256, crate::sha256_hex(&body));
+        let passed = proxy.requests().remove(0);
+        assert_eq!(passed.line(), "PUT /v2/a?b=c");
+        assert_eq!(passed.status, Some(201));
+        assert_eq!((passed.request_bytes, passed.response_bytes), (500_000, 7));
+    }
+
+    #[test]
+    fn the_host_header_is_the_clients() {
+        let (server, proxy) = upstream([Answer::status(200)]);
+        send(proxy.address(), "GET /", "", b"");
+        let host = proxy.address().to_string();
+        assert_eq!(server.requests()[0].header("host"), Some(host.as_str()));
+    }
+
+    #[test]
+    fn head_keeps_the_announced_length() {
+        let (_server, proxy) = upstream([Answer::status(200).header("Content-Length", "77")]);
+        let got = send(proxy.address(), "HEAD /", "", b"");
+        assert!(got.contains("content-length: 77\r\n"), "{got}");
+    }
+
+    #[test]
+    fn a_connection_is_cut_once_after_exactly_so_many_bytes() {
+        let (server, proxy) = upstream([Answer::status(201)]);
+        proxy.fail_connection_after(70_000);
+        assert!(send(proxy.address(), "PUT /small", "", &[0; 10]).starts_with("HTTP/1.1 201"));
+        assert_eq!(send(proxy.address(), "PUT /cut", "", &[0; 900_000]), "");
+        let again = send(proxy.address(), "PUT /again", "", &[0; 900_000]);
+        assert!(again.starts_with("HTTP/1.1 201"), "{again}");
+        assert_eq!(proxy.requests()[1].request_bytes, 70_000);
+        assert_eq!(proxy.requests()[1].status, None);
+        assert_eq!(server.requests()[1].body_len, 70_000);
+        assert_eq!(server.requests()[2].body_len, 900_000);
+    }
+
+    #[test]
+    fn an_upstream_that_is_not_there_closes_the_connection() {
+        let server = FaultServer::start(Script::new());
+        let proxy = RecordingProxy::start(server.address());
+        drop(server);
+        assert_eq!(send(proxy.address(), "GET /", "", b""), "");
+        assert_eq!(proxy.requests()[0].status, None);
+    }
+
+    #[test]
+    fn forgotten_requests_are_not_listed() {
+        let (_server, proxy) = upstream([Answer::status(200)]);
+        send(proxy.address(), "GET /1", "", b"");
+        proxy.forget();
+        send(proxy.address(), "GET /2", "", b"");
+        assert_eq!(proxy.lines(), ["GET /2"]);
+    }
+}

@@ -75,3 +75,48 @@ fn commit_blob(request: &RecordedRequest) -> Answer {
         .header("Location", &format!("{repository}/blobs/{digest}"))
         .header("Docker-Content-Digest", &digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault_server::FaultServer;
+    use crate::layer::LayerSpec;
+    use crate::layout::LayoutFixture;
+    use crate::peers::Skopeo;
+    use crate::wire::send;
+
+    #[test]
+    fn a_body_with_another_digest_is_refused() {
+        let server = FaultServer::start(push_registry());
+        let line = format!(
+            "PUT /v2/a/b/blobs/uploads/1?digest=sha256:{}",
+            crate::sha256_hex("abc")
+        );
+        let good = send(server.address(), &line, "", b"abc");
+        assert!(good.starts_with("HTTP/1.1 201"), "{good}");
+        assert!(
+            good.contains("location: /v2/a/b/blobs/sha256:ba78"),
+            "{good}"
+        );
+        assert!(send(server.address(), &line, "", b"abd").starts_with("HTTP/1.1 400"));
+    }
+
+    #[test]
+    fn skopeo_pushes_an_image_to_it() {
+        let Some(skopeo) = Skopeo::find() else { return };
+        let directory = tempfile::tempdir().unwrap();
+        let mut layout = LayoutFixture::new(directory.path());
+        let image = layout.image(Some("one"), &[LayerSpec::gzip(&[("a", b"1")])]);
+        let server = FaultServer::start(push_registry());
+        skopeo.copy(
+            &format!("oci:{}:one", directory.path().display()),
+            &format!("docker://{}/team/app:one", server.address()),
+        );
+        let last = server.requests().pop().unwrap();
+        assert_eq!(last.line(), "PUT /v2/team/app/manifests/one");
+        assert_eq!(
+            format!("sha256:{}", last.body_sha256),
+            image.manifest_digest
+        );
+    }
+}

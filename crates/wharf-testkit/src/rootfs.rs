@@ -334,3 +334,78 @@ impl<A: Write, B: Write> Write for Tee<A, B> {
         self.1.flush()
     }
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::peers::Skopeo;
+
+    fn small_root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+        fs::create_dir_all(root.path().join("etc/deep")).unwrap();
+        fs::write(root.path().join("usr/bin/tool"), vec![7; 100_000]).unwrap();
+        fs::write(root.path().join("etc/public"), b"public").unwrap();
+        fs::write(root.path().join("etc/secret"), b"secret").unwrap();
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(root.path().join("etc/secret"), private).unwrap();
+        symlink("../public", root.path().join("etc/deep/link")).unwrap();
+        root
+    }
+
+    fn names(image: &RootfsImage, layer: usize) -> Vec<String> {
+        let name = image.layers[layer].0.replace(':', "/");
+        let file = File::open(image.layout.join("blobs").join(name)).unwrap();
+        tar::Archive::new(flate2::read::GzDecoder::new(file))
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn layers_hold_files_links_and_directories_and_nothing_private() {
+        let (root, target) = (small_root(), tempfile::tempdir().unwrap());
+        let image = RootfsImage::build_from(root.path(), target.path(), 10_000_000);
+        assert_eq!(image.layers.len(), 2);
+        assert_eq!(names(&image, 0), ["usr/bin/", "usr/bin/tool"]);
+        assert_eq!(
+            names(&image, 1),
+            ["etc/", "etc/deep/", "etc/deep/link", "etc/public"]
+        );
+    }
+
+    #[test]
+    fn the_cap_holds_and_the_bytes_repeat() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = RootfsImage::build(one.path(), 3_000_000);
+        let second = RootfsImage::build(two.path(), 3_000_000);
+        assert!(first.uncompressed_size <= 3_000_000);
+        assert!(first.uncompressed_size > 500_000);
+        assert_eq!(first.manifest_digest, second.manifest_digest);
+    }
+
+    #[test]
+    fn skopeo_reads_both_and_they_have_the_same_config() {
+        let Some(skopeo) = Skopeo::find() else { return };
+        let target = tempfile::tempdir().unwrap();
+        let image = RootfsImage::build(target.path(), 3_000_000);
+        let layout = format!("oci:{}:latest", image.layout.display());
+        assert_eq!(skopeo.inspect(&layout)["Digest"], image.manifest_digest);
+        let archive = format!("docker-archive:{}:rootfs:latest", image.archive.display());
+        let config = skopeo
+            .run(&["inspect", "--config", "--raw", &archive])
+            .stdout;
+        assert_eq!(
+            format!("sha256:{}", sha256_hex(config)),
+            image.config_digest
+        );
+        // A copy decompresses every layer and compares it with the config's diff ids.
+        let copy = format!("dir:{}", target.path().join("copy").display());
+        let output = skopeo.run(&["copy", &archive, &copy]);
+        assert!(output.status.success(), "{output:?}");
+    }
+}

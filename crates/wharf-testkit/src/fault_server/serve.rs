@@ -235,3 +235,171 @@ fn decide(then: Then, record: &RecordedRequest) -> Then {
 fn not_found() -> Answer {
     Answer::error(404, "NOT_FOUND", "the script has no rule for this request")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::content::seeded_bytes;
+    use crate::wire::{open, read_to_end, send};
+
+    #[test]
+    fn answers_are_used_in_turn_and_the_last_repeats() {
+        let answers = [Answer::status(500), Answer::status(204)];
+        let server = FaultServer::start(Script::new().on("GET", "/a/*", answers));
+        let statuses: Vec<String> = (0..3)
+            .map(|_| send(server.address(), "GET /a/b", "", b"")[9..12].to_owned())
+            .collect();
+        assert_eq!(statuses, ["500", "204", "204"]);
+    }
+
+    #[test]
+    fn a_request_without_a_rule_gets_the_error_envelope() {
+        let server = FaultServer::start(Script::new().on("GET", "/a", [Answer::status(200)]));
+        let answer = send(server.address(), "GET /b?c=d", "", b"");
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        assert!(answer.contains(r#""code":"NOT_FOUND""#), "{answer}");
+        assert_eq!(server.lines(), ["GET /b?c=d"]);
+        assert_eq!(server.requests()[0].status, Some(404));
+    }
+
+    #[test]
+    fn the_last_rule_decides_unless_it_falls_through() {
+        let script = Script::new()
+            .on("GET", "/*", [Answer::status(200)])
+            .on("*", "/a", [Answer::status(503), Answer::fall_through()])
+            .on_when("GET", "/*", is_authorized, [Answer::status(299)]);
+        let server = FaultServer::start(script);
+        let statuses: Vec<String> = ["", "", "Authorization: x\r\n"]
+            .iter()
+            .map(|headers| send(server.address(), "GET /a", headers, b"")[9..12].to_owned())
+            .collect();
+        assert_eq!(statuses, ["503", "200", "299"]);
+    }
+
+    fn is_authorized(request: &RecordedRequest) -> bool {
+        request.header("authorization").is_some()
+    }
+
+    #[test]
+    fn a_body_is_recorded_by_length_and_digest_and_kept_only_at_its_start() {
+        let server = FaultServer::start(Script::new().on("PUT", "*", [Answer::status(201)]));
+        let body = seeded_bytes(1, 300_000);
+        send(server.address(), "PUT /x", "", &body);
+        let request = server.requests().remove(0);
+        assert_eq!(request.body_len, 300_000);
+        assert_eq!(request.body_sha256, sha256_hex(&body));
+        assert_eq!(request.body, body[..KEPT_BODY]);
+        assert!(request.complete);
+    }
+
+    #[test]
+    fn a_connection_is_closed_in_the_middle_of_a_body_without_an_answer() {
+        let script = Script::new().on("PUT", "*", [Answer::close_after(1000)]);
+        let server = FaultServer::start(script);
+        let mut stream = open(server.address(), "PUT /x", "", 1_000_000);
+        stream.write_all(&[0; 1000]).unwrap();
+        assert_eq!(read_to_end(stream), "");
+        let request = server.requests().remove(0);
+        assert_eq!((request.body_len, request.complete), (1000, false));
+        assert_eq!(request.status, None);
+    }
+
+    #[test]
+    fn a_dropped_connection_gives_nothing() {
+        let script = Script::new().on("GET", "*", [Answer::drop_connection()]);
+        let server = FaultServer::start(script);
+        assert_eq!(send(server.address(), "GET /", "", b""), "");
+    }
+
+    #[tokio::test]
+    async fn a_hanging_answer_keeps_the_connection_open_and_silent() {
+        let server = FaultServer::start(Script::new().on("GET", "*", [Answer::hang()]));
+        let mut stream = open(server.address(), "GET /", "", 0);
+        server.arrived(1).await;
+        stream
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        let error = stream.read(&mut [0]).unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_answer_can_come_before_the_body() {
+        let early = Answer::status(413).without_reading();
+        let server = FaultServer::start(Script::new().on("PUT", "*", [early]));
+        let stream = open(server.address(), "PUT /x", "", 1_000_000);
+        assert!(read_to_end(stream).starts_with("HTTP/1.1 413"));
+    }
+
+    #[test]
+    fn placeholders_in_headers_are_filled_in() {
+        let answer = Answer::status(202)
+            .header("Location", "{base}{path}?n={n}&d={digest}")
+            .header("Docker-Content-Digest", "{body_digest}");
+        let server = FaultServer::start(Script::new().on("POST", "*", [answer]));
+        let got = send(server.address(), "POST /up?digest=sha256%3Aab", "", b"abc");
+        let location = format!("location: {}/up?n=0&d=sha256:ab\r\n", server.base());
+        assert!(got.contains(&location), "{got}");
+        let digest = format!("docker-content-digest: sha256:{}\r\n", sha256_hex("abc"));
+        assert!(got.contains(&digest), "{got}");
+    }
+
+    #[test]
+    fn a_computed_answer_sees_the_body() {
+        let answer = Answer::from_fn(|request| Answer::status(200).body(request.body.clone()));
+        let server = FaultServer::start(Script::new().on("POST", "*", [answer]));
+        assert!(send(server.address(), "POST /", "", b"echo me").ends_with("\r\n\r\necho me"));
+    }
+
+    #[test]
+    fn a_cut_body_announces_more_than_it_sends() {
+        let answer = Answer::status(200)
+            .body(vec![b'x'; 1000])
+            .cut_body_after(10);
+        let server = FaultServer::start(Script::new().on("GET", "*", [answer]));
+        let got = send(server.address(), "GET /", "", b"");
+        assert!(got.contains("content-length: 1000\r\n"), "{got}");
+        assert!(got.ends_with("\r\n\r\nxxxxxxxxxx"), "{got}");
+    }
+
+    #[test]
+    fn a_trickled_body_comes_whole() {
+        let answer = Answer::status(200)
+            .body("0123456789")
+            .trickle(3, Duration::from_millis(1));
+        let server = FaultServer::start(Script::new().on("GET", "*", [answer]));
+        let got = send(server.address(), "GET /", "", b"");
+        assert!(got.ends_with("\r\n\r\n0123456789"), "{got}");
+    }
+
+    #[test]
+    fn a_chunked_body_announces_no_length() {
+        let answer = Answer::status(200).body("abc").chunked();
+        let server = FaultServer::start(Script::new().on("GET", "*", [answer]));
+        let got = send(server.address(), "GET /", "", b"");
+        assert!(got.contains("transfer-encoding: chunked\r\n"), "{got}");
+        assert!(got.ends_with("3\r\nabc\r\n0\r\n\r\n"), "{got}");
+    }
+
+    #[test]
+    fn head_may_announce_a_length_without_a_body() {
+        let answer = Answer::status(200).header("Content-Length", "1234");
+        let server = FaultServer::start(Script::new().on("HEAD", "*", [answer]));
+        let got = send(server.address(), "HEAD /", "", b"");
+        assert!(got.contains("content-length: 1234\r\n"), "{got}");
+    }
+
+    #[test]
+    fn another_loopback_address_is_another_host() {
+        let script = Script::new().on("GET", "*", [Answer::status(200)]);
+        let server = FaultServer::start_on(Ipv4Addr::new(127, 0, 0, 2).into(), script);
+        assert!(server.base().starts_with("http://127.0.0.2:"));
+        assert!(send(server.address(), "GET /", "", b"").starts_with("HTTP/1.1 200"));
+    }
+}
