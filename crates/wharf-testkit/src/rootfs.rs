@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::content::{HashingWriter, sha256_hex};
 use crate::layer::regular_header;
 
-/// Each layer is made of one of these directories below the root.
-const GROUPS: [&str; 5] = ["usr/bin", "usr/lib", "usr/share", "usr/sbin", "etc"];
+/// Each layer is made of one of these directories below the root; the small ones leave room for the rest.
+const GROUPS: [&str; 5] = ["etc", "usr/sbin", "usr/share", "usr/bin", "usr/lib"];
 
 /// The same image as an OCI layout (gzip layers) and as a `docker save` archive (plain layers).
 #[derive(Clone, Debug)]
@@ -371,9 +371,9 @@ mod tests {
         let (root, target) = (small_root(), tempfile::tempdir().unwrap());
         let image = RootfsImage::build_from(root.path(), target.path(), 10_000_000);
         assert_eq!(image.layers.len(), 2);
-        assert_eq!(names(&image, 0), ["usr/bin/", "usr/bin/tool"]);
+        assert_eq!(names(&image, 1), ["usr/bin/", "usr/bin/tool"]);
         assert_eq!(
-            names(&image, 1),
+            names(&image, 0),
             ["etc/", "etc/deep/", "etc/deep/link", "etc/public"]
         );
     }
