@@ -1,1 +1,38 @@
-//! Test support: fixtures, a scripted fault server, real peers.
+//! Test support: fixtures, a scripted fault server, a recording proxy, real peers.
+//!
+//! The crate depends on none of the other crates of the workspace: all of them can use it, and what it
+//! writes by hand checks what they read. A fixture that cannot be made is a failed test, so functions
+//! here panic with the reason instead of returning errors; nothing of it is part of a released program.
+//!
+//! The servers run on threads of their own, so that tests with and without an async runtime use them alike.
+#![allow(
+    clippy::panic,
+    reason = "a fixture that cannot be made fails the test that asked for it"
+)]
+
+pub mod compress;
+pub mod content;
+pub mod docker_archive;
+pub mod fault_server;
+pub mod layer;
+pub mod layout;
+mod loopback;
+pub mod peers;
+pub mod process;
+pub mod proxy;
+pub mod registry_script;
+pub mod rootfs;
+#[cfg(test)]
+mod wire;
+
+pub use compress::{Kind, compress};
+pub use content::{compressible_bytes, seeded_bytes, sha256_hex, sha512_hex};
+pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
+pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};
+pub use layer::LayerSpec;
+pub use layout::{Child, Content, ImageFixture, LayoutFixture, tar_layout};
+pub use peers::{DockerRegistry, Skopeo};
+pub use process::{PeakRss, files_below};
+pub use proxy::{ProxiedRequest, RecordingProxy};
+pub use registry_script::push_registry;
+pub use rootfs::RootfsImage;

@@ -1,0 +1,126 @@
+//! Debian's `docker-registry`: the reference registry, 2.8.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `docker-registry` with storage of its own; it ends when it is dropped.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    process: Child,
+    address: SocketAddr,
+    directory: TempDir,
+}
+
+impl DockerRegistry {
+    /// Starts one on a free port of 127.0.0.1; `None`, after saying so, when it is not installed.
+    ///
+    /// # Panics
+    /// When it does not answer within 20 seconds, with what it logged; when it is not installed and
+    /// `WHARF_REQUIRE_PEERS` is 1.
+    pub fn start() -> Option<Self> {
+        let program = super::find("docker-registry")?;
+        let directory = tempfile::tempdir().expect("create a directory for docker-registry");
+        let process = spawn(&program, directory.path());
+        let mut registry = Self {
+            process,
+            // Known as soon as its log says which port it was given.
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            directory,
+        };
+        registry.await_answer();
+        Some(registry)
+    }
+
+    /// Address and port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it stores: `docker/registry/v2` is below.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    fn await_answer(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(address) = listening_address(&self.log()) {
+                self.address = address;
+                if answers(address) {
+                    return;
+                }
+            }
+            let ended = self.process.try_wait().ok().flatten();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "docker-registry does not answer (ended: {ended:?}); it logged:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        // It may have ended by itself already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(program: &Path, directory: &Path) -> Child {
+    let config = directory.join("config.yml");
+    let text = format!(
+        "version: 0.1\n\
+         log:\n  level: info\n\
+         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
+         http:\n  addr: 127.0.0.1:0\n",
+        directory.join("data").display()
+    );
+    fs::write(&config, text).expect("write the configuration of docker-registry");
+    let log = File::create(directory.join("log")).expect("create the log of docker-registry");
+    let stdout = log.try_clone().expect("share the log of docker-registry");
+    Command::new(program)
+        .arg("serve")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(log)
+        .spawn()
+        .expect("start docker-registry")
+}
+
+fn listening_address(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once("listening on ")?;
+    // Half a line has no quote yet.
+    let (address, _) = rest.split_once('"')?;
+    address.parse().ok()
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
+        return false;
+    };
+    let request = format!("GET /v2/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .and_then(|()| stream.write_all(request.as_bytes()))
+        .and_then(|()| stream.read_to_string(&mut answer))
+        .is_ok_and(|_| answer.starts_with("HTTP/1.1 200"))
+}

@@ -1,0 +1,80 @@
+//! Real programs of others to test against: Debian's `docker-registry` and `skopeo`.
+//!
+//! A test asks for one and returns when there is none; `WHARF_REQUIRE_PEERS=1` makes that a failure.
+
+mod docker_registry;
+mod skopeo;
+
+use std::env;
+use std::path::PathBuf;
+
+pub use docker_registry::DockerRegistry;
+pub use skopeo::Skopeo;
+
+/// The program's path; without one, says on stderr what is skipped.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file());
+    if found.is_none() {
+        let message = format!("{name} is not installed (apt-get install {name})");
+        assert!(
+            env::var_os("WHARF_REQUIRE_PEERS").is_none_or(|value| value != "1"),
+            "{message}"
+        );
+        eprintln!("skipped: {message}");
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::LayerSpec;
+    use crate::layout::{Child, LayoutFixture};
+    use crate::proxy::RecordingProxy;
+
+    #[test]
+    fn an_index_goes_through_the_registry_and_keeps_its_digest() {
+        let (Some(registry), Some(skopeo)) = (DockerRegistry::start(), Skopeo::find()) else {
+            return;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let mut layout = LayoutFixture::new(directory.path());
+        let amd64 = layout.child("linux/amd64", &[LayerSpec::random(1, 100_000)]);
+        let arm64 = layout.child("linux/arm64/v8", &[LayerSpec::random(2, 100)]);
+        let children = [
+            Child::image(&amd64, "linux/amd64"),
+            Child::image(&arm64, "linux/arm64/v8"),
+        ];
+        let index = layout.index(Some("all"), &children);
+        let proxy = RecordingProxy::start(registry.address());
+        let destination = format!("docker://{}/team/app:all", proxy.address());
+        skopeo.copy(
+            &format!("oci:{}:all", directory.path().display()),
+            &destination,
+        );
+        assert_eq!(skopeo.inspect_digest(&destination), index.digest);
+        assert!(registry.data_dir().join("docker/registry/v2").is_dir());
+        assert!(
+            proxy
+                .lines()
+                .contains(&"PUT /v2/team/app/manifests/all".to_owned()),
+            "{:?}",
+            proxy.lines()
+        );
+    }
+
+    #[test]
+    fn a_dropped_registry_answers_no_more() {
+        let Some(registry) = DockerRegistry::start() else {
+            return;
+        };
+        let address = registry.address();
+        let directory = registry.data_dir();
+        drop(registry);
+        assert!(std::net::TcpStream::connect(address).is_err());
+        assert!(!directory.exists());
+    }
+}

@@ -1,0 +1,20 @@
+# Short names for the commands of the README; `just` lists them.
+
+_list:
+    @just --list
+
+# Every test; arguments go to `cargo test`
+test *arguments:
+    cargo xtask test {{arguments}}
+
+# Format, lints, documentation
+check:
+    cargo xtask check
+
+# Push the example into the embedded registry
+hello:
+    cargo run --release --locked -- push examples/hello
+
+# Serve the embedded registry
+serve *arguments:
+    cargo run --release --locked -- registry serve {{arguments}}
