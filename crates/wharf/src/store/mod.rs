@@ -2,6 +2,7 @@
 //!
 //! A source or store is *one repository*: in a registry, a layout directory, an archive, memory.
 
+mod files;
 mod memory;
 
 use std::fmt::Debug;
