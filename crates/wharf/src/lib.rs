@@ -3,6 +3,7 @@
 //! There is one operation, [`copy::copy`], between a [`store::Source`] and a [`store::Store`].
 
 pub mod blob;
+pub mod copy;
 pub mod draft;
 mod error;
 pub mod file;
