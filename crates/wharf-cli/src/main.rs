@@ -19,6 +19,7 @@ mod printer;
 mod progress;
 mod signals;
 mod source;
+mod transfer;
 mod units;
 mod usage;
 
