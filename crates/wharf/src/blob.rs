@@ -33,13 +33,19 @@ impl Blob {
     where
         F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
     {
-        Blob { descriptor, origin: None, open: Arc::new(open) }
+        Blob {
+            descriptor,
+            origin: None,
+            open: Arc::new(open),
+        }
     }
 
     /// A blob held in memory.
     pub fn from_bytes(descriptor: Descriptor, bytes: Bytes) -> Self {
         Blob::new(descriptor, move |offset| {
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            let start = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
             let rest = bytes.slice(start..);
             async move { Ok(stream::once(async move { Ok(rest) }).boxed()) }.boxed()
         })
@@ -90,7 +96,10 @@ impl Blob {
         if self.descriptor.size > limit {
             return Err(Error::new(
                 ErrorKind::Invalid,
-                format!("{} bytes, more than the {limit} allowed here", self.descriptor.size),
+                format!(
+                    "{} bytes, more than the {limit} allowed here",
+                    self.descriptor.size
+                ),
             )
             .target(&self.descriptor.digest));
         }
@@ -110,7 +119,10 @@ impl Blob {
             let (opening, wrap) = (open(offset), Arc::clone(&wrap));
             async move { Ok(wrap(offset, opening.await?)) }.boxed()
         };
-        Blob { open: Arc::new(opener), ..self.clone() }
+        Blob {
+            open: Arc::new(opener),
+            ..self.clone()
+        }
     }
 }
 
@@ -130,8 +142,11 @@ mod tests {
     use super::*;
 
     fn hello(claimed: &[u8]) -> Blob {
-        let descriptor =
-            Descriptor::new(MediaType::OCTET_STREAM, Digest::of(claimed), claimed.len() as u64);
+        let descriptor = Descriptor::new(
+            MediaType::OCTET_STREAM,
+            Digest::of(claimed),
+            claimed.len() as u64,
+        );
         Blob::from_bytes(descriptor, Bytes::from_static(b"hello"))
     }
 
@@ -139,7 +154,13 @@ mod tests {
     async fn opens_again_and_at_an_offset() {
         let blob = hello(b"hello");
         for (offset, expected) in [(0, "hello"), (2, "llo"), (5, ""), (9, "")] {
-            let chunks: Vec<Bytes> = blob.open(offset).await.unwrap().try_collect().await.unwrap();
+            let chunks: Vec<Bytes> = blob
+                .open(offset)
+                .await
+                .unwrap()
+                .try_collect()
+                .await
+                .unwrap();
             assert_eq!(chunks.concat(), expected.as_bytes());
         }
     }
@@ -147,7 +168,13 @@ mod tests {
     #[tokio::test]
     async fn refuses_bytes_that_are_not_what_was_promised() {
         assert_eq!(hello(b"hello").read_all(5).await.unwrap(), "hello");
-        assert_eq!(hello(b"hallo").read_all(5).await.unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(hello(b"hello").read_all(4).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(
+            hello(b"hallo").read_all(5).await.unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+        assert_eq!(
+            hello(b"hello").read_all(4).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
     }
 }

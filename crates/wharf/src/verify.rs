@@ -129,7 +129,10 @@ impl Check {
     fn wrong_size(&self, how: &str) -> Error {
         Error::new(
             ErrorKind::Corrupt,
-            format!("content has {how}{} bytes, expected {}", self.seen, self.size),
+            format!(
+                "content has {how}{} bytes, expected {}",
+                self.seen, self.size
+            ),
         )
         .target(&self.digest)
     }
@@ -155,7 +158,10 @@ mod tests {
             Digest::of(promised.as_bytes()),
             promised.len() as u64,
         );
-        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        let chunks: Vec<_> = chunks
+            .iter()
+            .map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())))
+            .collect();
         let mut stream = super::stream(stream::iter(chunks).boxed(), &descriptor);
         let mut seen = String::new();
         loop {
@@ -190,15 +196,22 @@ mod tests {
         assert!(error.unwrap().to_string().contains("2 bytes, expected 3"));
         let (seen, error) = check(&["abc", "d"], "abc").await;
         assert_eq!(seen, "");
-        assert!(error.unwrap().to_string().contains("at least 4 bytes, expected 3"));
+        assert!(
+            error
+                .unwrap()
+                .to_string()
+                .contains("at least 4 bytes, expected 3")
+        );
     }
 
     #[tokio::test]
     async fn learns_digest_and_size_of_what_passed() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let chunks = stream::iter([Ok(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))]);
-        let all: Vec<Bytes> =
-            learn(chunks, Algorithm::Sha256, sender).try_collect().await.unwrap();
+        let all: Vec<Bytes> = learn(chunks, Algorithm::Sha256, sender)
+            .try_collect()
+            .await
+            .unwrap();
         assert_eq!(all.concat(), b"abc");
         assert_eq!(receiver.await.unwrap(), (Digest::of(b"abc"), 3));
     }
