@@ -12,7 +12,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use wharf_oci::{Descriptor, Repository};
 
 use crate::verify;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// Bytes as they arrive, in chunks of any size up to about a mebibyte.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -24,6 +24,7 @@ type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Syn
 pub struct Blob {
     descriptor: Descriptor,
     origin: Option<Repository>,
+    name: Option<Arc<str>>,
     open: Arc<Opener>,
 }
 
@@ -36,6 +37,7 @@ impl Blob {
         Blob {
             descriptor,
             origin: None,
+            name: None,
             open: Arc::new(open),
         }
     }
@@ -56,6 +58,13 @@ impl Blob {
     #[must_use]
     pub fn with_origin(mut self, origin: Repository) -> Self {
         self.origin = Some(origin);
+        self
+    }
+
+    /// Says what messages call the place where the bytes lie: a file, or a file in an archive.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -85,7 +94,15 @@ impl Blob {
     /// the descriptor promises.
     pub async fn read(&self) -> Result<ByteStream> {
         let stream = self.open(0).await?;
-        Ok(verify::stream(stream, &self.descriptor))
+        let name = self.name.clone();
+        // Bytes that are wrong are the fault of where they come from, wherever they were going.
+        let blame = move |error: Error| match (&name, error.kind()) {
+            (Some(name), ErrorKind::Corrupt) => error.target(name).side(Side::Source),
+            _ => error.side(Side::Source),
+        };
+        Ok(verify::checked(stream, &self.descriptor)
+            .map_err(blame)
+            .boxed())
     }
 
     /// All bytes at once, checked, for small content.

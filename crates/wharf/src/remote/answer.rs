@@ -118,7 +118,7 @@ mod tests {
         let read = |value| retry_after(value, now).map(|wait| wait.as_secs());
         assert_eq!(read(" 7 "), Some(7));
         assert_eq!(read("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
-        assert_eq!(read("Sun, 06 Nov 1993 08:50:37 GMT"), Some(0));
+        assert_eq!(read("Sat, 06 Nov 1993 08:50:37 GMT"), Some(0));
         assert_eq!(read("soon"), None);
     }
 }

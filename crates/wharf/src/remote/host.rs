@@ -9,7 +9,7 @@ use wharf_oci::Registry;
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::transport::{Probe, Transport};
-use crate::{Error, Result};
+use crate::Result;
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -68,7 +68,8 @@ impl Host {
                 distrusted: true,
                 error,
             })) => return Err(error),
-            Ok(Err(_)) => return ask_plain(transport, plain).await,
+            // What is wrong, if it is not just that there is no TLS, the first request will say.
+            Ok(Err(_)) => return Ok(plain),
             Err(_) => {}
         }
         let http = transport.probe(plain.root());
@@ -89,12 +90,4 @@ impl Host {
     fn may_be_plain(&self) -> bool {
         self.insecure == Insecure::Yes || self.registry.is_local() || self.registry.is_private()
     }
-}
-
-async fn ask_plain(transport: &Transport, plain: Endpoint) -> Result<Endpoint, Error> {
-    transport
-        .probe(plain.root())
-        .await
-        .map_err(|probe| probe.error)?;
-    Ok(plain)
 }
