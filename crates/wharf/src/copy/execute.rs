@@ -69,9 +69,14 @@ impl Plan {
         store: &dyn Store,
         options: &CopyOptions,
     ) -> Result<Summary> {
-        options.observer.on(Event::Planned { bytes: self.bytes(), nodes: self.nodes() });
+        options.observer.on(Event::Planned {
+            bytes: self.bytes(),
+            nodes: self.nodes(),
+        });
         for descriptor in &self.existing {
-            options.observer.on(Event::Finished(descriptor, Outcome::Existed));
+            options
+                .observer
+                .on(Event::Finished(descriptor, Outcome::Existed));
         }
         let executor = Executor {
             source,
@@ -80,10 +85,16 @@ impl Plan {
             transfers: Semaphore::new(options.jobs.max(1)),
             checks: Semaphore::new(options.checks.max(1)),
         };
-        let mut summary = Summary { skipped: self.skipped.len() as u64, ..Summary::default() };
+        let mut summary = Summary {
+            skipped: self.skipped.len() as u64,
+            ..Summary::default()
+        };
         let made = executor.move_all(&self, &mut summary).await?;
         executor.commit(&mut self, &made, &mut summary).await?;
-        store.flush().await.map_err(|error| error.side(Side::Destination))?;
+        store
+            .flush()
+            .await
+            .map_err(|error| error.side(Side::Destination))?;
         summary.roots = self.named.into_iter().flatten().collect();
         Ok(summary)
     }
@@ -104,12 +115,16 @@ enum Work<'a> {
 
 enum Moved {
     Blob(u64, Outcome),
-    Layer(Digest, Descriptor),
+    Layer(Digest, Box<Descriptor>),
 }
 
 impl Executor<'_> {
     /// Moves every blob and layer; says what each pending layer, by diff id, became.
-    async fn move_all(&self, plan: &Plan, summary: &mut Summary) -> Result<HashMap<Digest, Descriptor>> {
+    async fn move_all(
+        &self,
+        plan: &Plan,
+        summary: &mut Summary,
+    ) -> Result<HashMap<Digest, Descriptor>> {
         let layers = plan.pending.iter().map(Work::Layer);
         let work = layers.chain(plan.blobs.iter().map(Work::Blob));
         // More blobs are under way than are moved: the others are being checked.
@@ -128,7 +143,7 @@ impl Executor<'_> {
                 Moved::Blob(size, outcome) => summary.count(outcome, size),
                 Moved::Layer(diff_id, descriptor) => {
                     summary.count(Outcome::Written, descriptor.size);
-                    made.insert(diff_id, descriptor);
+                    made.insert(diff_id, *descriptor);
                 }
             }
         }
@@ -152,7 +167,9 @@ impl Executor<'_> {
         let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
         let outcome = self.retry(attempt, &reached, notice).await;
         let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
-        self.options.observer.on(Event::Finished(descriptor, outcome));
+        self.options
+            .observer
+            .on(Event::Finished(descriptor, outcome));
         Ok(Moved::Blob(descriptor.size, outcome))
     }
 
@@ -160,17 +177,28 @@ impl Executor<'_> {
         let reached = Arc::new(AtomicU64::new(0));
         let attempt = async || {
             let _moving = permit(&self.transfers).await?;
-            self.options.observer.on(Event::LayerStarted(layer.diff_id(), layer.size()));
-            let stream = layer.open().await.map_err(|error| error.side(Side::Source))?;
+            self.options
+                .observer
+                .on(Event::LayerStarted(layer.diff_id(), layer.size()));
+            let stream = layer
+                .open()
+                .await
+                .map_err(|error| error.side(Side::Source))?;
             let stream = self.observed_layer(stream, layer, &reached);
             self.store.ingest(layer.media_type(), stream).await
         };
-        let notice = |error: &Error| self.options.observer.on(Event::LayerRetried(layer.diff_id(), error));
+        let notice = |error: &Error| {
+            self.options
+                .observer
+                .on(Event::LayerRetried(layer.diff_id(), error))
+        };
         let descriptor = self.retry(attempt, &reached, notice).await;
         let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
         layer.tell(&descriptor);
-        self.options.observer.on(Event::LayerFinished(layer.diff_id(), &descriptor));
-        Ok(Moved::Layer(layer.diff_id().clone(), descriptor))
+        self.options
+            .observer
+            .on(Event::LayerFinished(layer.diff_id(), &descriptor));
+        Ok(Moved::Layer(layer.diff_id().clone(), Box::new(descriptor)))
     }
 
     async fn retry<T>(
@@ -179,29 +207,42 @@ impl Executor<'_> {
         reached: &AtomicU64,
         notice: impl Fn(&Error),
     ) -> Result<T> {
-        retry::run(&self.options.retry, attempt, || reached.load(Ordering::Relaxed), notice).await
+        retry::run(
+            &self.options.retry,
+            attempt,
+            || reached.load(Ordering::Relaxed),
+            notice,
+        )
+        .await
     }
 
     /// The source's blob, telling the observer how far it was read.
     fn observed(&self, descriptor: &Descriptor, reached: &Arc<AtomicU64>) -> Blob {
         let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
         let descriptor = descriptor.clone();
-        self.source.blob(&descriptor.clone()).mapped(move |offset, stream| {
-            let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
-            let descriptor = descriptor.clone();
-            let mut position = offset;
-            stream
-                .map_err(|error| error.side(Side::Source))
-                .inspect_ok(move |chunk| {
-                    position += chunk.len() as u64;
-                    reached.store(position, Ordering::Relaxed);
-                    observer.on(Event::Advanced(&descriptor, position));
-                })
-                .boxed()
-        })
+        self.source
+            .blob(&descriptor.clone())
+            .mapped(move |offset, stream| {
+                let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
+                let descriptor = descriptor.clone();
+                let mut position = offset;
+                stream
+                    .map_err(|error| error.side(Side::Source))
+                    .inspect_ok(move |chunk| {
+                        position += chunk.len() as u64;
+                        reached.store(position, Ordering::Relaxed);
+                        observer.on(Event::Advanced(&descriptor, position));
+                    })
+                    .boxed()
+            })
     }
 
-    fn observed_layer(&self, stream: ByteStream, layer: &PendingLayer, reached: &Arc<AtomicU64>) -> ByteStream {
+    fn observed_layer(
+        &self,
+        stream: ByteStream,
+        layer: &PendingLayer,
+        reached: &Arc<AtomicU64>,
+    ) -> ByteStream {
         let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
         let diff_id = layer.diff_id().clone();
         let mut position = 0;
@@ -259,7 +300,9 @@ impl Executor<'_> {
         let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
         let put = self.retry(attempt, &AtomicU64::new(0), notice).await;
         put.map_err(|error| error.side(Side::Destination))?;
-        self.options.observer.on(Event::Finished(descriptor, Outcome::Written));
+        self.options
+            .observer
+            .on(Event::Finished(descriptor, Outcome::Written));
         Ok(())
     }
 }

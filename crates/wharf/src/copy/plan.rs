@@ -98,8 +98,16 @@ impl Plan {
 
     /// Bytes of all content whose size is known, in the store already or not.
     pub fn bytes(&self) -> u64 {
-        let manifests = self.children.iter().flatten().chain(self.roots.iter().map(|root| &root.manifest));
-        self.blobs.iter().chain(&self.existing).map(|descriptor| descriptor.size).sum::<u64>()
+        let manifests = self
+            .children
+            .iter()
+            .flatten()
+            .chain(self.roots.iter().map(|root| &root.manifest));
+        self.blobs
+            .iter()
+            .chain(&self.existing)
+            .map(|descriptor| descriptor.size)
+            .sum::<u64>()
             + manifests.map(Manifest::size).sum::<u64>()
     }
 
@@ -168,12 +176,20 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans a root manifest; `lacking` are those of its `tags` that name something else.
-    async fn add_manifest(&mut self, manifest: Manifest, lacking: Vec<Tag>, tags: &[Tag]) -> Result<()> {
+    async fn add_manifest(
+        &mut self,
+        manifest: Manifest,
+        lacking: Vec<Tag>,
+        tags: &[Tag],
+    ) -> Result<()> {
         let known = lacking.len() < tags.len() || self.has(manifest.descriptor()).await?;
         if !known {
             self.walk(&manifest).await?;
         }
-        self.plan.roots.push(PlannedManifest { manifest, tags: lacking });
+        self.plan.roots.push(PlannedManifest {
+            manifest,
+            tags: lacking,
+        });
         Ok(())
     }
 
@@ -189,7 +205,11 @@ impl<'a> Planner<'a> {
         }
         let position = self.plan.named.len();
         self.plan.named.push(None);
-        self.plan.drafts.push(PlannedDraft { draft: draft.clone(), tags: tags.to_vec(), position });
+        self.plan.drafts.push(PlannedDraft {
+            draft: draft.clone(),
+            tags: tags.to_vec(),
+            position,
+        });
         Ok(())
     }
 
@@ -201,11 +221,17 @@ impl<'a> Planner<'a> {
             match self.retry(resolve).await {
                 Ok(there) if there.digest == *digest => Ok(None),
                 Ok(_) => Ok(Some(tag)),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(tag)),
+                // Some registries answer 403 where there is nothing (PUSH.md E2).
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {
+                    Ok(Some(tag))
+                }
                 Err(error) => Err(error.side(Side::Destination)),
             }
         });
-        let answers: Vec<_> = asked.buffered(self.options.checks.max(1)).try_collect().await?;
+        let answers: Vec<_> = asked
+            .buffered(self.options.checks.max(1))
+            .try_collect()
+            .await?;
         Ok(answers.into_iter().flatten().collect())
     }
 
@@ -222,7 +248,10 @@ impl<'a> Planner<'a> {
                 level.extend(self.links(&manifest).await?);
                 self.manifest_bytes += manifest.size();
                 if self.manifest_bytes > MANIFEST_BYTES {
-                    return Err(too_much(root, format!("{MANIFEST_BYTES} bytes of manifests")));
+                    return Err(too_much(
+                        root,
+                        format!("{MANIFEST_BYTES} bytes of manifests"),
+                    ));
                 }
                 self.children.insert(manifest.digest().clone(), manifest);
             }
@@ -247,9 +276,15 @@ impl<'a> Planner<'a> {
         }
         if let Payload::Schema1(schema1) = manifest.payload() {
             for digest in &schema1.fs_layers {
-                let size = self.retry(async || self.source.blob_size(digest).await).await;
+                let size = self
+                    .retry(async || self.source.blob_size(digest).await)
+                    .await;
                 let size = size.map_err(|error| error.side(Side::Source))?;
-                self.add_blob(&Descriptor::new(MediaType::DOCKER_LAYER_GZIP, digest.clone(), size))?;
+                self.add_blob(&Descriptor::new(
+                    MediaType::DOCKER_LAYER_GZIP,
+                    digest.clone(),
+                    size,
+                ))?;
             }
         }
         Ok(children)
@@ -260,12 +295,20 @@ impl<'a> Planner<'a> {
     }
 
     fn add_blob(&mut self, descriptor: &Descriptor) -> Result<()> {
-        let known = self.blobs.entry(descriptor.digest.clone()).or_insert_with(|| descriptor.clone());
+        let known = self
+            .blobs
+            .entry(descriptor.digest.clone())
+            .or_insert_with(|| descriptor.clone());
         if known.size == descriptor.size {
             return Ok(());
         }
-        let message = format!("is said to have {} bytes, and {}", known.size, descriptor.size);
-        Err(Error::new(ErrorKind::Invalid, message).target(&descriptor.digest).side(Side::Source))
+        let message = format!(
+            "is said to have {} bytes, and {}",
+            known.size, descriptor.size
+        );
+        Err(Error::new(ErrorKind::Invalid, message)
+            .target(&descriptor.digest)
+            .side(Side::Source))
     }
 
     /// The manifests of `level` that the store lacks.
@@ -277,7 +320,10 @@ impl<'a> Planner<'a> {
             }
             Ok(Ok(this.read(&descriptor).await?))
         });
-        let answers: Vec<_> = asked.buffered(self.options.checks.max(1)).try_collect().await?;
+        let answers: Vec<_> = asked
+            .buffered(self.options.checks.max(1))
+            .try_collect()
+            .await?;
         let mut manifests = Vec::new();
         for answer in answers {
             match answer {
@@ -290,12 +336,16 @@ impl<'a> Planner<'a> {
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         let contains = async || self.store.contains(descriptor).await;
-        self.retry(contains).await.map_err(|error| error.side(Side::Destination))
+        self.retry(contains)
+            .await
+            .map_err(|error| error.side(Side::Destination))
     }
 
     async fn read(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let read = async || self.source.manifest(descriptor).await;
-        self.retry(read).await.map_err(|error| error.side(Side::Source))
+        self.retry(read)
+            .await
+            .map_err(|error| error.side(Side::Source))
     }
 
     async fn retry<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
@@ -331,21 +381,31 @@ fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<Manifest>>>
     while heights.len() < manifests.len() {
         let settled = heights.len();
         let mut round = Vec::new();
-        for (digest, manifest) in manifests.iter().filter(|(digest, _)| !heights.contains_key(*digest)) {
+        for (digest, manifest) in manifests
+            .iter()
+            .filter(|(digest, _)| !heights.contains_key(*digest))
+        {
             let links = manifest.links();
             let below = links.iter().map(|link| &link.descriptor.digest);
             let mut below = below.filter(|child| manifests.contains_key(*child));
-            let height = below.try_fold(0, |height, child| Some(height.max(heights.get(child)? + 1)));
+            let height =
+                below.try_fold(0, |height, child| Some(height.max(heights.get(child)? + 1)));
             round.extend(height.map(|height| (digest.clone(), height)));
         }
         heights.extend(round);
         if heights.len() == settled {
-            return Err(Error::new(ErrorKind::Invalid, "manifests that contain each other"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "manifests that contain each other",
+            ));
         }
     }
     let mut groups: BTreeMap<usize, Vec<Manifest>> = BTreeMap::new();
     for (digest, manifest) in manifests {
-        groups.entry(heights[&digest]).or_default().push(manifest);
+        groups
+            .entry(heights.get(&digest).copied().unwrap_or_default())
+            .or_default()
+            .push(manifest);
     }
     Ok(groups.into_values().collect())
 }
