@@ -4,6 +4,7 @@
 
 pub mod archive;
 mod files;
+mod layout;
 mod memory;
 
 use std::fmt::Debug;
@@ -11,6 +12,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
+pub use self::layout::{Entry, Layout};
 pub use self::memory::Memory;
 use crate::Result;
 use crate::blob::{Blob, ByteStream};

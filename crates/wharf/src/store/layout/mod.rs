@@ -1,0 +1,12 @@
+//! OCI image layouts: directories as source and store, and the reading half for any other place.
+//!
+//! OCI image-spec, "Image Layout Specification".
+
+mod directory;
+mod entry;
+mod reader;
+mod tree;
+
+pub use self::directory::Layout;
+pub use self::entry::Entry;
+pub(crate) use self::reader::LayoutReader;
