@@ -8,6 +8,7 @@ mod docker_document;
 mod docker_layers;
 mod docker_select;
 mod members;
+mod oci;
 mod open;
 mod scan;
 mod sniff;
@@ -15,4 +16,5 @@ mod unpack;
 
 pub use self::docker::{DockerArchive, DockerImage};
 pub use self::docker_select::ImageChoice;
+pub use self::oci::OciArchive;
 pub use self::open::{Archive, ArchiveOptions, Input, open};

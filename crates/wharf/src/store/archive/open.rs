@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::docker::DockerArchive;
 use super::docker_document::{self, ManifestEntry};
 use super::members::Members;
+use super::oci::OciArchive;
 use super::unpack::unpack;
 use crate::layer::{LayerMemory, Settings};
 use crate::store::files::Files;
@@ -38,6 +39,8 @@ pub struct ArchiveOptions {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Archive {
+    /// An image layout in a tar.
+    Oci(OciArchive),
     /// What `docker save` writes.
     Docker(DockerArchive),
 }
@@ -59,10 +62,30 @@ pub async fn open(input: Input, options: ArchiveOptions) -> Result<Archive> {
 
 fn open_now(input: Input, options: ArchiveOptions) -> Result<Archive> {
     let members = Arc::new(Members::scan(unpack(input, &options.spool_dir)?)?);
+    let is_layout = OciArchive::is_in(&members);
     match docker_document::read(&members)? {
-        Some(listed) => Ok(Archive::Docker(docker(members, listed, options)?)),
-        None => Err(nothing_inside(&members)),
+        Some(listed) if !is_layout || any_plain_layer(&members, &listed)? => {
+            Ok(Archive::Docker(docker(members, listed, options)?))
+        }
+        _ if is_layout => Ok(Archive::Oci(OciArchive::read(members)?)),
+        _ => Err(nothing_inside(&members)),
     }
+}
+
+/// Whether a listed layer lies uncompressed in the archive; one that is missing does not.
+fn any_plain_layer(members: &Members, listed: &[ManifestEntry]) -> Result<bool> {
+    for path in listed
+        .iter()
+        .filter_map(|entry| entry.layers.as_ref())
+        .flatten()
+    {
+        if let Some(region) = members.find(path)?
+            && members.packing(&region)?.is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn docker(
