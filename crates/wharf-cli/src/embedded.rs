@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use wharf::Result;
-use wharf_registry::storage::disk::Disk;
+use wharf_registry::storage::Disk;
 use wharf_registry::{Registry, Server};
 
 /// What the registry is called by those who pull from it, when it is served as by default.
@@ -13,7 +14,10 @@ pub(crate) const SERVED: &str = "localhost:5000";
 
 /// The registry at `address`, as part of a reference.
 pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
-    address.to_string().parse().expect("an address with a port names a registry")
+    address
+        .to_string()
+        .parse()
+        .expect("an address with a port names a registry")
 }
 
 /// A registry over `directory`, listening.
@@ -21,8 +25,8 @@ pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
 /// # Errors
 /// Where the directory or the address cannot be used.
 pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server> {
-    let disk = Disk::open(directory)?;
-    Server::bind(address, Registry::new(disk)).await
+    let disk = Disk::open(directory).await?;
+    Server::bind(address, Registry::new(Arc::new(disk))).await
 }
 
 /// Serves `directory` on a free port of the loopback address while `work` is under way.
@@ -42,8 +46,6 @@ pub(crate) async fn during<T>(
         drop(done);
         outcome
     };
-    let (served, outcome) = tokio::join!(serving, working);
-    let outcome = outcome?;
-    served?;
-    Ok(outcome)
+    let ((), outcome) = tokio::join!(serving, working);
+    outcome
 }
