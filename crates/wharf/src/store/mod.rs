@@ -3,6 +3,7 @@
 //! A source or store is *one repository*: in a registry, a layout directory, an archive, memory.
 
 mod files;
+mod layout;
 mod memory;
 
 use std::fmt::Debug;
@@ -10,6 +11,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
+pub use self::layout::{Entry, Layout};
 pub use self::memory::Memory;
 use crate::Result;
 use crate::blob::{Blob, ByteStream};

@@ -1,0 +1,245 @@
+//! What `index.json` lists, and how an entry is found by what people call it.
+//!
+//! Names in a layout are free text: a tag, or a whole reference. An entry that is called exactly
+//! what was asked for goes before one whose reference only ends in that tag.
+
+use std::fmt;
+
+use wharf_oci::{
+    ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME, Descriptor, Digest, Reference, Tag,
+};
+
+/// One thing that a layout lists as its own: an image, an index, an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The descriptor in `index.json`, annotations included.
+    pub descriptor: Descriptor,
+    /// What it is called there, as fully as it is said: a whole reference where there is one.
+    pub name: Option<String>,
+    /// The tag that this name is or ends in.
+    pub tag: Option<Tag>,
+}
+
+impl Entry {
+    /// The entry that a descriptor in `index.json` stands for.
+    pub(crate) fn new(descriptor: Descriptor) -> Self {
+        let names = [ref_name(&descriptor), containerd_name(&descriptor)];
+        let tag = names.iter().flatten().find_map(|name| tag_of(name));
+        let name = names
+            .iter()
+            .rev()
+            .flatten()
+            .next()
+            .map(|name| (*name).to_owned());
+        Entry {
+            descriptor,
+            name,
+            tag,
+        }
+    }
+
+    /// Whether one of its names is exactly `text`.
+    fn is_called(&self, text: &str) -> bool {
+        ref_name(&self.descriptor) == Some(text) || containerd_name(&self.descriptor) == Some(text)
+    }
+
+    /// Whether one of its names means `text`: ends in that tag, or is the same reference.
+    fn means(&self, text: &str) -> bool {
+        let names = [
+            ref_name(&self.descriptor),
+            containerd_name(&self.descriptor),
+        ];
+        let reference = whole_reference(text);
+        names.into_iter().flatten().any(|name| {
+            tag_of(name).is_some_and(|tag| tag.as_str() == text)
+                || (reference.is_some() && whole_reference(name) == reference)
+        })
+    }
+}
+
+/// For lists that people choose from; what a stranger wrote is escaped.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = ref_name(&self.descriptor).or(self.name.as_deref()) {
+            write!(f, "{} ", name.escape_debug())?;
+        }
+        write!(f, "{}", self.descriptor.digest)?;
+        match &self.descriptor.platform {
+            Some(platform) => write!(f, " {platform}"),
+            None if self.descriptor.media_type.is_index() => f.write_str(" (index)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The entries that `text`, a digest, name or tag, may mean: the best kind of match only.
+pub(crate) fn matching(entries: Vec<Entry>, text: &str) -> Vec<Entry> {
+    if let Ok(digest) = text.parse::<Digest>() {
+        return kept(entries, |entry| entry.descriptor.digest == digest);
+    }
+    if entries.iter().any(|entry| entry.is_called(text)) {
+        return kept(entries, |entry| entry.is_called(text));
+    }
+    kept(entries, |entry| entry.means(text))
+}
+
+/// The one content that all of `entries` are; its name and tag only where they agree on them.
+pub(crate) fn only(entries: &[Entry]) -> Option<Entry> {
+    let (first, others) = entries.split_first()?;
+    if others
+        .iter()
+        .any(|other| other.descriptor.digest != first.descriptor.digest)
+    {
+        return None;
+    }
+    let mut only = first.clone();
+    if others.iter().any(|other| other.name != first.name) {
+        only.name = None;
+    }
+    if others.iter().any(|other| other.tag != first.tag) {
+        only.tag = None;
+    }
+    Some(only)
+}
+
+/// All of `entries` on one line.
+pub(crate) fn list(entries: &[Entry]) -> String {
+    let lines: Vec<String> = entries.iter().map(Entry::to_string).collect();
+    lines.join(", ")
+}
+
+/// The annotation by which image-spec names an entry.
+pub(crate) fn ref_name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor
+        .annotations
+        .get(ANNOTATION_REF_NAME)
+        .map(String::as_str)
+}
+
+/// The annotation by which containerd and `docker save` name one.
+pub(crate) fn containerd_name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor
+        .annotations
+        .get(ANNOTATION_CONTAINERD_NAME)
+        .map(String::as_str)
+}
+
+fn kept(entries: Vec<Entry>, keep: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+    entries.into_iter().filter(keep).collect()
+}
+
+fn tag_of(name: &str) -> Option<Tag> {
+    name.parse()
+        .ok()
+        .or_else(|| whole_reference(name)?.tag().cloned())
+}
+
+/// A reference that says more than a tag could.
+fn whole_reference(name: &str) -> Option<Reference> {
+    name.contains(['/', ':']).then(|| name.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_oci::MediaType;
+
+    use super::*;
+
+    fn entry(content: &str, ref_name: &str, containerd: &str) -> Entry {
+        let digest = Digest::of(content.as_bytes());
+        let mut descriptor = Descriptor::new(MediaType::OCI_IMAGE_MANIFEST, digest, 1);
+        for (key, name) in [
+            (ANNOTATION_REF_NAME, ref_name),
+            (ANNOTATION_CONTAINERD_NAME, containerd),
+        ] {
+            if !name.is_empty() {
+                descriptor
+                    .annotations
+                    .insert(key.to_owned(), name.to_owned());
+            }
+        }
+        Entry::new(descriptor)
+    }
+
+    fn found(entries: &[Entry], text: &str) -> Vec<Digest> {
+        matching(entries.to_vec(), text)
+            .into_iter()
+            .map(|entry| entry.descriptor.digest)
+            .collect()
+    }
+
+    #[test]
+    fn a_tag_is_the_name_or_the_end_of_it() {
+        for (ref_name, containerd, name, tag) in [
+            ("1.27", "", Some("1.27"), Some("1.27")),
+            (
+                "docker.io/library/nginx:1.27",
+                "",
+                Some("docker.io/library/nginx:1.27"),
+                Some("1.27"),
+            ),
+            (
+                "1.27",
+                "docker.io/library/nginx:1.27",
+                Some("docker.io/library/nginx:1.27"),
+                Some("1.27"),
+            ),
+            (
+                "",
+                "docker.io/library/nginx:1",
+                Some("docker.io/library/nginx:1"),
+                Some("1"),
+            ),
+            ("a name with spaces", "", Some("a name with spaces"), None),
+            (
+                "example.com/without-tag",
+                "",
+                Some("example.com/without-tag"),
+                None,
+            ),
+            ("", "", None, None),
+        ] {
+            let entry = entry("a", ref_name, containerd);
+            assert_eq!(entry.name.as_deref(), name, "{ref_name} {containerd}");
+            assert_eq!(
+                entry.tag.as_ref().map(Tag::as_str),
+                tag,
+                "{ref_name} {containerd}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_exact_name_goes_before_a_reference_that_ends_in_it() {
+        let entries = [
+            entry("a", "docker.io/library/nginx:1", ""),
+            entry("b", "1", ""),
+        ];
+        assert_eq!(found(&entries, "1"), [Digest::of(b"b")]);
+        assert_eq!(found(&entries[..1], "1"), [Digest::of(b"a")]);
+        assert_eq!(found(&entries, "nginx:1"), [Digest::of(b"a")]);
+        assert_eq!(
+            found(&entries, &Digest::of(b"a").to_string()),
+            [Digest::of(b"a")]
+        );
+        assert_eq!(found(&entries, "2"), []);
+    }
+
+    #[test]
+    fn one_content_under_two_names_is_one_without_a_name() {
+        let both = only(&[entry("a", "1", ""), entry("a", "latest", "")]).unwrap();
+        assert_eq!((both.name, both.tag), (None, None));
+        assert_eq!(only(&[entry("a", "1", ""), entry("b", "1", "")]), None);
+        assert_eq!(
+            only(&[entry("a", "1", "")]).unwrap().tag.unwrap().as_str(),
+            "1"
+        );
+    }
+
+    #[test]
+    fn a_list_shows_no_control_characters() {
+        let text = list(&[entry("a", "\u{1b}[2J\n", ""), entry("b", "", "")]);
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_eq!(text, format!("\\u{{1b}}[2J\\n {a}, {b}"));
+    }
+}

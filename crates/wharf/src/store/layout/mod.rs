@@ -1,0 +1,14 @@
+//! OCI image layouts: directories as source and store, and the reading half for any other place.
+//!
+//! OCI image-spec, "Image Layout Specification".
+
+mod directory;
+mod entry;
+mod listing;
+mod reader;
+mod tree;
+mod write;
+
+pub use self::directory::Layout;
+pub use self::entry::Entry;
+pub(crate) use self::reader::LayoutReader;

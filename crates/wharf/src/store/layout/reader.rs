@@ -1,0 +1,330 @@
+//! The reading half of an OCI image layout, over files that lie anywhere.
+//!
+//! Nothing is remembered between calls: another process may write the layout meanwhile. Paths are
+//! made from parsed digests only, never from text in a document.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use serde::de::DeserializeOwned;
+use wharf_oci::{
+    BLOBS_DIR, Descriptor, Digest, INDEX_FILE, ImageConfig, Index, LAYOUT_VERSION, LayoutMarker,
+    MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, OCI_LAYOUT_FILE, Payload, Platform,
+    Selector, Tag,
+};
+
+use super::entry::{self, Entry};
+use crate::blob::Blob;
+use crate::file;
+use crate::store::Source;
+use crate::store::files::{Files, Region};
+use crate::verify::blocking;
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes that `index.json` may have: some hundred thousand entries.
+const MAX_INDEX_SIZE: u64 = 64 << 20;
+
+/// A layout to read from; clones share the files.
+#[derive(Clone, Debug)]
+pub(crate) struct LayoutReader {
+    files: Arc<dyn Files>,
+}
+
+impl LayoutReader {
+    /// Looks whether `files` are a layout that can be read. Blocking.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where `oci-layout` or `index.json` is missing or not what it should
+    /// be; [`ErrorKind::Unsupported`] where the layout is of a version not known here.
+    pub(crate) fn new(files: Arc<dyn Files>) -> Result<Self> {
+        let reader = LayoutReader { files };
+        reader.check_marker()?;
+        reader.index()?;
+        Ok(reader)
+    }
+
+    /// What the layout lists, in its order. Blocking.
+    ///
+    /// # Errors
+    /// As [`LayoutReader::new`] of `index.json`.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+        Ok(self
+            .index()?
+            .manifests
+            .into_iter()
+            .map(Entry::new)
+            .collect())
+    }
+
+    /// The entry that `wanted`, a tag, name or digest, means; without it the only one. A digest
+    /// may be that of any manifest in the layout. Blocking.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where nothing fits, [`ErrorKind::Ambiguous`] where several do; both
+    /// list what there is.
+    pub(crate) fn select(&self, wanted: Option<&str>) -> Result<Entry> {
+        let all = self.entries()?;
+        let fitting = match wanted {
+            Some(text) => entry::matching(all.clone(), text),
+            None => all.clone(),
+        };
+        if let Some(entry) = entry::only(&fitting) {
+            return Ok(entry);
+        }
+        if !fitting.is_empty() {
+            return Err(self.ambiguous(wanted, &fitting));
+        }
+        match wanted {
+            Some(text) => match text.parse() {
+                Ok(digest) => self.unlisted(&digest).map(Entry::new),
+                Err(_) => Err(self.nothing_called(text, &all)),
+            },
+            None => Err(self.error(ErrorKind::NotFound, "holds no image")),
+        }
+    }
+
+    /// The document `index.json`. Blocking.
+    pub(crate) fn index(&self) -> Result<Index> {
+        let region = self.required(INDEX_FILE)?;
+        let index: Index = read_json(&region, MAX_INDEX_SIZE)?;
+        let wrong = |what: String| Err(Error::new(ErrorKind::Invalid, what).target(&region.name));
+        match &index.media_type {
+            _ if index.schema_version != 2 => wrong(format!(
+                "schemaVersion is {}, expected 2",
+                index.schema_version
+            )),
+            Some(media_type) if !media_type.is_index() => {
+                wrong(format!("mediaType is {media_type}, expected an index"))
+            }
+            _ => Ok(index),
+        }
+    }
+
+    fn check_marker(&self) -> Result<()> {
+        let region = self.required(OCI_LAYOUT_FILE)?;
+        let version = read_json::<LayoutMarker>(&region, MAX_MANIFEST_SIZE)?.image_layout_version;
+        if version == LAYOUT_VERSION {
+            return Ok(());
+        }
+        let message = format!(
+            "imageLayoutVersion {version:?} is not supported, only {LAYOUT_VERSION:?} is: \
+             write the layout again with a current tool"
+        );
+        Err(Error::new(ErrorKind::Unsupported, message).target(&region.name))
+    }
+
+    fn required(&self, path: &str) -> Result<Region> {
+        let message = || match path {
+            INDEX_FILE => "no index.json in this OCI image layout: it is incomplete, copy it again",
+            _ => "no file oci-layout here, so this is not an OCI image layout",
+        };
+        self.files
+            .find(path)?
+            .ok_or_else(|| self.error(ErrorKind::Invalid, message()))
+    }
+
+    /// The file of some content.
+    fn locate(&self, digest: &Digest) -> Result<Region> {
+        let path = blob_path(digest);
+        self.files.find(&path)?.ok_or_else(|| {
+            let message = format!("no file {path}: content {digest} is missing");
+            self.error(ErrorKind::NotFound, message)
+        })
+    }
+
+    /// The file of some content, which must have the size that was promised.
+    fn locate_whole(&self, descriptor: &Descriptor) -> Result<Region> {
+        let region = self.locate(&descriptor.digest)?;
+        if has_size(&region, descriptor) {
+            return Ok(region);
+        }
+        let message = format!(
+            "file has {} bytes, expected {}",
+            region.length, descriptor.size
+        );
+        let error = Error::new(ErrorKind::Corrupt, message);
+        Err(error.target(&descriptor.digest).target(&region.name))
+    }
+
+    fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let region = self.locate_whole(descriptor)?;
+        parse_manifest(&region, Some(&descriptor.media_type), &descriptor.digest)
+    }
+
+    /// A manifest that `index.json` does not list, such as the child of an index.
+    fn unlisted(&self, digest: &Digest) -> Result<Descriptor> {
+        let region = self.locate(digest)?;
+        Ok(parse_manifest(&region, None, digest)?.descriptor().clone())
+    }
+
+    fn holds(&self, descriptor: &Descriptor) -> bool {
+        // Whatever keeps a file from being looked at will be told when it is read or written.
+        matches!(self.files.find(&blob_path(&descriptor.digest)),
+            Ok(Some(region)) if has_size(&region, descriptor))
+    }
+
+    /// Whether the content's file is there and has the right size.
+    pub(crate) async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        let descriptor = descriptor.clone();
+        self.off_reactor(move |reader| Ok(reader.holds(&descriptor)))
+            .await
+    }
+
+    async fn off_reactor<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LayoutReader) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let reader = self.clone();
+        blocking(move || work(&reader)).await?
+    }
+
+    fn ambiguous(&self, wanted: Option<&str>, fitting: &[Entry]) -> Error {
+        let what = match wanted {
+            Some(text) => format!("{} entries for {text:?}", fitting.len()),
+            None => format!("holds {} images", fitting.len()),
+        };
+        let message = format!(
+            "{what}, choose one by tag or digest: {}",
+            self.list(fitting)
+        );
+        self.error(ErrorKind::Ambiguous, message)
+    }
+
+    fn nothing_called(&self, text: &str, all: &[Entry]) -> Error {
+        let there_is = match all {
+            [] => "it holds no image".to_owned(),
+            _ => format!("there is {}", self.list(all)),
+        };
+        self.error(
+            ErrorKind::NotFound,
+            format!("no image {text:?}, {there_is}"),
+        )
+    }
+
+    /// `entries` on one line, with platforms as far as they can be found out.
+    fn list(&self, entries: &[Entry]) -> String {
+        let mut entries = entries.to_vec();
+        for Entry { descriptor, .. } in &mut entries {
+            descriptor.platform = descriptor
+                .platform
+                .take()
+                .or_else(|| self.platform(descriptor));
+        }
+        entry::list(&entries)
+    }
+
+    /// What an image runs on, by its config.
+    fn platform(&self, descriptor: &Descriptor) -> Option<Platform> {
+        let manifest = self.read_manifest(descriptor).ok()?;
+        let Payload::Image(image) = manifest.payload() else {
+            return None;
+        };
+        let config = read_whole(&self.locate_whole(&image.config).ok()?, MAX_MANIFEST_SIZE).ok()?;
+        let platform = ImageConfig::parse(&config).ok()?.platform();
+        (!platform.os.is_empty()).then_some(platform)
+    }
+
+    fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).target(self.files.name())
+    }
+}
+
+#[async_trait]
+impl Source for LayoutReader {
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
+        let wanted = at.to_string();
+        self.off_reactor(move |reader| Ok(reader.select(Some(&wanted))?.descriptor))
+            .await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let descriptor = descriptor.clone();
+        self.off_reactor(move |reader| reader.read_manifest(&descriptor))
+            .await
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        let (reader, wanted) = (self.clone(), descriptor.clone());
+        Blob::new(descriptor.clone(), move |offset| {
+            let (reader, wanted) = (reader.clone(), wanted.clone());
+            async move {
+                let find = move |reader: &LayoutReader| reader.locate_whole(&wanted);
+                Ok(reader.off_reactor(find).await?.open(offset))
+            }
+            .boxed()
+        })
+    }
+
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        let digest = digest.clone();
+        self.off_reactor(move |reader| Ok(reader.locate(&digest)?.length))
+            .await
+    }
+
+    async fn precheck(&self, descriptor: &Descriptor) -> Result<()> {
+        let descriptor = descriptor.clone();
+        self.off_reactor(move |reader| reader.locate_whole(&descriptor).map(drop))
+            .await
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        let entries = self.off_reactor(LayoutReader::entries).await?;
+        let mut tags: Vec<Tag> = entries.into_iter().filter_map(|entry| entry.tag).collect();
+        tags.sort();
+        tags.dedup();
+        tags.retain(|tag| after.is_none_or(|after| tag > after));
+        tags.truncate(limit);
+        Ok(tags)
+    }
+}
+
+/// Where a layout keeps some content. OCI image-spec, "Blobs".
+pub(crate) fn blob_path(digest: &Digest) -> String {
+    format!("{BLOBS_DIR}/{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// Nobody promises the size of what schema 1 is about.
+fn has_size(region: &Region, descriptor: &Descriptor) -> bool {
+    region.length == descriptor.size || descriptor.media_type.is_schema1()
+}
+
+fn parse_manifest(
+    region: &Region,
+    media_type: Option<&MediaType>,
+    digest: &Digest,
+) -> Result<Manifest> {
+    let bytes = read_whole(region, MAX_MANIFEST_SIZE)?;
+    Manifest::parse_as(media_type, bytes, digest).map_err(|error| {
+        let error = match error {
+            ManifestError::Digest { expected, found } => Error::digest_mismatch(&expected, &found),
+            other => other.into(),
+        };
+        error.target(&region.name)
+    })
+}
+
+fn read_json<T: DeserializeOwned>(region: &Region, limit: u64) -> Result<T> {
+    serde_json::from_slice(&read_whole(region, limit)?).map_err(|error| {
+        // The parser quotes what a stranger wrote.
+        let text: String = error.to_string().escape_debug().take(300).collect();
+        Error::new(ErrorKind::Invalid, format!("is not valid: {text}")).target(&region.name)
+    })
+}
+
+fn read_whole(region: &Region, limit: u64) -> Result<Bytes> {
+    match usize::try_from(region.length) {
+        Ok(length) if region.length <= limit => {
+            file::read_exactly_at(&region.file, region.start, length)
+                .map_err(|error| Error::io(&region.name, error))
+        }
+        _ => {
+            let message = format!(
+                "{} bytes, more than the {limit} allowed here",
+                region.length
+            );
+            Err(Error::new(ErrorKind::Invalid, message).target(&region.name))
+        }
+    }
+}
