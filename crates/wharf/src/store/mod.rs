@@ -2,6 +2,7 @@
 //!
 //! A source or store is *one repository*: in a registry, a layout directory, an archive, memory.
 
+pub mod archive;
 mod files;
 mod layout;
 mod memory;

@@ -1,0 +1,201 @@
+//! Compression of layers, in parallel, to bytes that depend on the content and settings alone.
+//!
+//! A stream is cut into blocks of equal size, each compressed as a gzip member of its own; members
+//! one after the other are one gzip stream (RFC 1952, section 2.2). How the input arrives in chunks
+//! and how many threads there are changes nothing in the output.
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
+use libdeflater::{CompressionLvl, Compressor};
+
+use crate::blob::ByteStream;
+use crate::verify::blocking;
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes of content in a gzip member: larger saves little, smaller costs dictionary.
+const BLOCK: usize = 256 * 1024;
+
+/// Blocks under work at a time at most: bounds memory on large machines.
+const MOST_AT_ONCE: usize = 8;
+
+/// The compressor, and its version as far as a change of output may go with it.
+const COMPRESSOR: &str = "libdeflate-1.26";
+
+/// How layers are compressed: all that their bytes depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// From 1, fast, to 12, small.
+    pub level: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { level: 1 }
+    }
+}
+
+impl Settings {
+    /// Names compressor, version and settings: equal text means equal output for equal input.
+    pub fn fingerprint(&self) -> String {
+        format!("{COMPRESSOR} gzip level {} block {BLOCK}", self.level)
+    }
+}
+
+/// Compresses `stream` off the reactor, several blocks at a time. No content gives one empty member.
+///
+/// The stream fails as its input does, and with [`ErrorKind::Invalid`] for a level that is none.
+pub fn gzip(stream: ByteStream, settings: &Settings) -> ByteStream {
+    let level = i32::from(settings.level);
+    let at_once = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_AT_ONCE);
+    blocks(stream)
+        .map(move |block| async move {
+            let block = block?;
+            blocking(move || member(&block, level)).await?
+        })
+        .buffered(at_once)
+        .boxed()
+}
+
+fn member(block: &[u8], level: i32) -> Result<Bytes> {
+    let level = CompressionLvl::new(level)
+        .map_err(|_| Error::new(ErrorKind::Invalid, format!("no compression level {level}")))?;
+    let mut compressor = Compressor::new(level);
+    let mut output = vec![0; compressor.gzip_compress_bound(block.len())];
+    let length = compressor
+        .gzip_compress(block, &mut output)
+        .map_err(|error| Error::new(ErrorKind::Io, "compression").source(error))?;
+    output.truncate(length);
+    output.shrink_to_fit();
+    Ok(output.into())
+}
+
+/// The same bytes in blocks of [`BLOCK`] bytes, the last one shorter; one empty block for none.
+fn blocks(stream: ByteStream) -> impl Stream<Item = Result<Bytes>> + Send {
+    let state = Blocks {
+        stream,
+        chunk: Bytes::new(),
+        partial: BytesMut::new(),
+        blocks: 0,
+    };
+    stream::try_unfold(state, |mut state| async move {
+        Ok(state.next().await?.map(|block| (block, state)))
+    })
+}
+
+struct Blocks {
+    stream: ByteStream,
+    /// What is left of the last chunk that came.
+    chunk: Bytes,
+    /// The beginning of a block whose rest is yet to come.
+    partial: BytesMut,
+    /// How many were given.
+    blocks: u64,
+}
+
+impl Blocks {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.partial.len() + self.chunk.len() < BLOCK {
+            self.partial.extend_from_slice(&self.chunk);
+            let Some(chunk) = self.stream.next().await.transpose()? else {
+                self.chunk = Bytes::new();
+                let last = self.partial.split().freeze();
+                let wanted = !last.is_empty() || self.blocks == 0;
+                self.blocks += 1;
+                return Ok(wanted.then_some(last));
+            };
+            self.chunk = chunk;
+        }
+        self.blocks += 1;
+        if self.partial.is_empty() {
+            return Ok(Some(self.chunk.split_to(BLOCK)));
+        }
+        let rest = self.chunk.split_to(BLOCK - self.partial.len());
+        self.partial.extend_from_slice(&rest);
+        Ok(Some(self.partial.split().freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    fn sample(length: usize) -> Vec<u8> {
+        (0..length).map(|i| ((i * i) >> 7) as u8).collect()
+    }
+
+    async fn compress(bytes: &[u8], chunk: usize) -> Vec<u8> {
+        let chunks: Vec<_> = bytes
+            .chunks(chunk)
+            .map(|part| Ok(Bytes::copy_from_slice(part)))
+            .collect();
+        let stream = gzip(stream::iter(chunks).boxed(), &Settings::default());
+        stream.try_collect::<Vec<_>>().await.unwrap().concat()
+    }
+
+    fn decompress(bytes: &[u8]) -> Vec<u8> {
+        let mut content = Vec::new();
+        flate2::read::MultiGzDecoder::new(bytes)
+            .read_to_end(&mut content)
+            .unwrap();
+        content
+    }
+
+    #[tokio::test]
+    async fn gives_back_what_went_in_at_every_edge_of_a_block() {
+        for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+            let bytes = sample(length);
+            assert_eq!(
+                decompress(&compress(&bytes, 1 << 20).await),
+                bytes,
+                "{length}"
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn output_does_not_depend_on_the_chunks_that_come() {
+        let bytes = sample(5 * BLOCK + 77);
+        let whole = compress(&bytes, bytes.len()).await;
+        for chunk in [1 << 20, BLOCK, 100_003, 4096] {
+            assert_eq!(compress(&bytes, chunk).await, whole, "{chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_content_is_one_empty_member() {
+        let member = compress(b"", 1).await;
+        assert_eq!(
+            (member[..3].to_vec(), decompress(&member)),
+            (vec![0x1f, 0x8b, 8], vec![])
+        );
+    }
+
+    #[tokio::test]
+    async fn blocks_are_full_but_the_last_and_none_is_empty() {
+        let chunks = [0, 1, BLOCK, 2 * BLOCK - 1].map(|length| Ok(Bytes::from(sample(length))));
+        let lengths: Vec<_> = blocks(stream::iter(chunks).boxed())
+            .map_ok(|block| block.len())
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(lengths, [BLOCK; 3]);
+    }
+
+    #[tokio::test]
+    async fn passes_the_error_of_its_input_on() {
+        let error = || Error::new(ErrorKind::Corrupt, "broken");
+        let chunks = [Ok(Bytes::from(sample(BLOCK))), Err(error())];
+        let results: Vec<_> = gzip(stream::iter(chunks).boxed(), &Settings::default())
+            .take(2)
+            .collect()
+            .await;
+        assert!(results[0].is_ok());
+        assert_eq!(results[1].as_ref().unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,220 @@
+//! The layers of a docker archive: stored as they are, recalled, or compressed on their way.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
+use tokio::sync::oneshot;
+use wharf_oci::{Algorithm, Descriptor, Digest, MediaType};
+
+use super::docker::{Content, DockerArchive, DockerImage};
+use super::docker_document::{MANIFEST_FILE, missing};
+use super::sniff::Packing;
+use crate::blob::ByteStream;
+use crate::draft::{Draft, DraftLayer, PendingLayer};
+use crate::layer::{LayerMemory, Settings, gzip};
+use crate::store::files::{Files, Region};
+use crate::verify::{self, blocking};
+use crate::{Error, ErrorKind, Result};
+
+/// A layer that is compressed each time it is read, to bytes that are known beforehand.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    tar: Tar,
+    settings: Settings,
+    memory: Arc<LayerMemory>,
+    /// Bytes of the compressed layer.
+    pub(super) size: u64,
+}
+
+/// A layer that lies uncompressed in the archive.
+#[derive(Clone, Debug)]
+struct Tar {
+    region: Region,
+    diff_id: Digest,
+}
+
+/// The media types of a draft, which must all come from one house.
+struct MediaTypes {
+    manifest: MediaType,
+    config: MediaType,
+    gzip: MediaType,
+}
+
+impl DockerArchive {
+    pub(super) async fn draft_of(&self, image: &DockerImage) -> Result<Draft> {
+        if image.layers.len() != image.diff_ids.len() {
+            let said = format!(
+                "image {}: {MANIFEST_FILE} lists {} layers, its config {} diff ids",
+                image.label(),
+                image.layers.len(),
+                image.diff_ids.len()
+            );
+            return Err(Error::new(ErrorKind::Corrupt, said));
+        }
+        let found = self.find_layers(image).await?;
+        let types = MediaTypes::for_layers(&found);
+        let mut layers = Vec::with_capacity(found.len());
+        for ((region, packing), diff_id) in found.into_iter().zip(&image.diff_ids) {
+            let layer = match packing {
+                None => self.tar_layer(
+                    Tar {
+                        region,
+                        diff_id: diff_id.clone(),
+                    },
+                    &types,
+                ),
+                Some(packing) => {
+                    let media_type = types.layer(packing, &region)?;
+                    DraftLayer::Stored(self.stored_layer(region, media_type).await?)
+                }
+            };
+            layers.push(layer);
+        }
+        let config = Descriptor {
+            media_type: types.config,
+            ..image.config.clone()
+        };
+        Ok(Draft {
+            media_type: types.manifest,
+            config,
+            layers,
+        })
+    }
+
+    async fn find_layers(&self, image: &DockerImage) -> Result<Vec<(Region, Option<Packing>)>> {
+        let (members, layers) = (Arc::clone(&self.members), image.layers.clone());
+        blocking(move || {
+            let find = |path: &String| {
+                let region = members.find(path)?.ok_or_else(|| missing("layer", path))?;
+                let packing = members.packing(&region)?;
+                Ok((region, packing))
+            };
+            layers.iter().map(find).collect()
+        })
+        .await?
+    }
+
+    /// A layer that is compressed already: one pass to learn its digest.
+    async fn stored_layer(&self, region: Region, media_type: MediaType) -> Result<Descriptor> {
+        let (sender, receiver) = oneshot::channel();
+        let stream = verify::learn(region.open(0), Algorithm::Sha256, sender);
+        stream.try_for_each(|_| future::ready(Ok(()))).await?;
+        let (digest, size) = receiver
+            .await
+            .map_err(|_| Error::new(ErrorKind::Cancelled, "layer was not read to its end"))?;
+        self.known().insert(digest.clone(), Content::Stored(region));
+        Ok(Descriptor::new(media_type, digest, size))
+    }
+
+    /// A layer to be compressed, or known from having been so before.
+    fn tar_layer(&self, tar: Tar, types: &MediaTypes) -> DraftLayer {
+        let settings = self.options.compression.clone();
+        let Some(memory) = self.options.memory.clone() else {
+            return DraftLayer::Pending(pending(tar, settings, types));
+        };
+        if let Some(mut descriptor) = memory.recall(&tar.diff_id, &settings) {
+            descriptor.media_type = types.gzip.clone();
+            let made = Made {
+                tar,
+                settings,
+                memory,
+                size: descriptor.size,
+            };
+            self.known()
+                .insert(descriptor.digest.clone(), Content::Made(made));
+            return DraftLayer::Stored(descriptor);
+        }
+        let diff_id = tar.diff_id.clone();
+        let pending = pending(tar, settings.clone(), types);
+        DraftLayer::Pending(pending.on_learned(move |descriptor| {
+            memory.remember(&diff_id, &settings, descriptor);
+        }))
+    }
+}
+
+fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
+    let (diff_id, size) = (tar.diff_id.clone(), tar.region.length);
+    PendingLayer::new(diff_id, size, types.gzip.clone(), move || {
+        let stream = tar.compressed(&settings);
+        async move { Ok(stream) }.boxed()
+    })
+}
+
+impl Tar {
+    /// The compressed layer; fails where the uncompressed one is not what the config promises.
+    fn compressed(&self, settings: &Settings) -> ByteStream {
+        let promised = Descriptor::new(
+            MediaType::OCI_LAYER,
+            self.diff_id.clone(),
+            self.region.length,
+        );
+        let name = self.region.name.clone();
+        let checked = verify::stream(self.region.open(0), &promised).map_err(move |error| {
+            match error.kind() {
+                // Errors of the file name it already.
+                ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),
+                _ => error,
+            }
+        });
+        gzip(checked.boxed(), settings)
+    }
+}
+
+impl Made {
+    /// The bytes from `offset` on. They are made from the beginning and checked here, so that a
+    /// memory that is wrong is given up and the next run does not trust it.
+    pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
+        let made = self.clone();
+        let checked = verify::stream(self.tar.compressed(&self.settings), descriptor);
+        let noted = checked.inspect_err(move |error| {
+            if error.kind() == ErrorKind::Corrupt {
+                made.memory.forget(&made.tar.diff_id, &made.settings);
+            }
+        });
+        let mut skip = offset;
+        noted
+            .try_filter_map(move |mut chunk| {
+                let drop = skip.min(chunk.len() as u64);
+                skip -= drop;
+                // Not more than the chunk's length, so it fits.
+                let rest = chunk.split_off(usize::try_from(drop).unwrap_or(chunk.len()));
+                future::ready(Ok((!rest.is_empty()).then_some(rest)))
+            })
+            .boxed()
+    }
+}
+
+impl MediaTypes {
+    /// Docker's own, unless a layer is in a compression that only the OCI has a type for.
+    fn for_layers(layers: &[(Region, Option<Packing>)]) -> MediaTypes {
+        if layers
+            .iter()
+            .any(|(_, packing)| *packing == Some(Packing::Zstd))
+        {
+            return MediaTypes {
+                manifest: MediaType::OCI_IMAGE_MANIFEST,
+                config: MediaType::OCI_IMAGE_CONFIG,
+                gzip: MediaType::OCI_LAYER_GZIP,
+            };
+        }
+        MediaTypes {
+            manifest: MediaType::DOCKER_MANIFEST,
+            config: MediaType::DOCKER_CONFIG,
+            gzip: MediaType::DOCKER_LAYER_GZIP,
+        }
+    }
+
+    fn layer(&self, packing: Packing, region: &Region) -> Result<MediaType> {
+        match packing {
+            Packing::Gzip => Ok(self.gzip.clone()),
+            Packing::Zstd => Ok(MediaType::OCI_LAYER_ZSTD),
+            Packing::Xz | Packing::Bzip2 => {
+                let said = format!(
+                    "layer is compressed with {}, which has no media type",
+                    packing.name()
+                );
+                Err(Error::new(ErrorKind::Unsupported, said).target(&region.name))
+            }
+        }
+    }
+}

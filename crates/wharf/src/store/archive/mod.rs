@@ -1,0 +1,20 @@
+//! Archives in one file: what `docker save` writes, or an image layout in a tar.
+//!
+//! An archive is told by its bytes, never by its name; it may be compressed, or come from a pipe.
+//! Its tar is scanned once, and content is read from where it lies in the file.
+
+mod docker;
+mod docker_document;
+mod docker_layers;
+mod docker_select;
+mod members;
+mod oci;
+mod open;
+mod scan;
+mod sniff;
+mod unpack;
+
+pub use self::docker::{DockerArchive, DockerImage};
+pub use self::docker_select::ImageChoice;
+pub use self::oci::OciArchive;
+pub use self::open::{Archive, ArchiveOptions, Input, open};

@@ -1,0 +1,123 @@
+//! Opens an archive of whatever kind.
+
+use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::docker::DockerArchive;
+use super::docker_document::{self, ManifestEntry};
+use super::members::Members;
+use super::oci::OciArchive;
+use super::unpack::unpack;
+use crate::layer::{LayerMemory, Settings};
+use crate::store::files::Files;
+use crate::verify::blocking;
+use crate::{Error, ErrorKind, Result};
+
+/// Where an archive comes from.
+pub enum Input {
+    /// A file, or anything else with a name that can be read, such as a named pipe.
+    Path(PathBuf),
+    /// A stream, standard input for example, and what to call it in messages.
+    Reader(Box<dyn Read + Send>, String),
+}
+
+/// How archives are opened.
+#[derive(Clone, Debug)]
+pub struct ArchiveOptions {
+    /// The directory of temporary files: as large as the archive where that is compressed or
+    /// comes from a stream, empty otherwise.
+    pub spool_dir: PathBuf,
+    /// How layers that are not compressed are compressed on their way.
+    pub compression: Settings,
+    /// What earlier runs learned of layers compressed so.
+    pub memory: Option<Arc<LayerMemory>>,
+}
+
+/// An archive, by what is inside.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Archive {
+    /// An image layout in a tar.
+    Oci(OciArchive),
+    /// What `docker save` writes.
+    Docker(DockerArchive),
+}
+
+/// Opens the archive in `input` and scans it once.
+///
+/// An archive that is both an image layout and a docker archive (docker 25 and newer) is read as
+/// a layout where all layers it lists are compressed, so that digests are kept, and as a docker
+/// archive otherwise, so that layers are compressed on their way.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] and [`ErrorKind::Io`] about the file; [`ErrorKind::Invalid`] where it
+/// is no archive of images; [`ErrorKind::Corrupt`] where it is cut off or damaged;
+/// [`ErrorKind::NoSpace`] where it cannot be spooled; [`ErrorKind::Unsupported`] for archives of
+/// docker before 1.10, and for sparse entries.
+pub async fn open(input: Input, options: ArchiveOptions) -> Result<Archive> {
+    blocking(move || open_now(input, options)).await?
+}
+
+fn open_now(input: Input, options: ArchiveOptions) -> Result<Archive> {
+    let members = Arc::new(Members::scan(unpack(input, &options.spool_dir)?)?);
+    let is_layout = OciArchive::is_in(&members);
+    match docker_document::read(&members)? {
+        Some(listed) if !is_layout || any_plain_layer(&members, &listed)? => {
+            Ok(Archive::Docker(docker(members, listed, options)?))
+        }
+        _ if is_layout => Ok(Archive::Oci(OciArchive::read(members)?)),
+        _ => Err(nothing_inside(&members)),
+    }
+}
+
+/// Whether a listed layer lies uncompressed in the archive; one that is missing does not.
+fn any_plain_layer(members: &Members, listed: &[ManifestEntry]) -> Result<bool> {
+    for path in listed
+        .iter()
+        .filter_map(|entry| entry.layers.as_ref())
+        .flatten()
+    {
+        if let Some(region) = members.find(path)?
+            && members.packing(&region)?.is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn docker(
+    members: Arc<Members>,
+    listed: Vec<ManifestEntry>,
+    options: ArchiveOptions,
+) -> Result<DockerArchive> {
+    let name = members.name().to_owned();
+    DockerArchive::read(members, listed, options).map_err(|error| error.target(name))
+}
+
+fn nothing_inside(members: &Members) -> Error {
+    let error = if members.has("repositories") {
+        Error::new(
+            ErrorKind::Unsupported,
+            "docker archive without manifest.json, as docker before 1.10 wrote them: load it into \
+             a newer docker and save it again",
+        )
+    } else {
+        Error::new(
+            ErrorKind::Invalid,
+            "a tar, but no image archive: it has neither oci-layout with index.json nor manifest.json",
+        )
+    };
+    error.target(members.name())
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Input::Reader(_, name) => f.debug_tuple("Reader").field(name).finish(),
+        }
+    }
+}

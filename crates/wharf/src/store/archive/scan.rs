@@ -1,0 +1,279 @@
+//! One pass over the headers of a tar: where each file lies, without reading any content.
+//!
+//! Names are keys of a map and nothing else: no path of an archive is ever joined to one of ours.
+
+use std::collections::HashMap;
+use std::fs::File;
+
+use bytes::Bytes;
+use tar::{EntryType, Header, PaxExtensions};
+
+use super::sniff::{is_tar, looks_like};
+use crate::file::read_exactly_at;
+use crate::{Error, ErrorKind, Result};
+
+const BLOCK: u64 = 512;
+
+/// More entries than any image archive has, few enough to keep in memory.
+const MOST_ENTRIES: usize = 1_000_000;
+
+/// The most bytes of a long name, or of a set of pax records.
+const MOST_EXTENSION: u64 = 1 << 20;
+
+/// What a path in the archive is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A file whose `length` bytes begin at `offset` of the archive.
+    File { offset: u64, length: u64 },
+    /// A link to another path of the archive.
+    Link { target: String },
+}
+
+/// Finds every file and link of the tar in `file`, which has `length` bytes; of entries with one
+/// name the last counts, as it does when a tar is unpacked. `name` is for errors. Blocking.
+pub(super) fn scan(file: &File, length: u64, name: &str) -> Result<HashMap<String, Entry>> {
+    let mut scan = Scan {
+        file,
+        length,
+        position: 0,
+        entries: HashMap::new(),
+    };
+    scan.run().map_err(|error| error.target(name))?;
+    Ok(scan.entries)
+}
+
+struct Scan<'a> {
+    file: &'a File,
+    length: u64,
+    position: u64,
+    entries: HashMap<String, Entry>,
+}
+
+/// What extension headers said about the entry that follows them.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+    sparse: bool,
+}
+
+impl Scan<'_> {
+    fn run(&mut self) -> Result<()> {
+        if self.length == 0 {
+            return Err(Error::new(ErrorKind::Invalid, "file is empty"));
+        }
+        let mut extension = Extension::default();
+        for _ in 0..MOST_ENTRIES {
+            let at = self.position;
+            let Some(block) = self.header()? else {
+                return Ok(());
+            };
+            let header = Header::from_byte_slice(&block);
+            let kind = header.entry_type();
+            let own = header.entry_size().map_err(|error| malformed(at, &error))?;
+            let size = match kind {
+                kind if is_extension(kind) => own,
+                kind if is_header_only(kind) => 0,
+                _ => extension.size.unwrap_or(own),
+            };
+            let content = self.skip(at, size)?;
+            if is_extension(kind) {
+                self.extend(&mut extension, kind, content, size)?;
+            } else {
+                self.enter(header, std::mem::take(&mut extension), content, size, at)?;
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Invalid,
+            format!("tar has more than {MOST_ENTRIES} entries"),
+        ))
+    }
+
+    /// The next header, or `None` at the block of zeros that ends a tar.
+    fn header(&mut self) -> Result<Option<Bytes>> {
+        let at = self.position;
+        let left = self.length.saturating_sub(at);
+        let block = self.read(at, left.min(BLOCK))?;
+        if block.len() as u64 == BLOCK && block.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        if is_tar(&block) {
+            self.position += BLOCK;
+            return Ok(Some(block));
+        }
+        if at == 0 {
+            let what = looks_like(&block);
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("not a tar: looks like {what}"),
+            ));
+        }
+        if left < BLOCK {
+            return Err(truncated(format!(
+                "the file ends at offset {} without the end mark of a tar",
+                self.length
+            )));
+        }
+        Err(malformed(at, &"no header of a tar entry here"))
+    }
+
+    /// Steps over `size` bytes of content, padded to whole blocks; says where they begin.
+    fn skip(&mut self, at: u64, size: u64) -> Result<u64> {
+        let content = self.position;
+        let end = content.checked_add(size);
+        if end.is_none_or(|end| end > self.length) {
+            return Err(truncated(format!(
+                "entry at offset {at} has {size} bytes, but the file ends at offset {}",
+                self.length
+            )));
+        }
+        // The file may end within the padding: the missing end mark is found there.
+        self.position = content + size.div_ceil(BLOCK) * BLOCK;
+        Ok(content)
+    }
+
+    fn extend(&self, extension: &mut Extension, kind: EntryType, at: u64, size: u64) -> Result<()> {
+        if kind.is_pax_global_extensions() {
+            return Ok(());
+        }
+        if size > MOST_EXTENSION {
+            let reason = format!("{size} bytes of extended header, more than {MOST_EXTENSION}");
+            return Err(malformed(at, &reason));
+        }
+        let bytes = self.read(at, size)?;
+        let text = || {
+            bytes
+                .split(|byte| *byte == 0)
+                .next()
+                .unwrap_or_default()
+                .to_vec()
+        };
+        match kind {
+            EntryType::GNULongName => extension.path = Some(text()),
+            EntryType::GNULongLink => extension.link = Some(text()),
+            _ => extension
+                .pax(&bytes)
+                .map_err(|error| malformed(at, &error))?,
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        header: &Header,
+        extension: Extension,
+        content: u64,
+        size: u64,
+        at: u64,
+    ) -> Result<()> {
+        let kind = header.entry_type();
+        let path = extension
+            .path
+            .unwrap_or_else(|| header.path_bytes().into_owned());
+        if kind.is_gnu_sparse() || extension.sparse {
+            let path = String::from_utf8_lossy(&path);
+            let said = format!("entry {} at offset {at} is sparse", path.escape_debug());
+            return Err(Error::new(ErrorKind::Unsupported, said));
+        }
+        let Some(path) = normal(b"", &path) else {
+            return Ok(());
+        };
+        let target = extension
+            .link
+            .or_else(|| header.link_name_bytes().map(Into::into));
+        let entry = match kind {
+            EntryType::Regular | EntryType::Continuous => Some(Entry::File {
+                offset: content,
+                length: size,
+            }),
+            EntryType::Symlink => {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                link(normal(folder.as_bytes(), &target.unwrap_or_default()))
+            }
+            EntryType::Link => link(normal(b"", &target.unwrap_or_default())),
+            _ => None,
+        };
+        match entry {
+            Some(entry) => self.entries.insert(path, entry),
+            None => self.entries.remove(&path),
+        };
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        read_exactly_at(self.file, offset, length)
+            .map_err(|error| Error::io(format_args!("offset {offset}"), error))
+    }
+}
+
+impl Extension {
+    /// Takes what matters of pax records (POSIX pax, "pax Extended Header").
+    fn pax(&mut self, records: &[u8]) -> std::io::Result<()> {
+        for record in PaxExtensions::new(records) {
+            let record = record?;
+            match record.key_bytes() {
+                b"path" => self.path = Some(record.value_bytes().to_vec()),
+                b"linkpath" => self.link = Some(record.value_bytes().to_vec()),
+                b"size" => {
+                    let size = record.value().ok().and_then(|text| text.parse().ok());
+                    self.size = Some(size.ok_or(std::io::ErrorKind::InvalidData)?);
+                }
+                key => self.sparse |= key.starts_with(b"GNU.sparse."),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_extension(kind: EntryType) -> bool {
+    kind.is_gnu_longname()
+        || kind.is_gnu_longlink()
+        || kind.is_pax_local_extensions()
+        || kind.is_pax_global_extensions()
+}
+
+/// Some writers give these a size although no content follows.
+fn is_header_only(kind: EntryType) -> bool {
+    kind.is_hard_link()
+        || kind.is_symlink()
+        || kind.is_dir()
+        || kind.is_fifo()
+        || kind.is_character_special()
+        || kind.is_block_special()
+}
+
+fn link(target: Option<String>) -> Option<Entry> {
+    target.map(|target| Entry::Link { target })
+}
+
+/// `path` below `folder` without `.`, `..` and doubled slashes; `None` where it is absolute, leaves
+/// the archive, names its root, or is not UTF-8: nothing that is looked for has such a path.
+fn normal(folder: &[u8], path: &[u8]) -> Option<String> {
+    if path.starts_with(b"/") {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    let folder = std::str::from_utf8(folder).ok()?;
+    let path = std::str::from_utf8(path).ok()?;
+    for part in folder.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+fn truncated(said: String) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("truncated tar: {said}"))
+}
+
+fn malformed(offset: u64, reason: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("malformed tar at offset {offset}: {reason}"),
+    )
+}
