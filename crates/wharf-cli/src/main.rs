@@ -1,2 +1,61 @@
-//! The command-line tool wharf.
-fn main() {}
+//! The command-line tool `wharf`: a face over the library, without logic of its own.
+//!
+//! What was typed is in [`args`], what it means in [`location`] and [`context`]; each command is
+//! a file of [`commands`]. Errors are printed here and nowhere else, once, in one line.
+
+mod args;
+mod commands;
+mod context;
+mod destination;
+mod embedded;
+mod hints;
+mod image_refs;
+mod listing;
+mod location;
+mod logging;
+mod naming;
+mod platform;
+mod printer;
+mod progress;
+mod signals;
+mod source;
+mod transfer;
+mod units;
+mod usage;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use wharf::{Error, ErrorKind, Result};
+
+use crate::args::Args;
+use crate::commands::Ended;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage::report(&error),
+    };
+    logging::start(args.global.verbose);
+    match run(args) {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Interrupted(signal)) => signal.exit_code(),
+        Err(error) => {
+            Printer::complain(&hints::line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Io, "starting worker threads").source(error))?;
+    let ended = runtime.block_on(commands::run(args));
+    // A read of standard input cannot be interrupted: it must not keep the process alive.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    ended
+}

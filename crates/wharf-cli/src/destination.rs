@@ -1,0 +1,84 @@
+//! Where content goes: a repository in a registry, or a layout directory.
+
+use std::sync::Arc;
+
+use wharf::copy::RootContent;
+use wharf::remote::Client;
+use wharf::store::{Layout, Store};
+
+use wharf::{Error, ErrorKind, Result, Side};
+use wharf_oci::{Digest, Reference, Selector, Tag};
+
+use crate::location::{Choice, Form, Local, Location, Place};
+use crate::source::Chosen;
+
+/// A store, and the tags a root gets in it.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) store: Arc<dyn Store>,
+    /// None: the root is there by digest only.
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Destination {
+    /// What `location` names, for `chosen` to be written to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for places that are only read; otherwise as opening them.
+    pub(crate) fn open(location: &Location, chosen: &Chosen, client: &Client) -> Result<Self> {
+        match location {
+            Location::Registry(reference) => Destination::registry(reference, chosen, client),
+            Location::Local(local) => Destination::layout(local, chosen),
+        }
+    }
+
+    /// A repository. Without a tag in `reference` the image keeps its own, else it is `latest`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where `reference` has a digest that is not that of `chosen`.
+    pub(crate) fn registry(reference: &Reference, chosen: &Chosen, client: &Client) -> Result<Self> {
+        let tags = match reference.digest() {
+            Some(digest) => {
+                same_digest(digest, &chosen.content).map_err(|error| error.target(reference))?;
+                reference.tag().cloned().into_iter().collect()
+            }
+            None => vec![tag_in_registry(reference, chosen)],
+        };
+        Ok(Destination { store: Arc::new(client.repository(reference.repository())), tags })
+    }
+
+    fn layout(local: &Local, chosen: &Chosen) -> Result<Self> {
+        let (Form::Layout, Place::Path(directory)) = (local.form, &local.place) else {
+            let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
+            return Err(Error::new(ErrorKind::Unsupported, message).target(&local.place));
+        };
+        let tag = match &local.choice {
+            Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
+            Some(Choice::Selector(Selector::Digest(digest))) => {
+                same_digest(digest, &chosen.content).map_err(|error| error.target(&local.place))?;
+                None
+            }
+            Some(Choice::Name(_)) | None => chosen.tag.clone(),
+        };
+        let layout = Layout::create(directory).map_err(|error| error.side(Side::Destination))?;
+        Ok(Destination { store: Arc::new(layout), tags: tag.into_iter().collect() })
+    }
+}
+
+fn tag_in_registry(reference: &Reference, chosen: &Chosen) -> Tag {
+    reference.tag().or(chosen.tag.as_ref()).cloned().unwrap_or_else(Tag::latest)
+}
+
+fn same_digest(digest: &Digest, content: &RootContent) -> Result<()> {
+    match content {
+        RootContent::Manifest(descriptor) if descriptor.digest == *digest => Ok(()),
+        RootContent::Manifest(descriptor) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("content goes to a tag, and its digest is {}", descriptor.digest),
+        )),
+        RootContent::Draft(_) => Err(Error::new(
+            ErrorKind::Invalid,
+            "content goes to a tag, and its digest is not known before its layers are compressed",
+        )),
+    }
+}

@@ -1,0 +1,69 @@
+//! Words for people about errors that programs know by kind: what to do next.
+
+use wharf::{Error, ErrorKind, Side};
+
+/// The error in one line, with a hint where there is one.
+pub(crate) fn line(error: &Error) -> String {
+    let text = escaped(&error.to_string());
+    match hint(error.kind(), error.failed_side(), error.status()) {
+        Some(hint) => format!("{text} ({hint})"),
+        None => text,
+    }
+}
+
+/// What to do about it. Files speak for themselves: most hints are about registries.
+fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'static str> {
+    let registry = status.is_some();
+    match kind {
+        ErrorKind::Unreachable => {
+            Some("is a registry running there? plain http to other machines needs --insecure")
+        }
+        ErrorKind::Unauthorized => Some("the registry wants other credentials"),
+        ErrorKind::Denied => Some("these credentials may not do that"),
+        ErrorKind::NotFound if registry && side == Some(Side::Destination) => {
+            Some("some registries want the repository to be created first")
+        }
+        ErrorKind::Interrupted | ErrorKind::Timeout => {
+            Some("running it again sends only what is missing")
+        }
+        ErrorKind::Busy => Some("try again later, or with a lower --jobs"),
+        ErrorKind::Server => Some("the registry has trouble of its own; its log knows more"),
+        ErrorKind::NoSpace => Some("free some space; running it again sends only what is missing"),
+        ErrorKind::Corrupt if side == Some(Side::Source) => {
+            Some("the source is damaged; fetch or build it again")
+        }
+        _ => None,
+    }
+}
+
+/// Foreign text must neither break the line nor steer the terminal.
+fn escaped(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| {
+            let escape = letter.is_control().then(|| letter.escape_default());
+            let plain = (!letter.is_control()).then_some(letter);
+            escape.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_stands_in_brackets_on_the_same_line() {
+        let error = Error::new(ErrorKind::Unreachable, "connection refused");
+        assert_eq!(
+            line(&error),
+            "connection refused (is a registry running there? plain http to other machines needs --insecure)"
+        );
+        assert_eq!(line(&Error::new(ErrorKind::Invalid, "no")), "no");
+    }
+
+    #[test]
+    fn foreign_control_characters_are_escaped() {
+        let error = Error::new(ErrorKind::Invalid, "a\n\u{1b}[2Jb");
+        assert_eq!(line(&error), "a\\n\\u{1b}[2Jb");
+    }
+}

@@ -1,0 +1,232 @@
+//! Where content is, as typed: `oci:DIR:TAG`, `docker-archive:FILE`, a registry reference.
+//!
+//! Reading a location asks nothing of the disk: the same text always means the same.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::PathBuf;
+
+use wharf::{Error, ErrorKind, Result};
+use wharf_oci::{Digest, Reference, Selector};
+
+/// A place that content is read from or written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// A repository in a registry.
+    Registry(Reference),
+    /// A file or directory, or standard input.
+    Local(Local),
+}
+
+/// Content on disk or on standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Local {
+    /// What it is said to be.
+    pub(crate) form: Form,
+    /// Where it is.
+    pub(crate) place: Place,
+    /// Which image of several.
+    pub(crate) choice: Option<Choice>,
+}
+
+/// What is said to be at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A path without a prefix: whatever it turns out to be.
+    Any,
+    /// `oci:`, an image layout directory.
+    Layout,
+    /// `oci-archive:`, a tar of one.
+    OciArchive,
+    /// `docker-archive:`, what `docker save` writes.
+    DockerArchive,
+}
+
+/// Where local content is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file or a directory.
+    Path(PathBuf),
+    /// `-`, standard input.
+    Stdin,
+}
+
+/// One image of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// By tag or digest.
+    Selector(Selector),
+    /// By the name that a docker archive gives it, with or without a tag.
+    Name(String),
+}
+
+impl Location {
+    /// Reads a side of a copy: what has no prefix is a registry reference.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the part that is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        if let Some((form, rest)) = split_form(text) {
+            return local(form, rest).map(Location::Local).map_err(|error| error.target(quote(text)));
+        }
+        let parsed = text.parse().map(Location::Registry);
+        parsed.map_err(|error| {
+            let hint = match looks_like_path(text) {
+                true => " (a layout directory is oci:DIR, archives are oci-archive:FILE and docker-archive:FILE)",
+                false => "",
+            };
+            Error::new(ErrorKind::Invalid, format!("{error}{hint}"))
+        })
+    }
+}
+
+impl Local {
+    /// Reads what `push` takes: what has no prefix is a path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the part that is wrong.
+    pub(crate) fn parse(text: &OsStr) -> Result<Self> {
+        let Some(text) = text.to_str() else {
+            return Ok(Local { form: Form::Any, place: Place::Path(text.into()), choice: None });
+        };
+        let (form, rest) = split_form(text).unwrap_or((Form::Any, text));
+        local(form, rest).map_err(|error| error.target(quote(text)))
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Selector(selector) => selector.fmt(f),
+            Choice::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Path(path) => path.display().fmt(f),
+            Place::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+const FORMS: [(&str, Form); 3] = [
+    ("oci:", Form::Layout),
+    ("oci-archive:", Form::OciArchive),
+    ("docker-archive:", Form::DockerArchive),
+];
+
+fn split_form(text: &str) -> Option<(Form, &str)> {
+    FORMS.iter().find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))
+}
+
+fn local(form: Form, text: &str) -> Result<Local> {
+    let (path, choice) = match text.rsplit_once('@') {
+        // A digest that is cut short or mistyped must not become part of a path.
+        Some((path, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
+            let digest: Digest = digest.parse().map_err(invalid)?;
+            (path, Some(Choice::Selector(Selector::Digest(digest))))
+        }
+        _ => split_choice(form, text)?,
+    };
+    let place = match path {
+        "" => return Err(Error::new(ErrorKind::Invalid, "no path")),
+        "-" if form == Form::Layout => {
+            return Err(Error::new(ErrorKind::Invalid, "a layout directory cannot be standard input"));
+        }
+        "-" => Place::Stdin,
+        path => Place::Path(path.into()),
+    };
+    Ok(Local { form, place, choice })
+}
+
+/// What stands behind the first colon; a plain path may have colons of its own.
+fn split_choice(form: Form, text: &str) -> Result<(&str, Option<Choice>)> {
+    let Some((path, choice)) = text.split_once(':').filter(|_| form != Form::Any) else {
+        return Ok((text, None));
+    };
+    let choice = match form {
+        Form::DockerArchive if choice.is_empty() => {
+            return Err(Error::new(ErrorKind::Invalid, "no name after ':'"));
+        }
+        Form::DockerArchive => Choice::Name(choice.to_owned()),
+        _ => Choice::Selector(Selector::Tag(choice.parse().map_err(invalid)?)),
+    };
+    Ok((path, Some(choice)))
+}
+
+fn looks_like_path(text: &str) -> bool {
+    text.starts_with(['/', '.', '~']) || text == "-" || text.ends_with('/')
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+fn invalid(error: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Invalid, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn read(text: &str) -> Local {
+        match Location::parse(text).unwrap() {
+            Location::Local(local) => local,
+            Location::Registry(reference) => panic!("{reference}"),
+        }
+    }
+
+    fn message(text: &str) -> String {
+        Location::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_prefix_says_what_it_is_and_a_colon_which_image() {
+        let tag = |text: &str| Some(Choice::Selector(Selector::Tag(text.parse().unwrap())));
+        let digest = Some(Choice::Selector(Selector::Digest(DIGEST.parse().unwrap())));
+        let by_digest = format!("oci:a/b@{DIGEST}");
+        for (text, form, path, choice) in [
+            ("oci:a/b", Form::Layout, "a/b", None),
+            ("oci:a/b:1", Form::Layout, "a/b", tag("1")),
+            (by_digest.as_str(), Form::Layout, "a/b", digest),
+            ("oci-archive:x.tar:v2", Form::OciArchive, "x.tar", tag("v2")),
+            ("docker-archive:x.tar", Form::DockerArchive, "x.tar", None),
+            (
+                "docker-archive:x.tar:localhost:5000/n:1",
+                Form::DockerArchive,
+                "x.tar",
+                Some(Choice::Name("localhost:5000/n:1".to_owned())),
+            ),
+        ] {
+            assert_eq!(read(text), Local { form, place: Place::Path(path.into()), choice }, "{text}");
+        }
+        assert_eq!(read("docker-archive:-").place, Place::Stdin);
+    }
+
+    #[test]
+    fn all_else_is_a_reference_in_a_copy_and_a_path_in_a_push() {
+        assert!(matches!(Location::parse("localhost:5000/a:1").unwrap(), Location::Registry(_)));
+        let path = Local::parse(OsStr::new("with:colon/a")).unwrap();
+        assert_eq!(path.place, Place::Path("with:colon/a".into()));
+        assert_eq!(Local::parse(OsStr::new("-")).unwrap().place, Place::Stdin);
+        let chosen = Local::parse(OsStr::new(&format!("a@{DIGEST}"))).unwrap();
+        assert_eq!(chosen.place, Place::Path("a".into()));
+        assert!(matches!(chosen.choice, Some(Choice::Selector(Selector::Digest(_)))));
+    }
+
+    #[test]
+    fn errors_name_the_part() {
+        assert_eq!(message("oci:"), "\"oci:\": no path");
+        assert_eq!(message("docker-archive:x:"), "\"docker-archive:x:\": no name after ':'");
+        assert!(message("oci:a:b:c").starts_with("\"oci:a:b:c\": tag \"b:c\": character ':'"));
+        assert!(message("oci:a@sha256:00").starts_with("\"oci:a@sha256:00\": digest"));
+        assert!(message("oci:-").contains("cannot be standard input"));
+        assert!(message("./a").contains("a layout directory is oci:DIR"));
+    }
+}

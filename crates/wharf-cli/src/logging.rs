@@ -1,0 +1,22 @@
+//! What the library traces, on standard error, as much of it as was asked for.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts it; each `--verbose` shows one level more.
+pub(crate) fn start(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    // What other crates trace is not written for users.
+    let filter = format!("error,wharf={level},wharf_registry={level}");
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(io::stderr)
+        .without_time()
+        .init();
+}

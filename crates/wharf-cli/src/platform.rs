@@ -1,0 +1,104 @@
+//! One image out of an index, by platform.
+
+use std::collections::BTreeSet;
+
+use wharf::copy::RootContent;
+use wharf::store::Source;
+use wharf::{Error, ErrorKind, Result, Side};
+use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platform};
+
+use crate::args::PlatformChoice;
+use crate::source::Chosen;
+
+/// Narrows `chosen` to the wanted platform; an image that is no index must be for it.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] where there is none, saying what there is.
+pub(crate) async fn pick(mut chosen: Chosen, choice: &PlatformChoice) -> Result<Chosen> {
+    if let PlatformChoice::One(wanted) = choice {
+        let content = narrow(chosen.source.as_ref(), &chosen.content, wanted).await;
+        chosen.content = content.map_err(|error| error.side(Side::Source))?;
+    }
+    Ok(chosen)
+}
+
+async fn narrow(source: &dyn Source, content: &RootContent, wanted: &Platform) -> Result<RootContent> {
+    let config = match content {
+        RootContent::Draft(draft) => draft.config.clone(),
+        RootContent::Manifest(descriptor) => {
+            let manifest = source.manifest(descriptor).await?;
+            match manifest.payload() {
+                Payload::Index(index) => return child(index, wanted).map(RootContent::Manifest),
+                Payload::Image(image) => image.config.clone(),
+                Payload::Artifact(_) | Payload::Schema1(_) => {
+                    let message = "neither an index nor an image with a platform";
+                    return Err(Error::new(ErrorKind::Invalid, message).target(&descriptor.digest));
+                }
+            }
+        }
+    };
+    check(source, &config, wanted).await?;
+    Ok(content.clone())
+}
+
+fn child(index: &Index, wanted: &Platform) -> Result<Descriptor> {
+    let fits = |child: &&Descriptor| child.platform.as_ref().is_some_and(|here| here.matches(wanted));
+    index.manifests.iter().find(fits).cloned().ok_or_else(|| {
+        let here: BTreeSet<String> = index
+            .manifests
+            .iter()
+            .filter_map(|child| child.platform.as_ref())
+            .map(ToString::to_string)
+            .collect();
+        none_for(wanted, &here.into_iter().collect::<Vec<_>>().join(", "))
+    })
+}
+
+async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> Result<()> {
+    let bytes = source.blob(config).read_all(MAX_CONFIG_SIZE).await?;
+    let config = ImageConfig::parse(&bytes)
+        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+    match config.platform().matches(wanted) {
+        true => Ok(()),
+        false => Err(none_for(wanted, &config.platform().to_string())),
+    }
+}
+
+fn none_for(wanted: &Platform, here: &str) -> Error {
+    let here = if here.is_empty() { "none that says its platform" } else { here };
+    Error::new(ErrorKind::NotFound, format!("no image for {wanted}, there is: {here}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn index() -> Index {
+        let child = |name: &str, platform: serde_json::Value| {
+            json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+                "digest": wharf_oci::Digest::of(name.as_bytes()), "platform": platform})
+        };
+        serde_json::from_value(json!({"schemaVersion": 2, "manifests": [
+            child("amd64", json!({"os": "linux", "architecture": "amd64"})),
+            child("arm64", json!({"os": "linux", "architecture": "arm64", "variant": "v8"})),
+        ]}))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_child_that_fits_is_taken() {
+        let picked = child(&index(), &"linux/arm64".parse().unwrap()).unwrap();
+        assert_eq!(picked.digest, wharf_oci::Digest::of(b"arm64"));
+    }
+
+    #[test]
+    fn none_that_fits_is_an_error_that_lists_what_there_is() {
+        let error = child(&index(), &"linux/s390x".parse().unwrap()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no image for linux/s390x, there is: linux/amd64, linux/arm64/v8"
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! What is seen of a copy while it works: a bar a layer on a terminal, a line a layer elsewhere.
+//!
+//! What was there already is not worth a line: the summary counts it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use wharf::Error;
+use wharf::copy::{Event, Observer, Summary};
+use wharf::store::Outcome;
+use wharf_oci::{Descriptor, Digest};
+
+use crate::hints;
+use crate::printer::{Printer, Voice};
+use crate::units::{bytes, seconds, short};
+
+/// Shows one copy.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    printer: Printer,
+    started: Instant,
+    all: MultiProgress,
+    bars: Mutex<HashMap<Digest, ProgressBar>>,
+}
+
+impl Progress {
+    /// Starts the clock.
+    pub(crate) fn new(printer: Printer) -> Self {
+        Progress {
+            printer,
+            started: Instant::now(),
+            all: MultiProgress::new(),
+            bars: Mutex::default(),
+        }
+    }
+
+    /// Says in one line what was done.
+    pub(crate) fn finish(&self, verb: &str, summary: &Summary) {
+        let blobs = if summary.written == 1 { "blob" } else { "blobs" };
+        let mut line = format!(
+            "{verb} {} {blobs}, {}; {} existed, {} mounted; {}",
+            summary.written,
+            bytes(summary.bytes),
+            summary.existed,
+            summary.mounted,
+            seconds(self.started.elapsed()),
+        );
+        if summary.skipped > 0 {
+            let skipped = format!("; {} non-distributable left out", summary.skipped);
+            line.push_str(&skipped);
+        }
+        self.printer.say(&line);
+    }
+
+    fn bars(&self) -> MutexGuard<'_, HashMap<Digest, ProgressBar>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, digest: &Digest, name: String, size: Size) {
+        if self.printer.voice() != Voice::Terminal {
+            return;
+        }
+        let bar = match size {
+            Size::Known(size) => ProgressBar::new(size).with_style(style(KNOWN)),
+            Size::Unknown => ProgressBar::no_length().with_style(style(UNKNOWN)),
+        };
+        let bar = self.all.add(bar.with_prefix(name).with_message("sending"));
+        // A further try starts a blob again: its old bar must not stay.
+        if let Some(old) = self.bars().insert(digest.clone(), bar) {
+            self.all.remove(&old);
+        }
+    }
+
+    fn advance(&self, digest: &Digest, position: u64) {
+        if let Some(bar) = self.bars().get(digest) {
+            bar.set_position(position);
+        }
+    }
+
+    fn retry(&self, digest: &Digest, error: &Error) {
+        match self.bars().get(digest) {
+            Some(bar) => bar.set_message(format!("trying again: {}", hints::line(error))),
+            None => self.line(&format!("{}  trying again: {}", short(digest), hints::line(error))),
+        }
+    }
+
+    fn finished(&self, digest: &Digest, descriptor: &Descriptor, state: &'static str) {
+        match self.bars().remove(digest) {
+            Some(bar) => {
+                bar.set_prefix(name(descriptor));
+                bar.set_position(descriptor.size);
+                bar.finish_with_message(state);
+            }
+            None => self.line(&format!("{}  {:>8}  {state}", name(descriptor), bytes(descriptor.size))),
+        }
+    }
+
+    /// Between bars only their owner knows where there is room for a line.
+    fn line(&self, line: &str) {
+        match self.printer.voice() {
+            Voice::Silent => {}
+            Voice::Plain => self.printer.say(line),
+            Voice::Terminal => drop(self.all.println(line)),
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn on(&self, event: Event<'_>) {
+        match event {
+            Event::Started(blob) => self.start(&blob.digest, name(blob), Size::Known(blob.size)),
+            Event::LayerStarted(diff_id, _) => {
+                self.start(diff_id, format!("layer     {}", short(diff_id)), Size::Unknown);
+            }
+            Event::Advanced(blob, position) => self.advance(&blob.digest, position),
+            Event::LayerAdvanced(diff_id, position) => self.advance(diff_id, position),
+            Event::Retried(blob, error) => self.retry(&blob.digest, error),
+            Event::LayerRetried(diff_id, error) => self.retry(diff_id, error),
+            Event::Finished(blob, Outcome::Written) => self.finished(&blob.digest, blob, "written"),
+            Event::Finished(blob, Outcome::Mounted) => self.finished(&blob.digest, blob, "mounted"),
+            Event::Finished(blob, Outcome::Existed) => drop(self.bars().remove(&blob.digest)),
+            Event::LayerFinished(diff_id, layer) => self.finished(diff_id, layer, "written"),
+            Event::Failed(_) => self.bars().values().for_each(ProgressBar::abandon),
+            _ => {}
+        }
+    }
+}
+
+/// Whether it is known how many bytes there will be.
+enum Size {
+    Known(u64),
+    Unknown,
+}
+
+const KNOWN: &str = "{prefix}  {bar:24}  {decimal_bytes:>9} of {decimal_total_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
+const UNKNOWN: &str = "{prefix}  {spinner}  {decimal_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn name(descriptor: &Descriptor) -> String {
+    let media_type = &descriptor.media_type;
+    let word = match () {
+        () if media_type.is_layer() => "layer",
+        () if media_type.is_config() => "config",
+        () if media_type.is_index() => "index",
+        () if media_type.is_manifest() => "manifest",
+        () => "blob",
+    };
+    format!("{word:<8}  {}", short(&descriptor.digest))
+}

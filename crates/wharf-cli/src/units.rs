@@ -1,0 +1,63 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+use wharf_oci::Digest;
+
+/// Digits of a digest's hex that are enough to tell the blobs of an image apart.
+const SHORT: usize = 12;
+
+/// A number of bytes in decimal units: `474 B`, `12.3 MB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut value = count as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        // 999.96 kB would be shown as 1000.0 kB.
+        if value < 999.95 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// A length of time in seconds: `1.2 s`.
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// Algorithm and first digits of a digest: `sha256:df176e10389e`.
+pub(crate) fn short(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{}:{}", digest.algorithm(), hex.get(..SHORT).unwrap_or(hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_decimal_in_the_unit_that_fits() {
+        for (count, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (12_345_678, "12.3 MB"),
+            (999_999, "1.0 MB"),
+            (2_147_483_648, "2.1 GB"),
+        ] {
+            assert_eq!(bytes(count), shown);
+        }
+    }
+
+    #[test]
+    fn a_short_digest_keeps_its_algorithm() {
+        assert_eq!(short(&Digest::of(b"")), "sha256:e3b0c44298fc");
+    }
+}
