@@ -12,7 +12,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use wharf_oci::{Descriptor, Repository};
 
 use crate::verify;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// Bytes as they arrive, in chunks of any size up to about a mebibyte.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -24,6 +24,7 @@ type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Syn
 pub struct Blob {
     descriptor: Descriptor,
     origin: Option<Repository>,
+    name: Option<Arc<str>>,
     open: Arc<Opener>,
 }
 
@@ -33,13 +34,20 @@ impl Blob {
     where
         F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
     {
-        Blob { descriptor, origin: None, open: Arc::new(open) }
+        Blob {
+            descriptor,
+            origin: None,
+            name: None,
+            open: Arc::new(open),
+        }
     }
 
     /// A blob held in memory.
     pub fn from_bytes(descriptor: Descriptor, bytes: Bytes) -> Self {
         Blob::new(descriptor, move |offset| {
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            let start = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
             let rest = bytes.slice(start..);
             async move { Ok(stream::once(async move { Ok(rest) }).boxed()) }.boxed()
         })
@@ -50,6 +58,13 @@ impl Blob {
     #[must_use]
     pub fn with_origin(mut self, origin: Repository) -> Self {
         self.origin = Some(origin);
+        self
+    }
+
+    /// Says what messages call the place where the bytes lie: a file, or a file in an archive.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -79,7 +94,15 @@ impl Blob {
     /// the descriptor promises.
     pub async fn read(&self) -> Result<ByteStream> {
         let stream = self.open(0).await?;
-        Ok(verify::stream(stream, &self.descriptor))
+        let name = self.name.clone();
+        // Bytes that are wrong are the fault of where they come from, wherever they were going.
+        let blame = move |error: Error| match (&name, error.kind()) {
+            (Some(name), ErrorKind::Corrupt) => error.target(name).side(Side::Source),
+            _ => error.side(Side::Source),
+        };
+        Ok(verify::checked(stream, &self.descriptor)
+            .map_err(blame)
+            .boxed())
     }
 
     /// All bytes at once, checked, for small content.
@@ -90,7 +113,10 @@ impl Blob {
         if self.descriptor.size > limit {
             return Err(Error::new(
                 ErrorKind::Invalid,
-                format!("{} bytes, more than the {limit} allowed here", self.descriptor.size),
+                format!(
+                    "{} bytes, more than the {limit} allowed here",
+                    self.descriptor.size
+                ),
             )
             .target(&self.descriptor.digest));
         }
@@ -110,7 +136,10 @@ impl Blob {
             let (opening, wrap) = (open(offset), Arc::clone(&wrap));
             async move { Ok(wrap(offset, opening.await?)) }.boxed()
         };
-        Blob { open: Arc::new(opener), ..self.clone() }
+        Blob {
+            open: Arc::new(opener),
+            ..self.clone()
+        }
     }
 }
 
@@ -130,8 +159,11 @@ mod tests {
     use super::*;
 
     fn hello(claimed: &[u8]) -> Blob {
-        let descriptor =
-            Descriptor::new(MediaType::OCTET_STREAM, Digest::of(claimed), claimed.len() as u64);
+        let descriptor = Descriptor::new(
+            MediaType::OCTET_STREAM,
+            Digest::of(claimed),
+            claimed.len() as u64,
+        );
         Blob::from_bytes(descriptor, Bytes::from_static(b"hello"))
     }
 
@@ -139,7 +171,13 @@ mod tests {
     async fn opens_again_and_at_an_offset() {
         let blob = hello(b"hello");
         for (offset, expected) in [(0, "hello"), (2, "llo"), (5, ""), (9, "")] {
-            let chunks: Vec<Bytes> = blob.open(offset).await.unwrap().try_collect().await.unwrap();
+            let chunks: Vec<Bytes> = blob
+                .open(offset)
+                .await
+                .unwrap()
+                .try_collect()
+                .await
+                .unwrap();
             assert_eq!(chunks.concat(), expected.as_bytes());
         }
     }
@@ -147,7 +185,13 @@ mod tests {
     #[tokio::test]
     async fn refuses_bytes_that_are_not_what_was_promised() {
         assert_eq!(hello(b"hello").read_all(5).await.unwrap(), "hello");
-        assert_eq!(hello(b"hallo").read_all(5).await.unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(hello(b"hello").read_all(4).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(
+            hello(b"hallo").read_all(5).await.unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+        assert_eq!(
+            hello(b"hello").read_all(4).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
     }
 }

@@ -29,6 +29,7 @@ pub struct Draft {
 
 /// One layer of a draft.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an image has few layers")]
 pub enum DraftLayer {
     /// Digest and size are known and the source has it.
     Stored(Descriptor),
@@ -53,7 +54,13 @@ impl PendingLayer {
     where
         F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
     {
-        PendingLayer { diff_id, size, media_type, produce: Arc::new(produce), learned: None }
+        PendingLayer {
+            diff_id,
+            size,
+            media_type,
+            produce: Arc::new(produce),
+            learned: None,
+        }
     }
 
     /// Has `learned` told the descriptor once the layer is in a store: a memory of layers made.

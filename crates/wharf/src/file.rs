@@ -36,10 +36,12 @@ pub fn region(file: Arc<File>, name: &str, start: u64, length: u64) -> ByteStrea
             let want = left.min(chunk_size as u64) as usize;
             let offset = start + position;
             position += want as u64;
-            Some(read_exactly_at(&file, offset, want).map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
-                _ => Error::io(&name, error).target(format_args!("offset {offset}")),
-            }))
+            Some(
+                read_exactly_at(&file, offset, want).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
+                    _ => Error::io(&name, error).target(format_args!("offset {offset}")),
+                }),
+            )
         })
     })
 }
@@ -50,7 +52,11 @@ pub fn reader<R: Read + Send + 'static>(mut reader: R, name: &str) -> ByteStream
     from_reader(move |chunk_size| {
         std::iter::from_fn(move || {
             let mut chunk = Vec::with_capacity(chunk_size);
-            match reader.by_ref().take(chunk_size as u64).read_to_end(&mut chunk) {
+            match reader
+                .by_ref()
+                .take(chunk_size as u64)
+                .read_to_end(&mut chunk)
+            {
                 Ok(0) => None,
                 Ok(_) => Some(Ok(chunk.into())),
                 Err(error) => Some(Err(Error::io(&name, error))),
@@ -120,7 +126,11 @@ mod positioned {
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 
-    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    pub(super) fn read_exact_at(
+        file: &File,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> std::io::Result<()> {
         file.read_exact_at(buffer, offset)
     }
 }
@@ -134,8 +144,14 @@ mod positioned {
     /// Clones of a handle share one position, so seek and read must not interleave.
     static POSITION: Mutex<()> = Mutex::new(());
 
-    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-        let _guard = POSITION.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) fn read_exact_at(
+        file: &File,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> std::io::Result<()> {
+        let _guard = POSITION
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut file = file;
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)
@@ -172,7 +188,10 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(error.to_string().starts_with("layer.tar: file ends early"), "{error}");
+        assert!(
+            error.to_string().starts_with("layer.tar: file ends early"),
+            "{error}"
+        );
         assert!(error.to_string().contains("offset 1"), "{error}");
     }
 

@@ -3,10 +3,12 @@
 //! There is one operation, [`copy::copy`], between a [`store::Source`] and a [`store::Store`].
 
 pub mod blob;
+pub mod copy;
 pub mod draft;
 mod error;
 pub mod file;
 pub mod layer;
+pub mod remote;
 pub mod spool;
 pub mod store;
 pub mod verify;

@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 const INLINE: usize = 32 * 1024;
 
 /// Checks `stream` against the size and digest of `descriptor` as it flows.
-pub fn stream(stream: ByteStream, descriptor: &Descriptor) -> ByteStream {
+pub fn checked(stream: ByteStream, descriptor: &Descriptor) -> ByteStream {
     let check = Check {
         stream,
         hasher: Hasher::new(descriptor.digest.algorithm()),
@@ -129,7 +129,10 @@ impl Check {
     fn wrong_size(&self, how: &str) -> Error {
         Error::new(
             ErrorKind::Corrupt,
-            format!("content has {how}{} bytes, expected {}", self.seen, self.size),
+            format!(
+                "content has {how}{} bytes, expected {}",
+                self.seen, self.size
+            ),
         )
         .target(&self.digest)
     }
@@ -149,14 +152,17 @@ mod tests {
 
     use super::*;
 
-    async fn check(chunks: &[&'static str], promised: &str) -> (String, Option<Error>) {
+    async fn outcome(chunks: &[&'static str], promised: &str) -> (String, Option<Error>) {
         let descriptor = Descriptor::new(
             MediaType::OCTET_STREAM,
             Digest::of(promised.as_bytes()),
             promised.len() as u64,
         );
-        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
-        let mut stream = super::stream(stream::iter(chunks).boxed(), &descriptor);
+        let chunks: Vec<_> = chunks
+            .iter()
+            .map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())))
+            .collect();
+        let mut stream = checked(stream::iter(chunks).boxed(), &descriptor);
         let mut seen = String::new();
         loop {
             match stream.next().await {
@@ -170,35 +176,42 @@ mod tests {
     #[tokio::test]
     async fn passes_right_bytes_on() {
         for chunks in [&["ab", "", "c"][..], &["abc"], &["a", "b", "c", ""]] {
-            let (seen, error) = check(chunks, "abc").await;
+            let (seen, error) = outcome(chunks, "abc").await;
             assert_eq!((seen.as_str(), error.is_none()), ("abc", true));
         }
-        assert!(check(&[], "").await.1.is_none());
-        assert!(check(&[""], "").await.1.is_none());
+        assert!(outcome(&[], "").await.1.is_none());
+        assert!(outcome(&[""], "").await.1.is_none());
     }
 
     #[tokio::test]
     async fn holds_the_last_chunk_back_when_the_digest_is_wrong() {
-        let (seen, error) = check(&["ab", "x"], "abc").await;
+        let (seen, error) = outcome(&["ab", "x"], "abc").await;
         assert_eq!(seen, "ab");
         assert_eq!(error.unwrap().kind(), ErrorKind::Corrupt);
     }
 
     #[tokio::test]
     async fn says_when_bytes_are_missing_or_too_many() {
-        let (_, error) = check(&["ab"], "abc").await;
+        let (_, error) = outcome(&["ab"], "abc").await;
         assert!(error.unwrap().to_string().contains("2 bytes, expected 3"));
-        let (seen, error) = check(&["abc", "d"], "abc").await;
+        let (seen, error) = outcome(&["abc", "d"], "abc").await;
         assert_eq!(seen, "");
-        assert!(error.unwrap().to_string().contains("at least 4 bytes, expected 3"));
+        assert!(
+            error
+                .unwrap()
+                .to_string()
+                .contains("at least 4 bytes, expected 3")
+        );
     }
 
     #[tokio::test]
     async fn learns_digest_and_size_of_what_passed() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let chunks = stream::iter([Ok(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))]);
-        let all: Vec<Bytes> =
-            learn(chunks, Algorithm::Sha256, sender).try_collect().await.unwrap();
+        let all: Vec<Bytes> = learn(chunks, Algorithm::Sha256, sender)
+            .try_collect()
+            .await
+            .unwrap();
         assert_eq!(all.concat(), b"abc");
         assert_eq!(receiver.await.unwrap(), (Digest::of(b"abc"), 3));
     }

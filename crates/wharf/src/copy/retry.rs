@@ -46,13 +46,21 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn new() -> Self {
-        Attempts { total: 0, fruitless: 0, furthest: 0 }
+        Attempts {
+            total: 0,
+            fruitless: 0,
+            furthest: 0,
+        }
     }
 
     /// Counts a try that got `reached` bytes far.
     fn count(&mut self, reached: u64) {
         self.total += 1;
-        self.fruitless = if reached > self.furthest { 1 } else { self.fruitless + 1 };
+        self.fruitless = if reached > self.furthest {
+            1
+        } else {
+            self.fruitless + 1
+        };
         self.furthest = self.furthest.max(reached);
     }
 }
@@ -116,7 +124,9 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(server_error())
         };
-        let error = run(&RetryPolicy::default(), work, || 0, |_| ()).await.unwrap_err();
+        let error = run(&RetryPolicy::default(), work, || 0, |_| ())
+            .await
+            .unwrap_err();
         assert_eq!(calls.get(), 5);
         assert!(error.to_string().ends_with("(after 5 tries)"), "{error}");
     }
@@ -126,7 +136,11 @@ mod tests {
         let calls = Cell::new(0u64);
         let work = async || {
             calls.set(calls.get() + 1);
-            if calls.get() < 8 { Err(server_error()) } else { Ok(calls.get()) }
+            if calls.get() < 8 {
+                Err(server_error())
+            } else {
+                Ok(calls.get())
+            }
         };
         let outcome = run(&RetryPolicy::default(), work, || calls.get(), |_| ()).await;
         assert_eq!(outcome.unwrap(), 8);
@@ -139,7 +153,9 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(server_error())
         };
-        run(&RetryPolicy::default(), work, || calls.get(), |_| ()).await.unwrap_err();
+        run(&RetryPolicy::default(), work, || calls.get(), |_| ())
+            .await
+            .unwrap_err();
         assert_eq!(calls.get(), 20);
     }
 
@@ -150,7 +166,9 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(Error::new(ErrorKind::Corrupt, "wrong bytes"))
         };
-        run(&RetryPolicy::default(), work, || 0, |_| ()).await.unwrap_err();
+        run(&RetryPolicy::default(), work, || 0, |_| ())
+            .await
+            .unwrap_err();
         assert_eq!(calls.get(), 1);
     }
 
@@ -158,10 +176,23 @@ mod tests {
     fn waits_double_up_to_the_cap_and_heed_retry_after_up_to_a_limit() {
         let policy = RetryPolicy::default();
         let wait = |fruitless, error: &Error| {
-            let attempts = Attempts { total: fruitless, fruitless, furthest: 0 };
-            RetryPolicy { tries: 99, ..policy }.decide(&attempts, error, 1.0).unwrap().as_secs()
+            let attempts = Attempts {
+                total: fruitless,
+                fruitless,
+                furthest: 0,
+            };
+            RetryPolicy {
+                tries: 99,
+                ..policy
+            }
+            .decide(&attempts, error, 1.0)
+            .unwrap()
+            .as_secs()
         };
-        assert_eq!([1, 2, 3, 9].map(|n| wait(n, &server_error())), [1, 2, 4, 20]);
+        assert_eq!(
+            [1, 2, 3, 9].map(|n| wait(n, &server_error())),
+            [1, 2, 4, 20]
+        );
         let asks = |seconds| server_error().retry_after(Some(Duration::from_secs(seconds)));
         assert_eq!(wait(1, &asks(7)), 7);
         assert_eq!(wait(1, &asks(9999)), 120);

@@ -35,6 +35,11 @@ impl Region {
     /// The bytes from `offset` on, counted from the region's start.
     pub(crate) fn open(&self, offset: u64) -> ByteStream {
         let offset = offset.min(self.length);
-        file::region(Arc::clone(&self.file), &self.name, self.start + offset, self.length - offset)
+        file::region(
+            Arc::clone(&self.file),
+            &self.name,
+            self.start + offset,
+            self.length - offset,
+        )
     }
 }

@@ -35,7 +35,9 @@ impl Memory {
     pub fn add_blob(&self, media_type: MediaType, bytes: impl Into<Bytes>) -> Descriptor {
         let bytes = bytes.into();
         let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);
-        self.content().blobs.insert(descriptor.digest.clone(), bytes);
+        self.content()
+            .blobs
+            .insert(descriptor.digest.clone(), bytes);
         descriptor
     }
 
@@ -62,13 +64,20 @@ impl Source for Memory {
             Selector::Tag(tag) => content.tags.get(tag).ok_or_else(|| Self::missing(tag))?,
             Selector::Digest(digest) => digest,
         };
-        let manifest = content.manifests.get(digest).ok_or_else(|| Self::missing(digest))?;
+        let manifest = content
+            .manifests
+            .get(digest)
+            .ok_or_else(|| Self::missing(digest))?;
         Ok(manifest.descriptor().clone())
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let digest = &descriptor.digest;
-        self.content().manifests.get(digest).cloned().ok_or_else(|| Self::missing(digest))
+        self.content()
+            .manifests
+            .get(digest)
+            .cloned()
+            .ok_or_else(|| Self::missing(digest))
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
@@ -86,7 +95,10 @@ impl Source for Memory {
 
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
         let content = self.content();
-        let bytes = content.blobs.get(digest).ok_or_else(|| Self::missing(digest))?;
+        let bytes = content
+            .blobs
+            .get(digest)
+            .ok_or_else(|| Self::missing(digest))?;
         Ok(bytes.len() as u64)
     }
 
@@ -99,7 +111,10 @@ impl Source for Memory {
 
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         let content = self.content();
-        let later = content.tags.keys().filter(|tag| after.is_none_or(|after| *tag > after));
+        let later = content
+            .tags
+            .keys()
+            .filter(|tag| after.is_none_or(|after| *tag > after));
         Ok(later.take(limit).cloned().collect())
     }
 }
@@ -114,7 +129,9 @@ impl Store for Memory {
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
         let bytes = blob.read_all(u64::MAX).await?;
-        self.content().blobs.insert(blob.descriptor().digest.clone(), bytes);
+        self.content()
+            .blobs
+            .insert(blob.descriptor().digest.clone(), bytes);
         Ok(Outcome::Written)
     }
 
@@ -125,7 +142,9 @@ impl Store for Memory {
 
     async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
         let mut content = self.content();
-        content.manifests.insert(manifest.digest().clone(), manifest.clone());
+        content
+            .manifests
+            .insert(manifest.digest().clone(), manifest.clone());
         if let Some(tag) = tag {
             content.tags.insert(tag.clone(), manifest.digest().clone());
         }

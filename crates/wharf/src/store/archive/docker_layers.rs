@@ -166,7 +166,7 @@ impl Tar {
             self.region.length,
         );
         let name = self.region.name.clone();
-        let checked = verify::stream(self.region.open(0), &promised).map_err(move |error| {
+        let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
             match error.kind() {
                 // Errors of the file name it already.
                 ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),
@@ -182,7 +182,7 @@ impl Made {
     /// memory that is wrong is given up and the next run does not trust it.
     pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
         let made = self.clone();
-        let checked = verify::stream(self.tar.compressed(&self.settings), descriptor);
+        let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);
         let noted = checked.inspect_err(move |error| {
             if error.kind() == ErrorKind::Corrupt {
                 made.memory.forget(&made.tar.diff_id, &made.settings);

@@ -1,11 +1,31 @@
 //! An OCI image layout directory.
+//!
+//! Several processes may write one at once: content appears whole under its digest, and
+//! `index.json` is changed by one of them at a time, under a lock on `oci-layout`.
 
+use std::fs::{self, File};
+use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use wharf_oci::{
+    Algorithm, Descriptor, Digest, INDEX_FILE, Index, LayoutMarker, Manifest, MediaType,
+    OCI_LAYOUT_FILE, Selector, Tag,
+};
+
+use super::LayoutReader;
 use super::entry::Entry;
-use super::reader::LayoutReader;
+use super::listing;
+use super::reader::blob_path;
 use super::tree::Tree;
+use super::write::{NewFile, is_temporary, remove_stale};
+use crate::blob::{Blob, ByteStream};
+use crate::store::{Outcome, Source, Store};
+use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
 /// An OCI image layout directory, as source and store; cheap to clone.
@@ -23,33 +43,40 @@ impl Layout {
     /// is no layout, [`ErrorKind::Unsupported`] where it is one of another version.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
         let root = directory.as_ref();
-        let about = |kind, message: &str| Err(Error::new(kind, message).target(root.display()));
-        match std::fs::read_dir(root).map(|mut files| files.next().is_none()) {
-            Ok(false) => {}
-            Ok(true) => {
-                return about(
-                    ErrorKind::Invalid,
-                    "empty directory, not an OCI image layout",
-                );
-            }
-            Err(error) => match error.kind() {
-                std::io::ErrorKind::NotFound => {
-                    return about(ErrorKind::NotFound, "no such directory");
-                }
-                std::io::ErrorKind::NotADirectory => {
-                    return about(
-                        ErrorKind::Invalid,
-                        "not a directory, so no OCI image layout",
-                    );
-                }
-                _ => return Err(Error::io(root.display(), error)),
-            },
+        if names_in(root)?.is_empty() {
+            return Err(about(root, "empty directory, not an OCI image layout"));
         }
         let reader = LayoutReader::new(Arc::new(Tree::new(root)))?;
         Ok(Layout {
             root: Arc::new(root.to_owned()),
             reader,
         })
+    }
+
+    /// Opens the layout in `directory`, and makes it first where the directory is empty or not
+    /// there. Temporary files more than a day old are removed. Blocking.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the directory holds something else, which then stays as it is;
+    /// otherwise as [`Layout::open`], and what the system says.
+    pub fn create(directory: impl AsRef<Path>) -> Result<Self> {
+        let root = directory.as_ref();
+        match fs::create_dir_all(root) {
+            Err(error) if matches!(error.kind(), Io::AlreadyExists | Io::NotADirectory) => {
+                return Err(about(root, "not a directory, so no OCI image layout"));
+            }
+            made => made.map_err(|error| Error::io(root.display(), error))?,
+        }
+        make_marker(root)?;
+        let lock = lock(root)?;
+        // Only the marker: this or another process has just begun to make the layout.
+        if names_in(root)? == [OCI_LAYOUT_FILE] {
+            let index = json_file(root, &Index::new(Vec::new()))?;
+            index.publish_unless_there(&root.join(INDEX_FILE))?;
+        }
+        drop(lock);
+        remove_stale(root);
+        Layout::open(root)
     }
 
     /// The directory.
@@ -74,4 +101,181 @@ impl Layout {
     pub fn select(&self, wanted: Option<&str>) -> Result<Entry> {
         self.reader.select(wanted)
     }
+
+    /// Whether the very bytes are here, not only a file of their name and size.
+    async fn has_bytes(&self, descriptor: &Descriptor) -> Result<bool> {
+        if !self.reader.contains(descriptor).await? {
+            return Ok(false);
+        }
+        let Ok(stream) = self.reader.blob(descriptor).read().await else {
+            return Ok(false);
+        };
+        Ok(stream.try_for_each(|_| async { Ok(()) }).await.is_ok())
+    }
+
+    async fn new_file(&self) -> Result<NewFile> {
+        let root = Arc::clone(&self.root);
+        blocking(move || NewFile::create(&root)).await?
+    }
+
+    async fn publish(&self, file: NewFile, digest: &Digest) -> Result<()> {
+        let path = self.root.join(blob_path(digest));
+        blocking(move || file.publish(&path)).await?
+    }
+
+    /// Writes a manifest's bytes, which were checked when it was parsed.
+    async fn put_bytes(&self, manifest: &Manifest) -> Result<()> {
+        let (root, manifest) = (Arc::clone(&self.root), manifest.clone());
+        blocking(move || {
+            let path = root.join(blob_path(manifest.digest()));
+            let same_size = fs::metadata(&path).is_ok_and(|file| file.len() == manifest.size());
+            if same_size && fs::read(&path).is_ok_and(|bytes| bytes == *manifest.bytes()) {
+                return Ok(());
+            }
+            let mut file = NewFile::create(&root)?;
+            file.write(manifest.bytes())?;
+            file.publish(&path)
+        })
+        .await?
+    }
+
+    /// Lists a manifest in `index.json`.
+    async fn list(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        let (layout, descriptor) = (self.clone(), manifest.descriptor().clone());
+        let tag = tag.cloned();
+        blocking(move || {
+            let _lock = lock(&layout.root)?;
+            let mut index = layout.reader.index()?;
+            if !listing::enter(&mut index, &descriptor, tag.as_ref()) {
+                return Ok(());
+            }
+            json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
+        })
+        .await?
+    }
+}
+
+#[async_trait]
+impl Source for Layout {
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
+        self.reader.resolve(at).await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        self.reader.manifest(descriptor).await
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        self.reader.blob(descriptor)
+    }
+
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        self.reader.blob_size(digest).await
+    }
+
+    async fn precheck(&self, descriptor: &Descriptor) -> Result<()> {
+        self.reader.precheck(descriptor).await
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        self.reader.tags(after, limit).await
+    }
+}
+
+#[async_trait]
+impl Store for Layout {
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.reader.contains(descriptor).await
+    }
+
+    /// A file that is there already is read and compared, and replaced where it is wrong.
+    async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
+        if self.has_bytes(blob.descriptor()).await? {
+            return Ok(Outcome::Existed);
+        }
+        let file = self.new_file().await?.fill(blob.read().await?).await?;
+        self.publish(file, &blob.descriptor().digest).await?;
+        Ok(Outcome::Written)
+    }
+
+    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
+        let (sender, receiver) = oneshot::channel();
+        let stream = verify::learn(stream, Algorithm::Sha256, sender);
+        let file = self.new_file().await?.fill(stream).await?;
+        let (digest, size) = receiver
+            .await
+            .expect("a stream that was read to its end has told");
+        self.publish(file, &digest).await?;
+        Ok(Descriptor::new(media_type.clone(), digest, size))
+    }
+
+    /// Only what has a tag is listed in `index.json`, so that children of an index are not.
+    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        self.put_bytes(manifest).await?;
+        match tag {
+            Some(_) => self.list(manifest, tag).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn put_root(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        self.put_bytes(manifest).await?;
+        self.list(manifest, tag).await
+    }
+
+    /// Nothing is left to do: every write was durable when it returned.
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Marks an empty directory as a layout, unless it is one.
+fn make_marker(root: &Path) -> Result<()> {
+    let marker = root.join(OCI_LAYOUT_FILE);
+    if marker.exists() {
+        return Ok(());
+    }
+    // The second look is for a process that made the layout between the first and the listing.
+    if !names_in(root)?.is_empty() && !marker.exists() {
+        let message = "not empty and not an OCI image layout, nothing is written into it";
+        return Err(about(root, message));
+    }
+    json_file(root, &LayoutMarker::default())?.publish_unless_there(&marker)
+}
+
+/// The names in a directory, temporary files of ours not among them.
+fn names_in(root: &Path) -> Result<Vec<std::ffi::OsString>> {
+    let read = || -> std::io::Result<Vec<_>> {
+        fs::read_dir(root)?
+            .map(|file| Ok(file?.file_name()))
+            .collect()
+    };
+    let mut names = read().map_err(|error| match error.kind() {
+        Io::NotFound => Error::new(ErrorKind::NotFound, "no such directory").target(root.display()),
+        Io::NotADirectory => about(root, "not a directory, so no OCI image layout"),
+        _ => Error::io(root.display(), error),
+    })?;
+    names.retain(|name| !is_temporary(name));
+    Ok(names)
+}
+
+/// Keeps other processes from changing `index.json` until it is dropped.
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join(OCI_LAYOUT_FILE);
+    // Network file systems lock only what is open for writing.
+    let file = File::options().read(true).write(true).open(&path);
+    let file = file.or_else(|_| File::open(&path));
+    let locked = file.and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| Error::io(path.display(), error))
+}
+
+fn json_file<T: Serialize>(root: &Path, document: &T) -> Result<NewFile> {
+    let bytes = serde_json::to_vec(document).expect("what was read as JSON can be written as it");
+    let mut file = NewFile::create(root)?;
+    file.write(&bytes)?;
+    Ok(file)
+}
+
+fn about(root: &Path, message: &str) -> Error {
+    Error::new(ErrorKind::Invalid, message).target(root.display())
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use wharf_oci::{
-    ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME, Descriptor, Digest, Platform, Reference, Tag,
+    ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME, Descriptor, Digest, Reference, Tag,
 };
 
 /// One thing that a layout lists as its own: an image, an index, an artifact.
@@ -60,14 +60,13 @@ impl Entry {
 /// For lists that people choose from; what a stranger wrote is escaped.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (ref_name(&self.descriptor), &self.name) {
-            (Some(name), _) => write!(f, "{} ", name.escape_debug())?,
-            (None, Some(name)) => write!(f, "{} ", name.escape_debug())?,
-            (None, None) => {}
+        if let Some(name) = ref_name(&self.descriptor).or(self.name.as_deref()) {
+            write!(f, "{} ", name.escape_debug())?;
         }
         write!(f, "{}", self.descriptor.digest)?;
         match &self.descriptor.platform {
-            Some(platform) => write!(f, " {}", Printable(platform)),
+            Some(platform) => write!(f, " {platform}"),
+            None if self.descriptor.media_type.is_index() => f.write_str(" (index)"),
             None => Ok(()),
         }
     }
@@ -138,14 +137,6 @@ fn tag_of(name: &str) -> Option<Tag> {
 /// A reference that says more than a tag could.
 fn whole_reference(name: &str) -> Option<Reference> {
     name.contains(['/', ':']).then(|| name.parse().ok())?
-}
-
-struct Printable<'a>(&'a Platform);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.to_string().escape_debug())
-    }
 }
 
 #[cfg(test)]

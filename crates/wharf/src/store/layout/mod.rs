@@ -4,8 +4,10 @@
 
 mod directory;
 mod entry;
+mod listing;
 mod reader;
 mod tree;
+mod write;
 
 pub use self::directory::Layout;
 pub use self::entry::Entry;

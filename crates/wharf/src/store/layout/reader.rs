@@ -10,8 +10,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use serde::de::DeserializeOwned;
 use wharf_oci::{
-    BLOBS_DIR, Descriptor, Digest, INDEX_FILE, Index, LAYOUT_VERSION, LayoutMarker,
-    MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, OCI_LAYOUT_FILE, Selector, Tag,
+    BLOBS_DIR, Descriptor, Digest, INDEX_FILE, ImageConfig, Index, LAYOUT_VERSION, LayoutMarker,
+    MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, OCI_LAYOUT_FILE, Payload, Platform,
+    Selector, Tag,
 };
 
 use super::entry::{self, Entry};
@@ -202,9 +203,27 @@ impl LayoutReader {
         )
     }
 
-    /// `entries` on one line.
+    /// `entries` on one line, with platforms as far as they can be found out.
     fn list(&self, entries: &[Entry]) -> String {
-        entry::list(entries)
+        let mut entries = entries.to_vec();
+        for Entry { descriptor, .. } in &mut entries {
+            descriptor.platform = descriptor
+                .platform
+                .take()
+                .or_else(|| self.platform(descriptor));
+        }
+        entry::list(&entries)
+    }
+
+    /// What an image runs on, by its config.
+    fn platform(&self, descriptor: &Descriptor) -> Option<Platform> {
+        let manifest = self.read_manifest(descriptor).ok()?;
+        let Payload::Image(image) = manifest.payload() else {
+            return None;
+        };
+        let config = read_whole(&self.locate_whole(&image.config).ok()?, MAX_MANIFEST_SIZE).ok()?;
+        let platform = ImageConfig::parse(&config).ok()?.platform();
+        (!platform.os.is_empty()).then_some(platform)
     }
 
     fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -228,14 +247,16 @@ impl Source for LayoutReader {
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         let (reader, wanted) = (self.clone(), descriptor.clone());
-        Blob::new(descriptor.clone(), move |offset| {
+        let name = format!("{}/{}", self.files.name(), blob_path(&descriptor.digest));
+        let blob = Blob::new(descriptor.clone(), move |offset| {
             let (reader, wanted) = (reader.clone(), wanted.clone());
             async move {
                 let find = move |reader: &LayoutReader| reader.locate_whole(&wanted);
                 Ok(reader.off_reactor(find).await?.open(offset))
             }
             .boxed()
-        })
+        });
+        blob.with_name(&name)
     }
 
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {

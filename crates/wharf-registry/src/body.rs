@@ -1,0 +1,98 @@
+//! The body of a request, which a peer sends as slowly as it likes, but not without end.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use hyper::body::{Body, Incoming};
+use wharf::blob::ByteStream;
+use wharf::{Error, ErrorKind, Result};
+
+/// No byte for so long, and the peer is taken for gone.
+const IDLE: Duration = Duration::from_secs(60);
+/// A peer that is refused hears it once it has sent this much, or took so long to.
+const DRAIN_BYTES: u64 = 64 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// The body of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestBody(Arc<Mutex<Incoming>>);
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming) -> Self {
+        RequestBody(Arc::new(Mutex::new(incoming)))
+    }
+
+    /// Whether there is no body, or nothing left of it.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_end_stream()
+    }
+
+    /// What has not been read yet.
+    pub(crate) fn stream(&self) -> ByteStream {
+        let body = self.clone();
+        stream::try_unfold(body, |body| async move {
+            let next = tokio::time::timeout(IDLE, body.chunk()).await;
+            let timeout = |_| Error::new(ErrorKind::Timeout, "no bytes of the request's body came");
+            Ok(next
+                .map_err(timeout)?
+                .transpose()?
+                .map(|chunk| (chunk, body)))
+        })
+        .boxed()
+    }
+
+    /// All of it, where it has no more than `limit` bytes; `None` where it has.
+    pub(crate) async fn read_all(&self, limit: u64) -> Result<Option<Bytes>> {
+        let (mut stream, mut bytes) = (self.stream(), BytesMut::new());
+        while let Some(chunk) = stream.next().await.transpose()? {
+            if (bytes.len() + chunk.len()) as u64 > limit {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes.freeze()))
+    }
+
+    /// Reads what a refused peer still sends. A connection that is closed over unread bytes is
+    /// reset, and the peer may never see why.
+    pub(crate) async fn drain(&self) {
+        let reading = async {
+            let mut left = DRAIN_BYTES;
+            while let Some(Ok(chunk)) = self.chunk().await {
+                left = left.saturating_sub(chunk.len() as u64);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // Out of time is as good an end as any.
+        let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+    }
+
+    async fn chunk(&self) -> Option<Result<Bytes>> {
+        loop {
+            let frame = std::future::poll_fn(|context| {
+                let mut incoming = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                Pin::new(&mut *incoming).poll_frame(context)
+            });
+            match frame.await? {
+                Ok(frame) => {
+                    // Trailers say nothing here.
+                    if let Ok(chunk) = frame.into_data() {
+                        return Some(Ok(chunk));
+                    }
+                }
+                Err(error) => {
+                    let broke = Error::new(ErrorKind::Interrupted, "the request's body broke off");
+                    return Some(Err(broke.source(error)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A registry: requests in, answers out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+
+use crate::body::RequestBody;
+use crate::respond::{Answer, Refusal, empty};
+use crate::route::{Begin, Route, route};
+use crate::storage::Storage;
+use crate::{blobs, manifests, tags, uploads};
+
+/// A registry over some storage. Cheap to clone; it has no state of its own.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub(crate) storage: Arc<dyn Storage>,
+}
+
+impl Registry {
+    /// A registry of what `storage` holds.
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Registry { storage }
+    }
+
+    /// Answers one request, come what may.
+    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        let (head, incoming) = request.into_parts();
+        let body = RequestBody::new(incoming);
+        let mut answer = match self.dispatch(&head, &body).await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                body.drain().await;
+                refusal.into_answer()
+            }
+        };
+        answer
+            .headers_mut()
+            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        let status = answer.status().as_u16();
+        tracing::debug!(method = %head.method, path = head.uri.path(), status);
+        Ok(answer)
+    }
+
+    async fn dispatch(&self, head: &Parts, body: &RequestBody) -> Result<Answer, Box<Refusal>> {
+        let query = head.uri.query().unwrap_or_default();
+        match route(&head.method, head.uri.path(), query)? {
+            Route::Ping => Ok(empty(StatusCode::OK)),
+            Route::Blob {
+                name,
+                digest,
+                reading,
+            } => blobs::read(self, &name, &digest, reading, &head.headers).await,
+            Route::Manifest { name, at, reading } => {
+                manifests::read(self, &name, &at, reading).await
+            }
+            Route::PutManifest { name, at } => {
+                manifests::put(self, &name, &at, &head.headers, body).await
+            }
+            Route::BeginUpload { name, begin } => match begin {
+                Begin::Session => uploads::begin(self, name).await,
+                Begin::Whole(digest) => uploads::whole(self, name, &digest, body).await,
+                Begin::Mount { digest, from } => uploads::mount(self, name, &digest, &from).await,
+            },
+            Route::AppendUpload(session) => {
+                uploads::append(self, session, &head.headers, body).await
+            }
+            Route::FinishUpload { session, digest } => {
+                uploads::finish(self, session, &digest, &head.headers, body).await
+            }
+            Route::UploadStatus(session) => uploads::status(self, session).await,
+            Route::CancelUpload(session) => uploads::cancel(self, session).await,
+            Route::Tags { name, page } => tags::list(self, &name, &page).await,
+            Route::Catalog(page) => tags::catalog(self, &page).await,
+        }
+    }
+}
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");

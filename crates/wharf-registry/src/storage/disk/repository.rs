@@ -1,0 +1,256 @@
+//! One repository of a storage directory, as the library's store.
+
+use std::fs;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use wharf::blob::{Blob, ByteStream};
+use wharf::oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
+use wharf::store::{Outcome, Source, Store};
+use wharf::verify::blocking;
+use wharf::{Error, ErrorKind, Result, file};
+
+use super::storage::Disk;
+use super::tree::{self, Tree, at};
+
+/// A repository; whatever is written is durable when the call returns.
+#[derive(Clone, Debug)]
+pub(super) struct DiskRepository {
+    disk: Disk,
+    name: RepositoryName,
+}
+
+impl DiskRepository {
+    pub(super) fn new(disk: Disk, name: RepositoryName) -> Self {
+        DiskRepository { disk, name }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree, &RepositoryName) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (tree, name) = (Arc::clone(&self.disk.tree), self.name.clone());
+        blocking(move || work(&tree, &name)).await?
+    }
+}
+
+#[async_trait]
+impl Source for DiskRepository {
+    async fn resolve(&self, selector: &Selector) -> Result<Descriptor> {
+        let selector = selector.clone();
+        self.run(move |tree, name| {
+            let digest = match selector {
+                Selector::Tag(tag) => tagged(tree, name, &tag)?,
+                Selector::Digest(digest) => digest,
+            };
+            let link = ManifestLink::read(tree, name, &digest)?;
+            let path = tree.content(&link.content);
+            let size = fs::metadata(&path).map_err(|e| at(&path, e))?.len();
+            Ok(Descriptor::new(link.media_type, digest, size))
+        })
+        .await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let digest = descriptor.digest.clone();
+        self.run(move |tree, name| {
+            let link = ManifestLink::read(tree, name, &digest)?;
+            let path = tree.content(&link.content);
+            let bytes = fs::read(&path).map_err(|e| at(&path, e))?;
+            Manifest::parse_as(Some(&link.media_type), bytes.into(), &digest)
+                .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))
+        })
+        .await
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        let (repository, wanted) = (self.clone(), descriptor.clone());
+        Blob::new(descriptor.clone(), move |offset| {
+            let (repository, digest) = (repository.clone(), wanted.digest.clone());
+            async move {
+                let found = repository
+                    .run(move |tree, name| linked(tree, name, &digest))
+                    .await?;
+                let start = offset.min(found.length);
+                let stream = file::region(found.file, &found.name, start, found.length - start);
+                Ok(stream)
+            }
+            .boxed()
+        })
+    }
+
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        let digest = digest.clone();
+        self.run(move |tree, name| linked(tree, name, &digest).map(|found| found.length))
+            .await
+    }
+
+    async fn precheck(&self, descriptor: &Descriptor) -> Result<()> {
+        if self.contains(descriptor).await? {
+            return Ok(());
+        }
+        Err(missing(&descriptor.digest))
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        let after = after.cloned();
+        self.run(move |tree, name| {
+            let directory = tree.tags(name);
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if tree::is_absent(&error) && tree.exists(name) => return Ok(Vec::new()),
+                Err(error) if tree::is_absent(&error) => return Err(missing(name)),
+                Err(error) => return Err(at(&directory, error)),
+            };
+            let mut tags = Vec::new();
+            for entry in entries {
+                let file_name = entry.map_err(|e| at(&directory, e))?.file_name();
+                let tag = file_name.to_str().and_then(|text| text.parse::<Tag>().ok());
+                tags.extend(tag.filter(|tag| after.as_ref().is_none_or(|after| tag > after)));
+            }
+            tags.sort_unstable();
+            tags.truncate(limit);
+            Ok(tags)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for DiskRepository {
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        let wanted = descriptor.clone();
+        self.run(move |tree, name| {
+            let digest = &wanted.digest;
+            let content = match ManifestLink::find(tree, name, digest)? {
+                Some(link) => link.content,
+                None if tree.blob_link(name, digest).is_file() => digest.clone(),
+                None => return Ok(false),
+            };
+            let found = fs::metadata(tree.content(&content));
+            Ok(found.is_ok_and(|metadata| metadata.len() == wanted.size))
+        })
+        .await
+    }
+
+    async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
+        let bytes = blob.read().await?;
+        let digest = blob.descriptor().digest.clone();
+        self.disk.take(&self.name, Some(digest), bytes).await?;
+        Ok(Outcome::Written)
+    }
+
+    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
+        let taken = self.disk.take(&self.name, None, stream).await?;
+        Ok(Descriptor {
+            media_type: media_type.clone(),
+            ..taken
+        })
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        let (manifest, tag) = (manifest.clone(), tag.cloned());
+        self.run(move |tree, name| {
+            let digest = manifest.digest();
+            ManifestLink::of(&manifest).write(tree, name, digest, manifest.bytes())?;
+            match tag {
+                Some(tag) => tree.write(&tree.tag(name, &tag), digest.to_string().as_bytes()),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What makes a manifest one of a repository.
+struct ManifestLink {
+    media_type: MediaType,
+    /// Whose content in the pool it is. Not the manifest's digest where that is of the signed
+    /// part only (schema 1): the pool holds nothing under a digest that is not that of its bytes.
+    content: Digest,
+}
+
+impl ManifestLink {
+    fn of(manifest: &Manifest) -> Self {
+        let content = Digest::of_with(manifest.digest().algorithm(), manifest.bytes());
+        ManifestLink {
+            media_type: manifest.media_type().clone(),
+            content,
+        }
+    }
+
+    fn write(
+        &self,
+        tree: &Tree,
+        name: &RepositoryName,
+        digest: &Digest,
+        bytes: &Bytes,
+    ) -> Result<()> {
+        tree.write(&tree.content(&self.content), bytes)?;
+        let link = format!("{}\n{}\n", self.media_type, self.content);
+        tree.write(&tree.manifest_link(name, digest), link.as_bytes())
+    }
+
+    fn find(tree: &Tree, name: &RepositoryName, digest: &Digest) -> Result<Option<Self>> {
+        let path = tree.manifest_link(name, digest);
+        let Some(text) = tree::read(&path)? else {
+            return Ok(None);
+        };
+        let link = text
+            .trim_end()
+            .split_once('\n')
+            .and_then(|(media_type, content)| {
+                let media_type = media_type.parse().ok()?;
+                Some(ManifestLink {
+                    media_type,
+                    content: content.parse().ok()?,
+                })
+            });
+        let broken = || Error::new(ErrorKind::Corrupt, "not a link").target(path.display());
+        link.ok_or_else(broken).map(Some)
+    }
+
+    fn read(tree: &Tree, name: &RepositoryName, digest: &Digest) -> Result<Self> {
+        Self::find(tree, name, digest)?.ok_or_else(|| missing(digest))
+    }
+}
+
+fn tagged(tree: &Tree, name: &RepositoryName, tag: &Tag) -> Result<Digest> {
+    let path = tree.tag(name, tag);
+    let text = tree::read(&path)?.ok_or_else(|| missing(tag))?;
+    text.trim_end().parse().map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "not a digest")
+            .source(error)
+            .target(path.display())
+    })
+}
+
+/// A blob's bytes, found through the repository's link.
+struct Linked {
+    file: Arc<fs::File>,
+    name: String,
+    length: u64,
+}
+
+fn linked(tree: &Tree, name: &RepositoryName, digest: &Digest) -> Result<Linked> {
+    if !tree.blob_link(name, digest).is_file() {
+        return Err(missing(digest));
+    }
+    let path = tree.content(digest);
+    let (file, length) = tree::open(&path)?.ok_or_else(|| missing(digest))?;
+    Ok(Linked {
+        file: Arc::new(file),
+        name: path.display().to_string(),
+        length,
+    })
+}
+
+fn missing(what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::NotFound, "not in this repository").target(what)
+}

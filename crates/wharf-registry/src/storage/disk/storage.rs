@@ -1,0 +1,277 @@
+//! A directory as storage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use wharf::blob::ByteStream;
+use wharf::file::CHUNK;
+use wharf::oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName};
+use wharf::store::Store;
+use wharf::verify::blocking;
+use wharf::{Error, Result};
+
+use super::repository::DiskRepository;
+use super::start;
+use super::tree::{Tree, at, is_absent};
+use super::writer::{Known, Writer};
+use crate::storage::session::{check_offset, missing};
+use crate::storage::{SessionId, Storage};
+
+/// A storage in a directory. Cheap to clone; clones, and other processes, share the content.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    pub(super) tree: Arc<Tree>,
+    known: Known,
+}
+
+impl Disk {
+    /// Opens a storage directory, or makes one of a directory that is empty or does not exist.
+    /// Temporary files and upload sessions that nobody touched for a day are removed.
+    ///
+    /// # Errors
+    /// [`wharf::ErrorKind::Invalid`] where the directory holds something else,
+    /// [`wharf::ErrorKind::Unsupported`] where another version wrote it, else what the system says.
+    pub async fn open(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        let tree = blocking(move || start::open(directory)).await??;
+        Ok(Disk {
+            tree: Arc::new(tree),
+            known: Known::default(),
+        })
+    }
+
+    /// Takes a stream in whole and makes it a blob of a repository.
+    pub(super) async fn take(
+        &self,
+        repository: &RepositoryName,
+        expected: Option<Digest>,
+        bytes: ByteStream,
+    ) -> Result<Descriptor> {
+        let path = self.tree.upload(&SessionId::fresh(), repository);
+        let algorithm = expected
+            .as_ref()
+            .map_or(Algorithm::Sha256, Digest::algorithm);
+        let known = self.known.clone();
+        let made = path.clone();
+        let writer = blocking(move || Writer::create(made, algorithm, known)).await??;
+        // Nobody knows this session's name: what is not finished can only be thrown away.
+        let _unfinished = Unfinished(path);
+        let (writer, result) = fill(writer, bytes).await?;
+        result?;
+        self.commit(writer, repository, expected).await
+    }
+
+    async fn commit(
+        &self,
+        writer: Writer,
+        repository: &RepositoryName,
+        expected: Option<Digest>,
+    ) -> Result<Descriptor> {
+        let (tree, name) = (Arc::clone(&self.tree), repository.clone());
+        blocking(move || {
+            let (digest, size) = writer.commit(&tree, expected.as_ref())?;
+            Tree::touch(&tree.blob_link(&name, &digest))?;
+            Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, size))
+        })
+        .await?
+    }
+
+    async fn writer(
+        &self,
+        id: &SessionId,
+        repository: &RepositoryName,
+        algorithm: Algorithm,
+    ) -> Result<Writer> {
+        let (path, known) = (self.tree.upload(id, repository), self.known.clone());
+        let opened = blocking(move || Writer::open(path, algorithm, known)).await??;
+        opened.ok_or_else(|| missing(id))
+    }
+}
+
+#[async_trait]
+impl Storage for Disk {
+    async fn repository(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(DiskRepository::new(self.clone(), name.clone())))
+    }
+
+    async fn exists(&self, name: &RepositoryName) -> Result<bool> {
+        let (tree, name) = (Arc::clone(&self.tree), name.clone());
+        blocking(move || tree.exists(&name)).await
+    }
+
+    async fn repositories(
+        &self,
+        after: Option<&RepositoryName>,
+        limit: usize,
+    ) -> Result<Vec<RepositoryName>> {
+        let (tree, after) = (Arc::clone(&self.tree), after.cloned());
+        blocking(move || {
+            let mut names = Vec::new();
+            walk(&tree.repositories(), "", &mut names)?;
+            names.retain(|name| after.as_ref().is_none_or(|after| name > after));
+            names.sort_unstable();
+            names.truncate(limit);
+            Ok(names)
+        })
+        .await?
+    }
+
+    async fn mount(
+        &self,
+        digest: &Digest,
+        from: &RepositoryName,
+        into: &RepositoryName,
+    ) -> Result<bool> {
+        let (source, target) = (
+            self.tree.blob_link(from, digest),
+            self.tree.blob_link(into, digest),
+        );
+        let content = self.tree.content(digest);
+        blocking(move || {
+            if !source.is_file() || !content.is_file() {
+                return Ok(false);
+            }
+            Tree::touch(&target).map(|()| true)
+        })
+        .await?
+    }
+
+    async fn begin(&self, repository: &RepositoryName) -> Result<SessionId> {
+        let id = SessionId::fresh();
+        let (path, known) = (self.tree.upload(&id, repository), self.known.clone());
+        blocking(move || Writer::create(path, Algorithm::Sha256, known).map(drop)).await??;
+        Ok(id)
+    }
+
+    async fn append(
+        &self,
+        id: &SessionId,
+        repository: &RepositoryName,
+        offset: Option<u64>,
+        algorithm: Algorithm,
+        bytes: ByteStream,
+    ) -> Result<u64> {
+        let writer = self.writer(id, repository, algorithm).await?;
+        check_offset(offset, writer.length())?;
+        let (writer, result) = fill(writer, bytes).await?;
+        result.map(|()| writer.length())
+    }
+
+    async fn status(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64> {
+        let path = self.tree.upload(id, repository);
+        let found = blocking(move || match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(at(&path, error)),
+        })
+        .await??;
+        found.ok_or_else(|| missing(id))
+    }
+
+    async fn finish(
+        &self,
+        id: &SessionId,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Descriptor> {
+        let writer = self.writer(id, repository, digest.algorithm()).await?;
+        self.commit(writer, repository, Some(digest.clone())).await
+    }
+
+    async fn cancel(&self, id: &SessionId, repository: &RepositoryName) -> Result<()> {
+        let mut writer = self.writer(id, repository, Algorithm::Sha256).await?;
+        blocking(move || writer.discard()).await?
+    }
+}
+
+/// Removes the file of a session when its upload ends, in whatever way.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Gone when all went well; else the sweep at the next start has another go.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Writes all of `bytes`, gathering the next batch while the last one is hashed and written.
+/// The writer comes back with what became of the bytes; those before an error are written.
+async fn fill(mut writer: Writer, mut bytes: ByteStream) -> Result<(Writer, Result<()>)> {
+    let mut batch = Batch::gather(&mut bytes).await;
+    loop {
+        let chunks = batch.chunks;
+        let write = blocking(move || {
+            let written = writer.write(&chunks);
+            (writer, written)
+        });
+        if let Some(end) = batch.end {
+            let (writer, written) = write.await?;
+            return Ok((writer, written.and(end)));
+        }
+        let (next, write) = tokio::join!(Batch::gather(&mut bytes), write);
+        let (back, written) = write?;
+        if written.is_err() {
+            return Ok((back, written));
+        }
+        (writer, batch) = (back, next);
+    }
+}
+
+/// About [`CHUNK`] bytes of a stream: few trips to another thread, whatever the peer sends.
+struct Batch {
+    chunks: Vec<Bytes>,
+    end: Option<Result<(), Error>>,
+}
+
+impl Batch {
+    async fn gather(stream: &mut ByteStream) -> Self {
+        let (mut chunks, mut length) = (Vec::new(), 0);
+        while length < CHUNK {
+            match stream.next().await {
+                Some(Ok(chunk)) => {
+                    length += chunk.len();
+                    chunks.push(chunk);
+                }
+                Some(Err(error)) => {
+                    return Batch {
+                        chunks,
+                        end: Some(Err(error)),
+                    };
+                }
+                None => {
+                    return Batch {
+                        chunks,
+                        end: Some(Ok(())),
+                    };
+                }
+            }
+        }
+        Batch { chunks, end: None }
+    }
+}
+
+/// All repositories below a directory, in any order. What is no name is not ours.
+fn walk(directory: &Path, prefix: &str, names: &mut Vec<RepositoryName>) -> Result<()> {
+    for entry in fs::read_dir(directory).map_err(|e| at(directory, e))? {
+        let entry = entry.map_err(|e| at(directory, e))?;
+        let Ok(component) = entry.file_name().into_string() else {
+            continue;
+        };
+        let Ok(name) = format!("{prefix}{component}").parse::<RepositoryName>() else {
+            continue;
+        };
+        let path = entry.path();
+        if !path.is_dir() {
+            continue;
+        }
+        walk(&path, &format!("{name}/"), names)?;
+        if Tree::is_repository(&path) {
+            names.push(name);
+        }
+    }
+    Ok(())
+}

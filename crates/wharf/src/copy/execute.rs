@@ -1,0 +1,333 @@
+//! Obeys a plan: checks and moves blobs, then commits manifests, children first, tags last.
+//!
+//! A manifest is put only when everything it links to is in the store; the first final error
+//! drops all other work, and no tag has moved then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Semaphore;
+use wharf_oci::{Descriptor, Digest, Manifest, Tag};
+
+use crate::blob::{Blob, ByteStream};
+use crate::copy::{CopyOptions, Event, Plan, Root, retry};
+use crate::draft::PendingLayer;
+use crate::store::{Outcome, Source, Store};
+use crate::{Error, ErrorKind, Result, Side};
+
+/// What a copy did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Blobs whose bytes were moved.
+    pub written: u64,
+    /// Blobs the registry linked from another repository.
+    pub mounted: u64,
+    /// Blobs that were there, one by one or below a manifest that was there.
+    pub existed: u64,
+    /// Manifests put.
+    pub manifests: u64,
+    /// Bytes of blobs moved.
+    pub bytes: u64,
+    /// Non-distributable layers left out.
+    pub skipped: u64,
+    /// What each root is in the store, in the order given.
+    pub roots: Vec<Descriptor>,
+}
+
+/// Copies everything below `roots` from `source` to `store`.
+///
+/// # Errors
+/// The first final one, which says on which side it happened; a copy that failed has changed
+/// no tag, and run again does only what is missing.
+pub async fn copy(
+    source: &dyn Source,
+    store: &dyn Store,
+    roots: &[Root],
+    options: &CopyOptions,
+) -> Result<Summary> {
+    let work = async {
+        let plan = Plan::build(source, store, roots, options).await?;
+        plan.execute(source, store, options).await
+    };
+    let outcome = work.await;
+    if let Err(error) = &outcome {
+        options.observer.on(Event::Failed(error));
+    }
+    outcome
+}
+
+impl Plan {
+    /// Does what the plan says.
+    ///
+    /// # Errors
+    /// As [`copy`].
+    pub async fn execute(
+        mut self,
+        source: &dyn Source,
+        store: &dyn Store,
+        options: &CopyOptions,
+    ) -> Result<Summary> {
+        options.observer.on(Event::Planned {
+            bytes: self.bytes(),
+            nodes: self.nodes(),
+        });
+        for descriptor in &self.existing {
+            options
+                .observer
+                .on(Event::Finished(descriptor, Outcome::Existed));
+        }
+        let executor = Executor {
+            source,
+            store,
+            options,
+            transfers: Semaphore::new(options.jobs.max(1)),
+            checks: Semaphore::new(options.checks.max(1)),
+        };
+        let mut summary = Summary {
+            skipped: self.skipped.len() as u64,
+            ..Summary::default()
+        };
+        let made = executor.move_all(&self, &mut summary).await?;
+        executor.commit(&mut self, &made, &mut summary).await?;
+        store
+            .flush()
+            .await
+            .map_err(|error| error.side(Side::Destination))?;
+        summary.roots = self.named.into_iter().flatten().collect();
+        Ok(summary)
+    }
+}
+
+struct Executor<'a> {
+    source: &'a dyn Source,
+    store: &'a dyn Store,
+    options: &'a CopyOptions,
+    transfers: Semaphore,
+    checks: Semaphore,
+}
+
+enum Work<'a> {
+    Blob(&'a Descriptor),
+    Layer(&'a PendingLayer),
+}
+
+enum Moved {
+    Blob(u64, Outcome),
+    Layer(Digest, Box<Descriptor>),
+}
+
+impl Executor<'_> {
+    /// Moves every blob and layer; says what each pending layer, by diff id, became.
+    async fn move_all(
+        &self,
+        plan: &Plan,
+        summary: &mut Summary,
+    ) -> Result<HashMap<Digest, Descriptor>> {
+        let layers = plan.pending.iter().map(Work::Layer);
+        let work = layers.chain(plan.blobs.iter().map(Work::Blob));
+        // More blobs are under way than are moved: the others are being checked.
+        let under_way = self.options.jobs.max(1) + self.options.checks.max(1);
+        let mut moving = stream::iter(work)
+            .map(|work| async move {
+                match work {
+                    Work::Blob(descriptor) => self.move_blob(descriptor).await,
+                    Work::Layer(layer) => self.make_layer(layer).await,
+                }
+            })
+            .buffer_unordered(under_way);
+        let mut made = HashMap::new();
+        while let Some(moved) = moving.try_next().await? {
+            match moved {
+                Moved::Blob(size, outcome) => summary.count(outcome, size),
+                Moved::Layer(diff_id, descriptor) => {
+                    summary.count(Outcome::Written, descriptor.size);
+                    made.insert(diff_id, *descriptor);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    async fn move_blob(&self, descriptor: &Descriptor) -> Result<Moved> {
+        let reached = Arc::new(AtomicU64::new(0));
+        let blob = self.observed(descriptor, &reached);
+        let attempt = async || {
+            reached.store(0, Ordering::Relaxed);
+            let checking = permit(&self.checks).await?;
+            if self.store.contains(descriptor).await? {
+                return Ok(Outcome::Existed);
+            }
+            drop(checking);
+            let _moving = permit(&self.transfers).await?;
+            self.options.observer.on(Event::Started(descriptor));
+            self.store.put_blob(&blob).await
+        };
+        let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
+        let outcome = self.retry(attempt, &reached, notice).await;
+        let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
+        self.options
+            .observer
+            .on(Event::Finished(descriptor, outcome));
+        Ok(Moved::Blob(descriptor.size, outcome))
+    }
+
+    async fn make_layer(&self, layer: &PendingLayer) -> Result<Moved> {
+        let reached = Arc::new(AtomicU64::new(0));
+        let attempt = async || {
+            let _moving = permit(&self.transfers).await?;
+            self.options
+                .observer
+                .on(Event::LayerStarted(layer.diff_id(), layer.size()));
+            let stream = layer
+                .open()
+                .await
+                .map_err(|error| error.side(Side::Source))?;
+            let stream = self.observed_layer(stream, layer, &reached);
+            self.store.ingest(layer.media_type(), stream).await
+        };
+        let notice = |error: &Error| {
+            self.options
+                .observer
+                .on(Event::LayerRetried(layer.diff_id(), error))
+        };
+        let descriptor = self.retry(attempt, &reached, notice).await;
+        let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
+        layer.tell(&descriptor);
+        self.options
+            .observer
+            .on(Event::LayerFinished(layer.diff_id(), &descriptor));
+        Ok(Moved::Layer(layer.diff_id().clone(), Box::new(descriptor)))
+    }
+
+    async fn retry<T>(
+        &self,
+        attempt: impl AsyncFnMut() -> Result<T>,
+        reached: &AtomicU64,
+        notice: impl Fn(&Error),
+    ) -> Result<T> {
+        retry::run(
+            &self.options.retry,
+            attempt,
+            || reached.load(Ordering::Relaxed),
+            notice,
+        )
+        .await
+    }
+
+    /// The source's blob, telling the observer how far it was read.
+    fn observed(&self, descriptor: &Descriptor, reached: &Arc<AtomicU64>) -> Blob {
+        let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
+        let descriptor = descriptor.clone();
+        self.source
+            .blob(&descriptor.clone())
+            .mapped(move |offset, stream| {
+                let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
+                let descriptor = descriptor.clone();
+                let mut position = offset;
+                stream
+                    .map_err(|error| error.side(Side::Source))
+                    .inspect_ok(move |chunk| {
+                        position += chunk.len() as u64;
+                        reached.store(position, Ordering::Relaxed);
+                        observer.on(Event::Advanced(&descriptor, position));
+                    })
+                    .boxed()
+            })
+    }
+
+    fn observed_layer(
+        &self,
+        stream: ByteStream,
+        layer: &PendingLayer,
+        reached: &Arc<AtomicU64>,
+    ) -> ByteStream {
+        let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
+        let diff_id = layer.diff_id().clone();
+        let mut position = 0;
+        stream
+            .map_err(|error| error.side(Side::Source))
+            .inspect_ok(move |chunk| {
+                position += chunk.len() as u64;
+                reached.store(position, Ordering::Relaxed);
+                observer.on(Event::LayerAdvanced(&diff_id, position));
+            })
+            .boxed()
+    }
+
+    async fn commit(
+        &self,
+        plan: &mut Plan,
+        made: &HashMap<Digest, Descriptor>,
+        summary: &mut Summary,
+    ) -> Result<()> {
+        for group in &plan.children {
+            let put = stream::iter(group).map(|manifest| self.put(manifest, Place::Child));
+            let put = put.buffer_unordered(self.options.jobs.max(1));
+            summary.manifests += put.try_fold(0, |n, ()| async move { Ok(n + 1) }).await?;
+        }
+        for root in &plan.roots {
+            summary.manifests += self.put_root(&root.manifest, &root.tags).await?;
+        }
+        for planned in &plan.drafts {
+            let manifest = planned.draft.finish(made)?;
+            summary.manifests += self.put_root(&manifest, &planned.tags).await?;
+            if let Some(named) = plan.named.get_mut(planned.position) {
+                *named = Some(manifest.descriptor().clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_root(&self, manifest: &Manifest, tags: &[Tag]) -> Result<u64> {
+        if tags.is_empty() {
+            self.put(manifest, Place::Root(None)).await?;
+            return Ok(1);
+        }
+        for tag in tags {
+            self.put(manifest, Place::Root(Some(tag))).await?;
+        }
+        Ok(tags.len() as u64)
+    }
+
+    async fn put(&self, manifest: &Manifest, place: Place<'_>) -> Result<()> {
+        let descriptor = manifest.descriptor();
+        let attempt = async || match place {
+            Place::Child => self.store.put_manifest(manifest, None).await,
+            Place::Root(tag) => self.store.put_root(manifest, tag).await,
+        };
+        let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
+        let put = self.retry(attempt, &AtomicU64::new(0), notice).await;
+        put.map_err(|error| error.side(Side::Destination))?;
+        self.options
+            .observer
+            .on(Event::Finished(descriptor, Outcome::Written));
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Child,
+    Root(Option<&'a Tag>),
+}
+
+impl Summary {
+    fn count(&mut self, outcome: Outcome, size: u64) {
+        match outcome {
+            Outcome::Existed => self.existed += 1,
+            Outcome::Mounted => self.mounted += 1,
+            Outcome::Written => {
+                self.written += 1;
+                self.bytes += size;
+            }
+        }
+    }
+}
+
+async fn permit(semaphore: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    // The semaphores live as long as the work and are never closed.
+    let closed = |_| Error::new(ErrorKind::Cancelled, "work was given up");
+    semaphore.acquire().await.map_err(closed)
+}

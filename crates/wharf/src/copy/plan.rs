@@ -1,0 +1,411 @@
+//! What a copy will do, as plain data: made from manifests, obeyed by the executor.
+//!
+//! Invariant: everything a planned manifest links to is planned too, or was in the store.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
+
+use crate::copy::{CopyOptions, Nondistributable, retry};
+use crate::draft::{Draft, PendingLayer};
+use crate::store::{Source, Store};
+use crate::{Error, ErrorKind, Result, Side};
+
+/// Where a copy starts.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The manifest, or the image that becomes one.
+    pub content: RootContent,
+    /// The tags it gets in the store; none: it is there by digest only.
+    pub tags: Vec<Tag>,
+}
+
+/// What a root is.
+#[derive(Clone, Debug)]
+pub enum RootContent {
+    /// A manifest of the source.
+    Manifest(Descriptor),
+    /// An image with layers that are made while they are sent.
+    Draft(Draft),
+}
+
+/// Everything a copy will do. Made by [`Plan::build`], which changes nothing.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Distinct blobs to check and move, largest first.
+    pub blobs: Vec<Descriptor>,
+    /// Distinct layers to make and move.
+    pub pending: Vec<PendingLayer>,
+    /// Manifests below the roots, in groups: each group links to earlier ones only.
+    pub children: Vec<Vec<Manifest>>,
+    /// Root manifests, in the order given.
+    pub roots: Vec<PlannedManifest>,
+    /// Roots that become manifests once their layers are made.
+    pub drafts: Vec<PlannedDraft>,
+    /// Manifests the store has, with everything below them.
+    pub existing: Vec<Descriptor>,
+    /// Layers left out because their makers do not let them be distributed.
+    pub skipped: Vec<Descriptor>,
+    /// What each root is, in the order given; `None` for drafts.
+    pub named: Vec<Option<Descriptor>>,
+}
+
+/// A root manifest and the tags it still has to get.
+#[derive(Debug)]
+pub struct PlannedManifest {
+    /// The exact bytes to put.
+    pub manifest: Manifest,
+    /// The tags to put it under; none: by digest.
+    pub tags: Vec<Tag>,
+}
+
+/// A draft and the tags its manifest will get.
+#[derive(Debug)]
+pub struct PlannedDraft {
+    /// The image to be.
+    pub draft: Draft,
+    /// The tags to put it under; none: by digest.
+    pub tags: Vec<Tag>,
+    /// Its place among the roots.
+    pub position: usize,
+}
+
+/// Bytes of manifests held at once; real trees need a few hundred kilobytes.
+const MANIFEST_BYTES: u64 = 128 << 20;
+
+/// Indexes within indexes; real ones have two levels.
+const DEPTH: usize = 32;
+
+impl Plan {
+    /// Finds out what has to be done. Reads manifests and asks the store what it has.
+    ///
+    /// # Errors
+    /// Where a manifest cannot be read, or content is missing at the source
+    /// ([`ErrorKind::NotFound`], naming it): nothing has been written then.
+    pub async fn build(
+        source: &dyn Source,
+        store: &dyn Store,
+        roots: &[Root],
+        options: &CopyOptions,
+    ) -> Result<Plan> {
+        let mut planner = Planner::new(source, store, options);
+        for root in roots {
+            planner.add(root).await?;
+        }
+        planner.finish().await
+    }
+
+    /// Bytes of all content whose size is known, in the store already or not.
+    pub fn bytes(&self) -> u64 {
+        let manifests = self
+            .children
+            .iter()
+            .flatten()
+            .chain(self.roots.iter().map(|root| &root.manifest));
+        self.blobs
+            .iter()
+            .chain(&self.existing)
+            .map(|descriptor| descriptor.size)
+            .sum::<u64>()
+            + manifests.map(Manifest::size).sum::<u64>()
+    }
+
+    /// Number of blobs and manifests, in the store already or not.
+    pub fn nodes(&self) -> usize {
+        self.blobs.len()
+            + self.pending.len()
+            + self.children.iter().map(Vec::len).sum::<usize>()
+            + self.roots.len()
+            + self.drafts.len()
+            + self.existing.len()
+    }
+}
+
+struct Planner<'a> {
+    source: &'a dyn Source,
+    store: &'a dyn Store,
+    options: &'a CopyOptions,
+    plan: Plan,
+    blobs: HashMap<Digest, Descriptor>,
+    pending: HashSet<Digest>,
+    seen: HashSet<Digest>,
+    children: HashMap<Digest, Manifest>,
+    manifest_bytes: u64,
+}
+
+impl<'a> Planner<'a> {
+    fn new(source: &'a dyn Source, store: &'a dyn Store, options: &'a CopyOptions) -> Self {
+        Planner {
+            source,
+            store,
+            options,
+            plan: Plan::default(),
+            blobs: HashMap::new(),
+            pending: HashSet::new(),
+            seen: HashSet::new(),
+            children: HashMap::new(),
+            manifest_bytes: 0,
+        }
+    }
+
+    async fn add(&mut self, root: &Root) -> Result<()> {
+        match &root.content {
+            RootContent::Manifest(descriptor) => {
+                let lacking = self.lacking(&descriptor.digest, &root.tags).await?;
+                self.plan.named.push(Some(descriptor.clone()));
+                if lacking.is_empty() && !root.tags.is_empty() {
+                    self.plan.existing.push(descriptor.clone());
+                    return Ok(());
+                }
+                let manifest = self.read(descriptor).await?;
+                self.add_manifest(manifest, lacking, &root.tags).await
+            }
+            RootContent::Draft(draft) if draft.pending().is_empty() => {
+                let manifest = draft.finish(&HashMap::new())?;
+                let lacking = self.lacking(manifest.digest(), &root.tags).await?;
+                self.plan.named.push(Some(manifest.descriptor().clone()));
+                if lacking.is_empty() && !root.tags.is_empty() {
+                    self.plan.existing.push(manifest.descriptor().clone());
+                    return Ok(());
+                }
+                self.add_manifest(manifest, lacking, &root.tags).await
+            }
+            RootContent::Draft(draft) => self.add_draft(draft, &root.tags),
+        }
+    }
+
+    /// Plans a root manifest; `lacking` are those of its `tags` that name something else.
+    async fn add_manifest(
+        &mut self,
+        manifest: Manifest,
+        lacking: Vec<Tag>,
+        tags: &[Tag],
+    ) -> Result<()> {
+        let known = lacking.len() < tags.len() || self.has(manifest.descriptor()).await?;
+        if !known {
+            self.walk(&manifest).await?;
+        }
+        self.plan.roots.push(PlannedManifest {
+            manifest,
+            tags: lacking,
+        });
+        Ok(())
+    }
+
+    fn add_draft(&mut self, draft: &Draft, tags: &[Tag]) -> Result<()> {
+        self.add_blob(&draft.config)?;
+        for layer in draft.stored() {
+            self.add_blob(layer)?;
+        }
+        for layer in draft.pending() {
+            if self.pending.insert(layer.diff_id().clone()) {
+                self.plan.pending.push(layer.clone());
+            }
+        }
+        let position = self.plan.named.len();
+        self.plan.named.push(None);
+        self.plan.drafts.push(PlannedDraft {
+            draft: draft.clone(),
+            tags: tags.to_vec(),
+            position,
+        });
+        Ok(())
+    }
+
+    /// Those of `tags` that do not name `digest` in the store.
+    async fn lacking(&self, digest: &Digest, tags: &[Tag]) -> Result<Vec<Tag>> {
+        let asked = stream::iter(tags.iter().cloned()).map(|tag| async {
+            let selector = Selector::Tag(tag.clone());
+            let resolve = async || self.store.resolve(&selector).await;
+            match self.retry(resolve).await {
+                Ok(there) if there.digest == *digest => Ok(None),
+                Ok(_) => Ok(Some(tag)),
+                // Some registries answer 403 where there is nothing (PUSH.md E2).
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {
+                    Ok(Some(tag))
+                }
+                Err(error) => Err(error.side(Side::Destination)),
+            }
+        });
+        let answers: Vec<_> = asked
+            .buffered(self.options.checks.max(1))
+            .try_collect()
+            .await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Plans everything below a manifest that the store lacks, level by level.
+    async fn walk(&mut self, root: &Manifest) -> Result<()> {
+        let mut level = self.links(root).await?;
+        for _ in 0..DEPTH {
+            if level.is_empty() {
+                return Ok(());
+            }
+            let found = self.fetch_lacking(level).await?;
+            level = Vec::new();
+            for manifest in found {
+                level.extend(self.links(&manifest).await?);
+                self.manifest_bytes += manifest.size();
+                if self.manifest_bytes > MANIFEST_BYTES {
+                    return Err(too_much(
+                        root,
+                        format!("{MANIFEST_BYTES} bytes of manifests"),
+                    ));
+                }
+                self.children.insert(manifest.digest().clone(), manifest);
+            }
+        }
+        Err(too_much(root, format!("{DEPTH} levels of indexes")))
+    }
+
+    /// Notes the blobs of a manifest and gives its children that were not seen before.
+    async fn links(&mut self, manifest: &Manifest) -> Result<Vec<Descriptor>> {
+        let mut children = Vec::new();
+        for link in manifest.links() {
+            let descriptor = link.descriptor;
+            if link.role == Role::Child && descriptor.media_type.is_manifest() {
+                if self.seen.insert(descriptor.digest.clone()) {
+                    children.push(descriptor);
+                }
+            } else if link.role == Role::Layer && self.leaves_out(&descriptor.media_type) {
+                self.plan.skipped.push(descriptor);
+            } else {
+                self.add_blob(&descriptor)?;
+            }
+        }
+        if let Payload::Schema1(schema1) = manifest.payload() {
+            for digest in &schema1.fs_layers {
+                let size = self
+                    .retry(async || self.source.blob_size(digest).await)
+                    .await;
+                let size = size.map_err(|error| error.side(Side::Source))?;
+                self.add_blob(&Descriptor::new(
+                    MediaType::DOCKER_LAYER_GZIP,
+                    digest.clone(),
+                    size,
+                ))?;
+            }
+        }
+        Ok(children)
+    }
+
+    fn leaves_out(&self, media_type: &MediaType) -> bool {
+        !media_type.is_distributable() && self.options.nondistributable == Nondistributable::Skip
+    }
+
+    fn add_blob(&mut self, descriptor: &Descriptor) -> Result<()> {
+        let known = self
+            .blobs
+            .entry(descriptor.digest.clone())
+            .or_insert_with(|| descriptor.clone());
+        if known.size == descriptor.size {
+            return Ok(());
+        }
+        let message = format!(
+            "is said to have {} bytes, and {}",
+            known.size, descriptor.size
+        );
+        Err(Error::new(ErrorKind::Invalid, message)
+            .target(&descriptor.digest)
+            .side(Side::Source))
+    }
+
+    /// The manifests of `level` that the store lacks.
+    async fn fetch_lacking(&mut self, level: Vec<Descriptor>) -> Result<Vec<Manifest>> {
+        let this = &*self;
+        let asked = stream::iter(level).map(|descriptor| async move {
+            if this.has(&descriptor).await? {
+                return Ok::<_, Error>(Err(descriptor));
+            }
+            Ok(Ok(this.read(&descriptor).await?))
+        });
+        let answers: Vec<_> = asked
+            .buffered(self.options.checks.max(1))
+            .try_collect()
+            .await?;
+        let mut manifests = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(manifest) => manifests.push(manifest),
+                Err(existing) => self.plan.existing.push(existing),
+            }
+        }
+        Ok(manifests)
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        let contains = async || self.store.contains(descriptor).await;
+        self.retry(contains)
+            .await
+            .map_err(|error| error.side(Side::Destination))
+    }
+
+    async fn read(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let read = async || self.source.manifest(descriptor).await;
+        self.retry(read)
+            .await
+            .map_err(|error| error.side(Side::Source))
+    }
+
+    async fn retry<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        retry::run(&self.options.retry, work, || 0, |_| ()).await
+    }
+
+    async fn finish(mut self) -> Result<Plan> {
+        let mut blobs: Vec<Descriptor> = std::mem::take(&mut self.blobs).into_values().collect();
+        blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
+        let source = self.source;
+        stream::iter(&blobs)
+            .map(Ok)
+            .try_for_each_concurrent(self.options.checks.max(1), |blob| source.precheck(blob))
+            .await
+            .map_err(|error| error.side(Side::Source))?;
+        self.plan.blobs = blobs;
+        self.plan.children = by_height(self.children)?;
+        Ok(self.plan)
+    }
+}
+
+fn too_much(root: &Manifest, what: String) -> Error {
+    Error::new(ErrorKind::Invalid, format!("more than {what} below it"))
+        .target(root.digest())
+        .side(Side::Source)
+}
+
+/// Groups manifests so that each links to manifests of earlier groups only.
+fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<Manifest>>> {
+    let mut heights: HashMap<Digest, usize> = HashMap::new();
+    // Each round settles every manifest whose children are settled: at least one, as a cycle
+    // of digests cannot be made.
+    while heights.len() < manifests.len() {
+        let settled = heights.len();
+        let mut round = Vec::new();
+        for (digest, manifest) in manifests
+            .iter()
+            .filter(|(digest, _)| !heights.contains_key(*digest))
+        {
+            let links = manifest.links();
+            let below = links.iter().map(|link| &link.descriptor.digest);
+            let mut below = below.filter(|child| manifests.contains_key(*child));
+            let height =
+                below.try_fold(0, |height, child| Some(height.max(heights.get(child)? + 1)));
+            round.extend(height.map(|height| (digest.clone(), height)));
+        }
+        heights.extend(round);
+        if heights.len() == settled {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "manifests that contain each other",
+            ));
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<Manifest>> = BTreeMap::new();
+    for (digest, manifest) in manifests {
+        groups
+            .entry(heights.get(&digest).copied().unwrap_or_default())
+            .or_default()
+            .push(manifest);
+    }
+    Ok(groups.into_values().collect())
+}

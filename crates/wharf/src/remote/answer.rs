@@ -1,0 +1,124 @@
+//! What an answer that is no success means (distribution-spec: "Error Codes"; PUSH.md R1).
+
+use std::time::{Duration, SystemTime};
+
+use wharf_oci::Diagnostic;
+
+use super::transport::Response;
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes of an error's body that are read; more is not worth waiting for.
+const ERROR_BODY: usize = 64 * 1024;
+
+/// Codes that say "try again" whatever the status is.
+const TRANSIENT_CODES: [&str; 4] = [
+    "BLOB_UPLOAD_INVALID",
+    "TOOMANYREQUESTS",
+    "UNKNOWN",
+    "UNAVAILABLE",
+];
+
+/// The error an unwelcome answer stands for.
+pub(super) async fn error(response: Response) -> Error {
+    let status = response.status();
+    let endpoint = response.endpoint().to_owned();
+    let wait = response
+        .header("retry-after")
+        .and_then(|value| retry_after(value, SystemTime::now()));
+    // A body that is cut off or too long says nothing; the status still does.
+    let body = response.bytes(ERROR_BODY).await.unwrap_or_default();
+    let diagnostic = Diagnostic::parse(&body);
+    let (kind, transient) = classify(status.as_u16(), diagnostic.as_ref());
+    Error::new(kind, status.to_string())
+        .answer(status.as_u16(), diagnostic)
+        .transient(transient)
+        .retry_after(wait)
+        .target(endpoint)
+}
+
+/// The answer itself where its status is one of `welcome`.
+pub(super) async fn expect(response: Response, welcome: &[u16]) -> Result<Response> {
+    if welcome.contains(&response.status().as_u16()) {
+        return Ok(response);
+    }
+    Err(error(response).await)
+}
+
+fn classify(status: u16, diagnostic: Option<&Diagnostic>) -> (ErrorKind, bool) {
+    let kind = match status {
+        401 => ErrorKind::Unauthorized,
+        403 => ErrorKind::Denied,
+        404 => ErrorKind::NotFound,
+        408 | 429 | 499 | 503 => ErrorKind::Busy,
+        500..=599 => ErrorKind::Server,
+        _ => ErrorKind::Rejected,
+    };
+    let by_status = matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 522);
+    (kind, by_status || diagnostic.is_some_and(says_try_again))
+}
+
+fn says_try_again(diagnostic: &Diagnostic) -> bool {
+    let errors = &diagnostic.errors;
+    !errors.is_empty()
+        && errors
+            .iter()
+            .all(|error| TRANSIENT_CODES.contains(&error.code.as_str()))
+}
+
+/// Seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value.trim()).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r1_knows_which_statuses_pass_by_themselves() {
+        for status in [408, 429, 499, 500, 502, 503, 504, 522] {
+            assert!(classify(status, None).1, "{status}");
+        }
+        for status in [400, 401, 403, 404, 405, 413, 416, 501, 505, 507] {
+            assert!(!classify(status, None).1, "{status}");
+        }
+    }
+
+    #[test]
+    fn r1_codes_count_only_when_all_of_them_are_transient() {
+        let diagnostic = |codes: &[&str]| {
+            let errors: Vec<_> = codes
+                .iter()
+                .map(|code| serde_json::json!({ "code": code }))
+                .collect();
+            Diagnostic::parse(
+                serde_json::json!({ "errors": errors })
+                    .to_string()
+                    .as_bytes(),
+            )
+            .unwrap()
+        };
+        assert!(classify(400, Some(&diagnostic(&["BLOB_UPLOAD_INVALID", "UNKNOWN"]))).1);
+        assert!(
+            !classify(
+                400,
+                Some(&diagnostic(&["BLOB_UPLOAD_INVALID", "DIGEST_INVALID"]))
+            )
+            .1
+        );
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let read = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(read(" 7 "), Some(7));
+        assert_eq!(read("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(read("Sat, 06 Nov 1993 08:50:37 GMT"), Some(0));
+        assert_eq!(read("soon"), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! Blobs of a repository that are read or asked for (distribution-spec: "Pulling blobs",
+//! "Checking if content exists in the registry").
+
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use http::Method;
+use http::header::RANGE;
+use wharf_oci::{Descriptor, Digest};
+
+use super::answer;
+use super::repository::RemoteRepository;
+use super::transport::{Request, Response};
+use crate::blob::{Blob, ByteStream};
+use crate::{Error, ErrorKind, Result};
+
+/// A handle to a blob that is fetched when it is opened.
+pub(super) fn open(repository: &RemoteRepository, descriptor: &Descriptor) -> Blob {
+    let origin = repository.repository().clone();
+    let (repository, digest) = (repository.clone(), descriptor.digest.clone());
+    let blob = Blob::new(descriptor.clone(), move |offset| {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        async move {
+            let named = |error: Error| {
+                error
+                    .target(format_args!("blob {digest}"))
+                    .target(repository.repository())
+            };
+            fetch(&repository, &digest, offset).await.map_err(named)
+        }
+        .boxed()
+    });
+    blob.with_origin(origin)
+}
+
+/// Whether a blob is there. Answers that are neither yes nor no mean "unknown": it is sent then.
+pub(super) async fn contains(
+    repository: &RemoteRepository,
+    descriptor: &Descriptor,
+) -> Result<bool> {
+    let response = head(repository, &descriptor.digest).await?;
+    match response.status().as_u16() {
+        200 => Ok(length(&response).is_none_or(|length| length == descriptor.size)),
+        404 => Ok(false),
+        _ => {
+            let error = answer::error(response).await;
+            if error.is_transient() {
+                Err(error)
+            } else {
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// The size in bytes of a blob.
+pub(super) async fn size(repository: &RemoteRepository, digest: &Digest) -> Result<u64> {
+    let response = answer::expect(head(repository, digest).await?, &[200]).await?;
+    length(&response).ok_or_else(|| {
+        Error::new(ErrorKind::Rejected, "answer has no Content-Length").target(response.endpoint())
+    })
+}
+
+async fn head(repository: &RemoteRepository, digest: &Digest) -> Result<Response> {
+    let url = repository.endpoint().await?.blob(repository.name(), digest);
+    repository.send(Request::new(Method::HEAD, url)).await
+}
+
+async fn fetch(repository: &RemoteRepository, digest: &Digest, offset: u64) -> Result<ByteStream> {
+    let url = repository.endpoint().await?.blob(repository.name(), digest);
+    let mut request = Request::new(Method::GET, url);
+    if offset > 0 {
+        request = request.header(RANGE, &format!("bytes={offset}-"));
+    }
+    let response = answer::expect(repository.send(request).await?, &[200, 206]).await?;
+    // A registry that knows no ranges sends everything.
+    let skip = if response.status().as_u16() == 200 {
+        offset
+    } else {
+        0
+    };
+    Ok(after(response.stream(), skip))
+}
+
+/// The stream without its first `skip` bytes.
+fn after(stream: ByteStream, mut skip: u64) -> ByteStream {
+    stream
+        .map_ok(move |mut chunk| {
+            let dropped = skip.min(chunk.len() as u64);
+            skip -= dropped;
+            // At most the chunk's length, which is a usize.
+            chunk.split_off(dropped as usize)
+        })
+        .boxed()
+}
+
+fn length(response: &Response) -> Option<u64> {
+    response.header("content-length")?.parse().ok()
+}

@@ -1,0 +1,104 @@
+//! Every URL of the distribution API is built here (distribution-spec: "Endpoints").
+
+use url::Url;
+use wharf_oci::{Digest, RepositoryName, Selector, Tag};
+
+use crate::{Error, ErrorKind, Result};
+
+/// The root of a registry's API, to which paths are added.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    base: Url,
+}
+
+impl Endpoint {
+    pub(super) fn new(scheme: &str, authority: &str) -> Result<Self> {
+        let base = Url::parse(&format!("{scheme}://{authority}/v2/"))
+            .map_err(|_| Error::new(ErrorKind::Invalid, "not a host and port").target(authority))?;
+        Ok(Endpoint { base })
+    }
+
+    /// end-1: the API's root, which answers when a registry is there.
+    pub(super) fn root(&self) -> Url {
+        self.base.clone()
+    }
+
+    /// end-2, end-9, end-10: a blob.
+    pub(super) fn blob(&self, name: &RepositoryName, digest: &Digest) -> Url {
+        self.at(format!("{name}/blobs/{digest}"))
+    }
+
+    /// end-4a: where uploads start.
+    pub(super) fn uploads(&self, name: &RepositoryName) -> Url {
+        self.at(format!("{name}/blobs/uploads/"))
+    }
+
+    /// end-11: an upload that may be a mount.
+    pub(super) fn mount(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        from: &RepositoryName,
+    ) -> Url {
+        let mut url = self.uploads(name);
+        url.query_pairs_mut()
+            .append_pair("mount", &digest.to_string())
+            .append_pair("from", from.as_ref());
+        url
+    }
+
+    /// end-3, end-7: a manifest.
+    pub(super) fn manifest(&self, name: &RepositoryName, at: &Selector) -> Url {
+        self.at(format!("{name}/manifests/{at}"))
+    }
+
+    /// end-8: a page of tags.
+    pub(super) fn tags(&self, name: &RepositoryName, after: Option<&Tag>, limit: usize) -> Url {
+        let mut url = self.at(format!("{name}/tags/list"));
+        url.query_pairs_mut().append_pair("n", &limit.to_string());
+        if let Some(after) = after {
+            url.query_pairs_mut().append_pair("last", after.as_ref());
+        }
+        url
+    }
+
+    /// Names, digests and tags have no character that means anything else in a path.
+    fn at(&self, path: String) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{path}"));
+        url
+    }
+}
+
+/// The session URL with the digest that ends it. Its own query stays as it is, byte by byte:
+/// signed and order-sensitive URLs break otherwise (PUSH.md M4).
+pub(super) fn with_digest(session: &Url, digest: &Digest) -> Url {
+    let query = match session.query() {
+        Some(query) if !query.is_empty() => format!("{query}&digest={digest}"),
+        _ => format!("digest={digest}"),
+    };
+    let mut url = session.clone();
+    url.set_query(Some(&query));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m4_the_query_of_a_session_is_kept_as_it_is() {
+        let digest = Digest::of(b"");
+        for (session, before) in [
+            ("https://r/u", "https://r/u?"),
+            ("https://r/u?", "https://r/u?"),
+            (
+                "https://r/u?z=%2f+%20&a=b=&_state=AbC~",
+                "https://r/u?z=%2f+%20&a=b=&_state=AbC~&",
+            ),
+        ] {
+            let url = with_digest(&Url::parse(session).unwrap(), &digest);
+            assert_eq!(url.as_str(), format!("{before}digest={digest}"));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Manifests and tags of a repository (distribution-spec: "Pulling manifests", "Pushing
+//! manifests", "Content discovery").
+
+use http::Method;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use wharf_oci::{
+    Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, Tag, manifest_accept,
+};
+
+use super::answer;
+use super::repository::RemoteRepository;
+use super::transport::{Body, Request, Response, Wait};
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes of a page of tags.
+const TAGS_PAGE: usize = 8 << 20;
+
+/// What a tag or digest names. One HEAD; a GET where the registry's HEAD does not say enough.
+pub(super) async fn resolve(repository: &RemoteRepository, at: &Selector) -> Result<Descriptor> {
+    let response = ask(repository, Method::HEAD, at).await?;
+    match response.status().as_u16() {
+        200 => {
+            if let Some(descriptor) = described(&response, at) {
+                return Ok(descriptor);
+            }
+        }
+        // HEAD is an optimisation: a registry that does not do it is asked in full.
+        400 | 405 | 501 => {}
+        404 => return Err(unknown(&response, at)),
+        _ => return Err(answer::error(response).await),
+    }
+    let response = ask(repository, Method::GET, at).await?;
+    let endpoint = response.endpoint().to_owned();
+    let manifest = read(response, at).await?;
+    if let Selector::Digest(digest) = at
+        && manifest.digest() != digest
+    {
+        return Err(Error::digest_mismatch(digest, manifest.digest()).target(endpoint));
+    }
+    Ok(manifest.descriptor().clone())
+}
+
+/// The manifest that `descriptor` names, checked against its digest.
+pub(super) async fn fetch(
+    repository: &RemoteRepository,
+    descriptor: &Descriptor,
+) -> Result<Manifest> {
+    let at = Selector::Digest(descriptor.digest.clone());
+    let response = ask(repository, Method::GET, &at).await?;
+    let endpoint = response.endpoint().to_owned();
+    let media_type = content_type(&response);
+    let bytes = body(response, &at).await?;
+    Manifest::parse_as(media_type.as_ref(), bytes, &descriptor.digest)
+        .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()).target(endpoint))
+}
+
+/// Whether a manifest of this digest is there. Some registries answer 403 where it is not.
+pub(super) async fn contains(
+    repository: &RemoteRepository,
+    descriptor: &Descriptor,
+) -> Result<bool> {
+    let at = Selector::Digest(descriptor.digest.clone());
+    let response = ask(repository, Method::HEAD, &at).await?;
+    match response.status().as_u16() {
+        200 => Ok(true),
+        403..=405 => Ok(false),
+        _ => {
+            let error = answer::error(response).await;
+            if error.is_transient() || error.kind() == ErrorKind::Unauthorized {
+                Err(error)
+            } else {
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Puts a manifest's exact bytes under a tag, or under its digest.
+pub(super) async fn put(
+    repository: &RemoteRepository,
+    manifest: &Manifest,
+    tag: Option<&Tag>,
+) -> Result<()> {
+    let at = match tag {
+        Some(tag) => Selector::Tag(tag.clone()),
+        None => Selector::Digest(manifest.digest().clone()),
+    };
+    let url = repository
+        .endpoint()
+        .await?
+        .manifest(repository.name(), &at);
+    let request = Request::new(Method::PUT, url)
+        .header(CONTENT_TYPE, manifest.media_type().as_str())
+        .body(Body::Bytes(manifest.bytes().clone()))
+        .wait(Wait::Commit);
+    let response = answer::expect(repository.send(request).await?, &[200, 201, 202]).await?;
+    match digest_header(&response) {
+        Some(digest) if digest != *manifest.digest() => {
+            Err(Error::digest_mismatch(manifest.digest(), &digest).target(response.endpoint()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A page of tags.
+pub(super) async fn tags(
+    repository: &RemoteRepository,
+    after: Option<&Tag>,
+    limit: usize,
+) -> Result<Vec<Tag>> {
+    #[derive(serde::Deserialize)]
+    struct Page {
+        tags: Option<Vec<String>>,
+    }
+    let url = repository
+        .endpoint()
+        .await?
+        .tags(repository.name(), after, limit);
+    let response = repository.send(Request::new(Method::GET, url)).await?;
+    let response = answer::expect(response, &[200]).await?;
+    let endpoint = response.endpoint().to_owned();
+    let bytes = response.bytes(TAGS_PAGE).await?;
+    let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&endpoint);
+    let page: Page = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+    let tags = page.tags.unwrap_or_default().into_iter();
+    tags.map(|tag| {
+        tag.parse()
+            .map_err(|error: wharf_oci::NameError| invalid(error.to_string()))
+    })
+    .collect()
+}
+
+async fn ask(repository: &RemoteRepository, method: Method, at: &Selector) -> Result<Response> {
+    let url = repository.endpoint().await?.manifest(repository.name(), at);
+    repository
+        .send(Request::new(method, url).header(ACCEPT, manifest_accept()))
+        .await
+}
+
+/// What the headers of an answer to HEAD say, when they say all of it.
+fn described(response: &Response, at: &Selector) -> Option<Descriptor> {
+    let digest = digest_header(response)?;
+    if matches!(at, Selector::Digest(wanted) if *wanted != digest) {
+        return None;
+    }
+    let media_type = content_type(response).filter(MediaType::is_manifest)?;
+    let size = response.header("content-length")?.parse().ok()?;
+    Some(Descriptor::new(media_type, digest, size))
+}
+
+async fn read(response: Response, at: &Selector) -> Result<Manifest> {
+    let endpoint = response.endpoint().to_owned();
+    let media_type = content_type(&response);
+    let bytes = body(response, at).await?;
+    let parsed = match at {
+        Selector::Digest(digest) => Manifest::parse_as(media_type.as_ref(), bytes, digest),
+        Selector::Tag(_) => Manifest::parse(media_type.as_ref(), bytes),
+    };
+    parsed.map_err(|error| Error::from(error).target(endpoint))
+}
+
+async fn body(response: Response, at: &Selector) -> Result<bytes::Bytes> {
+    if response.status().as_u16() == 404 {
+        return Err(unknown(&response, at));
+    }
+    let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap_or(usize::MAX);
+    answer::expect(response, &[200]).await?.bytes(limit).await
+}
+
+fn unknown(response: &Response, at: &Selector) -> Error {
+    let what = match at {
+        Selector::Tag(_) => "tag",
+        Selector::Digest(_) => "manifest",
+    };
+    Error::new(ErrorKind::NotFound, format!("no such {what}: {at}"))
+        .answer(404, None)
+        .target(response.endpoint())
+}
+
+fn content_type(response: &Response) -> Option<MediaType> {
+    MediaType::from_content_type(response.header("content-type")?).ok()
+}
+
+fn digest_header(response: &Response) -> Option<Digest> {
+    response.header("docker-content-digest")?.parse().ok()
+}

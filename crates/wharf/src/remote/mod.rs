@@ -1,0 +1,16 @@
+//! Repositories in registries: the distribution spec spoken over HTTP.
+
+mod answer;
+mod blobs;
+mod client;
+mod endpoint;
+mod guard;
+mod host;
+mod manifests;
+mod repository;
+mod transport;
+mod upload;
+
+pub use self::client::{Client, ClientBuilder, Insecure};
+pub use self::repository::RemoteRepository;
+pub use self::transport::Timeouts;

@@ -1,0 +1,127 @@
+//! A repository in a registry: the store traits, by delegation to what knows each endpoint.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wharf_oci::{
+    Descriptor, Digest, Manifest, MediaType, Repository, RepositoryName, Selector, Tag,
+};
+
+use super::endpoint::Endpoint;
+use super::host::Host;
+use super::transport::{Request, Response, Transport};
+use super::{blobs, manifests, upload};
+use crate::Result;
+use crate::blob::{Blob, ByteStream};
+use crate::store::{Outcome, Source, Store};
+
+/// One repository of a registry. Cheap to clone.
+///
+/// Its methods try once; trying again is the business of [`crate::copy`].
+#[derive(Clone, Debug)]
+pub struct RemoteRepository {
+    repository: Repository,
+    transport: Transport,
+    host: Arc<Host>,
+}
+
+impl RemoteRepository {
+    pub(super) fn new(repository: Repository, transport: Transport, host: Arc<Host>) -> Self {
+        RemoteRepository {
+            repository,
+            transport,
+            host,
+        }
+    }
+
+    /// Registry and name.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    pub(super) fn name(&self) -> &RepositoryName {
+        self.repository.name()
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) async fn endpoint(&self) -> Result<&Endpoint> {
+        self.host.endpoint(&self.transport).await
+    }
+
+    pub(super) async fn send(&self, request: Request) -> Result<Response> {
+        self.transport.send(request).await
+    }
+
+    fn about<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| error.target(&self.repository))
+    }
+}
+
+#[async_trait]
+impl Source for RemoteRepository {
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
+        self.about(manifests::resolve(self, at).await)
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        self.about(manifests::fetch(self, descriptor).await)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        blobs::open(self, descriptor)
+    }
+
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        self.about(blobs::size(self, digest).await)
+    }
+
+    async fn precheck(&self, _: &Descriptor) -> Result<()> {
+        Ok(())
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        self.about(manifests::tags(self, after, limit).await)
+    }
+}
+
+#[async_trait]
+impl Store for RemoteRepository {
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        let contains = if descriptor.media_type.is_manifest() {
+            manifests::contains(self, descriptor).await
+        } else {
+            blobs::contains(self, descriptor).await
+        };
+        self.about(contains)
+    }
+
+    async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
+        let put = upload::put(self, blob).await;
+        put.map_err(|error| match error.failed_side() {
+            // What the source said names the source, not this repository.
+            Some(crate::Side::Source) => error,
+            _ => error
+                .target(format_args!("blob {}", blob.descriptor().digest))
+                .target(&self.repository),
+        })
+    }
+
+    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
+        let ingested = upload::ingest(self, media_type, stream).await;
+        ingested.map_err(|error| match error.failed_side() {
+            Some(crate::Side::Source) => error,
+            _ => error.target(&self.repository),
+        })
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+        self.about(manifests::put(self, manifest, tag).await)
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}

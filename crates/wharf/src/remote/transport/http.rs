@@ -1,0 +1,343 @@
+//! Sends requests and bounds every wait. Follows redirects of reads, and nothing else.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use http::header::{CONTENT_LENGTH, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::{activity, failure};
+use crate::blob::ByteStream;
+use crate::remote::guard;
+use crate::{Error, ErrorKind, Result};
+
+/// How long anything may take without anything moving. There is no limit on total time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// From the end of a request to the headers of its answer.
+    pub header: Duration,
+    /// The same for a request that makes the registry work: committing a blob or manifest.
+    pub commit: Duration,
+    /// Between two bytes, in either direction.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            header: Duration::from_secs(30),
+            commit: Duration::from_secs(300),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Hops of a read before it is given up (PUSH.md section 11, rule 2).
+const REDIRECTS: usize = 10;
+
+/// The HTTP client, shared by all hosts.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    timeouts: Timeouts,
+}
+
+/// One request, before it is sent.
+#[derive(Debug)]
+pub(crate) struct Request {
+    head: Head,
+    body: Body,
+}
+
+/// A request without what it carries.
+#[derive(Debug)]
+struct Head {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    wait: Wait,
+}
+
+/// What a request carries.
+pub(crate) enum Body {
+    /// Nothing; `Content-Length: 0` where the method suggests a body.
+    Empty,
+    /// A small document.
+    Bytes(Bytes),
+    /// A stream, of announced length or chunked.
+    Stream(ByteStream, Option<u64>),
+}
+
+/// How long the answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As long as any answer.
+    Header,
+    /// As long as the registry may need to check and keep content.
+    Commit,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, url: Url) -> Self {
+        let head = Head {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            wait: Wait::Header,
+        };
+        Request {
+            head,
+            body: Body::Empty,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        // Every value we send is made of digests, numbers and media types.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.head.headers.insert(name, value);
+        }
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn wait(mut self, wait: Wait) -> Self {
+        self.head.wait = wait;
+        self
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Body::Empty => f.write_str("Empty"),
+            Body::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Body::Stream(_, length) => write!(f, "Stream({length:?})"),
+        }
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(
+        user_agent: &str,
+        trust_anyone: bool,
+        timeouts: Timeouts,
+        resolve: &[(String, SocketAddr)],
+    ) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(timeouts.connect)
+            .tls_danger_accept_invalid_certs(trust_anyone);
+        for (name, address) in resolve {
+            builder = builder.resolve(name, *address);
+        }
+        let http = builder.build().map_err(|error| {
+            Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
+        })?;
+        Ok(Transport { http, timeouts })
+    }
+
+    /// Whether somebody answers HTTP at `url`; an error that is final is given as such.
+    pub(crate) async fn probe(&self, url: Url) -> Result<(), Probe> {
+        let authority = authority(&url);
+        let sending = self.http.get(url).send();
+        match tokio::time::timeout(self.timeouts.header, sending).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Probe {
+                distrusted: failure::distrusts(&error),
+                error: failure::explain(&error, &authority),
+            }),
+            Err(_) => Err(Probe {
+                distrusted: false,
+                error: activity::silence(&format!("{authority}: no answer"), self.timeouts.header),
+            }),
+        }
+    }
+
+    /// Sends a request and waits for the headers of the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Where no answer came; or the error of the body's source, where that is what failed.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        let Request { mut head, mut body } = request;
+        let endpoint = format!("{} {}", head.method, head.url.path());
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        let asked = head.url.clone();
+        for _ in 0..=REDIRECTS {
+            let body = std::mem::replace(&mut body, Body::Empty);
+            let response = self
+                .exchange(&head, body)
+                .await
+                .map_err(|error| match error {
+                    Failed::Source(error) => error,
+                    Failed::Exchange(error) => error.target(&endpoint),
+                })?;
+            tracing::debug!(%endpoint, status = response.status().as_u16(), "answered");
+            let Some(next) = redirect(&response).filter(|_| reads) else {
+                let idle = self.timeouts.idle;
+                return Ok(Response {
+                    url: head.url,
+                    endpoint,
+                    response,
+                    idle,
+                });
+            };
+            head.url =
+                guard::follow(&asked, &head.url, &next).map_err(|error| error.target(&endpoint))?;
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!("more than {REDIRECTS} redirects"),
+        )
+        .target(endpoint))
+    }
+
+    async fn exchange(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
+        let mut builder = self
+            .http
+            .request(head.method.clone(), head.url.clone())
+            .headers(head.headers.clone());
+        let activity = activity::Activity::new(matches!(body, Body::Stream(..)));
+        builder = match body {
+            Body::Empty if matches!(head.method, Method::GET | Method::HEAD) => builder,
+            Body::Empty => builder.header(CONTENT_LENGTH, 0),
+            Body::Bytes(bytes) => builder.body(bytes),
+            Body::Stream(stream, length) => {
+                if let Some(length) = length {
+                    builder = builder.header(CONTENT_LENGTH, length);
+                }
+                builder.body(reqwest::Body::wrap_stream(activity.watch(stream, length)))
+            }
+        };
+        let answer = match head.wait {
+            Wait::Header => self.timeouts.header,
+            Wait::Commit => self.timeouts.commit,
+        };
+        // While the connection is being made the body has not begun to move.
+        let idle = self.timeouts.idle + self.timeouts.connect;
+        let sent = tokio::select! {
+            sent = builder.send() => sent,
+            error = activity.stalled(idle, answer) => return Err(Failed::Exchange(error)),
+        };
+        sent.map_err(|error| match activity.take_source_error() {
+            Some(error) => Failed::Source(error),
+            None => Failed::Exchange(failure::explain(&error, &authority(&head.url))),
+        })
+    }
+}
+
+enum Failed {
+    Source(Error),
+    Exchange(Error),
+}
+
+/// What came of a question whether anybody is there.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// There is somebody who speaks TLS, with a certificate that is not trusted.
+    pub(crate) distrusted: bool,
+    /// What to tell the user.
+    pub(crate) error: Error,
+}
+
+/// An answer: status and headers are here, the body may be still to come.
+#[derive(Debug)]
+pub(crate) struct Response {
+    url: Url,
+    endpoint: String,
+    response: reqwest::Response,
+    idle: Duration,
+}
+
+impl Response {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The URL that answered, after redirects.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Method and path of the request, for messages.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A header's text; `None` where it is absent or not text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The body as it arrives. Fails when nothing arrives for the idle limit.
+    pub(crate) fn stream(self) -> ByteStream {
+        let Response {
+            endpoint,
+            response,
+            idle,
+            url,
+        } = self;
+        let authority = authority(&url);
+        let chunks = response.bytes_stream();
+        stream::try_unfold(
+            (chunks, endpoint, authority),
+            move |(mut chunks, endpoint, authority)| async move {
+                match tokio::time::timeout(idle, chunks.next()).await {
+                    Ok(None) => Ok(None),
+                    Ok(Some(Ok(chunk))) => Ok(Some((chunk, (chunks, endpoint, authority)))),
+                    Ok(Some(Err(error))) => {
+                        Err(failure::explain(&error, &authority).target(endpoint))
+                    }
+                    Err(_) => Err(activity::silence("no byte arrived", idle).target(endpoint)),
+                }
+            },
+        )
+        .boxed()
+    }
+
+    /// The whole body, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where it is longer; what [`Response::stream`] says.
+    pub(crate) async fn bytes(self, limit: usize) -> Result<Bytes> {
+        let endpoint = self.endpoint.clone();
+        let mut all = BytesMut::new();
+        let mut stream = self.stream();
+        while let Some(chunk) = stream.next().await.transpose()? {
+            if all.len() + chunk.len() > limit {
+                let message = format!("answer is longer than {limit} bytes");
+                return Err(Error::new(ErrorKind::Invalid, message).target(endpoint));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+}
+
+fn redirect(response: &reqwest::Response) -> Option<String> {
+    let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers().get(LOCATION).filter(|_| redirects)?;
+    location.to_str().ok().map(str::to_owned)
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}

@@ -1,0 +1,8 @@
+//! One request, one answer: everything about HTTP that is not about registries.
+
+mod activity;
+mod failure;
+mod http;
+
+pub use self::http::Timeouts;
+pub(super) use self::http::{Body, Probe, Request, Response, Transport, Wait};

@@ -1,0 +1,160 @@
+//! How `index.json` changes when a manifest is written: a pure function.
+//!
+//! What others wrote there stays as it is, but for the one name that moves.
+
+use wharf_oci::{ANNOTATION_REF_NAME, Descriptor, Index, Tag};
+
+use super::entry::{containerd_name, ref_name};
+
+/// Lists `manifest`, under `tag` where given; says whether `index` is another now.
+pub(super) fn enter(index: &mut Index, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+    match tag {
+        Some(tag) => enter_tagged(index, manifest, tag),
+        None => enter_untagged(index, manifest),
+    }
+}
+
+fn enter_untagged(index: &mut Index, manifest: &Descriptor) -> bool {
+    let absent = !index
+        .manifests
+        .iter()
+        .any(|entry| entry.digest == manifest.digest);
+    if absent {
+        index.manifests.push(manifest.clone());
+    }
+    absent
+}
+
+fn enter_tagged(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
+    let moved = take_from_others(index, manifest, tag);
+    let same = |entry: &&mut Descriptor| entry.digest == manifest.digest;
+    if index
+        .manifests
+        .iter_mut()
+        .filter(same)
+        .any(|entry| is_named(entry, tag))
+    {
+        return moved;
+    }
+    let nameless =
+        |entry: &&mut Descriptor| ref_name(entry).is_none() && containerd_name(entry).is_none();
+    let name = (ANNOTATION_REF_NAME.to_owned(), tag.to_string());
+    match index.manifests.iter_mut().filter(same).find(nameless) {
+        Some(entry) => entry.annotations.extend([name]),
+        None => {
+            let mut entry = manifest.clone();
+            entry.annotations.extend([name]);
+            index.manifests.push(entry);
+        }
+    }
+    true
+}
+
+/// A tag names one thing only: entries of other content lose it, and go if it was all they had.
+fn take_from_others(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
+    let mut moved = false;
+    index.manifests.retain_mut(|entry| {
+        if entry.digest == manifest.digest || !is_named(entry, tag) {
+            return true;
+        }
+        moved = true;
+        entry.annotations.remove(ANNOTATION_REF_NAME);
+        containerd_name(entry).is_some()
+    });
+    moved
+}
+
+fn is_named(entry: &Descriptor, tag: &Tag) -> bool {
+    ref_name(entry) == Some(tag.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_oci::{ANNOTATION_CONTAINERD_NAME, Digest, MediaType};
+
+    use super::*;
+
+    fn manifest(content: &str) -> Descriptor {
+        Descriptor::new(
+            MediaType::OCI_IMAGE_MANIFEST,
+            Digest::of(content.as_bytes()),
+            1,
+        )
+    }
+
+    fn tag(text: &str) -> Tag {
+        text.parse().unwrap()
+    }
+
+    /// Content and name of each entry.
+    fn listed(index: &Index) -> Vec<(Digest, Option<&str>)> {
+        index
+            .manifests
+            .iter()
+            .map(|entry| (entry.digest.clone(), ref_name(entry)))
+            .collect()
+    }
+
+    #[test]
+    fn a_tag_moves_and_its_older_entry_goes() {
+        let mut index = Index::new(Vec::new());
+        assert!(enter(&mut index, &manifest("a"), Some(&tag("1"))));
+        assert!(enter(&mut index, &manifest("a"), Some(&tag("latest"))));
+        assert!(enter(&mut index, &manifest("b"), Some(&tag("latest"))));
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_eq!(listed(&index), [(a, Some("1")), (b, Some("latest"))]);
+    }
+
+    #[test]
+    fn the_same_again_changes_nothing() {
+        for tag in [None, Some(tag("1"))] {
+            let mut index = Index::new(Vec::new());
+            assert!(enter(&mut index, &manifest("a"), tag.as_ref()));
+            let before = index.clone();
+            assert!(!enter(&mut index, &manifest("a"), tag.as_ref()));
+            assert_eq!(index, before);
+        }
+    }
+
+    #[test]
+    fn a_nameless_entry_gets_the_tag() {
+        let mut index = Index::new(Vec::new());
+        enter(&mut index, &manifest("a"), None);
+        enter(&mut index, &manifest("a"), Some(&tag("1")));
+        assert_eq!(listed(&index), [(Digest::of(b"a"), Some("1"))]);
+        assert!(!enter(&mut index, &manifest("a"), None));
+    }
+
+    #[test]
+    fn an_older_entry_with_another_name_keeps_that() {
+        let mut old = manifest("a");
+        old.annotations
+            .insert(ANNOTATION_REF_NAME.to_owned(), "1".to_owned());
+        old.annotations.insert(
+            ANNOTATION_CONTAINERD_NAME.to_owned(),
+            "example.com/a:1".to_owned(),
+        );
+        let mut index = Index::new(vec![old]);
+        enter(&mut index, &manifest("b"), Some(&tag("1")));
+        assert_eq!(
+            listed(&index),
+            [(Digest::of(b"a"), None), (Digest::of(b"b"), Some("1"))]
+        );
+        assert_eq!(
+            containerd_name(&index.manifests[0]),
+            Some("example.com/a:1")
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_here_survives() {
+        let document = serde_json::json!({
+            "schemaVersion": 2, "future": {"deep": [1]}, "annotations": {"a": "b"},
+            "manifests": [{"mediaType": "a/b", "digest": Digest::of(b"a"), "size": 1, "future": true}],
+        });
+        let mut index: Index = serde_json::from_value(document.clone()).unwrap();
+        enter(&mut index, &manifest("b"), None);
+        index.manifests.pop();
+        assert_eq!(serde_json::to_value(&index).unwrap(), document);
+    }
+}

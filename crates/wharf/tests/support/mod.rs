@@ -1,0 +1,148 @@
+//! What the tests of the push path share: images in memory, a recording observer, clients.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use wharf::copy::{CopyOptions, Event, Observer, RetryPolicy, Root, RootContent};
+use wharf::oci::{Descriptor, Manifest, MediaType};
+use wharf::remote::{Client, RemoteRepository};
+use wharf::store::{Memory, Store};
+
+/// A source with an image of these layers, and the root to copy under the tag `v1`.
+pub(crate) async fn image(layers: &[Vec<u8>]) -> (Memory, Root) {
+    let memory = Memory::new();
+    let layers: Vec<Descriptor> = layers
+        .iter()
+        .map(|layer| memory.add_blob(MediaType::OCI_LAYER_GZIP, layer.clone()))
+        .collect();
+    let root = finish(&memory, &layers, serde_json::json!({})).await;
+    (memory, root)
+}
+
+/// Adds a manifest over `layers`, with `extra` fields, to `memory`.
+pub(crate) async fn finish(
+    memory: &Memory,
+    layers: &[Descriptor],
+    extra: serde_json::Value,
+) -> Root {
+    let config =
+        br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config = memory.add_blob(MediaType::OCI_IMAGE_CONFIG, config.to_vec());
+    let mut document = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_IMAGE_MANIFEST,
+        "config": config,
+        "layers": layers,
+    });
+    let fields = extra.as_object().cloned().unwrap_or_default();
+    document.as_object_mut().expect("an object").extend(fields);
+    // Two spaces that no serialiser of ours would write.
+    let bytes = document.to_string().replacen(':', ":  ", 1);
+    add_manifest(memory, None, bytes).await
+}
+
+/// Adds raw manifest bytes to `memory`.
+pub(crate) async fn add_manifest(
+    memory: &Memory,
+    media_type: Option<&MediaType>,
+    bytes: String,
+) -> Root {
+    let manifest = Manifest::parse(media_type, bytes.into()).expect("a manifest");
+    memory
+        .put_manifest(&manifest, None)
+        .await
+        .expect("memory takes everything");
+    let content = RootContent::Manifest(manifest.descriptor().clone());
+    Root {
+        content,
+        tags: vec!["v1".parse().expect("a tag")],
+    }
+}
+
+pub(crate) fn descriptor(root: &Root) -> &Descriptor {
+    match &root.content {
+        RootContent::Manifest(descriptor) => descriptor,
+        RootContent::Draft(_) => panic!("a draft has no descriptor"),
+    }
+}
+
+/// The repository `name` of the registry at `address`.
+pub(crate) fn repository(address: SocketAddr, name: &str) -> RemoteRepository {
+    let client = Client::builder().build().expect("a client");
+    client.repository(&format!("{address}/{name}").parse().expect("a repository"))
+}
+
+/// Options that retry without waiting for long, and the record of what happened.
+pub(crate) fn options() -> (CopyOptions, Arc<Record>) {
+    let record = Arc::new(Record::default());
+    let retry = RetryPolicy {
+        base: Duration::from_millis(1),
+        ..RetryPolicy::default()
+    };
+    let observer: Arc<dyn Observer> = Arc::clone(&record) as _;
+    (
+        CopyOptions {
+            retry,
+            observer,
+            ..CopyOptions::default()
+        },
+        record,
+    )
+}
+
+/// Adds up what an observer is told.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    total: u64,
+    started: u64,
+    complete: u64,
+    retried: u32,
+    failed: bool,
+    after_failure: bool,
+}
+
+impl Observer for Record {
+    fn on(&self, event: Event<'_>) {
+        let mut state = self.state.lock().expect("no test panics in here");
+        state.after_failure |= state.failed;
+        match event {
+            Event::Planned { bytes, .. } => state.total = bytes,
+            Event::Started(_) | Event::LayerStarted(..) => state.started += 1,
+            Event::Finished(descriptor, _) => state.complete += descriptor.size,
+            Event::LayerFinished(_, descriptor) => {
+                state.total += descriptor.size;
+                state.complete += descriptor.size;
+            }
+            Event::Retried(..) | Event::LayerRetried(..) => state.retried += 1,
+            Event::Failed(_) => state.failed = true,
+            _ => {}
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn total_and_complete(&self) -> (u64, u64) {
+        let state = self.state.lock().expect("no test panics in here");
+        (state.total, state.complete)
+    }
+
+    pub(crate) fn retried(&self) -> u32 {
+        self.state.lock().expect("no test panics in here").retried
+    }
+
+    pub(crate) fn started(&self) -> u64 {
+        self.state.lock().expect("no test panics in here").started
+    }
+
+    pub(crate) fn ended_with_failure(&self) -> bool {
+        let state = self.state.lock().expect("no test panics in here");
+        state.failed && !state.after_failure
+    }
+}
