@@ -136,7 +136,9 @@ A DST without a tag takes that of SRC.";
 fn platform(text: &str) -> Result<PlatformChoice, wharf_oci::PlatformError> {
     match text {
         "all" => Ok(PlatformChoice::All),
-        text => text.parse().map(|platform| PlatformChoice::One(Box::new(platform))),
+        text => text
+            .parse()
+            .map(|platform| PlatformChoice::One(Box::new(platform))),
     }
 }
 

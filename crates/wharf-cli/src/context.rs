@@ -36,9 +36,16 @@ impl Context {
         Context {
             printer: Printer::new(global.quiet),
             platform: global.platform.clone(),
-            insecure: if global.insecure { Insecure::Yes } else { Insecure::No },
+            insecure: if global.insecure {
+                Insecure::Yes
+            } else {
+                Insecure::No
+            },
             nondistributable,
-            retry: RetryPolicy { tries: global.retries.get(), ..RetryPolicy::default() },
+            retry: RetryPolicy {
+                tries: global.retries.get(),
+                ..RetryPolicy::default()
+            },
         }
     }
 
@@ -54,7 +61,11 @@ impl Context {
     }
 
     /// What a copy may do, `jobs` blobs at once, telling `observer`.
-    pub(crate) fn copy_options(&self, jobs: NonZeroUsize, observer: Arc<dyn Observer>) -> CopyOptions {
+    pub(crate) fn copy_options(
+        &self,
+        jobs: NonZeroUsize,
+        observer: Arc<dyn Observer>,
+    ) -> CopyOptions {
         CopyOptions {
             jobs: jobs.get(),
             nondistributable: self.nondistributable,
@@ -71,7 +82,10 @@ impl Context {
 /// [`ErrorKind::Invalid`] where the user has no home directory.
 pub(crate) fn registry_directory() -> Result<PathBuf> {
     let base = base_directory("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, "no data directory: neither XDG_DATA_HOME nor HOME is set")
+        Error::new(
+            ErrorKind::Invalid,
+            "no data directory: neither XDG_DATA_HOME nor HOME is set",
+        )
     })?;
     Ok(base.join("wharf/registry"))
 }
@@ -83,6 +97,10 @@ pub(crate) fn layer_memory() -> Option<PathBuf> {
 
 /// The specification has relative paths in these variables ignored.
 fn base_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))
 }

@@ -36,7 +36,11 @@ impl Destination {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where `reference` has a digest that is not that of `chosen`.
-    pub(crate) fn registry(reference: &Reference, chosen: &Chosen, client: &Client) -> Result<Self> {
+    pub(crate) fn registry(
+        reference: &Reference,
+        chosen: &Chosen,
+        client: &Client,
+    ) -> Result<Self> {
         let tags = match reference.digest() {
             Some(digest) => {
                 same_digest(digest, &chosen.content).map_err(|error| error.target(reference))?;
@@ -44,7 +48,10 @@ impl Destination {
             }
             None => vec![tag_in_registry(reference, chosen)],
         };
-        Ok(Destination { store: Arc::new(client.repository(reference.repository())), tags })
+        Ok(Destination {
+            store: Arc::new(client.repository(reference.repository())),
+            tags,
+        })
     }
 
     fn layout(local: &Local, chosen: &Chosen) -> Result<Self> {
@@ -61,12 +68,19 @@ impl Destination {
             Some(Choice::Name(_)) | None => chosen.tag.clone(),
         };
         let layout = Layout::create(directory).map_err(|error| error.side(Side::Destination))?;
-        Ok(Destination { store: Arc::new(layout), tags: tag.into_iter().collect() })
+        Ok(Destination {
+            store: Arc::new(layout),
+            tags: tag.into_iter().collect(),
+        })
     }
 }
 
 fn tag_in_registry(reference: &Reference, chosen: &Chosen) -> Tag {
-    reference.tag().or(chosen.tag.as_ref()).cloned().unwrap_or_else(Tag::latest)
+    reference
+        .tag()
+        .or(chosen.tag.as_ref())
+        .cloned()
+        .unwrap_or_else(Tag::latest)
 }
 
 fn same_digest(digest: &Digest, content: &RootContent) -> Result<()> {
@@ -74,7 +88,10 @@ fn same_digest(digest: &Digest, content: &RootContent) -> Result<()> {
         RootContent::Manifest(descriptor) if descriptor.digest == *digest => Ok(()),
         RootContent::Manifest(descriptor) => Err(Error::new(
             ErrorKind::Invalid,
-            format!("content goes to a tag, and its digest is {}", descriptor.digest),
+            format!(
+                "content goes to a tag, and its digest is {}",
+                descriptor.digest
+            ),
         )),
         RootContent::Draft(_) => Err(Error::new(
             ErrorKind::Invalid,

@@ -13,7 +13,10 @@ pub(crate) const SERVED: &str = "localhost:5000";
 
 /// The registry at `address`, as part of a reference.
 pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
-    address.to_string().parse().expect("an address with a port names a registry")
+    address
+        .to_string()
+        .parse()
+        .expect("an address with a port names a registry")
 }
 
 /// A registry over `directory`, listening.

@@ -12,13 +12,19 @@ use wharf::{Error, Result};
 /// # Errors
 /// What the system says, naming the file.
 pub(crate) fn write(path: &Path, references: &[String]) -> Result<()> {
-    let text: String = references.iter().map(|reference| format!("{reference}\n")).collect();
+    let text: String = references
+        .iter()
+        .map(|reference| format!("{reference}\n"))
+        .collect();
     let written = match fs::metadata(path) {
         // A device or a pipe is written to: a rename would put a plain file in its place.
-        Ok(there) if !there.is_file() => {
-            fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()))
-        }
-        Ok(_) => path.canonicalize().and_then(|target| replace(&target, &text)),
+        Ok(there) if !there.is_file() => fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes())),
+        Ok(_) => path
+            .canonicalize()
+            .and_then(|target| replace(&target, &text)),
         Err(_) => replace(path, &text),
     };
     written.map_err(|error| Error::io(path.display(), error))
@@ -46,7 +52,10 @@ mod tests {
         let path = directory.path().join("refs");
         fs::write(&path, "a much longer text that was here before").unwrap();
         write(&path, &["a@sha256:1".to_owned(), "b@sha256:2".to_owned()]).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "a@sha256:1\nb@sha256:2\n");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "a@sha256:1\nb@sha256:2\n"
+        );
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -59,7 +68,10 @@ mod tests {
         write(&device, &["a".to_owned()]).unwrap();
         assert_eq!(fs::read_link(&device).unwrap(), Path::new("/dev/null"));
 
-        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        let (target, link) = (
+            directory.path().join("target"),
+            directory.path().join("link"),
+        );
         fs::write(&target, "").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
         write(&link, &["a".to_owned()]).unwrap();
@@ -70,6 +82,9 @@ mod tests {
     #[test]
     fn a_missing_directory_is_named() {
         let error = write(Path::new("/nowhere/refs"), &[]).unwrap_err();
-        assert_eq!(error.to_string(), "/nowhere/refs: no such file or directory");
+        assert_eq!(
+            error.to_string(),
+            "/nowhere/refs: no such file or directory"
+        );
     }
 }

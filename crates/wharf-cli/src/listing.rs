@@ -12,7 +12,11 @@ use crate::units::{bytes, short};
 /// Where the manifest cannot be read.
 pub(crate) async fn lines(source: &dyn Source, root: &Descriptor) -> Result<Vec<String>> {
     let manifest = source.manifest(root).await?;
-    let kind = if root.media_type.is_index() { "index" } else { "manifest" };
+    let kind = if root.media_type.is_index() {
+        "index"
+    } else {
+        "manifest"
+    };
     let mut lines = vec![line(kind, manifest.descriptor())];
     for link in manifest.links() {
         lines.push(line(word(link.role), &link.descriptor));
@@ -31,6 +35,13 @@ fn word(role: Role) -> &'static str {
 
 fn line(word: &str, descriptor: &Descriptor) -> String {
     let (digest, size) = (short(&descriptor.digest), bytes(descriptor.size));
-    let platform = descriptor.platform.as_ref().map(|platform| format!("  {platform}")).unwrap_or_default();
-    format!("  {word:<8}  {digest}  {size:>8}  {}{platform}", descriptor.media_type)
+    let platform = descriptor
+        .platform
+        .as_ref()
+        .map(|platform| format!("  {platform}"))
+        .unwrap_or_default();
+    format!(
+        "  {word:<8}  {digest}  {size:>8}  {}{platform}",
+        descriptor.media_type
+    )
 }

@@ -67,7 +67,9 @@ impl Location {
     /// [`ErrorKind::Invalid`], naming the part that is wrong.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if let Some((form, rest)) = split_form(text) {
-            return local(form, rest).map(Location::Local).map_err(|error| error.target(quote(text)));
+            return local(form, rest)
+                .map(Location::Local)
+                .map_err(|error| error.target(quote(text)));
         }
         let parsed = text.parse().map(Location::Registry);
         parsed.map_err(|error| {
@@ -87,7 +89,11 @@ impl Local {
     /// [`ErrorKind::Invalid`], naming the part that is wrong.
     pub(crate) fn parse(text: &OsStr) -> Result<Self> {
         let Some(text) = text.to_str() else {
-            return Ok(Local { form: Form::Any, place: Place::Path(text.into()), choice: None });
+            return Ok(Local {
+                form: Form::Any,
+                place: Place::Path(text.into()),
+                choice: None,
+            });
         };
         let (form, rest) = split_form(text).unwrap_or((Form::Any, text));
         local(form, rest).map_err(|error| error.target(quote(text)))
@@ -119,7 +125,9 @@ const FORMS: [(&str, Form); 3] = [
 ];
 
 fn split_form(text: &str) -> Option<(Form, &str)> {
-    FORMS.iter().find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))
+    FORMS
+        .iter()
+        .find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))
 }
 
 fn local(form: Form, text: &str) -> Result<Local> {
@@ -134,12 +142,19 @@ fn local(form: Form, text: &str) -> Result<Local> {
     let place = match path {
         "" => return Err(Error::new(ErrorKind::Invalid, "no path")),
         "-" if form == Form::Layout => {
-            return Err(Error::new(ErrorKind::Invalid, "a layout directory cannot be standard input"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a layout directory cannot be standard input",
+            ));
         }
         "-" => Place::Stdin,
         path => Place::Path(path.into()),
     };
-    Ok(Local { form, place, choice })
+    Ok(Local {
+        form,
+        place,
+        choice,
+    })
 }
 
 /// What stands behind the first colon; a plain path may have colons of its own.
@@ -204,26 +219,43 @@ mod tests {
                 Some(Choice::Name("localhost:5000/n:1".to_owned())),
             ),
         ] {
-            assert_eq!(read(text), Local { form, place: Place::Path(path.into()), choice }, "{text}");
+            assert_eq!(
+                read(text),
+                Local {
+                    form,
+                    place: Place::Path(path.into()),
+                    choice
+                },
+                "{text}"
+            );
         }
         assert_eq!(read("docker-archive:-").place, Place::Stdin);
     }
 
     #[test]
     fn all_else_is_a_reference_in_a_copy_and_a_path_in_a_push() {
-        assert!(matches!(Location::parse("localhost:5000/a:1").unwrap(), Location::Registry(_)));
+        assert!(matches!(
+            Location::parse("localhost:5000/a:1").unwrap(),
+            Location::Registry(_)
+        ));
         let path = Local::parse(OsStr::new("with:colon/a")).unwrap();
         assert_eq!(path.place, Place::Path("with:colon/a".into()));
         assert_eq!(Local::parse(OsStr::new("-")).unwrap().place, Place::Stdin);
         let chosen = Local::parse(OsStr::new(&format!("a@{DIGEST}"))).unwrap();
         assert_eq!(chosen.place, Place::Path("a".into()));
-        assert!(matches!(chosen.choice, Some(Choice::Selector(Selector::Digest(_)))));
+        assert!(matches!(
+            chosen.choice,
+            Some(Choice::Selector(Selector::Digest(_)))
+        ));
     }
 
     #[test]
     fn errors_name_the_part() {
         assert_eq!(message("oci:"), "\"oci:\": no path");
-        assert_eq!(message("docker-archive:x:"), "\"docker-archive:x:\": no name after ':'");
+        assert_eq!(
+            message("docker-archive:x:"),
+            "\"docker-archive:x:\": no name after ':'"
+        );
         assert!(message("oci:a:b:c").starts_with("\"oci:a:b:c\": tag \"b:c\": character ':'"));
         assert!(message("oci:a@sha256:00").starts_with("\"oci:a@sha256:00\": digest"));
         assert!(message("oci:-").contains("cannot be standard input"));

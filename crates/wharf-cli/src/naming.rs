@@ -10,7 +10,10 @@ use crate::source::Chosen;
 /// The name in the embedded registry: the image's own, without the registry it came from; else
 /// the name of the file or directory.
 pub(crate) fn repository(chosen: &Chosen, place: &Place) -> RepositoryName {
-    let own = chosen.name.as_deref().and_then(|name| name.parse::<Reference>().ok());
+    let own = chosen
+        .name
+        .as_deref()
+        .and_then(|name| name.parse::<Reference>().ok());
     match own {
         Some(reference) => unqualified(&reference),
         None => from_place(place),
@@ -22,7 +25,10 @@ fn unqualified(reference: &Reference) -> RepositoryName {
     let repository = reference.repository();
     let name = repository.name();
     let short = match repository.registry().is_docker_hub() {
-        true => name.as_str().strip_prefix("library/").and_then(|name| name.parse().ok()),
+        true => name
+            .as_str()
+            .strip_prefix("library/")
+            .and_then(|name| name.parse().ok()),
         false => None,
     };
     short.unwrap_or_else(|| name.clone())
@@ -93,9 +99,12 @@ mod tests {
 
     #[test]
     fn a_reference_gives_its_repository_as_it_was_typed() {
-        for (reference, name) in
-            [("nginx:1", "nginx"), ("ghcr.io/a/b:2", "a/b"), ("a/b", "a/b"), ("x.io/library/c", "library/c")]
-        {
+        for (reference, name) in [
+            ("nginx:1", "nginx"),
+            ("ghcr.io/a/b:2", "a/b"),
+            ("a/b", "a/b"),
+            ("x.io/library/c", "library/c"),
+        ] {
             assert_eq!(unqualified(&reference.parse().unwrap()).as_str(), name);
         }
     }

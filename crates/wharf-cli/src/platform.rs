@@ -22,7 +22,11 @@ pub(crate) async fn pick(mut chosen: Chosen, choice: &PlatformChoice) -> Result<
     Ok(chosen)
 }
 
-async fn narrow(source: &dyn Source, content: &RootContent, wanted: &Platform) -> Result<RootContent> {
+async fn narrow(
+    source: &dyn Source,
+    content: &RootContent,
+    wanted: &Platform,
+) -> Result<RootContent> {
     let config = match content {
         RootContent::Draft(draft) => draft.config.clone(),
         RootContent::Manifest(descriptor) => {
@@ -42,7 +46,12 @@ async fn narrow(source: &dyn Source, content: &RootContent, wanted: &Platform) -
 }
 
 fn child(index: &Index, wanted: &Platform) -> Result<Descriptor> {
-    let fits = |child: &&Descriptor| child.platform.as_ref().is_some_and(|here| here.matches(wanted));
+    let fits = |child: &&Descriptor| {
+        child
+            .platform
+            .as_ref()
+            .is_some_and(|here| here.matches(wanted))
+    };
     index.manifests.iter().find(fits).cloned().ok_or_else(|| {
         let here: BTreeSet<String> = index
             .manifests
@@ -65,8 +74,15 @@ async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> R
 }
 
 fn none_for(wanted: &Platform, here: &str) -> Error {
-    let here = if here.is_empty() { "none that says its platform" } else { here };
-    Error::new(ErrorKind::NotFound, format!("no image for {wanted}, there is: {here}"))
+    let here = if here.is_empty() {
+        "none that says its platform"
+    } else {
+        here
+    };
+    Error::new(
+        ErrorKind::NotFound,
+        format!("no image for {wanted}, there is: {here}"),
+    )
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ impl Progress {
 
     /// Says in one line what was done.
     pub(crate) fn finish(&self, verb: &str, summary: &Summary) {
-        let blobs = if summary.written == 1 { "blob" } else { "blobs" };
+        let blobs = if summary.written == 1 {
+            "blob"
+        } else {
+            "blobs"
+        };
         let mut line = format!(
             "{verb} {} {blobs}, {}; {} existed, {} mounted; {}",
             summary.written,
@@ -82,7 +86,11 @@ impl Progress {
     fn retry(&self, digest: &Digest, error: &Error) {
         match self.bars().get(digest) {
             Some(bar) => bar.set_message(format!("trying again: {}", hints::line(error))),
-            None => self.line(&format!("{}  trying again: {}", short(digest), hints::line(error))),
+            None => self.line(&format!(
+                "{}  trying again: {}",
+                short(digest),
+                hints::line(error)
+            )),
         }
     }
 
@@ -93,7 +101,11 @@ impl Progress {
                 bar.set_position(descriptor.size);
                 bar.finish_with_message(state);
             }
-            None => self.line(&format!("{}  {:>8}  {state}", name(descriptor), bytes(descriptor.size))),
+            None => self.line(&format!(
+                "{}  {:>8}  {state}",
+                name(descriptor),
+                bytes(descriptor.size)
+            )),
         }
     }
 
@@ -112,7 +124,11 @@ impl Observer for Progress {
         match event {
             Event::Started(blob) => self.start(&blob.digest, name(blob), Size::Known(blob.size)),
             Event::LayerStarted(diff_id, _) => {
-                self.start(diff_id, format!("layer     {}", short(diff_id)), Size::Unknown);
+                self.start(
+                    diff_id,
+                    format!("layer     {}", short(diff_id)),
+                    Size::Unknown,
+                );
             }
             Event::Advanced(blob, position) => self.advance(&blob.digest, position),
             Event::LayerAdvanced(diff_id, position) => self.advance(diff_id, position),
@@ -135,7 +151,8 @@ enum Size {
 }
 
 const KNOWN: &str = "{prefix}  {bar:24}  {decimal_bytes:>9} of {decimal_total_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
-const UNKNOWN: &str = "{prefix}  {spinner}  {decimal_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
+const UNKNOWN: &str =
+    "{prefix}  {spinner}  {decimal_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())

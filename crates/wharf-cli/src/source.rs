@@ -67,7 +67,12 @@ impl Chosen {
             None => Some(reference.tag_or_latest()),
         };
         let content = RootContent::Manifest(descriptor);
-        Ok(Chosen { source: Arc::new(repository), content, tag, name: None })
+        Ok(Chosen {
+            source: Arc::new(repository),
+            content,
+            tag,
+            name: None,
+        })
     }
 
     async fn layout(directory: &Path, choice: Option<&Choice>) -> Result<Self> {
@@ -104,7 +109,9 @@ impl Chosen {
                 Ok(Chosen::entry(Arc::new(archive), entry, choice))
             }
             Archive::Docker(archive) => Chosen::docker(archive, choice).await,
-            _ => Err(Error::new(ErrorKind::Unsupported, "this kind of archive").target(&local.place)),
+            _ => {
+                Err(Error::new(ErrorKind::Unsupported, "this kind of archive").target(&local.place))
+            }
         }
     }
 
@@ -121,11 +128,19 @@ impl Chosen {
             _ => image.repo_tags.first().cloned(),
         };
         let tag = match &wanted {
-            ImageChoice::Name(name) => name.parse::<Reference>().ok().and_then(|name| name.tag().cloned()),
+            ImageChoice::Name(name) => name
+                .parse::<Reference>()
+                .ok()
+                .and_then(|name| name.tag().cloned()),
             _ => None,
         };
         let tag = tag.or_else(|| only(image.tags()));
-        Ok(Chosen { source: Arc::new(archive), content, tag, name })
+        Ok(Chosen {
+            source: Arc::new(archive),
+            content,
+            tag,
+            name,
+        })
     }
 
     /// The tag that an entry was chosen by is its tag, also where it has several.
@@ -136,7 +151,12 @@ impl Chosen {
         };
         // A name that is a tag alone says nothing about the repository.
         let name = entry.name.filter(|name| name.contains(['/', ':']));
-        Chosen { source, content: RootContent::Manifest(entry.descriptor), tag, name }
+        Chosen {
+            source,
+            content: RootContent::Manifest(entry.descriptor),
+            tag,
+            name,
+        }
     }
 }
 
@@ -158,8 +178,11 @@ fn archive_options() -> ArchiveOptions {
 }
 
 fn other_form(local: &Local, found: &str, prefix: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("it is {found}; write {prefix} before it"))
-        .target(&local.place)
+    Error::new(
+        ErrorKind::Invalid,
+        format!("it is {found}; write {prefix} before it"),
+    )
+    .target(&local.place)
 }
 
 fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
@@ -168,7 +191,9 @@ fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
 }
 
 /// Runs what reads files off the threads that serve connections.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::new(ErrorKind::Cancelled, "reading was given up").source(error))?
 }

@@ -34,7 +34,10 @@ impl Transfer<'_> {
         let progress = Arc::new(Progress::new(context.printer));
         let observer: Arc<dyn Observer> = Arc::clone(&progress) as _;
         let options = context.copy_options(self.jobs, observer);
-        let root = Root { content: self.chosen.content.clone(), tags: self.destination.tags.clone() };
+        let root = Root {
+            content: self.chosen.content.clone(),
+            tags: self.destination.tags.clone(),
+        };
         let (source, store) = (self.chosen.source.as_ref(), self.destination.store.as_ref());
         let mut summary = copy(source, store, &[root], &options).await?;
         progress.finish(self.verb, &summary);

@@ -6,9 +6,9 @@ use crate::args::Copy;
 use crate::context::Context;
 use crate::destination::Destination;
 use crate::location::Location;
+use crate::platform;
 use crate::source::Chosen;
 use crate::transfer::Transfer;
-use crate::platform;
 
 /// Copies; standard output stays empty.
 ///
@@ -22,8 +22,12 @@ pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
     let chosen = Chosen::open(&source, &client).await?;
     let chosen = platform::pick(chosen, &context.platform).await?;
     let destination = Destination::open(&destination, &chosen, &client)?;
-    let transfer =
-        Transfer { chosen: &chosen, destination: &destination, jobs: args.jobs, verb: "copied" };
+    let transfer = Transfer {
+        chosen: &chosen,
+        destination: &destination,
+        jobs: args.jobs,
+        verb: "copied",
+    };
     transfer.run(context).await?;
     Ok(())
 }

@@ -19,7 +19,11 @@ use crate::{embedded, image_refs, listing, naming, platform};
 /// # Errors
 /// Where PATH or a REF makes no sense, before anything is sent; where a push fails.
 pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
-    let references = args.references.iter().map(|text| parse(text)).collect::<Result<Vec<_>>>()?;
+    let references = args
+        .references
+        .iter()
+        .map(|text| parse(text))
+        .collect::<Result<Vec<_>>>()?;
     let local = Local::parse(&args.path)?;
     let chosen = Chosen::local(&local).await?;
     let chosen = platform::pick(chosen, &context.platform).await?;
@@ -35,7 +39,9 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
 }
 
 fn parse(text: &str) -> Result<Reference> {
-    text.parse().map_err(|error: wharf_oci::ReferenceError| Error::new(ErrorKind::Invalid, error.to_string()))
+    text.parse().map_err(|error: wharf_oci::ReferenceError| {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    })
 }
 
 async fn to_registries(
@@ -51,7 +57,12 @@ async fn to_registries(
         .collect::<Result<Vec<_>>>()?;
     let mut pushed = Vec::new();
     for (reference, destination) in references.iter().zip(&destinations) {
-        let transfer = Transfer { chosen, destination, jobs: args.jobs, verb: "pushed" };
+        let transfer = Transfer {
+            chosen,
+            destination,
+            jobs: args.jobs,
+            verb: "pushed",
+        };
         let root = transfer.run(context).await?;
         let line = reference.with_digest(root.digest).to_string();
         context.printer.data(&line)?;
@@ -75,7 +86,12 @@ async fn into_embedded(
             .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
         let reference = Reference::new(repository, None, None);
         let destination = Destination::registry(&reference, chosen, client)?;
-        let transfer = Transfer { chosen, destination: &destination, jobs: args.jobs, verb: "pushed" };
+        let transfer = Transfer {
+            chosen,
+            destination: &destination,
+            jobs: args.jobs,
+            verb: "pushed",
+        };
         let root = transfer.run(context).await?;
         let lines = listing::lines(destination.store.as_ref(), &root).await?;
         Ok((root, destination.tags, lines))
@@ -83,7 +99,10 @@ async fn into_embedded(
     let (root, tags, lines) = embedded::during(&directory, push).await?;
     let served = format!("{}/{name}", embedded::SERVED);
     let tag = tags.first().map(ToString::to_string).unwrap_or_default();
-    for line in lines.iter().chain(&how_to_pull(&served, &tag, name.as_str())) {
+    for line in lines
+        .iter()
+        .chain(&how_to_pull(&served, &tag, name.as_str()))
+    {
         context.printer.say(line);
     }
     let line = format!("{served}@{}", root.digest);

@@ -19,7 +19,10 @@ pub(crate) async fn serve(args: &Serve, context: &Context) -> Result<Ended> {
     };
     let server = embedded::bind(args.address, &directory).await?;
     let address = server.local_addr();
-    context.printer.say(&format!("serving {} on http://{address}", directory.display()));
+    context.printer.say(&format!(
+        "serving {} on http://{address}",
+        directory.display()
+    ));
     let shutdown = async {
         // Without signals there is nothing to wait for: serve for ever.
         if signals::first().await.is_err() {

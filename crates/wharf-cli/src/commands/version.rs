@@ -10,5 +10,8 @@ use crate::context::Context;
 /// # Errors
 /// When standard output cannot be written to.
 pub(crate) fn run(context: &Context) -> Result<Ended> {
-    context.printer.data(env!("CARGO_PKG_VERSION")).map(|()| Ended::Done)
+    context
+        .printer
+        .data(env!("CARGO_PKG_VERSION"))
+        .map(|()| Ended::Done)
 }
