@@ -1,4 +1,9 @@
 //! The registry over real sockets. distribution-spec 1.1: push, pull, tags.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that does not succeed fails its test"
+)]
 
 use std::future::Future;
 use std::net::SocketAddr;
