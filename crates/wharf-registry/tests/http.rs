@@ -1,4 +1,9 @@
 //! The registry over real sockets. distribution-spec 1.1: push, pull, tags.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that does not succeed fails its test"
+)]
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -479,4 +484,41 @@ async fn skopeo_copies_an_index_in_and_out() {
         assert_eq!(blobs(out.path()), blobs(layout_directory.path()));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_after_the_shutdown_began() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(Disk::open(directory.path()).await.unwrap());
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(address, Registry::new(Arc::clone(&storage)))
+        .await
+        .unwrap();
+    let address = server.local_addr();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _ = stopped.await;
+    }));
+    let client = Client::builder().no_proxy().build().unwrap();
+    let repository = "a".parse().unwrap();
+    let id = storage.begin(&repository).await.unwrap();
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<std::io::Result<Vec<u8>>>();
+    // More than a batch, so that some of it is written before the end.
+    sender.unbounded_send(Ok(vec![1; 3 << 20])).unwrap();
+    let url = format!("http://{address}/v2/a/blobs/uploads/{id}");
+    let body = reqwest::Body::wrap_stream(receiver);
+    let sending = tokio::spawn(client.patch(url).body(body).send());
+    while storage.status(&id, &repository).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stop);
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    sender.unbounded_send(Ok(b"end".to_vec())).unwrap();
+    drop(sender);
+    let answer = sending.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 202);
+    assert_eq!(header(&answer, "range"), format!("0-{}", (3 << 20) + 2));
+    running.await.unwrap();
 }
