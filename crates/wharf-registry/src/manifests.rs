@@ -43,14 +43,6 @@ pub(crate) async fn read(
                 format!("manifest {at} of {name} is not known"),
             ))
         }
-        // What is broken here is not the digest that was asked for.
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            tracing::error!(%error, %name, "stored manifest");
-            Err(Refusal::new(
-                Code::Unknown,
-                "the stored manifest is damaged",
-            ))
-        }
         Err(error) => Err(refuse(error, Code::ManifestUnknown)),
     }
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
@@ -32,7 +33,10 @@ impl Registry {
         let mut answer = match self.dispatch(&head, &body).await {
             Ok(answer) => answer,
             Err(refusal) => {
-                body.drain().await;
+                // Who waits for a word before sending (RFC 9110, 10.1.1) is not asked to send.
+                if !head.headers.contains_key(EXPECT) {
+                    body.drain().await;
+                }
                 refusal.into_answer()
             }
         };

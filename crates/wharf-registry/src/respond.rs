@@ -164,7 +164,6 @@ impl Refusal {
 pub(crate) fn refuse(error: Error, missing: Code) -> Box<Refusal> {
     match error.kind() {
         ErrorKind::NotFound => Refusal::new(missing, error),
-        ErrorKind::Corrupt => Refusal::new(Code::DigestInvalid, error),
         ErrorKind::Invalid | ErrorKind::Interrupted => Refusal::new(Code::BlobUploadInvalid, error),
         ErrorKind::Timeout => {
             Refusal::new(Code::BlobUploadInvalid, error).status(StatusCode::REQUEST_TIMEOUT)

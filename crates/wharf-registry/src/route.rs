@@ -274,3 +274,220 @@ fn decode(text: &str, plus: Plus) -> Option<String> {
     }
     String::from_utf8(decoded).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const ID: &str = "00112233445566778899aabbccddeeff";
+
+    fn ask(method: &str, target: &str) -> Parsed<Route> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let target = path
+            .replace("DIGEST", &format!("sha256:{HEX}"))
+            .replace("ID", ID);
+        let query = query.replace("DIGEST", &format!("sha256:{HEX}"));
+        route(&method.parse().unwrap(), &target, &query)
+    }
+
+    fn status(method: &str, target: &str) -> (u16, String) {
+        let answer = ask(method, target).unwrap_err().into_answer();
+        let allow = answer
+            .headers()
+            .get("allow")
+            .map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), allow.unwrap_or_default())
+    }
+
+    fn name(text: &str) -> RepositoryName {
+        text.parse().unwrap()
+    }
+
+    fn digest() -> Digest {
+        format!("sha256:{HEX}").parse().unwrap()
+    }
+
+    fn session() -> Session {
+        Session {
+            name: name("a/b"),
+            id: ID.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_endpoint_is_understood() {
+        let tag = Selector::Tag("v1".parse().unwrap());
+        let page = Page {
+            limit: 2,
+            after: Some("v0".parse().unwrap()),
+        };
+        let mount = Begin::Mount {
+            digest: digest(),
+            from: name("x/y"),
+        };
+        let begun = |begin| Route::BeginUpload {
+            name: name("a/b"),
+            begin,
+        };
+        let (get, head) = (Reading::Get, Reading::Head);
+        for (method, target, expected) in [
+            ("GET", "/v2/", Route::Ping),
+            ("GET", "/v2", Route::Ping),
+            (
+                "GET",
+                "/v2/a/b/blobs/DIGEST",
+                Route::Blob {
+                    name: name("a/b"),
+                    digest: digest(),
+                    reading: get,
+                },
+            ),
+            (
+                "HEAD",
+                "/v2/a/b/manifests/v1",
+                Route::Manifest {
+                    name: name("a/b"),
+                    at: tag.clone(),
+                    reading: head,
+                },
+            ),
+            (
+                "PUT",
+                "/v2/a/b/manifests/v1",
+                Route::PutManifest {
+                    name: name("a/b"),
+                    at: tag,
+                },
+            ),
+            ("POST", "/v2/a/b/blobs/uploads/", begun(Begin::Session)),
+            ("POST", "/v2/a/b/blobs/uploads", begun(Begin::Session)),
+            (
+                "POST",
+                "/v2/a/b/blobs/uploads/?digest=DIGEST",
+                begun(Begin::Whole(digest())),
+            ),
+            (
+                "POST",
+                "/v2/a/b/blobs/uploads/?mount=DIGEST",
+                begun(Begin::Session),
+            ),
+            (
+                "POST",
+                "/v2/a/b/blobs/uploads/?mount=DIGEST&from=x%2Fy",
+                begun(mount),
+            ),
+            (
+                "GET",
+                "/v2/a/b/blobs/uploads/ID",
+                Route::UploadStatus(session()),
+            ),
+            (
+                "PATCH",
+                "/v2/a/b/blobs/uploads/ID",
+                Route::AppendUpload(session()),
+            ),
+            (
+                "DELETE",
+                "/v2/a/b/blobs/uploads/ID",
+                Route::CancelUpload(session()),
+            ),
+            (
+                "PUT",
+                "/v2/a/b/blobs/uploads/ID?digest=DIGEST",
+                Route::FinishUpload {
+                    session: session(),
+                    digest: digest(),
+                },
+            ),
+            (
+                "GET",
+                "/v2/a/b/tags/list?n=2&last=v0",
+                Route::Tags {
+                    name: name("a/b"),
+                    page,
+                },
+            ),
+            (
+                "GET",
+                "/v2/_catalog?n=3",
+                Route::Catalog(Page {
+                    limit: 3,
+                    after: None,
+                }),
+            ),
+        ] {
+            assert_eq!(ask(method, target), Ok(expected), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_digest_is_a_digest() {
+        let found = route(&Method::HEAD, &format!("/v2/a/blobs/sha256%3A{HEX}"), "");
+        let expected = Route::Blob {
+            name: name("a"),
+            digest: digest(),
+            reading: Reading::Head,
+        };
+        assert_eq!(found, Ok(expected));
+    }
+
+    #[test]
+    fn words_of_paths_may_be_parts_of_names() {
+        let found = ask("GET", "/v2/blobs/uploads/manifests/tags/list").unwrap();
+        assert!(
+            matches!(found, Route::Tags { name: found, .. } if found == name("blobs/uploads/manifests"))
+        );
+    }
+
+    #[test]
+    fn what_is_not_allowed_says_what_is() {
+        for (method, target, allowed) in [
+            ("POST", "/v2/", "GET, HEAD"),
+            ("DELETE", "/v2/a/manifests/v1", "GET, HEAD, PUT"),
+            ("DELETE", "/v2/a/blobs/DIGEST", "GET, HEAD"),
+            ("GET", "/v2/a/blobs/uploads/", "POST"),
+            ("POST", "/v2/a/tags/list", "GET"),
+        ] {
+            assert_eq!(
+                status(method, target),
+                (405, allowed.to_owned()),
+                "{method} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused_with_the_right_status() {
+        for (method, target, expected) in [
+            ("GET", "/", 404),
+            ("GET", "/v1/", 404),
+            ("GET", "/v2/a", 404),
+            ("GET", "/v2/a/referrers/DIGEST", 404),
+            ("GET", "/v2/a/manifests/.bad", 404),
+            ("PUT", "/v2/a/manifests/.bad", 400),
+            ("GET", "/v2/A/manifests/v1", 400),
+            ("GET", "/v2/../manifests/v1", 400),
+            ("GET", "/v2/a/%2e%2e/b/manifests/v1", 400),
+            ("GET", "/v2/a/blobs/sha256:00", 400),
+            ("PATCH", "/v2/a/blobs/uploads/x", 404),
+            ("PUT", "/v2/a/blobs/uploads/ID", 400),
+            ("GET", "/v2/a/tags/list?n=x", 400),
+        ] {
+            assert_eq!(status(method, target).0, expected, "{method} {target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_understood_or_refused(
+            method in "GET|HEAD|PUT|POST|PATCH|DELETE",
+            path in "(/v2)?(/(a|blobs|uploads|manifests|tags|list|_catalog|%2|%ff|sha256:0|[^?]{0,4})){0,7}/?",
+            query in "((n|last|digest|mount|from)?=?.{0,4}&?){0,3}",
+        ) {
+            let _ = route(&method.parse().unwrap(), &path, &query);
+        }
+    }
+}

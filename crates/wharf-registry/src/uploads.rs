@@ -146,7 +146,10 @@ async fn close(registry: &Registry, session: &Session, digest: &Digest) -> Answe
 }
 
 fn unknown(error: wharf::Error) -> Box<Refusal> {
-    refuse(error, Code::BlobUploadUnknown)
+    match error.kind() {
+        ErrorKind::Corrupt => Refusal::new(Code::DigestInvalid, error),
+        _ => refuse(error, Code::BlobUploadUnknown),
+    }
 }
 
 fn progress(status: StatusCode, session: &Session, length: u64) -> Answer {

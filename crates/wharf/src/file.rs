@@ -118,6 +118,8 @@ where
         }
         async move { receiver.recv().await.map(|chunk| (chunk, receiver)) }
     })
+    // Some consumers ask once more after the end.
+    .fuse()
     .boxed()
 }
 

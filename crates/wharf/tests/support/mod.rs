@@ -1,5 +1,6 @@
 //! What the tests of the push path share: images in memory, a recording observer, clients.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::panic, reason = "a fixture that cannot be made fails the test")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

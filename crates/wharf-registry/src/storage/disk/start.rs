@@ -26,9 +26,14 @@ pub(super) fn open(root: PathBuf) -> Result<Tree> {
     for directory in [tree.temp(), tree.uploads(), tree.repositories()] {
         tree::ensure_parent(&directory.join("entry"))?;
     }
-    sweep(&tree.temp(), LEFT_BEHIND)?;
-    sweep(&tree.uploads(), LEFT_BEHIND)?;
+    sweep(&tree)?;
     Ok(tree)
+}
+
+/// Removes temporary files and sessions that were left behind.
+pub(super) fn sweep(tree: &Tree) -> Result<()> {
+    remove_older(&tree.temp(), LEFT_BEHIND)?;
+    remove_older(&tree.uploads(), LEFT_BEHIND)
 }
 
 /// A directory with other things in it is a slip of the keyboard, not a storage.
@@ -60,7 +65,7 @@ fn unknown_format(marker: &Path, content: &str) -> Error {
 }
 
 /// Removes the files of a directory that nobody wrote to for `age`.
-pub(super) fn sweep(directory: &Path, age: Duration) -> Result<()> {
+fn remove_older(directory: &Path, age: Duration) -> Result<()> {
     let now = SystemTime::now();
     for entry in fs::read_dir(directory).map_err(|e| at(directory, e))? {
         let entry = entry.map_err(|e| at(directory, e))?;

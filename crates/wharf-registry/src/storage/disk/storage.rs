@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,11 +27,16 @@ use crate::storage::{SessionId, Storage};
 pub struct Disk {
     pub(super) tree: Arc<Tree>,
     known: Known,
+    swept: Arc<Mutex<Instant>>,
 }
+
+/// A storage that is open for long is swept again after so long, when a session begins.
+const SWEEP_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl Disk {
     /// Opens a storage directory, or makes one of a directory that is empty or does not exist.
-    /// Temporary files and upload sessions that nobody touched for a day are removed.
+    /// Temporary files and upload sessions that nobody touched for a day are removed, then and
+    /// about every hour.
     ///
     /// # Errors
     /// [`wharf::ErrorKind::Invalid`] where the directory holds something else,
@@ -41,6 +47,7 @@ impl Disk {
         Ok(Disk {
             tree: Arc::new(tree),
             known: Known::default(),
+            swept: Arc::new(Mutex::new(Instant::now())),
         })
     }
 
@@ -78,6 +85,16 @@ impl Disk {
             Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, size))
         })
         .await?
+    }
+
+    /// Whether it is time to sweep; says so to one caller only.
+    fn is_sweep_due(&self) -> bool {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = swept.elapsed() >= SWEEP_AFTER;
+        if due {
+            *swept = Instant::now();
+        }
+        due
     }
 
     async fn writer(
@@ -143,7 +160,15 @@ impl Storage for Disk {
     async fn begin(&self, repository: &RepositoryName) -> Result<SessionId> {
         let id = SessionId::fresh();
         let (path, known) = (self.tree.upload(&id, repository), self.known.clone());
-        blocking(move || Writer::create(path, Algorithm::Sha256, known).map(drop)).await??;
+        let (tree, due) = (Arc::clone(&self.tree), self.is_sweep_due());
+        blocking(move || {
+            if due {
+                start::sweep(&tree)?;
+                known.retain_existing();
+            }
+            Writer::create(path, Algorithm::Sha256, known).map(drop)
+        })
+        .await??;
         Ok(id)
     }
 

@@ -38,6 +38,11 @@ impl Progress {
 }
 
 impl Known {
+    /// Forgets sessions whose files are gone.
+    pub(super) fn retain_existing(&self) {
+        self.with(|known| known.retain(|path, _| path.exists()));
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<PathBuf, Progress>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -111,9 +111,7 @@ impl DockerArchive {
     /// [`ErrorKind::NotFound`] for a layer that is not there; [`ErrorKind::Unsupported`] for a
     /// layer in a compression that no registry knows.
     pub async fn draft(&self, image: &DockerImage) -> Result<Draft> {
-        self.draft_of(image)
-            .await
-            .map_err(|error| error.target(self.name()))
+        self.draft_of(image).await
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, HashMap<Digest, Content>> {

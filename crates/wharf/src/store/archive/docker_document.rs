@@ -46,14 +46,13 @@ pub(super) fn read(members: &Members) -> Result<Option<Vec<ManifestEntry>>> {
 pub(super) fn config(members: &Members, entry: &ManifestEntry) -> Result<Config> {
     let path = &entry.config;
     let (Some(region), Some(bytes)) = (members.find(path)?, members.document(path)?) else {
-        return Err(missing("config", path));
+        return Err(missing(members, "config", path));
     };
     let config = ImageConfig::parse(&bytes).map_err(|error| {
-        Error::new(ErrorKind::Invalid, error.to_string())
-            .target(format_args!("config {}", path.escape_debug()))
+        Error::new(ErrorKind::Invalid, format!("config: {error}")).target(&region.name)
     })?;
     let digest = Digest::of(&bytes);
-    check_name(path, &digest)?;
+    check_name(path, &digest).map_err(|error| error.target(&region.name))?;
     Ok(Config {
         descriptor: Descriptor::new(MediaType::DOCKER_CONFIG, digest, bytes.len() as u64),
         region,
@@ -63,10 +62,10 @@ pub(super) fn config(members: &Members, entry: &ManifestEntry) -> Result<Config>
 }
 
 /// What an image names and the archive does not have.
-pub(super) fn missing(what: &str, path: &str) -> Error {
+pub(super) fn missing(members: &Members, what: &str, path: &str) -> Error {
     let path = path.escape_debug();
     let said = format!("{MANIFEST_FILE} names {what} {path}, which the archive does not have");
-    Error::new(ErrorKind::NotFound, said)
+    Error::new(ErrorKind::NotFound, said).target(members.name())
 }
 
 /// Docker names a config after its digest; other names promise nothing.
@@ -79,6 +78,5 @@ fn check_name(path: &str, actual: &Digest) -> Result<()> {
     if promised == *actual {
         return Ok(());
     }
-    Err(Error::digest_mismatch(&promised, actual)
-        .target(format_args!("config {}", path.escape_debug())))
+    Err(Error::digest_mismatch(&promised, actual))
 }

@@ -49,7 +49,7 @@ impl DockerArchive {
                 image.layers.len(),
                 image.diff_ids.len()
             );
-            return Err(Error::new(ErrorKind::Corrupt, said));
+            return Err(Error::new(ErrorKind::Corrupt, said).target(self.name()));
         }
         let found = self.find_layers(image).await?;
         let types = MediaTypes::for_layers(&found);
@@ -85,7 +85,9 @@ impl DockerArchive {
         let (members, layers) = (Arc::clone(&self.members), image.layers.clone());
         blocking(move || {
             let find = |path: &String| {
-                let region = members.find(path)?.ok_or_else(|| missing("layer", path))?;
+                let region = members
+                    .find(path)?
+                    .ok_or_else(|| missing(&members, "layer", path))?;
                 let packing = members.packing(&region)?;
                 Ok((region, packing))
             };
@@ -96,6 +98,9 @@ impl DockerArchive {
 
     /// A layer that is compressed already: one pass to learn its digest.
     async fn stored_layer(&self, region: Region, media_type: MediaType) -> Result<Descriptor> {
+        if let Some(digest) = self.learned(&region) {
+            return Ok(Descriptor::new(media_type, digest, region.length));
+        }
         let (sender, receiver) = oneshot::channel();
         let stream = verify::learn(region.open(0), Algorithm::Sha256, sender);
         stream.try_for_each(|_| future::ready(Ok(()))).await?;
@@ -104,6 +109,18 @@ impl DockerArchive {
             .map_err(|_| Error::new(ErrorKind::Cancelled, "layer was not read to its end"))?;
         self.known().insert(digest.clone(), Content::Stored(region));
         Ok(Descriptor::new(media_type, digest, size))
+    }
+
+    /// The digest of a layer that another image has too.
+    fn learned(&self, region: &Region) -> Option<Digest> {
+        let known = self.known();
+        let mut stored = known.iter().filter_map(|(digest, content)| match content {
+            Content::Stored(stored) => Some((digest, stored)),
+            Content::Made(_) => None,
+        });
+        let (digest, _) = stored
+            .find(|(_, stored)| (stored.start, stored.length) == (region.start, region.length))?;
+        Some(digest.clone())
     }
 
     /// A layer to be compressed, or known from having been so before.
@@ -149,7 +166,7 @@ impl Tar {
             self.region.length,
         );
         let name = self.region.name.clone();
-        let checked = verify::stream(self.region.open(0), &promised).map_err(move |error| {
+        let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
             match error.kind() {
                 // Errors of the file name it already.
                 ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),
@@ -165,7 +182,7 @@ impl Made {
     /// memory that is wrong is given up and the next run does not trust it.
     pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
         let made = self.clone();
-        let checked = verify::stream(self.tar.compressed(&self.settings), descriptor);
+        let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);
         let noted = checked.inspect_err(move |error| {
             if error.kind() == ErrorKind::Corrupt {
                 made.memory.forget(&made.tar.diff_id, &made.settings);

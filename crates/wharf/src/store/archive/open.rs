@@ -64,9 +64,9 @@ fn open_now(input: Input, options: ArchiveOptions) -> Result<Archive> {
     let members = Arc::new(Members::scan(unpack(input, &options.spool_dir)?)?);
     let is_layout = OciArchive::is_in(&members);
     match docker_document::read(&members)? {
-        Some(listed) if !is_layout || any_plain_layer(&members, &listed)? => {
-            Ok(Archive::Docker(docker(members, listed, options)?))
-        }
+        Some(listed) if !is_layout || any_plain_layer(&members, &listed)? => Ok(Archive::Docker(
+            DockerArchive::read(members, listed, options)?,
+        )),
         _ if is_layout => Ok(Archive::Oci(OciArchive::read(members)?)),
         _ => Err(nothing_inside(&members)),
     }
@@ -86,15 +86,6 @@ fn any_plain_layer(members: &Members, listed: &[ManifestEntry]) -> Result<bool> 
         }
     }
     Ok(false)
-}
-
-fn docker(
-    members: Arc<Members>,
-    listed: Vec<ManifestEntry>,
-    options: ArchiveOptions,
-) -> Result<DockerArchive> {
-    let name = members.name().to_owned();
-    DockerArchive::read(members, listed, options).map_err(|error| error.target(name))
 }
 
 fn nothing_inside(members: &Members) -> Error {

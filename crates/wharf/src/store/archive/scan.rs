@@ -277,3 +277,167 @@ fn malformed(offset: u64, reason: &dyn std::fmt::Display) -> Error {
         format!("malformed tar at offset {offset}: {reason}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scan_bytes(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        scan(&file, bytes.len() as u64, "x.tar")
+    }
+
+    fn header(kind: EntryType, path: &str, size: u64) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_path(path).unwrap();
+        header.set_size(size);
+        header.set_cksum();
+        header
+    }
+
+    /// Entries as they are, padded and with an end mark.
+    fn tar_of(entries: &[(Header, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (header, content) in entries {
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(content);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        bytes
+    }
+
+    fn file(offset: u64, length: u64) -> Entry {
+        Entry::File { offset, length }
+    }
+
+    fn link_to(target: &str) -> Entry {
+        Entry::Link {
+            target: target.to_owned(),
+        }
+    }
+
+    #[test]
+    fn finds_files_and_links_where_they_lie() {
+        let mut symbolic = header(EntryType::Symlink, "a/b", 0);
+        symbolic.set_link_name("../c/./d").unwrap();
+        symbolic.set_cksum();
+        let mut hard = header(EntryType::Link, "h", 99);
+        hard.set_link_name("c/d").unwrap();
+        hard.set_cksum();
+        let bytes = tar_of(&[
+            (header(EntryType::Directory, "c/", 0), b""),
+            (header(EntryType::Regular, "./c//d", 3), b"abc"),
+            (symbolic, b""),
+            (hard, b""),
+            (header(EntryType::Regular, "last", 0), b""),
+        ]);
+        let entries = scan_bytes(&bytes).unwrap();
+        assert_eq!(entries.len(), 4);
+        assert_eq!(entries["c/d"], file(1024, 3));
+        assert_eq!(entries["a/b"], link_to("c/d"));
+        assert_eq!(entries["h"], link_to("c/d"));
+        assert_eq!(entries["last"], file(3072, 0));
+    }
+
+    #[test]
+    fn takes_long_names_of_both_kinds_and_pax_sizes() {
+        let long = "n/".repeat(150) + "end";
+        let gnu = format!("{long}\0");
+        let record = format!("path={long}2\n");
+        // Three digits, a space, the record: the length counts itself.
+        let pax = format!("{} {record}9 size=2\n", record.len() + 4);
+        let bytes = tar_of(&[
+            (
+                header(EntryType::GNULongName, "l", gnu.len() as u64),
+                gnu.as_bytes(),
+            ),
+            (header(EntryType::Regular, "short", 1), b"x"),
+            (
+                header(EntryType::XHeader, "p", pax.len() as u64),
+                pax.as_bytes(),
+            ),
+            (header(EntryType::Regular, "short", 0), b"yz"),
+        ]);
+        let entries = scan_bytes(&bytes).unwrap();
+        assert_eq!(entries.len(), 2, "{entries:?}");
+        assert_eq!(entries[&long], file(1536, 1));
+        assert_eq!(entries[&format!("{long}2")], file(3584, 2));
+    }
+
+    #[test]
+    fn paths_that_leave_the_archive_are_found_under_no_name() {
+        assert_eq!(normal(b"", b"../../etc/passwd"), None);
+        assert_eq!(normal(b"", b"a/../../b"), None);
+        assert_eq!(normal(b"", b"/etc/passwd"), None);
+        assert_eq!(normal(b"", b"./"), None);
+        assert_eq!(normal(b"", b"\xff"), None);
+        assert_eq!(normal(b"a/b", b"../c").as_deref(), Some("a/c"));
+    }
+
+    #[test]
+    fn says_at_which_offset_a_tar_is_broken() {
+        let good = (header(EntryType::Regular, "a", 1), &b"x"[..]);
+        let large = (header(EntryType::Regular, "b", u64::MAX >> 1), &b""[..]);
+        let error = scan_bytes(&tar_of(&[good.clone(), large])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(
+            error.to_string().contains("entry at offset 1024"),
+            "{error}"
+        );
+
+        let mut bytes = tar_of(&[good.clone(), good]);
+        bytes[1024] ^= 1;
+        let error = scan_bytes(&bytes).unwrap_err();
+        assert!(
+            error.to_string().contains("malformed tar at offset 1024"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn refuses_sparse_entries_of_both_kinds_and_endless_names() {
+        let gnu = [(header(EntryType::GNUSparse, "s", 0), &b""[..])];
+        let pax = [
+            (
+                header(EntryType::XHeader, "p", 22),
+                &b"22 GNU.sparse.major=1\n"[..],
+            ),
+            (header(EntryType::Regular, "s", 0), b""),
+        ];
+        for entries in [&gnu[..], &pax] {
+            let error = scan_bytes(&tar_of(entries)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        }
+        let name = vec![b'n'; 2 << 20];
+        let endless = [(header(EntryType::GNULongName, "l", 2 << 20), &name[..])];
+        let error = scan_bytes(&tar_of(&endless)).unwrap_err();
+        assert!(error.to_string().contains("extended header"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_every_file_found_lies_inside(
+            kind in prop::sample::select(&b"\0 0127LKxgS5"[..]),
+            size in any::<u64>(),
+            flips in prop::collection::vec((0usize..2048, any::<u8>()), 0..4),
+        ) {
+            let first = header(EntryType::new(kind), "a/b", size >> (size % 64));
+            let mut bytes = tar_of(&[(first, b"some"), (header(EntryType::Regular, "c", 4), b"more")]);
+            for (at, flip) in flips {
+                bytes[at] ^= flip;
+            }
+            for entry in scan_bytes(&bytes).into_iter().flat_map(HashMap::into_values) {
+                if let Entry::File { offset, length } = entry {
+                    prop_assert!(offset + length <= bytes.len() as u64);
+                }
+            }
+        }
+    }
+}

@@ -57,57 +57,37 @@ fn from_path(path: &Path, spool_dir: &Path) -> Result<Unpacked> {
 }
 
 fn from_reader(reader: Box<dyn Read + Send>, name: String, spool_dir: &Path) -> Result<Unpacked> {
-    let position = Arc::new(AtomicU64::new(0));
-    let counted = Counted {
-        reader,
-        position: Arc::clone(&position),
-    };
-    let (mut reader, packings) = peel(Box::new(counted), &name)?;
-    let spooled = spool::reader(&mut reader, &name, spool_dir);
-    let Spooled { file, length } = spooled.map_err(|error| match packings.last() {
-        Some(packing) if error.kind() != ErrorKind::NoSpace => {
-            let offset = position.load(Ordering::Relaxed);
-            error.target(format_args!(
-                "as {} read up to offset {offset}",
-                packing.name()
-            ))
-        }
-        _ => error,
-    })?;
+    let reader = peel(reader, &name)?;
+    let Spooled { file, length } = spool::reader(reader, &name, spool_dir)?;
     Ok(Unpacked { file, length, name })
 }
 
-type Peeled = (Box<dyn Read + Send>, Vec<Packing>);
-
-/// Takes compressions off, outermost first.
-fn peel(mut reader: Box<dyn Read + Send>, name: &str) -> Result<Peeled> {
-    let mut packings = Vec::new();
-    loop {
-        let head = head(&mut reader).map_err(|error| {
-            let packing = packings
-                .last()
-                .map_or("is", |packing: &Packing| packing.name());
-            Error::io(name, error).target(packing)
-        })?;
+/// Takes all compressions off, outermost first.
+fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>> {
+    let position = Arc::new(AtomicU64::new(0));
+    let mut reader: Box<dyn Read + Send> = Box::new(Counted {
+        reader,
+        position: Arc::clone(&position),
+    });
+    for _ in 0..=MOST_PACKINGS {
+        let head = head(&mut reader).map_err(|error| Error::io(name, error))?;
         let packing = Packing::of(&head);
         reader = Box::new(Cursor::new(head).chain(reader));
         let Some(packing) = packing else {
-            return Ok((reader, packings));
+            return Ok(reader);
         };
-        if packings.len() == MOST_PACKINGS {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("compressed more than {MOST_PACKINGS} times"),
-            )
-            .target(name));
-        }
-        packings.push(packing);
-        reader = decoder(reader, packing).map_err(|error| Error::io(name, error))?;
+        reader = Box::new(Decoded {
+            reader: decoder(reader, packing).map_err(|error| Error::io(name, error))?,
+            packing,
+            position: Arc::clone(&position),
+        });
     }
+    let said = format!("compressed more than {MOST_PACKINGS} times");
+    Err(Error::new(ErrorKind::Invalid, said).target(name))
 }
 
 /// Gives what `reader` decompresses to; members that follow one another are one content.
-pub(super) fn decoder(
+fn decoder(
     reader: Box<dyn Read + Send>,
     packing: Packing,
 ) -> std::io::Result<Box<dyn Read + Send>> {
@@ -140,5 +120,29 @@ impl Read for Counted {
         let read = self.reader.read(buffer)?;
         self.position.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
+    }
+}
+
+/// A decoder whose errors say what it is, and how far the file was read.
+struct Decoded {
+    reader: Box<dyn Read + Send>,
+    packing: Packing,
+    position: Arc<AtomicU64>,
+}
+
+impl Read for Decoded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| {
+            if error.raw_os_error().is_some() {
+                // The file's, not the decoder's.
+                return error;
+            }
+            let offset = self.position.load(Ordering::Relaxed);
+            let said = format!(
+                "{} cannot be decompressed, read up to offset {offset}: {error}",
+                self.packing.name()
+            );
+            std::io::Error::new(std::io::ErrorKind::InvalidData, said)
+        })
     }
 }

@@ -17,9 +17,10 @@ use wharf_oci::{
     OCI_LAYOUT_FILE, Selector, Tag,
 };
 
+use super::LayoutReader;
 use super::entry::Entry;
 use super::listing;
-use super::reader::{LayoutReader, blob_path};
+use super::reader::blob_path;
 use super::tree::Tree;
 use super::write::{NewFile, is_temporary, remove_stale};
 use crate::blob::{Blob, ByteStream};

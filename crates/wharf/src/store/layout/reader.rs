@@ -247,14 +247,16 @@ impl Source for LayoutReader {
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         let (reader, wanted) = (self.clone(), descriptor.clone());
-        Blob::new(descriptor.clone(), move |offset| {
+        let name = format!("{}/{}", self.files.name(), blob_path(&descriptor.digest));
+        let blob = Blob::new(descriptor.clone(), move |offset| {
             let (reader, wanted) = (reader.clone(), wanted.clone());
             async move {
                 let find = move |reader: &LayoutReader| reader.locate_whole(&wanted);
                 Ok(reader.off_reactor(find).await?.open(offset))
             }
             .boxed()
-        })
+        });
+        blob.with_name(&name)
     }
 
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {

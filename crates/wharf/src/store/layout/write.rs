@@ -164,7 +164,8 @@ mod tests {
             ("old", Some(old)),
         ] {
             let file = File::create(directory.path().join(name)).unwrap();
-            old.map(|old| file.set_modified(old).unwrap());
+            file.set_modified(old.unwrap_or_else(SystemTime::now))
+                .unwrap();
         }
         remove_stale(directory.path());
         let left = |name: &str| directory.path().join(name).exists();

@@ -1,0 +1,82 @@
+//! Running the binary, and a registry that is the binary itself.
+#![allow(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "each test program uses a part of it, and a fixture that fails fails the test"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// How a run of `wharf` ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The binary, with its data and cache below `home`.
+pub fn command(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    command.env_clear().env("HOME", home).env("TMPDIR", std::env::temp_dir());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary with these arguments.
+pub fn wharf(home: &Path, arguments: &[&str]) -> Run {
+    let Output { status, stdout, stderr } = command(home).args(arguments).output().unwrap();
+    Run {
+        code: status.code().unwrap_or(-1),
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// Runs it and expects success.
+pub fn done(home: &Path, arguments: &[&str]) -> Run {
+    let run = wharf(home, arguments);
+    assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
+    run
+}
+
+/// `wharf registry serve` in a process of its own.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Served {
+    /// Serves `disk` on a free port.
+    pub fn start(disk: &Path) -> Self {
+        let mut child = command(disk)
+            .args(["registry", "serve", "--address", "127.0.0.1:0", "--disk"])
+            .arg(disk)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
+        Served { address: address.parse().unwrap(), child }
+    }
+
+    /// Sends SIGTERM and gives the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
