@@ -17,7 +17,9 @@ fn complaint(home: &Path, arguments: &[&str]) -> String {
     assert_eq!(run.stdout, "");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     let line = run.stderr.trim_end();
-    line.strip_prefix("wharf: ").unwrap_or_else(|| panic!("{line}")).to_owned()
+    line.strip_prefix("wharf: ")
+        .unwrap_or_else(|| panic!("{line}"))
+        .to_owned()
 }
 
 struct Place {
@@ -29,11 +31,19 @@ impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let registry = Served::start(&directory.path().join("registry"));
-        Place { directory, registry }
+        Place {
+            directory,
+            registry,
+        }
     }
 
     fn path(&self, name: &str) -> String {
-        self.directory.path().join(name).to_str().unwrap().to_owned()
+        self.directory
+            .path()
+            .join(name)
+            .to_str()
+            .unwrap()
+            .to_owned()
     }
 
     fn push(&self, path: &str) -> String {
@@ -46,7 +56,10 @@ impl Place {
 fn a_path_that_does_not_exist() {
     let place = Place::new();
     let path = place.path("nothing");
-    assert_eq!(place.push(&path), format!("{path}: no such file or directory"));
+    assert_eq!(
+        place.push(&path),
+        format!("{path}: no such file or directory")
+    );
 }
 
 #[test]
@@ -54,8 +67,15 @@ fn an_empty_directory_and_a_layout_without_its_index() {
     let place = Place::new();
     let path = place.path("empty");
     fs::create_dir(&path).unwrap();
-    assert_eq!(place.push(&path), format!("{path}: empty directory, not an OCI image layout"));
-    fs::write(Path::new(&path).join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    assert_eq!(
+        place.push(&path),
+        format!("{path}: empty directory, not an OCI image layout")
+    );
+    fs::write(
+        Path::new(&path).join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
     let line = place.push(&path);
     assert!(line.contains("index.json"), "{line}");
 }
@@ -75,7 +95,11 @@ fn a_blob_that_is_missing_or_has_wrong_bytes() {
     assert!(line.contains(&layer.replace("sha256:", "")), "{line}");
     let tags = wharf(
         place.directory.path(),
-        &["copy", &format!("{}/bad:1", place.registry.address), &format!("oci:{}", place.path("out"))],
+        &[
+            "copy",
+            &format!("{}/bad:1", place.registry.address),
+            &format!("oci:{}", place.path("out")),
+        ],
     );
     assert_eq!(tags.code, 1, "no tag may be left: {tags:?}");
     assert!(!Path::new(&place.path("out")).exists());
@@ -101,7 +125,10 @@ fn a_tar_that_is_cut_off_and_a_file_that_is_no_tar() {
 fn a_reference_that_cannot_be_read_is_refused_before_anything_is_opened() {
     let home = tempfile::tempdir().unwrap();
     let line = complaint(home.path(), &["push", "/nowhere", "Foo/bar:tag!"]);
-    assert!(line.starts_with("reference \"Foo/bar:tag!\": tag \"tag!\""), "{line}");
+    assert!(
+        line.starts_with("reference \"Foo/bar:tag!\": tag \"tag!\""),
+        "{line}"
+    );
     let line = complaint(home.path(), &["copy", "./a", "localhost:1/a"]);
     assert!(line.contains("a layout directory is oci:DIR"), "{line}");
 }
@@ -114,7 +141,10 @@ fn a_registry_that_is_not_there() {
     let path = layout.directory().to_str().unwrap();
     // The port was free a moment ago, and nobody else listens on this address.
     let gone = FaultServer::start(Script::new()).address();
-    let line = complaint(home.path(), &["push", path, &format!("{gone}/a:1"), "--retries", "1"]);
+    let line = complaint(
+        home.path(),
+        &["push", path, &format!("{gone}/a:1"), "--retries", "1"],
+    );
     assert!(line.contains(&gone.to_string()), "{line}");
     assert!(line.contains("is a registry running there?"), "{line}");
 }
@@ -147,6 +177,15 @@ fn usage_errors_are_one_line_and_exit_with_1() {
     let home = tempfile::tempdir().unwrap();
     assert!(complaint(home.path(), &["push"]).starts_with("the following required arguments"));
     assert!(complaint(home.path(), &["shove"]).starts_with("unrecognized subcommand"));
-    let archive = complaint(home.path(), &["copy", "localhost:1/a", "oci-archive:x.tar", "--retries", "1"]);
+    let archive = complaint(
+        home.path(),
+        &[
+            "copy",
+            "localhost:1/a",
+            "oci-archive:x.tar",
+            "--retries",
+            "1",
+        ],
+    );
     assert!(!archive.is_empty());
 }

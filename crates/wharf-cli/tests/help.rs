@@ -7,7 +7,8 @@ use snapbox::{Data, assert_data_eq};
 fn check(arguments: &[&str], name: &str) {
     let home = tempfile::tempdir().unwrap();
     let run = common::done(home.path(), arguments);
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{name}.txt"));
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{name}.txt"));
     assert_data_eq!(run.stdout, Data::read_from(&path, None).raw());
 }
 

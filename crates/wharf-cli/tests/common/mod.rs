@@ -13,23 +13,30 @@ use std::process::{Child, Command, Output, Stdio};
 
 /// How a run of `wharf` ended.
 #[derive(Debug)]
-pub struct Run {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// The binary, with its data and cache below `home`.
-pub fn command(home: &Path) -> Command {
+pub(crate) fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
-    command.env_clear().env("HOME", home).env("TMPDIR", std::env::temp_dir());
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("TMPDIR", std::env::temp_dir());
     command.stdin(Stdio::null());
     command
 }
 
 /// Runs the binary with these arguments.
-pub fn wharf(home: &Path, arguments: &[&str]) -> Run {
-    let Output { status, stdout, stderr } = command(home).args(arguments).output().unwrap();
+pub(crate) fn wharf(home: &Path, arguments: &[&str]) -> Run {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(home).args(arguments).output().unwrap();
     Run {
         code: status.code().unwrap_or(-1),
         stdout: String::from_utf8(stdout).unwrap(),
@@ -38,7 +45,7 @@ pub fn wharf(home: &Path, arguments: &[&str]) -> Run {
 }
 
 /// Runs it and expects success.
-pub fn done(home: &Path, arguments: &[&str]) -> Run {
+pub(crate) fn done(home: &Path, arguments: &[&str]) -> Run {
     let run = wharf(home, arguments);
     assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
     run
@@ -46,14 +53,14 @@ pub fn done(home: &Path, arguments: &[&str]) -> Run {
 
 /// `wharf registry serve` in a process of its own.
 #[derive(Debug)]
-pub struct Served {
+pub(crate) struct Served {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Served {
     /// Serves `disk` on a free port.
-    pub fn start(disk: &Path) -> Self {
+    pub(crate) fn start(disk: &Path) -> Self {
         let mut child = command(disk)
             .args(["registry", "serve", "--address", "127.0.0.1:0", "--disk"])
             .arg(disk)
@@ -61,13 +68,22 @@ impl Served {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
-        Served { address: address.parse().unwrap(), child }
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .rsplit_once("http://")
+            .unwrap_or_else(|| panic!("{line}"))
+            .1;
+        Served {
+            address: address.parse().unwrap(),
+            child,
+        }
     }
 
     /// Sends SIGTERM and gives the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").arg(id).status().unwrap().success());
         self.child.wait().unwrap().code()
