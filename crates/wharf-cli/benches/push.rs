@@ -1,7 +1,7 @@
 //! `wharf push` beside `skopeo copy`, in one run, into Debian's docker-registry.
 //!
-//! Each works on the same image made from this machine's root file system, in turn, into fresh
-//! repositories; printed are medians in seconds and their ratio. Nothing is asserted.
+//! Each works on the same image made from this machine's root file system, in turn, into a fresh
+//! registry of its own, as both remember where they saw a blob; printed are medians in seconds and their ratio. Nothing is asserted.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,10 +16,10 @@ const SIZE: u64 = 600 << 20;
 const RUNS: usize = 5;
 
 fn main() {
-    let (Some(registry), Some(_)) = (DockerRegistry::start(), Skopeo::find()) else {
+    if DockerRegistry::start().is_none() || Skopeo::find().is_none() {
         println!("nothing is measured without docker-registry and skopeo");
         return;
-    };
+    }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let image = RootfsImage::build(directory.path(), SIZE);
     println!(
@@ -27,39 +27,30 @@ fn main() {
         image.uncompressed_size,
         image.layers.len()
     );
-    let address = registry.address().to_string();
     let bench = Bench {
         home: directory.path(),
-        address: &address,
     };
 
-    bench.compare("OCI layout", &image.layout, "oci", |_| true);
-    bench.compare("docker archive", &image.archive, "docker-archive", |run| {
-        bench.forget(run)
-    });
+    bench.compare("OCI layout", &image.layout, "oci");
+    bench.compare("docker archive", &image.archive, "docker-archive");
     bench.memory(&image.archive);
 }
 
 struct Bench<'a> {
     home: &'a Path,
-    address: &'a str,
 }
 
 impl Bench<'_> {
-    /// `prepare` makes the next run as cold as the first.
-    fn compare(&self, what: &str, path: &Path, transport: &str, prepare: impl Fn(usize) -> bool) {
-        let name = what.replace(' ', "-").to_lowercase();
+    fn compare(&self, what: &str, path: &Path, transport: &str) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for run in 0..RUNS {
-            assert!(
-                prepare(run),
-                "the memory of earlier runs could not be removed"
-            );
-            ours.push(seconds(
-                self.wharf(path)
-                    .arg(format!("{}/wharf/{name}-{run}:1", self.address)),
-            ));
-            let destination = format!("docker://{}/skopeo/{name}-{run}:1", self.address);
+        for _ in 0..RUNS {
+            self.forget();
+            let registry = fresh_registry();
+            let destination = format!("{}/app:1", registry.address());
+            ours.push(seconds(self.wharf(path).arg(&destination)));
+
+            let registry = fresh_registry();
+            let destination = format!("docker://{}/app:1", registry.address());
             let source = format!("{transport}:{}", path.display());
             let mut skopeo = Command::new("skopeo");
             skopeo.args([
@@ -78,8 +69,10 @@ impl Bench<'_> {
     }
 
     fn memory(&self, path: &Path) {
+        self.forget();
+        let registry = fresh_registry();
         let mut command = self.wharf(path);
-        command.arg(format!("{}/wharf/memory:1", self.address));
+        command.arg(format!("{}/app:1", registry.address()));
         match PeakRss::of(&mut command) {
             Ok(PeakRss {
                 peak_kib: Some(peak),
@@ -99,10 +92,16 @@ impl Bench<'_> {
     }
 
     /// Layers compressed before would not be compressed again.
-    fn forget(&self, _: usize) -> bool {
+    fn forget(&self) {
         let cache = self.home.join("cache");
-        !cache.exists() || std::fs::remove_dir_all(cache).is_ok()
+        if cache.exists() {
+            std::fs::remove_dir_all(cache).expect("the memory of earlier runs can be removed");
+        }
     }
+}
+
+fn fresh_registry() -> DockerRegistry {
+    DockerRegistry::start().expect("docker-registry was there a moment ago")
 }
 
 fn seconds(command: &mut Command) -> f64 {

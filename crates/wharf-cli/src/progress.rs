@@ -38,6 +38,13 @@ impl Progress {
 
     /// Says in one line what was done.
     pub(crate) fn finish(&self, verb: &str, summary: &Summary) {
+        if summary.manifests == 0 {
+            let line = format!(
+                "unchanged, all was there; {}",
+                seconds(self.started.elapsed())
+            );
+            return self.printer.say(&line);
+        }
         let blobs = if summary.written == 1 {
             "blob"
         } else {

@@ -24,8 +24,11 @@ pub struct Summary {
     pub written: u64,
     /// Blobs the registry linked from another repository.
     pub mounted: u64,
-    /// Blobs that were there, one by one or below a manifest that was there.
+    /// Blobs that were there, as far as they were asked for: those below a manifest that was
+    /// there are not.
     pub existed: u64,
+    /// Manifests that were there, with everything below them.
+    pub unchanged: u64,
     /// Manifests put.
     pub manifests: u64,
     /// Bytes of blobs moved.
@@ -87,6 +90,7 @@ impl Plan {
         };
         let mut summary = Summary {
             skipped: self.skipped.len() as u64,
+            unchanged: self.existing.len() as u64,
             ..Summary::default()
         };
         let made = executor.move_all(&self, &mut summary).await?;
