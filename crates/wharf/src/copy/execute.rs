@@ -199,6 +199,7 @@ impl Executor<'_> {
         let descriptor = self.retry(attempt, &reached, notice).await;
         let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
         layer.tell(&descriptor);
+        self.options.observer.on(Event::Joined(&descriptor));
         self.options
             .observer
             .on(Event::LayerFinished(layer.diff_id(), &descriptor));
@@ -276,6 +277,9 @@ impl Executor<'_> {
         }
         for planned in &plan.drafts {
             let manifest = planned.draft.finish(made)?;
+            self.options
+                .observer
+                .on(Event::Joined(manifest.descriptor()));
             summary.manifests += self.put_root(&manifest, &planned.tags).await?;
             if let Some(named) = plan.named.get_mut(planned.position) {
                 *named = Some(manifest.descriptor().clone());
