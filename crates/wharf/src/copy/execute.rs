@@ -268,7 +268,7 @@ impl Executor<'_> {
         summary: &mut Summary,
     ) -> Result<()> {
         for group in &plan.children {
-            let put = stream::iter(group).map(|manifest| self.put(manifest, Place::Child));
+            let put = stream::iter(group).map(|manifest| self.put_child(manifest));
             let put = put.buffer_unordered(self.options.jobs.max(1));
             summary.manifests += put.try_fold(0, |n, ()| async move { Ok(n + 1) }).await?;
         }
@@ -288,15 +288,23 @@ impl Executor<'_> {
         Ok(())
     }
 
+    /// Puts a root under each of its tags, or by digest; says in how many requests.
     async fn put_root(&self, manifest: &Manifest, tags: &[Tag]) -> Result<u64> {
-        if tags.is_empty() {
-            self.put(manifest, Place::Root(None)).await?;
-            return Ok(1);
+        let untagged = tags.is_empty().then_some(Place::Root(None));
+        let places = tags.iter().map(|tag| Place::Root(Some(tag)));
+        let mut puts = 0;
+        for place in places.chain(untagged) {
+            self.put(manifest, place).await?;
+            puts += 1;
         }
-        for tag in tags {
-            self.put(manifest, Place::Root(Some(tag))).await?;
-        }
-        Ok(tags.len() as u64)
+        self.finished(manifest);
+        Ok(puts)
+    }
+
+    async fn put_child(&self, manifest: &Manifest) -> Result<()> {
+        self.put(manifest, Place::Child).await?;
+        self.finished(manifest);
+        Ok(())
     }
 
     async fn put(&self, manifest: &Manifest, place: Place<'_>) -> Result<()> {
@@ -307,11 +315,12 @@ impl Executor<'_> {
         };
         let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
         let put = self.retry(attempt, &AtomicU64::new(0), notice).await;
-        put.map_err(|error| error.side(Side::Destination))?;
-        self.options
-            .observer
-            .on(Event::Finished(descriptor, Outcome::Written));
-        Ok(())
+        put.map_err(|error| error.side(Side::Destination))
+    }
+
+    fn finished(&self, manifest: &Manifest) {
+        let event = Event::Finished(manifest.descriptor(), Outcome::Written);
+        self.options.observer.on(event);
     }
 }
 
