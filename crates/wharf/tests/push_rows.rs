@@ -1,4 +1,5 @@
 //! PUSH.md, row by row, against a scripted registry that records every request.
+#![allow(clippy::unwrap_used, reason = "a fixture that fails fails the test")]
 
 mod support;
 
