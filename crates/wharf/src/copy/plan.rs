@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
 
-use crate::copy::{CopyOptions, Nondistributable, retry};
+use crate::copy::{CopyOptions, Nondistributable};
 use crate::draft::{Draft, PendingLayer};
 use crate::store::{Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
@@ -349,7 +349,7 @@ impl<'a> Planner<'a> {
     }
 
     async fn retry<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-        retry::run(&self.options.retry, work, || 0, |_| ()).await
+        self.options.retry.run(work).await
     }
 
     async fn finish(mut self) -> Result<Plan> {

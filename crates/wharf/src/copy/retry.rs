@@ -66,6 +66,15 @@ impl Attempts {
 }
 
 impl RetryPolicy {
+    /// Tries `work` until it succeeds, fails for good, or has failed too often; for single
+    /// requests that are made outside a copy.
+    ///
+    /// # Errors
+    /// The last one of `work`, with the number of tries.
+    pub async fn run<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        run(self, work, || 0, |_| ()).await
+    }
+
     /// How long to wait before the next try, or `None` to give up.
     /// `random` is in 0..1 and spreads the waits of many clients (full jitter).
     fn decide(&self, attempts: &Attempts, error: &Error, random: f64) -> Option<Duration> {
