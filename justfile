@@ -18,3 +18,7 @@ hello:
 # Serve the embedded registry
 serve *arguments:
     cargo run --release --locked -- registry serve {{arguments}}
+
+# wharf beside skopeo: medians and ratios
+bench:
+    cargo xtask bench

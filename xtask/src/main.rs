@@ -1,5 +1,6 @@
-//! Tasks of the project: `cargo xtask test | check | ci`.
+//! Tasks of the project: `cargo xtask test | check | ci | bench`.
 
+mod bench;
 mod check;
 mod peers;
 mod run;
@@ -14,7 +15,8 @@ usage: cargo xtask TASK
   test [ARGS]  install missing peers where possible, then run every test;
                ARGS go to `cargo test`: a filter, or -- --nocapture
   check        format, lints and documentation, nothing is changed
-  ci           check, then test";
+  ci           check, then test
+  bench        wharf beside skopeo, into docker-registry: medians and ratios";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let done = match (task, rest) {
         ("test", arguments) => test::run_all(arguments),
         ("check", []) => check::run_all(),
+        ("bench", []) => bench::run_all(),
         ("ci", []) => check::run_all().and_then(|()| test::run_all(&[])),
         ("help" | "--help" | "-h", []) => {
             println!("{USAGE}");

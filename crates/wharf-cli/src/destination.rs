@@ -77,10 +77,7 @@ impl Destination {
     }
 
     fn layout(local: &Local, chosen: &Chosen) -> Result<Self> {
-        let (Form::Layout, Place::Path(directory)) = (local.form, &local.place) else {
-            let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
-            return Err(Error::new(ErrorKind::Unsupported, message).target(&local.place));
-        };
+        let directory = directory(local)?;
         let tag = match &local.choice {
             Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
             Some(Choice::Selector(Selector::Digest(digest))) => {
@@ -115,6 +112,27 @@ fn state(directory: &Path) -> Before {
         Ok(0) => Before::EmptyDirectory,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Before::Nothing,
         _ => Before::Used,
+    }
+}
+
+/// Whether `location` can be written to at all, told before anything is opened.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for places that are only read.
+pub(crate) fn check(location: &Location) -> Result<()> {
+    match location {
+        Location::Registry(_) => Ok(()),
+        Location::Local(local) => directory(local).map(|_| ()),
+    }
+}
+
+fn directory(local: &Local) -> Result<&Path> {
+    match (local.form, &local.place) {
+        (Form::Layout, Place::Path(directory)) => Ok(directory),
+        _ => {
+            let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
+            Err(Error::new(ErrorKind::Unsupported, message).target(&local.place))
+        }
     }
 }
 

@@ -38,6 +38,13 @@ impl Progress {
 
     /// Says in one line what was done.
     pub(crate) fn finish(&self, verb: &str, summary: &Summary) {
+        if summary.manifests == 0 {
+            let line = format!(
+                "unchanged, all was there; {}",
+                seconds(self.started.elapsed())
+            );
+            return self.printer.say(&line);
+        }
         let blobs = if summary.written == 1 {
             "blob"
         } else {
@@ -94,19 +101,15 @@ impl Progress {
         }
     }
 
+    /// A bar ends as a line that stays, above the bars that still move.
     fn finished(&self, digest: &Digest, descriptor: &Descriptor, state: &'static str) {
-        match self.bars().remove(digest) {
-            Some(bar) => {
-                bar.set_prefix(name(descriptor));
-                bar.set_position(descriptor.size);
-                bar.finish_with_message(state);
-            }
-            None => self.line(&format!(
-                "{}  {:>8}  {state}",
-                name(descriptor),
-                bytes(descriptor.size)
-            )),
+        let bar = self.bars().remove(digest);
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
         }
+        let size = bytes(descriptor.size);
+        self.line(&format!("{}  {size:>8}  {state}", name(descriptor)));
     }
 
     /// Between bars only their owner knows where there is room for a line.
@@ -150,9 +153,9 @@ enum Size {
     Unknown,
 }
 
-const KNOWN: &str = "{prefix}  {bar:24}  {decimal_bytes:>9} of {decimal_total_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
-const UNKNOWN: &str =
-    "{prefix}  {spinner}  {decimal_bytes:>9}  {decimal_bytes_per_sec:>11}  {wide_msg}";
+const KNOWN: &str =
+    "{prefix} {bar:10} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {wide_msg}";
+const UNKNOWN: &str = "{prefix} {spinner} {decimal_bytes} {decimal_bytes_per_sec} {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -1,4 +1,9 @@
 //! The commands against real registries, read back by a real peer.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fixture that fails fails the test"
+)]
 
 mod common;
 

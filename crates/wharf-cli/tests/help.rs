@@ -1,4 +1,9 @@
 //! Every flag and every command stands in a snapshot.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fixture that fails fails the test"
+)]
 
 mod common;
 

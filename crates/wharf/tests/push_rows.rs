@@ -1,11 +1,16 @@
 //! PUSH.md, row by row, against a scripted registry that records every request.
+#![allow(clippy::unwrap_used, reason = "a fixture that fails fails the test")]
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use support::{add_manifest, descriptor, finish, image, options, repository};
-use wharf::copy::{CopyOptions, Nondistributable, Root, copy};
+use wharf::copy::{CopyOptions, Nondistributable, Root, RootContent, copy};
+use wharf::draft::{Draft, DraftLayer, PendingLayer};
 use wharf::oci::{Digest, Manifest, MediaType};
 use wharf::remote::{Client, Timeouts};
 use wharf::store::{Memory, Source, Store};
@@ -93,9 +98,73 @@ async fn s2_foreign_layers_are_skipped_unless_allowed() {
     assert_eq!((summary.written, summary.skipped), (2, 0));
 }
 
+/// A draft of one layer, and how often the layer was begun.
+fn draft(source: &Memory, bytes: Vec<u8>) -> (Root, Arc<AtomicU32>) {
+    let begun = Arc::new(AtomicU32::new(0));
+    let (counter, content) = (Arc::clone(&begun), bytes.clone());
+    let produce = move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let reader = std::io::Cursor::new(content.clone());
+        async move { Ok(wharf::file::reader(reader, "test")) }.boxed()
+    };
+    let size = bytes.len() as u64;
+    let media_type = MediaType::DOCKER_LAYER_GZIP;
+    let layer = PendingLayer::new(Digest::of(b"its tar"), size, media_type, produce);
+    let draft = Draft {
+        media_type: MediaType::DOCKER_MANIFEST,
+        config: source.add_blob(MediaType::DOCKER_CONFIG, b"{}".to_vec()),
+        // The same layer twice, as base images with several empty layers have it.
+        layers: vec![
+            DraftLayer::Pending(layer.clone()),
+            DraftLayer::Pending(layer),
+        ],
+    };
+    let root = Root {
+        content: RootContent::Draft(draft),
+        tags: vec!["v1".parse().unwrap()],
+    };
+    (root, begun)
+}
+
+#[tokio::test]
+async fn s3_a_layer_of_unknown_digest_is_made_once_and_the_manifest_after_it() {
+    let server = FaultServer::start(push_registry());
+    let source = Memory::new();
+    let bytes = seeded_bytes(4, 3 << 20);
+    let (root, begun) = draft(&source, bytes.clone());
+    let (options, record) = options();
+    let summary = push_with(&server, &source, &root, &options).await.unwrap();
+    assert_eq!(begun.load(Ordering::Relaxed), 1);
+    assert_eq!((summary.written, count(&server, "PATCH")), (2, 1));
+    let put = server.requests().pop().unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&put.body).unwrap();
+    for layer in [0, 1] {
+        assert_eq!(
+            manifest["layers"][layer]["digest"],
+            Digest::of(&bytes).to_string()
+        );
+        assert_eq!(manifest["layers"][layer]["size"], 3 << 20);
+    }
+    assert_eq!(
+        summary.roots[0].digest.to_string(),
+        format!("sha256:{}", put.body_sha256)
+    );
+    let (total, complete) = record.total_and_complete();
+    assert_eq!(total, complete, "p1 holds for what joins late, too");
+}
+
+#[tokio::test]
+async fn s3_a_layer_that_broke_off_is_made_again_from_its_start() {
+    let answers = [Answer::close_after(1_000_000), Answer::fall_through()];
+    let server = FaultServer::start(push_registry().on("PATCH", SESSION, answers));
+    let source = Memory::new();
+    let (root, begun) = draft(&source, seeded_bytes(4, 3 << 20));
+    assert_eq!(push(&server, &source, &root).await.unwrap().written, 2);
+    assert_eq!(begun.load(Ordering::Relaxed), 2);
+}
+
 #[tokio::test]
 async fn s4_a_known_config_goes_beside_the_layers() {
-    // Every PUT of a blob waits until three sessions are open: the config's is among them.
     let server = FaultServer::start(push_registry());
     let (source, root) = image(&[seeded_bytes(1, 10), seeded_bytes(2, 10)]).await;
     push(&server, &source, &root).await.unwrap();

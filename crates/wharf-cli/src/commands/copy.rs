@@ -4,7 +4,7 @@ use wharf::Result;
 
 use crate::args::Copy;
 use crate::context::Context;
-use crate::destination::Destination;
+use crate::destination::{self, Destination};
 use crate::location::Location;
 use crate::platform;
 use crate::source::Chosen;
@@ -17,6 +17,7 @@ use crate::transfer::Transfer;
 pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
     let source = Location::parse(&args.source)?;
     let destination = Location::parse(&args.destination)?;
+    destination::check(&destination)?;
     // One client for both sides: what one repository has, the other may mount.
     let client = context.client()?;
     let chosen = Chosen::open(&source, &client).await?;

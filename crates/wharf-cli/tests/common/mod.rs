@@ -61,12 +61,17 @@ pub(crate) struct Served {
 impl Served {
     /// Serves `disk` on a free port.
     pub(crate) fn start(disk: &Path) -> Self {
-        let mut child = command(disk)
+        let child = command(disk)
             .args(["registry", "serve", "--address", "127.0.0.1:0", "--disk"])
             .arg(disk)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        Served::announced(child)
+    }
+
+    /// Takes over a server that says its address in its first line.
+    pub(crate) fn announced(mut child: Child) -> Self {
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap())
             .read_line(&mut line)

@@ -27,6 +27,8 @@ pub enum Event<'a> {
         /// Number of distinct blobs and manifests.
         nodes: usize,
     },
+    /// Content whose size was not known when the plan was made adds it to the total now.
+    Joined(&'a Descriptor),
     /// A blob's bytes begin to move.
     Started(&'a Descriptor),
     /// So many bytes of a blob have moved, counted from its beginning; a new try starts low again.

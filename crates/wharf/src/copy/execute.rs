@@ -24,8 +24,11 @@ pub struct Summary {
     pub written: u64,
     /// Blobs the registry linked from another repository.
     pub mounted: u64,
-    /// Blobs that were there, one by one or below a manifest that was there.
+    /// Blobs that were there, as far as they were asked for: those below a manifest that was
+    /// there are not.
     pub existed: u64,
+    /// Manifests that were there, with everything below them.
+    pub unchanged: u64,
     /// Manifests put.
     pub manifests: u64,
     /// Bytes of blobs moved.
@@ -87,6 +90,7 @@ impl Plan {
         };
         let mut summary = Summary {
             skipped: self.skipped.len() as u64,
+            unchanged: self.existing.len() as u64,
             ..Summary::default()
         };
         let made = executor.move_all(&self, &mut summary).await?;
@@ -195,6 +199,7 @@ impl Executor<'_> {
         let descriptor = self.retry(attempt, &reached, notice).await;
         let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
         layer.tell(&descriptor);
+        self.options.observer.on(Event::Joined(&descriptor));
         self.options
             .observer
             .on(Event::LayerFinished(layer.diff_id(), &descriptor));
@@ -263,7 +268,7 @@ impl Executor<'_> {
         summary: &mut Summary,
     ) -> Result<()> {
         for group in &plan.children {
-            let put = stream::iter(group).map(|manifest| self.put(manifest, Place::Child));
+            let put = stream::iter(group).map(|manifest| self.put_child(manifest));
             let put = put.buffer_unordered(self.options.jobs.max(1));
             summary.manifests += put.try_fold(0, |n, ()| async move { Ok(n + 1) }).await?;
         }
@@ -272,6 +277,9 @@ impl Executor<'_> {
         }
         for planned in &plan.drafts {
             let manifest = planned.draft.finish(made)?;
+            self.options
+                .observer
+                .on(Event::Joined(manifest.descriptor()));
             summary.manifests += self.put_root(&manifest, &planned.tags).await?;
             if let Some(named) = plan.named.get_mut(planned.position) {
                 *named = Some(manifest.descriptor().clone());
@@ -280,15 +288,23 @@ impl Executor<'_> {
         Ok(())
     }
 
+    /// Puts a root under each of its tags, or by digest; says in how many requests.
     async fn put_root(&self, manifest: &Manifest, tags: &[Tag]) -> Result<u64> {
-        if tags.is_empty() {
-            self.put(manifest, Place::Root(None)).await?;
-            return Ok(1);
+        let untagged = tags.is_empty().then_some(Place::Root(None));
+        let places = tags.iter().map(|tag| Place::Root(Some(tag)));
+        let mut puts = 0;
+        for place in places.chain(untagged) {
+            self.put(manifest, place).await?;
+            puts += 1;
         }
-        for tag in tags {
-            self.put(manifest, Place::Root(Some(tag))).await?;
-        }
-        Ok(tags.len() as u64)
+        self.finished(manifest);
+        Ok(puts)
+    }
+
+    async fn put_child(&self, manifest: &Manifest) -> Result<()> {
+        self.put(manifest, Place::Child).await?;
+        self.finished(manifest);
+        Ok(())
     }
 
     async fn put(&self, manifest: &Manifest, place: Place<'_>) -> Result<()> {
@@ -299,11 +315,12 @@ impl Executor<'_> {
         };
         let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
         let put = self.retry(attempt, &AtomicU64::new(0), notice).await;
-        put.map_err(|error| error.side(Side::Destination))?;
-        self.options
-            .observer
-            .on(Event::Finished(descriptor, Outcome::Written));
-        Ok(())
+        put.map_err(|error| error.side(Side::Destination))
+    }
+
+    fn finished(&self, manifest: &Manifest) {
+        let event = Event::Finished(manifest.descriptor(), Outcome::Written);
+        self.options.observer.on(event);
     }
 }
 

@@ -117,10 +117,8 @@ impl Observer for Record {
             Event::Planned { bytes, .. } => state.total = bytes,
             Event::Started(_) | Event::LayerStarted(..) => state.started += 1,
             Event::Finished(descriptor, _) => state.complete += descriptor.size,
-            Event::LayerFinished(_, descriptor) => {
-                state.total += descriptor.size;
-                state.complete += descriptor.size;
-            }
+            Event::LayerFinished(_, descriptor) => state.complete += descriptor.size,
+            Event::Joined(descriptor) => state.total += descriptor.size,
             Event::Retried(..) | Event::LayerRetried(..) => state.retried += 1,
             Event::Failed(_) => state.failed = true,
             _ => {}

@@ -1,0 +1,148 @@
+//! Copies of whole trees: indexes within indexes, in the right order, with every digest kept.
+#![allow(clippy::unwrap_used, reason = "a fixture that fails fails the test")]
+
+mod support;
+
+use std::slice;
+
+use support::{add_manifest, descriptor, finish, options, repository};
+use wharf::ErrorKind;
+use wharf::copy::{Root, copy};
+use wharf::oci::{Descriptor, Digest, MediaType, Selector};
+use wharf::store::{Memory, Source, Store};
+use wharf_testkit::{FaultServer, push_registry, seeded_bytes};
+
+async fn image(source: &Memory, seed: u64) -> Descriptor {
+    let layer = source.add_blob(MediaType::OCI_LAYER_GZIP, seeded_bytes(seed, 500));
+    let root = finish(
+        source,
+        &[layer],
+        serde_json::json!({ "annotations": { "seed": seed.to_string() } }),
+    )
+    .await;
+    descriptor(&root).clone()
+}
+
+async fn index(source: &Memory, children: &[Descriptor]) -> Root {
+    let document = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_INDEX, "manifests": children,
+    });
+    add_manifest(source, None, document.to_string()).await
+}
+
+/// An index of an image, a blob, and an index that holds the same image and another.
+async fn tree(source: &Memory) -> Root {
+    let (one, two) = (image(source, 1).await, image(source, 2).await);
+    let inner = index(source, &[one.clone(), two]).await;
+    let blob = source.add_blob(
+        "application/vnd.example.notes".parse().unwrap(),
+        b"notes".to_vec(),
+    );
+    index(source, &[one, blob, descriptor(&inner).clone()]).await
+}
+
+#[tokio::test]
+async fn a_tree_keeps_every_digest_and_a_second_copy_moves_nothing() {
+    let (source, store) = (Memory::new(), Memory::new());
+    let root = tree(&source).await;
+    let first = copy(&source, &store, slice::from_ref(&root), &options().0)
+        .await
+        .unwrap();
+    // Two layers, one config they share, and the notes.
+    assert_eq!((first.written, first.manifests), (4, 4));
+    assert_eq!(store.blobs(), source.blobs());
+    let tag = Selector::Tag("v1".parse().unwrap());
+    assert_eq!(
+        store.resolve(&tag).await.unwrap().digest,
+        descriptor(&root).digest
+    );
+
+    let second = copy(&source, &store, &[root], &options().0).await.unwrap();
+    assert_eq!(
+        (second.written, second.manifests, second.unchanged),
+        (0, 0, 1)
+    );
+}
+
+#[tokio::test]
+async fn o2_children_are_put_before_the_index_and_the_tag_last() {
+    let server = FaultServer::start(push_registry());
+    let source = Memory::new();
+    let root = tree(&source).await;
+    let store = repository(server.address(), "app");
+    copy(&source, &store, slice::from_ref(&root), &options().0)
+        .await
+        .unwrap();
+    let lines = server.lines();
+    let puts: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.starts_with("PUT /v2/app/manifests/"))
+        .collect();
+    assert_eq!(puts.len(), 4);
+    let inner = source
+        .manifest(descriptor(&root))
+        .await
+        .unwrap()
+        .links()
+        .pop()
+        .unwrap()
+        .descriptor;
+    assert!(puts[2].ends_with(&inner.digest.to_string()), "{puts:?}");
+    assert!(puts[3].ends_with("/v1"), "{puts:?}");
+    let last_blob = lines
+        .iter()
+        .rposition(|line| line.starts_with("PUT /v2/app/blobs/"))
+        .unwrap();
+    let first_manifest = lines
+        .iter()
+        .position(|line| line.starts_with("PUT /v2/app/manifests/"))
+        .unwrap();
+    assert!(last_blob < first_manifest);
+}
+
+#[tokio::test]
+async fn s5_a_child_that_is_missing_is_named_before_anything_is_uploaded() {
+    let server = FaultServer::start(push_registry());
+    let source = Memory::new();
+    let there = image(&source, 1).await;
+    for media_type in [MediaType::OCI_IMAGE_MANIFEST, MediaType::OCTET_STREAM] {
+        let absent = Descriptor::new(media_type, Digest::of(b"absent"), 6);
+        let root = index(&source, &[there.clone(), absent.clone()]).await;
+        let store = repository(server.address(), "app");
+        let error = copy(&source, &store, &[root], &options().0)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(
+            error.to_string().contains(&absent.digest.to_string()),
+            "{error}"
+        );
+    }
+    assert!(
+        server.lines().iter().all(|line| line.starts_with("HEAD")),
+        "{:?}",
+        server.lines()
+    );
+}
+
+#[tokio::test]
+async fn e2_what_is_below_a_manifest_that_is_there_is_not_asked_for() {
+    let (source, store) = (Memory::new(), Memory::new());
+    let root = tree(&source).await;
+    let inner = source
+        .manifest(descriptor(&root))
+        .await
+        .unwrap()
+        .links()
+        .pop()
+        .unwrap()
+        .descriptor;
+    let inner = source.manifest(&inner).await.unwrap();
+    store.put_manifest(&inner, None).await.unwrap();
+    let summary = copy(&source, &store, &[root], &options().0).await.unwrap();
+    // The image that stands beside the inner index is not known to be below it.
+    assert_eq!(
+        (summary.written, summary.manifests, summary.unchanged),
+        (3, 2, 1)
+    );
+}
