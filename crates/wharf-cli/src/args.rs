@@ -1,7 +1,6 @@
 //! What can be typed. What it means is decided elsewhere.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -110,7 +109,7 @@ pub(crate) enum Registry {
 pub(crate) struct Serve {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
-    pub(crate) address: SocketAddr,
+    pub(crate) address: String,
     /// Where the content lies; the user's data directory when left out
     #[arg(long, value_name = "DIR")]
     pub(crate) disk: Option<PathBuf>,

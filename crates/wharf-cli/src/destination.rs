@@ -1,5 +1,6 @@
 //! Where content goes: a repository in a registry, or a layout directory.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,25 @@ pub(crate) struct Destination {
     pub(crate) store: Arc<dyn Store>,
     /// None: the root is there by digest only.
     pub(crate) tags: Vec<Tag>,
+    /// What is taken away again where nothing came to be written into it.
+    _fresh: Option<Fresh>,
+}
+
+/// A layout that was made for one copy.
+#[derive(Debug)]
+struct Fresh {
+    layout: Layout,
+    /// Whether its directory was made for it too.
+    directory: bool,
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // What cannot be taken away is an empty layout, which harms nobody.
+        if self.layout.clear_unused().unwrap_or(false) && self.directory {
+            let _ = fs::remove_dir(self.layout.directory());
+        }
+    }
 }
 
 impl Destination {
@@ -52,6 +72,7 @@ impl Destination {
         Ok(Destination {
             store: Arc::new(client.repository(reference.repository())),
             tags,
+            _fresh: None,
         })
     }
 
@@ -65,11 +86,32 @@ impl Destination {
             }
             Some(Choice::Name(_)) | None => chosen.tag.clone(),
         };
+        let before = state(directory);
         let layout = Layout::create(directory).map_err(|error| error.side(Side::Destination))?;
         Ok(Destination {
-            store: Arc::new(layout),
+            store: Arc::new(layout.clone()),
             tags: tag.into_iter().collect(),
+            _fresh: (before != Before::Used).then_some(Fresh {
+                layout,
+                directory: before == Before::Nothing,
+            }),
         })
+    }
+}
+
+/// What was at a place before a layout was made there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    EmptyDirectory,
+    Used,
+}
+
+fn state(directory: &Path) -> Before {
+    match fs::read_dir(directory).map(Iterator::count) {
+        Ok(0) => Before::EmptyDirectory,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Before::Nothing,
+        _ => Before::Used,
     }
 }
 

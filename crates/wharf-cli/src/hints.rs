@@ -29,6 +29,9 @@ fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'st
         ErrorKind::Busy => Some("try again later, or with a lower --jobs"),
         ErrorKind::Server => Some("the registry has trouble of its own; its log knows more"),
         ErrorKind::NoSpace => Some("free some space; running it again sends only what is missing"),
+        ErrorKind::Ambiguous => {
+            Some("write oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME or PATH@DIGEST")
+        }
         ErrorKind::Corrupt if side == Some(Side::Source) => {
             Some("the source is damaged; fetch or build it again")
         }

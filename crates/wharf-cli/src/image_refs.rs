@@ -18,28 +18,52 @@ pub(crate) fn write(path: &Path, references: &[String]) -> Result<()> {
         .collect();
     let written = match fs::metadata(path) {
         // A device or a pipe is written to: a rename would put a plain file in its place.
-        Ok(there) if !there.is_file() => fs::OpenOptions::new()
-            .write(true)
+        Ok(there) if !there.is_file() || is_open_stream(path) => fs::OpenOptions::new()
+            .append(true)
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes())),
-        Ok(_) => path
+        Ok(there) => path
             .canonicalize()
-            .and_then(|target| replace(&target, &text)),
-        Err(_) => replace(path, &text),
+            .and_then(|target| replace(&target, &text, Some(there.permissions()))),
+        Err(_) => replace(path, &text, None),
     };
     written.map_err(|error| Error::io(path.display(), error))
 }
 
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+/// Names such as `/dev/stdout` stand for a file that is open already, perhaps with words in it.
+fn is_open_stream(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
+}
+
+/// A new file gets what the umask allows, one that was there keeps its permissions.
+fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> std::io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let mut file = NamedTempFile::new_in(directory)?;
+    let mut file = temporary(&directory)?;
     file.write_all(text.as_bytes())?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+#[cfg(unix)]
+fn temporary(directory: &Path) -> std::io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let everyone = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new()
+        .permissions(everyone)
+        .tempfile_in(directory)
+}
+
+#[cfg(not(unix))]
+fn temporary(directory: &Path) -> std::io::Result<NamedTempFile> {
+    NamedTempFile::new_in(directory)
 }
 
 #[cfg(test)]
@@ -77,6 +101,40 @@ mod tests {
         write(&link, &["a".to_owned()]).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "a\n");
         assert_eq!(fs::read_link(&link).unwrap(), target);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_any_file_and_stay_as_they_were() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        let (plain, new, kept) = (
+            directory.path().join("plain"),
+            directory.path().join("new"),
+            directory.path().join("kept"),
+        );
+        fs::write(&plain, "").unwrap();
+        write(&new, &["a".to_owned()]).unwrap();
+        assert_eq!(mode(&new), mode(&plain));
+
+        fs::write(&kept, "").unwrap();
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o640)).unwrap();
+        write(&kept, &["a".to_owned()]).unwrap();
+        assert_eq!(mode(&kept) & 0o777, 0o640);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_is_open_already_is_added_to() {
+        use std::os::fd::AsRawFd;
+
+        let mut open = tempfile::tempfile().unwrap();
+        open.write_all(b"before\n").unwrap();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        write(&path, &["a".to_owned()]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\na\n");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platfo
 use crate::args::PlatformChoice;
 use crate::source::Chosen;
 
+/// An image has one level of indexes, seldom two: this many is a mistake or an attack.
+const MOST_INDEXES: usize = 64;
+
 /// Narrows `chosen` to the wanted platform; an image that is no index must be for it.
 ///
 /// # Errors
@@ -32,7 +35,10 @@ async fn narrow(
         RootContent::Manifest(descriptor) => {
             let manifest = source.manifest(descriptor).await?;
             match manifest.payload() {
-                Payload::Index(index) => return child(index, wanted).map(RootContent::Manifest),
+                Payload::Index(index) => {
+                    let leaves = leaves(source, index).await?;
+                    return child(&leaves, wanted).map(RootContent::Manifest);
+                }
                 Payload::Image(image) => image.config.clone(),
                 Payload::Artifact(_) | Payload::Schema1(_) => {
                     let message = "neither an index nor an image with a platform";
@@ -45,16 +51,40 @@ async fn narrow(
     Ok(content.clone())
 }
 
-fn child(index: &Index, wanted: &Platform) -> Result<Descriptor> {
+/// The images of an index, in their order, with those of the indexes it holds.
+async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
+    let mut leaves = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<Descriptor> = index.manifests.iter().rev().cloned().collect();
+    while let Some(next) = open.pop() {
+        // One that says its platform needs no look inside, whatever it is.
+        if next.platform.is_some() || !next.media_type.is_index() {
+            leaves.push(next);
+            continue;
+        }
+        if !seen.insert(next.digest.to_string()) {
+            continue;
+        }
+        if seen.len() > MOST_INDEXES {
+            let message = format!("more than {MOST_INDEXES} indexes in one another");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        if let Payload::Index(inner) = source.manifest(&next).await?.payload() {
+            open.extend(inner.manifests.iter().rev().cloned());
+        }
+    }
+    Ok(leaves)
+}
+
+fn child(images: &[Descriptor], wanted: &Platform) -> Result<Descriptor> {
     let fits = |child: &&Descriptor| {
         child
             .platform
             .as_ref()
             .is_some_and(|here| here.matches(wanted))
     };
-    index.manifests.iter().find(fits).cloned().ok_or_else(|| {
-        let here: BTreeSet<String> = index
-            .manifests
+    images.iter().find(fits).cloned().ok_or_else(|| {
+        let here: BTreeSet<String> = images
             .iter()
             .filter_map(|child| child.platform.as_ref())
             .map(ToString::to_string)
@@ -105,13 +135,13 @@ mod tests {
 
     #[test]
     fn the_child_that_fits_is_taken() {
-        let picked = child(&index(), &"linux/arm64".parse().unwrap()).unwrap();
+        let picked = child(&index().manifests, &"linux/arm64".parse().unwrap()).unwrap();
         assert_eq!(picked.digest, wharf_oci::Digest::of(b"arm64"));
     }
 
     #[test]
     fn none_that_fits_is_an_error_that_lists_what_there_is() {
-        let error = child(&index(), &"linux/s390x".parse().unwrap()).unwrap_err();
+        let error = child(&index().manifests, &"linux/s390x".parse().unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no image for linux/s390x, there is: linux/amd64, linux/arm64/v8"

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use common::{Served, wharf};
 use wharf_testkit::{
-    Answer, ArchiveStyle, DockerArchive, DockerImage, FaultServer, LayerSpec, LayoutFixture, Script,
+    Answer, ArchiveStyle, Child, DockerArchive, DockerImage, FaultServer, LayerSpec, LayoutFixture,
+    Script,
 };
 
 /// Runs a push that must fail, and gives the line it said.
@@ -127,6 +128,68 @@ fn a_tar_that_is_cut_off_and_a_file_that_is_no_tar() {
 }
 
 #[test]
+fn a_copy_of_what_is_damaged_leaves_no_empty_layout() {
+    let place = Place::new();
+    let mut layout = LayoutFixture::new(place.path("layout"));
+    let image = layout.image(Some("1"), &[LayerSpec::random(1, 100)]);
+    layout.remove(&image.layers[0].0);
+    let source = format!("oci:{}", place.path("layout"));
+    let (new, empty) = (place.path("new"), place.path("empty"));
+    fs::create_dir(&empty).unwrap();
+    for target in [&new, &empty] {
+        let target = format!("oci:{target}");
+        complaint(place.directory.path(), &["copy", &source, &target]);
+    }
+    assert!(!Path::new(&new).exists());
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+}
+
+#[test]
+fn a_stream_that_is_no_tar_is_refused_before_it_ends() {
+    let place = Place::new();
+    let pipe = place.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // Open for reading too, so that no end of the file is ever seen.
+    let mut writer = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .unwrap();
+    std::io::Write::write_all(&mut writer, &[b'x'; 512]).unwrap();
+    let line = place.push(&pipe);
+    assert_eq!(line, format!("{pipe}: not a tar: looks like text"));
+}
+
+#[test]
+fn the_platform_of_an_image_in_an_inner_index_is_found() {
+    let place = Place::new();
+    let path = place.path("layout");
+    let mut layout = LayoutFixture::new(&path);
+    let image = layout.child("linux/s390x", &[LayerSpec::random(1, 100)]);
+    let inner = layout.child_index(&[Child::image(&image, "linux/s390x")]);
+    layout.index(Some("1"), &[Child::content(&inner)]);
+    let reference = format!("{}/a:1", place.registry.address);
+    let platform = |name| ["push", &path, &reference, "--platform", name].map(str::to_owned);
+    let arguments = platform("linux/s390x");
+    let run = wharf(
+        place.directory.path(),
+        &arguments.each_ref().map(String::as_str),
+    );
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.contains(&image.manifest_digest), "{run:?}");
+    let arguments = platform("linux/386");
+    let line = complaint(
+        place.directory.path(),
+        &arguments.each_ref().map(String::as_str),
+    );
+    assert!(
+        line.ends_with("no image for linux/386, there is: linux/s390x"),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_reference_that_cannot_be_read_is_refused_before_anything_is_opened() {
     let home = tempfile::tempdir().unwrap();
     let line = complaint(home.path(), &["push", "/nowhere", "Foo/bar:tag!"]);
@@ -175,6 +238,7 @@ fn several_images_and_no_choice() {
     layout.image(Some("two"), &[LayerSpec::random(2, 100)]);
     let line = place.push(&path);
     assert!(line.contains("one") && line.contains("two"), "{line}");
+    assert!(line.contains("write oci:DIR:TAG"), "{line}");
 }
 
 #[test]

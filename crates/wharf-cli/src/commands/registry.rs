@@ -1,6 +1,9 @@
 //! `wharf registry serve`: the embedded registry as a server.
 
-use wharf::Result;
+use std::io;
+use std::net::SocketAddr;
+
+use wharf::{Error, ErrorKind, Result};
 
 use crate::args::Serve;
 use crate::commands::Ended;
@@ -13,11 +16,12 @@ use crate::signals;
 /// # Errors
 /// Where the directory or the address cannot be used.
 pub(crate) async fn serve(args: &Serve, context: &Context) -> Result<Ended> {
+    let address = address(&args.address).await?;
     let directory = match &args.disk {
         Some(directory) => directory.clone(),
         None => context::registry_directory()?,
     };
-    let server = embedded::bind(args.address, &directory).await?;
+    let server = embedded::bind(address, &directory).await?;
     let address = server.local_addr();
     context.printer.say(&format!(
         "serving {} on http://{address}",
@@ -31,4 +35,35 @@ pub(crate) async fn serve(args: &Serve, context: &Context) -> Result<Ended> {
     };
     server.run(shutdown).await;
     Ok(Ended::Done)
+}
+
+/// The first address that HOST:PORT stands for.
+async fn address(text: &str) -> Result<SocketAddr> {
+    let found = tokio::net::lookup_host(text).await;
+    let first = found.and_then(|mut all| all.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+    first.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            let message = "not HOST:PORT, such as 127.0.0.1:5000 or localhost:0";
+            Error::new(ErrorKind::Invalid, message).target(format!("address \"{text}\""))
+        }
+        _ => Error::io(format!("address \"{text}\""), error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_may_be_a_name_and_needs_a_port() {
+        assert!(address("localhost:0").await.unwrap().ip().is_loopback());
+        assert_eq!(address("[::1]:5").await.unwrap().port(), 5);
+        for text in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000"] {
+            let error = address(text).await.unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("address \"{text}\": not HOST:PORT, such as 127.0.0.1:5000 or localhost:0")
+            );
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::fs::File;
 use bytes::Bytes;
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::sniff::{is_tar, looks_like};
+use super::sniff::{is_tar, not_a_tar};
 use crate::file::read_exactly_at;
 use crate::{Error, ErrorKind, Result};
 
@@ -103,11 +103,7 @@ impl Scan<'_> {
             return Ok(Some(block));
         }
         if at == 0 {
-            let what = looks_like(&block);
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("not a tar: looks like {what}"),
-            ));
+            return Err(not_a_tar(&block));
         }
         if left < BLOCK {
             return Err(truncated(format!(

@@ -1,5 +1,7 @@
 //! What bytes are, told by how they begin and never by a name.
 
+use crate::{Error, ErrorKind};
+
 /// How many bytes are enough to tell.
 pub(super) const ENOUGH: usize = 512;
 
@@ -62,8 +64,14 @@ pub(super) fn is_tar(block: &[u8]) -> bool {
     stored.is_ok_and(|stored| stored == sum)
 }
 
+/// The error about content that begins with `head` and should have been a tar.
+pub(super) fn not_a_tar(head: &[u8]) -> Error {
+    let message = format!("not a tar: looks like {}", looks_like(head));
+    Error::new(ErrorKind::Invalid, message)
+}
+
 /// What content that is neither a tar nor compressed looks like, for a message.
-pub(super) fn looks_like(head: &[u8]) -> &'static str {
+fn looks_like(head: &[u8]) -> &'static str {
     let known: [(&[u8], &str); 9] = [
         (b"PK\x03\x04", "a zip archive"),
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),

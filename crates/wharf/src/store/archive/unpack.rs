@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Input;
-use super::sniff::{ENOUGH, Packing};
+use super::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
 use crate::spool::{self, Spooled};
 use crate::{Error, ErrorKind, Result};
 
@@ -72,6 +72,12 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
     for _ in 0..=MOST_PACKINGS {
         let head = head(&mut reader).map_err(|error| Error::io(name, error))?;
         let packing = Packing::of(&head);
+        // Said before a stream of something else, perhaps without an end, fills the disk. Zeros
+        // are an empty tar.
+        let long = head.len() == ENOUGH && head.iter().any(|byte| *byte != 0);
+        if packing.is_none() && long && !is_tar(&head) {
+            return Err(not_a_tar(&head).target(name));
+        }
         reader = Box::new(Cursor::new(head).chain(reader));
         let Some(packing) = packing else {
             return Ok(reader);

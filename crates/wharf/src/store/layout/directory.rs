@@ -79,6 +79,28 @@ impl Layout {
         Layout::open(root)
     }
 
+    /// Takes away the files of a layout that nothing was written into, and says whether it did;
+    /// the directory stays, empty. For what was made by [`Layout::create`] in vain. Blocking.
+    ///
+    /// # Errors
+    /// What the system says about the files.
+    pub fn clear_unused(&self) -> Result<bool> {
+        let root = self.root.as_path();
+        let lock = lock(root)?;
+        // Temporary files count: somebody is writing.
+        let files = fs::read_dir(root).map_err(|error| Error::io(root.display(), error))?;
+        if files.count() != 2 || !root.join(INDEX_FILE).exists() || !self.entries()?.is_empty() {
+            return Ok(false);
+        }
+        // The marker last: without it the rest would be nobody's.
+        for name in [INDEX_FILE, OCI_LAYOUT_FILE] {
+            let path = root.join(name);
+            fs::remove_file(&path).map_err(|error| Error::io(path.display(), error))?;
+        }
+        drop(lock);
+        Ok(true)
+    }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.root
