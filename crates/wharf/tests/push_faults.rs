@@ -1,5 +1,7 @@
 //! Registries that misbehave, on both ends of a copy: one clear error, or the right outcome.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 mod support;
 
 use std::io::{Read, Write};
