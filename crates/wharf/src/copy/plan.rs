@@ -96,7 +96,8 @@ impl Plan {
         planner.finish().await
     }
 
-    /// Bytes of all content whose size is known, in the store already or not.
+    /// Bytes of all content whose size is known, in the store already or not. Sizes are what
+    /// manifests say, so the sum stops at the largest number there is.
     pub fn bytes(&self) -> u64 {
         let manifests = self
             .children
@@ -107,8 +108,8 @@ impl Plan {
             .iter()
             .chain(&self.existing)
             .map(|descriptor| descriptor.size)
-            .sum::<u64>()
-            + manifests.map(Manifest::size).sum::<u64>()
+            .chain(manifests.map(Manifest::size))
+            .fold(0, u64::saturating_add)
     }
 
     /// Number of blobs and manifests, in the store already or not.
@@ -242,17 +243,10 @@ impl<'a> Planner<'a> {
             if level.is_empty() {
                 return Ok(());
             }
-            let found = self.fetch_lacking(level).await?;
+            let found = self.fetch_lacking(root, level).await?;
             level = Vec::new();
             for manifest in found {
                 level.extend(self.links(&manifest).await?);
-                self.manifest_bytes += manifest.size();
-                if self.manifest_bytes > MANIFEST_BYTES {
-                    return Err(too_much(
-                        root,
-                        format!("{MANIFEST_BYTES} bytes of manifests"),
-                    ));
-                }
                 self.children.insert(manifest.digest().clone(), manifest);
             }
         }
@@ -311,8 +305,12 @@ impl<'a> Planner<'a> {
             .side(Side::Source))
     }
 
-    /// The manifests of `level` that the store lacks.
-    async fn fetch_lacking(&mut self, level: Vec<Descriptor>) -> Result<Vec<Manifest>> {
+    /// The manifests of `level` that the store lacks, as long as they are not too much to hold.
+    async fn fetch_lacking(
+        &mut self,
+        root: &Manifest,
+        level: Vec<Descriptor>,
+    ) -> Result<Vec<Manifest>> {
         let this = &*self;
         let asked = stream::iter(level).map(|descriptor| async move {
             if this.has(&descriptor).await? {
@@ -320,17 +318,25 @@ impl<'a> Planner<'a> {
             }
             Ok(Ok(this.read(&descriptor).await?))
         });
-        let answers: Vec<_> = asked
-            .buffered(self.options.checks.max(1))
-            .try_collect()
-            .await?;
-        let mut manifests = Vec::new();
-        for answer in answers {
+        let mut answers = asked.buffered(this.options.checks.max(1));
+        let (mut manifests, mut existing) = (Vec::new(), Vec::new());
+        let mut bytes = this.manifest_bytes;
+        while let Some(answer) = answers.try_next().await? {
             match answer {
-                Ok(manifest) => manifests.push(manifest),
-                Err(existing) => self.plan.existing.push(existing),
+                Ok(manifest) => {
+                    bytes += manifest.size();
+                    if bytes > MANIFEST_BYTES {
+                        let what = format!("{MANIFEST_BYTES} bytes of manifests");
+                        return Err(too_much(root, what));
+                    }
+                    manifests.push(manifest);
+                }
+                Err(there) => existing.push(there),
             }
         }
+        drop(answers);
+        self.manifest_bytes = bytes;
+        self.plan.existing.extend(existing);
         Ok(manifests)
     }
 

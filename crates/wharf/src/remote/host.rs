@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::OnceCell;
 use wharf_oci::Registry;
 
@@ -62,7 +63,7 @@ impl Host {
         tokio::pin!(https);
         let early = tokio::time::timeout(HEAD_START, &mut https).await;
         match early {
-            Ok(Ok(())) => return Ok(secure),
+            Ok(Ok(_)) => return Ok(secure),
             // Whoever speaks TLS is not asked again in the clear.
             Ok(Err(Probe {
                 distrusted: true,
@@ -76,13 +77,13 @@ impl Host {
         tokio::pin!(http);
         tokio::select! {
             answer = &mut https => match answer {
-                Ok(()) => Ok(secure),
+                Ok(_) => Ok(secure),
                 Err(Probe { distrusted: true, error }) => Err(error),
-                Err(_) => http.await.map(|()| plain).map_err(|probe| probe.error),
+                Err(_) => http.await.map(|_| plain).map_err(|probe| probe.error),
             },
             answer = &mut http => match answer {
-                Ok(()) => Ok(plain),
-                Err(_) => https.await.map(|()| secure).map_err(|probe| probe.error),
+                Ok(status) if !points_to_tls(status) => Ok(plain),
+                Ok(_) | Err(_) => https.await.map(|_| secure).map_err(|probe| probe.error),
             },
         }
     }
@@ -90,4 +91,9 @@ impl Host {
     fn may_be_plain(&self) -> bool {
         self.insecure == Insecure::Yes || self.registry.is_local() || self.registry.is_private()
     }
+}
+
+/// Whether an answer to plain http is what servers that want TLS say: 400, or a redirect.
+fn points_to_tls(status: StatusCode) -> bool {
+    status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

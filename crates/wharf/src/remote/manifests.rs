@@ -54,7 +54,8 @@ pub(super) async fn fetch(
         .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()).target(endpoint))
 }
 
-/// Whether a manifest of this digest is there. Some registries answer 403 where it is not.
+/// Whether a manifest of this digest is there. Some registries answer 403 where it is not; one
+/// that names another digest of the same kind has something else there.
 pub(super) async fn contains(
     repository: &RemoteRepository,
     descriptor: &Descriptor,
@@ -62,7 +63,12 @@ pub(super) async fn contains(
     let at = Selector::Digest(descriptor.digest.clone());
     let response = ask(repository, Method::HEAD, &at).await?;
     match response.status().as_u16() {
-        200 => Ok(true),
+        200 => {
+            let other = |named: Digest| {
+                named.algorithm() == descriptor.digest.algorithm() && named != descriptor.digest
+            };
+            Ok(!digest_header(&response).is_some_and(other))
+        }
         403..=405 => Ok(false),
         _ => {
             let error = answer::error(response).await;

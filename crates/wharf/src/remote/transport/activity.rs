@@ -70,6 +70,11 @@ impl Activity {
         }
     }
 
+    /// Whether everything there is to send was handed to the connection.
+    pub(super) fn is_sent(&self) -> bool {
+        self.with(|state| state.phase == Phase::Sent)
+    }
+
     /// The error that ended the body, when it was the source's and not the connection's.
     pub(super) fn take_source_error(&self) -> Option<Error> {
         self.with(|state| state.source_error.take())

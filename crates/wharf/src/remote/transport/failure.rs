@@ -38,18 +38,16 @@ fn kind(error: &reqwest::Error) -> ErrorKind {
     }
 }
 
-/// Whether the peer speaks TLS but shows a certificate we do not trust.
+/// Whether the peer speaks TLS but shows a certificate we do not trust, or wants another TLS.
 pub(super) fn distrusts(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(|cause| {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let inner = inner
-            .map(|inner| inner as &(dyn StdError + 'static))
-            .unwrap_or(cause);
         matches!(
-            inner.downcast_ref::<rustls::Error>(),
-            Some(rustls::Error::InvalidCertificate(_))
+            cause.downcast_ref::<rustls::Error>(),
+            Some(
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::AlertReceived(_)
+                    | rustls::Error::PeerIncompatible(_)
+            )
         )
     })
 }
@@ -78,5 +76,29 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+    std::iter::successors(Some(error), |&error| {
+        // What an I/O error wraps is not its source: that is the source of what it wraps.
+        let wrapped = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a3_a_bad_certificate_is_found_however_deep_it_is_wrapped() {
+        let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let wrapped = std::io::Error::other(std::io::Error::other(bad));
+        assert!(distrusts(&wrapped));
+        assert!(innermost(&wrapped).contains("UnknownIssuer"));
+        let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        assert!(!distrusts(&std::io::Error::other(no_tls)));
+    }
 }

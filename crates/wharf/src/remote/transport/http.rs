@@ -151,12 +151,13 @@ impl Transport {
         Ok(Transport { http, timeouts })
     }
 
-    /// Whether somebody answers HTTP at `url`; an error that is final is given as such.
-    pub(crate) async fn probe(&self, url: Url) -> Result<(), Probe> {
+    /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
+    /// given as such.
+    pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
         let authority = authority(&url);
         let sending = self.http.get(url).send();
         match tokio::time::timeout(self.timeouts.header, sending).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(response)) => Ok(response.status()),
             Ok(Err(error)) => Err(Probe {
                 distrusted: failure::distrusts(&error),
                 error: failure::explain(&error, &authority),
@@ -233,10 +234,19 @@ impl Transport {
             sent = builder.send() => sent,
             error = activity.stalled(idle, answer) => return Err(Failed::Exchange(error)),
         };
-        sent.map_err(|error| match activity.take_source_error() {
+        let response = sent.map_err(|error| match activity.take_source_error() {
             Some(error) => Failed::Source(error),
             None => Failed::Exchange(failure::explain(&error, &authority(&head.url))),
-        })
+        })?;
+        // Nobody watches the rest of the body once the answer is here.
+        if response.status().is_success() && !activity.is_sent() {
+            let message = format!("answered {} before it had everything", response.status());
+            return Err(Failed::Exchange(Error::new(
+                ErrorKind::Interrupted,
+                message,
+            )));
+        }
+        Ok(response)
     }
 }
 
