@@ -23,7 +23,8 @@ pub(crate) struct Context {
     pub(crate) platform: PlatformChoice,
     insecure: Insecure,
     nondistributable: Nondistributable,
-    retry: RetryPolicy,
+    /// How hard single requests and copies are tried.
+    pub(crate) retry: RetryPolicy,
 }
 
 impl Context {

@@ -18,8 +18,12 @@ fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'st
         ErrorKind::Unreachable => {
             Some("is a registry running there? plain http to other machines needs --insecure")
         }
-        ErrorKind::Unauthorized => Some("the registry wants other credentials"),
-        ErrorKind::Denied => Some("these credentials may not do that"),
+        ErrorKind::Untrusted => {
+            Some("add who signed it to the system's certificates, or trust anybody with --insecure")
+        }
+        ErrorKind::Unauthorized | ErrorKind::Denied if registry => {
+            Some("wharf cannot log in to registries yet")
+        }
         ErrorKind::NotFound if registry && side == Some(Side::Destination) => {
             Some("some registries want the repository to be created first")
         }
@@ -27,6 +31,7 @@ fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'st
             Some("running it again sends only what is missing")
         }
         ErrorKind::Busy => Some("try again later, or with a lower --jobs"),
+        ErrorKind::Server if status == Some(507) => Some("free some space on the registry's disk"),
         ErrorKind::Server => Some("the registry has trouble of its own; its log knows more"),
         ErrorKind::NoSpace => Some("free some space; running it again sends only what is missing"),
         ErrorKind::Ambiguous => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wharf::copy::RootContent;
+use wharf::copy::{RetryPolicy, RootContent};
 use wharf::store::Source;
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platform};
@@ -17,9 +17,14 @@ const MOST_INDEXES: usize = 64;
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] where there is none, saying what there is.
-pub(crate) async fn pick(mut chosen: Chosen, choice: &PlatformChoice) -> Result<Chosen> {
+pub(crate) async fn pick(
+    mut chosen: Chosen,
+    choice: &PlatformChoice,
+    retry: &RetryPolicy,
+) -> Result<Chosen> {
     if let PlatformChoice::One(wanted) = choice {
-        let content = narrow(chosen.source.as_ref(), &chosen.content, wanted).await;
+        let narrow = async || narrow(chosen.source.as_ref(), &chosen.content, wanted).await;
+        let content = retry.run(narrow).await;
         chosen.content = content.map_err(|error| error.side(Side::Source))?;
     }
     Ok(chosen)

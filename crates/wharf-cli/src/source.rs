@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf::copy::RootContent;
+use wharf::copy::{RetryPolicy, RootContent};
 use wharf::layer::{LayerMemory, Settings};
 use wharf::remote::Client;
 use wharf::store::Source;
@@ -36,10 +36,14 @@ impl Chosen {
     ///
     /// # Errors
     /// Where there is nothing, or several things and none was chosen.
-    pub(crate) async fn open(location: &Location, client: &Client) -> Result<Self> {
+    pub(crate) async fn open(
+        location: &Location,
+        client: &Client,
+        retry: &RetryPolicy,
+    ) -> Result<Self> {
         match location {
             Location::Registry(reference) => {
-                let chosen = Chosen::registry(reference, client).await;
+                let chosen = Chosen::registry(reference, client, retry).await;
                 chosen.map_err(|error| error.side(Side::Source))
             }
             Location::Local(local) => Chosen::local(local).await,
@@ -59,9 +63,11 @@ impl Chosen {
         opened.map_err(|error| error.side(Side::Source))
     }
 
-    async fn registry(reference: &Reference, client: &Client) -> Result<Self> {
+    async fn registry(reference: &Reference, client: &Client, retry: &RetryPolicy) -> Result<Self> {
         let repository = client.repository(reference.repository());
-        let descriptor = repository.resolve(&reference.selector()).await?;
+        let selector = reference.selector();
+        let resolve = async || repository.resolve(&selector).await;
+        let descriptor = retry.run(resolve).await?;
         let tag = match reference.digest() {
             Some(_) => reference.tag().cloned(),
             None => Some(reference.tag_or_latest()),

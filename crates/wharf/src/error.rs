@@ -31,8 +31,10 @@ pub enum ErrorKind {
     Denied,
     /// A guard of ours refused to go on, for example towards a private address.
     Refused,
-    /// No connection could be made: unknown host, nobody listening, untrusted certificate.
+    /// No connection could be made: unknown host, nobody listening.
     Unreachable,
+    /// The registry shows a certificate that nobody we trust vouches for.
+    Untrusted,
     /// A connection broke while in use.
     Interrupted,
     /// Nothing happened for as long as was allowed.

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let local = Local::parse(&args.path)?;
     let chosen = Chosen::local(&local).await?;
-    let chosen = platform::pick(chosen, &context.platform).await?;
+    let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
     let client = context.client()?;
     let pushed = match references.is_empty() {
         true => vec![into_embedded(args, &chosen, &local.place, &client, context).await?],

@@ -10,6 +10,9 @@ use crate::{Error, ErrorKind, Result};
 /// Bytes of an error's body that are read; more is not worth waiting for.
 const ERROR_BODY: usize = 64 * 1024;
 
+/// How long its arrival may take in all.
+const ERROR_WAIT: Duration = Duration::from_secs(10);
+
 /// Codes that say "try again" whatever the status is.
 const TRANSIENT_CODES: [&str; 4] = [
     "BLOB_UPLOAD_INVALID",
@@ -25,8 +28,9 @@ pub(super) async fn error(response: Response) -> Error {
     let wait = response
         .header("retry-after")
         .and_then(|value| retry_after(value, SystemTime::now()));
-    // A body that is cut off or too long says nothing; the status still does.
-    let body = response.bytes(ERROR_BODY).await.unwrap_or_default();
+    // A body that is cut off, too slow or too long says nothing; the status still does.
+    let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
+    let body = body.ok().and_then(Result::ok).unwrap_or_default();
     let diagnostic = Diagnostic::parse(&body);
     let (kind, transient) = classify(status.as_u16(), diagnostic.as_ref());
     Error::new(kind, status.to_string())

@@ -10,7 +10,9 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str) -> Error {
     let kind = kind(error);
     let why = innermost(error);
     let message = match kind {
-        ErrorKind::Unreachable => format!("cannot connect to {authority}: {why}"),
+        ErrorKind::Unreachable | ErrorKind::Untrusted => {
+            format!("cannot connect to {authority}: {why}")
+        }
         ErrorKind::Timeout => format!("{authority} does not answer: {why}"),
         ErrorKind::Invalid => why,
         _ => format!("connection to {authority} broke: {why}"),
@@ -26,7 +28,7 @@ fn kind(error: &reqwest::Error) -> ErrorKind {
         return ErrorKind::Timeout;
     }
     if distrusts(error) {
-        return ErrorKind::Unreachable;
+        return ErrorKind::Untrusted;
     }
     match io_kind(error) {
         Some(Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof) => {

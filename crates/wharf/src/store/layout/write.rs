@@ -15,8 +15,11 @@ use crate::{Error, Result};
 /// How the names of temporary files begin.
 const PREFIX: &str = ".wharf-";
 
-/// After this long nobody writes a temporary file any more.
+/// After this long nobody writes a temporary file any more, whatever locks say.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Younger files may be about to be locked by who made them.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// A file that has no name yet; dropped, it is gone.
 #[derive(Debug)]
@@ -36,6 +39,9 @@ impl NewFile {
             .tempfile_in(root)
             .map_err(|error| Error::io(root.display(), error))?;
         let (file, path) = file.into_parts();
+        // Held as long as the file is open: who finds it unlocked knows that its writer is gone.
+        // Where a file system knows no locks, only the age speaks.
+        let _ = file.try_lock();
         Ok(NewFile {
             file,
             path,
@@ -90,7 +96,7 @@ pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
-/// Removes what processes that died left in `root` long ago. Blocking, best effort.
+/// Removes what processes that died left in `root`. Blocking, best effort.
 pub(super) fn remove_stale(root: &Path) {
     let Ok(files) = fs::read_dir(root) else {
         return;
@@ -99,15 +105,23 @@ pub(super) fn remove_stale(root: &Path) {
         .flatten()
         .filter(|file| is_temporary(&file.file_name()));
     for file in temporary {
-        let age = file
-            .metadata()
-            .and_then(|metadata| metadata.modified())
-            .map(|at| at.elapsed());
-        if matches!(age, Ok(Ok(age)) if age > STALE) {
+        if is_abandoned(&file.path()) {
             // Another process may be doing the same.
             let _ = fs::remove_file(file.path());
         }
     }
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let age = || {
+        fs::metadata(path)?
+            .modified()?
+            .elapsed()
+            .map_err(std::io::Error::other)
+    };
+    let Ok(age) = age() else { return false };
+    let unlocked = || File::open(path).is_ok_and(|file| file.try_lock().is_ok());
+    age > STALE || (age > FRESH && unlocked())
 }
 
 /// Makes `directory`, below `root`, durably.
