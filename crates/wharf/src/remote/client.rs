@@ -8,7 +8,7 @@ use wharf_oci::{Registry, Repository};
 
 use super::host::Host;
 use super::repository::RemoteRepository;
-use super::transport::{Timeouts, Transport};
+use super::transport::{Settings, Timeouts, Transport};
 use crate::Result;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
@@ -97,9 +97,12 @@ impl ClientBuilder {
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] where TLS cannot be set up.
     pub fn build(self) -> Result<Client> {
-        let trust_anyone = self.insecure == Insecure::Yes;
-        let transport =
-            Transport::new(&self.user_agent, trust_anyone, self.timeouts, &self.resolve)?;
+        let settings = Settings {
+            user_agent: self.user_agent,
+            trust_anyone: self.insecure == Insecure::Yes,
+            resolve: self.resolve,
+        };
+        let transport = Transport::new(settings, self.timeouts)?;
         let inner = Inner {
             transport,
             insecure: self.insecure,

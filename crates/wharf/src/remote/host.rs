@@ -39,8 +39,7 @@ impl Host {
     /// # Errors
     /// Where nobody answers.
     pub(super) async fn endpoint(&self, transport: &Transport) -> Result<&Endpoint> {
-        let found = self.endpoint.get_or_try_init(|| self.find(transport)).await;
-        found.map_err(|error| error.target(&self.registry))
+        self.endpoint.get_or_try_init(|| self.find(transport)).await
     }
 
     /// Whether blobs must be sent by PATCH and PUT, as one PUT was refused (PUSH.md U1).

@@ -1,6 +1,6 @@
 //! Sends requests and bounds every wait. Follows redirects of reads, and nothing else.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +9,7 @@ use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use super::clients::{Clients, Settings};
 use super::{activity, failure};
 use crate::blob::ByteStream;
 use crate::remote::guard;
@@ -41,10 +42,10 @@ impl Default for Timeouts {
 /// Hops of a read before it is given up (PUSH.md section 11, rule 2).
 const REDIRECTS: usize = 10;
 
-/// The HTTP client, shared by all hosts.
+/// Sends requests to all hosts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    http: reqwest::Client,
+    clients: Arc<Clients>,
     timeouts: Timeouts,
 }
 
@@ -127,35 +128,33 @@ impl std::fmt::Debug for Body {
 }
 
 impl Transport {
-    pub(crate) fn new(
-        user_agent: &str,
-        trust_anyone: bool,
-        timeouts: Timeouts,
-        resolve: &[(String, SocketAddr)],
-    ) -> Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .connect_timeout(timeouts.connect)
-            .tls_danger_accept_invalid_certs(trust_anyone);
-        for (name, address) in resolve {
-            builder = builder.resolve(name, *address);
-        }
-        let http = builder.build().map_err(|error| {
-            Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
-        })?;
-        Ok(Transport { http, timeouts })
+    pub(crate) fn new(settings: Settings, timeouts: Timeouts) -> Result<Self> {
+        let clients = Clients::new(settings, timeouts.connect)?;
+        Ok(Transport {
+            clients: Arc::new(clients),
+            timeouts,
+        })
     }
 
     /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
     /// given as such.
     pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
-        let authority = authority(&url);
-        let sending = self.http.get(url).send();
+        match self.probe_with(self.clients.rootless(), &url).await {
+            // Somebody speaks TLS: only now is it worth loading whom the system trusts.
+            Err(probe) if probe.distrusted => match self.clients.trusting() {
+                Ok(client) => self.probe_with(client, &url).await,
+                Err(error) => Err(Probe {
+                    distrusted: true,
+                    error,
+                }),
+            },
+            other => other,
+        }
+    }
+
+    async fn probe_with(&self, client: &reqwest::Client, url: &Url) -> Result<StatusCode, Probe> {
+        let authority = authority(url);
+        let sending = client.get(url.clone()).send();
         match tokio::time::timeout(self.timeouts.header, sending).await {
             Ok(Ok(response)) => Ok(response.status()),
             Ok(Err(error)) => Err(Probe {
@@ -208,8 +207,8 @@ impl Transport {
     }
 
     async fn exchange(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
-        let mut builder = self
-            .http
+        let client = self.clients.of(&head.url).map_err(Failed::Exchange)?;
+        let mut builder = client
             .request(head.method.clone(), head.url.clone())
             .headers(head.headers.clone());
         let activity = activity::Activity::new(matches!(body, Body::Stream(..)));

@@ -1,8 +1,10 @@
 //! One request, one answer: everything about HTTP that is not about registries.
 
 mod activity;
+mod clients;
 mod failure;
 mod http;
 
+pub(super) use self::clients::Settings;
 pub use self::http::Timeouts;
 pub(super) use self::http::{Body, Probe, Request, Response, Transport, Wait};
