@@ -1,7 +1,7 @@
 //! Obeys a plan: checks and moves blobs, then commits manifests, children first, tags last.
 //!
 //! A manifest is put only when everything it links to is in the store; the first final error
-//! drops all other work, and no tag has moved then.
+//! drops all other work, and no tag has moved unless all content was in the store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ pub struct Summary {
 /// Copies everything below `roots` from `source` to `store`.
 ///
 /// # Errors
-/// The first final one, which says on which side it happened; a copy that failed has changed
-/// no tag, and run again does only what is missing.
+/// The first final one, which says on which side it happened; no tag has moved
+/// unless all content was in the store, and run again it does only what is missing.
 pub async fn copy(
     source: &dyn Source,
     store: &dyn Store,

@@ -5,6 +5,7 @@
 
 mod event;
 mod execute;
+mod order;
 mod plan;
 mod retry;
 

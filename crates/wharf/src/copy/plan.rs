@@ -2,11 +2,12 @@
 //!
 //! Invariant: everything a planned manifest links to is planned too, or was in the store.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
 
+use crate::copy::order::by_height;
 use crate::copy::{CopyOptions, Nondistributable};
 use crate::draft::{Draft, PendingLayer};
 use crate::store::{Source, Store};
@@ -377,41 +378,4 @@ fn too_much(root: &Manifest, what: String) -> Error {
     Error::new(ErrorKind::Invalid, format!("more than {what} below it"))
         .target(root.digest())
         .side(Side::Source)
-}
-
-/// Groups manifests so that each links to manifests of earlier groups only.
-fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<Manifest>>> {
-    let mut heights: HashMap<Digest, usize> = HashMap::new();
-    // Each round settles every manifest whose children are settled: at least one, as a cycle
-    // of digests cannot be made.
-    while heights.len() < manifests.len() {
-        let settled = heights.len();
-        let mut round = Vec::new();
-        for (digest, manifest) in manifests
-            .iter()
-            .filter(|(digest, _)| !heights.contains_key(*digest))
-        {
-            let links = manifest.links();
-            let below = links.iter().map(|link| &link.descriptor.digest);
-            let mut below = below.filter(|child| manifests.contains_key(*child));
-            let height =
-                below.try_fold(0, |height, child| Some(height.max(heights.get(child)? + 1)));
-            round.extend(height.map(|height| (digest.clone(), height)));
-        }
-        heights.extend(round);
-        if heights.len() == settled {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "manifests that contain each other",
-            ));
-        }
-    }
-    let mut groups: BTreeMap<usize, Vec<Manifest>> = BTreeMap::new();
-    for (digest, manifest) in manifests {
-        groups
-            .entry(heights.get(&digest).copied().unwrap_or_default())
-            .or_default()
-            .push(manifest);
-    }
-    Ok(groups.into_values().collect())
 }

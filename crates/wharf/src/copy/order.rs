@@ -1,0 +1,44 @@
+//! In which order manifests are put: what is linked to comes first.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wharf_oci::{Digest, Manifest};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Groups manifests so that each links to manifests of earlier groups only.
+pub(super) fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<Manifest>>> {
+    let mut heights: HashMap<Digest, usize> = HashMap::new();
+    // Each round settles every manifest whose children are settled: at least one, as a cycle
+    // of digests cannot be made.
+    while heights.len() < manifests.len() {
+        let settled = heights.len();
+        let mut round = Vec::new();
+        for (digest, manifest) in manifests
+            .iter()
+            .filter(|(digest, _)| !heights.contains_key(*digest))
+        {
+            let links = manifest.links();
+            let below = links.iter().map(|link| &link.descriptor.digest);
+            let mut below = below.filter(|child| manifests.contains_key(*child));
+            let height =
+                below.try_fold(0, |height, child| Some(height.max(heights.get(child)? + 1)));
+            round.extend(height.map(|height| (digest.clone(), height)));
+        }
+        heights.extend(round);
+        if heights.len() == settled {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "manifests that contain each other",
+            ));
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<Manifest>> = BTreeMap::new();
+    for (digest, manifest) in manifests {
+        groups
+            .entry(heights.get(&digest).copied().unwrap_or_default())
+            .or_default()
+            .push(manifest);
+    }
+    Ok(groups.into_values().collect())
+}
