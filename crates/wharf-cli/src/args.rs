@@ -78,9 +78,8 @@ pub(crate) struct Push {
     /// Write the pushed references with their digests to this file too
     #[arg(long, value_name = "FILE")]
     pub(crate) image_refs: Option<PathBuf>,
-    /// How many blobs are sent at once
-    #[arg(short, long, value_name = "N", default_value = "4")]
-    pub(crate) jobs: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) moving: Moving,
 }
 
 /// What `wharf copy` takes.
@@ -93,9 +92,19 @@ pub(crate) struct Copy {
     /// Where to: a registry reference or oci:DIR[:TAG]
     #[arg(value_name = "DST")]
     pub(crate) destination: String,
+    #[command(flatten)]
+    pub(crate) moving: Moving,
+}
+
+/// How content is moved, whatever the command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Moving {
     /// How many blobs are moved at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     pub(crate) jobs: NonZeroUsize,
+    /// Look for every blob even behind a manifest that is there, and repair what is missing
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,15 +3,14 @@
 //! Environment variables are read here and nowhere else.
 
 use std::env;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wharf::copy::{CopyOptions, Nondistributable, Observer, RetryPolicy};
+use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
-use crate::args::{Global, PlatformChoice};
+use crate::args::{Global, Moving, PlatformChoice};
 use crate::printer::Printer;
 
 /// How all commands are to behave.
@@ -61,14 +60,15 @@ impl Context {
             .build()
     }
 
-    /// What a copy may do, `jobs` blobs at once, telling `observer`.
-    pub(crate) fn copy_options(
-        &self,
-        jobs: NonZeroUsize,
-        observer: Arc<dyn Observer>,
-    ) -> CopyOptions {
+    /// What a copy may do, telling `observer`.
+    pub(crate) fn copy_options(&self, moving: &Moving, observer: Arc<dyn Observer>) -> CopyOptions {
         CopyOptions {
-            jobs: jobs.get(),
+            jobs: moving.jobs.get(),
+            existing: if moving.force {
+                Existing::Check
+            } else {
+                Existing::Trust
+            },
             nondistributable: self.nondistributable,
             retry: self.retry,
             observer,

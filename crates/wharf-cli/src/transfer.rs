@@ -1,12 +1,12 @@
 //! One copy as the user sees it: with progress while it works and a summary at its end.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use wharf::copy::{Observer, Root, copy};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Descriptor;
 
+use crate::args::Moving;
 use crate::context::Context;
 use crate::destination::Destination;
 use crate::progress::Progress;
@@ -19,8 +19,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) chosen: &'a Chosen,
     /// Where to.
     pub(crate) destination: &'a Destination,
-    /// Blobs moved at once.
-    pub(crate) jobs: NonZeroUsize,
+    /// How.
+    pub(crate) moving: &'a Moving,
     /// What was done, for the summary: `pushed`.
     pub(crate) verb: &'static str,
 }
@@ -33,7 +33,7 @@ impl Transfer<'_> {
     pub(crate) async fn run(&self, context: &Context) -> Result<Descriptor> {
         let progress = Arc::new(Progress::new(context.printer));
         let observer: Arc<dyn Observer> = Arc::clone(&progress) as _;
-        let options = context.copy_options(self.jobs, observer);
+        let options = context.copy_options(self.moving, observer);
         let root = Root {
             content: self.chosen.content.clone(),
             tags: self.destination.tags.clone(),

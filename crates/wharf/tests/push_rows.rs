@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use support::{add_manifest, descriptor, finish, image, options, repository};
-use wharf::copy::{CopyOptions, Nondistributable, Root, RootContent, copy};
+use wharf::copy::{CopyOptions, Existing, Nondistributable, Root, RootContent, copy};
 use wharf::draft::{Draft, DraftLayer, PendingLayer};
 use wharf::oci::{Digest, Manifest, MediaType};
 use wharf::remote::{Client, Timeouts};
@@ -322,6 +322,40 @@ async fn e3_an_unchanged_image_costs_one_request() {
     let summary = push(&server, &source, &root).await.unwrap();
     assert_eq!((summary.written, summary.manifests), (0, 0));
     assert_eq!(server.lines(), ["HEAD /v2/app/manifests/v1"]);
+}
+
+#[tokio::test]
+async fn e3_what_is_behind_a_manifest_that_is_there_is_repaired_on_demand() {
+    let (source, root) = image(&[seeded_bytes(1, 1000), seeded_bytes(2, 2000)]).await;
+    let there = Answer::status(200)
+        .header(
+            "Docker-Content-Digest",
+            &descriptor(&root).digest.to_string(),
+        )
+        .header("Content-Type", MediaType::OCI_IMAGE_MANIFEST.as_str())
+        .header("Content-Length", &descriptor(&root).size.to_string());
+    let manifest = source.manifest(descriptor(&root)).await.unwrap();
+    let lost = manifest.links().pop().unwrap().descriptor.digest;
+    // The registry has everything but the last layer.
+    let script = push_registry()
+        .on("HEAD", MANIFEST, [there])
+        .on("HEAD", BLOB, [Answer::status(200)])
+        .on(
+            "HEAD",
+            &format!("/v2/app/blobs/{lost}"),
+            [Answer::status(404)],
+        );
+    let server = FaultServer::start(script);
+    let options = CopyOptions {
+        existing: Existing::Check,
+        ..options().0
+    };
+    let summary = push_with(&server, &source, &root, &options).await.unwrap();
+    assert_eq!(
+        (summary.existed, summary.written, summary.manifests),
+        (2, 1, 1)
+    );
+    assert_eq!(count(&server, "POST"), 1);
 }
 
 #[tokio::test]

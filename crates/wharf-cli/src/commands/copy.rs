@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
     let transfer = Transfer {
         chosen: &chosen,
         destination: &destination,
-        jobs: args.jobs,
+        moving: &args.moving,
         verb: "copied",
     };
     transfer.run(context).await?;

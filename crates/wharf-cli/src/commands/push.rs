@@ -60,7 +60,7 @@ async fn to_registries(
         let transfer = Transfer {
             chosen,
             destination,
-            jobs: args.jobs,
+            moving: &args.moving,
             verb: "pushed",
         };
         let root = transfer.run(context).await?;
@@ -89,7 +89,7 @@ async fn into_embedded(
         let transfer = Transfer {
             chosen,
             destination: &destination,
-            jobs: args.jobs,
+            moving: &args.moving,
             verb: "pushed",
         };
         let root = transfer.run(context).await?;

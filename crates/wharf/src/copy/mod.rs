@@ -25,6 +25,8 @@ pub struct CopyOptions {
     pub checks: usize,
     /// Whether layers that their makers do not let be distributed are moved too (PUSH.md S2).
     pub nondistributable: Nondistributable,
+    /// What a manifest that is there is taken for (PUSH.md E3).
+    pub existing: Existing,
     /// When and how often work is tried again.
     pub retry: RetryPolicy,
     /// Who is told of progress.
@@ -37,6 +39,7 @@ impl Default for CopyOptions {
             jobs: 4,
             checks: 16,
             nondistributable: Nondistributable::Skip,
+            existing: Existing::Trust,
             retry: RetryPolicy::default(),
             observer: Arc::new(NoObserver),
         }
@@ -51,4 +54,15 @@ pub enum Nondistributable {
     Skip,
     /// They are moved as any other layer.
     Move,
+}
+
+/// What is made of a manifest that the store has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// What it links to is there too, as a store takes no manifest without.
+    #[default]
+    Trust,
+    /// Everything below it is asked for, and what is missing is moved again: this repairs a
+    /// registry that lost content.
+    Check,
 }

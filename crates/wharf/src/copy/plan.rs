@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
 
 use crate::copy::order::by_height;
-use crate::copy::{CopyOptions, Nondistributable};
+use crate::copy::{CopyOptions, Existing, Nondistributable};
 use crate::draft::{Draft, PendingLayer};
 use crate::store::{Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
@@ -215,8 +215,11 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Those of `tags` that do not name `digest` in the store.
+    /// Those of `tags` that do not name `digest` in the store, or cannot be trusted to.
     async fn lacking(&self, digest: &Digest, tags: &[Tag]) -> Result<Vec<Tag>> {
+        if self.options.existing == Existing::Check {
+            return Ok(tags.to_vec());
+        }
         let asked = stream::iter(tags.iter().cloned()).map(|tag| async {
             let selector = Selector::Tag(tag.clone());
             let resolve = async || self.store.resolve(&selector).await;
@@ -342,6 +345,9 @@ impl<'a> Planner<'a> {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        if self.options.existing == Existing::Check {
+            return Ok(false);
+        }
         let contains = async || self.store.contains(descriptor).await;
         self.retry(contains)
             .await

@@ -1,7 +1,7 @@
 //! The HTTP clients: one that trusts nobody, and one that trusts whom the system trusts.
 //!
-//! Loading the system's certificates takes some 20 ms, more than a whole push of nothing new to a
-//! registry over plain http. So that client is made when somebody is met who speaks TLS.
+//! Loading the system's certificates takes some milliseconds, as long as a whole push of nothing
+//! new to a registry over plain http. So that client is made when somebody is met who speaks TLS.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
