@@ -82,6 +82,19 @@ async fn s1_each_distinct_digest_is_uploaded_once() {
 }
 
 #[tokio::test]
+async fn s1_concurrent_pushes_to_one_repository_send_a_blob_once() {
+    let slow = Answer::fall_through().after(Duration::from_millis(50));
+    let server = FaultServer::start(push_registry().on("PUT", SESSION, [slow]));
+    let (source, root) = image(&[seeded_bytes(1, 1000), seeded_bytes(2, 2000)]).await;
+    let (store, options) = (repository(server.address(), "app"), options().0);
+    let roots = [root];
+    let push = || copy(&source, &store, &roots, &options);
+    let (one, two) = tokio::join!(push(), push());
+    assert_eq!(one.unwrap().written + two.unwrap().written, 3);
+    assert_eq!(count(&server, "POST"), 3);
+}
+
+#[tokio::test]
 async fn s2_foreign_layers_are_skipped_unless_allowed() {
     let server = FaultServer::start(push_registry());
     let source = Memory::new();

@@ -10,6 +10,7 @@ use wharf_oci::Registry;
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::transport::{Probe, Transport};
+use super::uploads::Uploads;
 use crate::Result;
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
@@ -22,6 +23,7 @@ pub(super) struct Host {
     insecure: Insecure,
     endpoint: OnceCell<Endpoint>,
     patches: AtomicBool,
+    uploads: Uploads,
 }
 
 impl Host {
@@ -31,6 +33,7 @@ impl Host {
             insecure,
             endpoint: OnceCell::new(),
             patches: AtomicBool::new(false),
+            uploads: Uploads::default(),
         }
     }
 
@@ -40,6 +43,11 @@ impl Host {
     /// Where nobody answers.
     pub(super) async fn endpoint(&self, transport: &Transport) -> Result<&Endpoint> {
         self.endpoint.get_or_try_init(|| self.find(transport)).await
+    }
+
+    /// What is being sent to it by this process.
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// Whether blobs must be sent by PATCH and PUT, as one PUT was refused (PUSH.md U1).

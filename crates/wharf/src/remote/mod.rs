@@ -10,6 +10,7 @@ mod manifests;
 mod repository;
 mod transport;
 mod upload;
+mod uploads;
 
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::repository::RemoteRepository;

@@ -99,7 +99,9 @@ impl Store for RemoteRepository {
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
-        let put = upload::put(self, blob).await;
+        let digest = &blob.descriptor().digest;
+        let upload = upload::put(self, blob);
+        let put = self.host.uploads().once(self.name(), digest, upload).await;
         put.map_err(|error| match error.failed_side() {
             // What the source said names the source, not this repository.
             Some(crate::Side::Source) => error,
