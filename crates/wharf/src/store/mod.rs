@@ -14,8 +14,8 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
 pub use self::layout::{Entry, Layout};
 pub use self::memory::Memory;
-use crate::Result;
 use crate::blob::{Blob, ByteStream};
+use crate::{Error, ErrorKind, Result};
 
 /// Anything content can be read from.
 #[async_trait]
@@ -54,6 +54,15 @@ pub trait Source: Debug + Send + Sync {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] where the repository does not exist.
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>>;
+
+    /// The manifests whose subject is `subject`, as descriptors with artifact type and annotations
+    /// (distribution-spec: "Listing Referrers"). None, where there are none or no such subject.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] where this source cannot tell.
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        Err(unsupported("referrers cannot be listed here").target(subject))
+    }
 }
 
 /// Anything content can be written to. Writes are idempotent by digest.
@@ -94,11 +103,47 @@ pub trait Store: Source {
         self.put_manifest(manifest, tag).await
     }
 
+    /// Whether this store is believed to hold `manifest`, from what was seen of it before, without
+    /// asking it: a hint for the order of questions, never an answer.
+    fn recalls(&self, manifest: &Descriptor) -> bool {
+        let _ = manifest;
+        false
+    }
+
+    /// Puts a manifest that is here under further tags. One request where a registry is known to
+    /// take that (PUSH.md O6).
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn put_tags(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+        for tag in tags {
+            self.put_root(manifest, Some(tag)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a tag away, or a manifest with all its tags (distribution-spec: "Content Management").
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where nothing has that name,
+    /// [`crate::ErrorKind::Unsupported`] where nothing can be deleted.
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        Err(unsupported("nothing can be deleted here").target(at))
+    }
+
+    /// Told when a copy into this store is given up, also when it was dropped half-way: what it
+    /// had begun is taken back in the background, best effort (PUSH.md U8). Must not block.
+    fn give_up(&self) {}
+
     /// Makes everything written so far durable; a copy calls it last.
     ///
     /// # Errors
     /// What the store says.
     async fn flush(&self) -> Result<()>;
+}
+
+fn unsupported(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, message)
 }
 
 /// How content came to be in a store.
