@@ -50,15 +50,26 @@ pub async fn copy(
     roots: &[Root],
     options: &CopyOptions,
 ) -> Result<Summary> {
+    let giving_up = GivingUp(store);
     let work = async {
         let plan = Plan::build(source, store, roots, options).await?;
         plan.execute(source, store, options).await
     };
     let outcome = work.await;
-    if let Err(error) = &outcome {
-        options.observer.on(Event::Failed(error));
+    match &outcome {
+        Ok(_) => std::mem::forget(giving_up),
+        Err(error) => options.observer.on(Event::Failed(error)),
     }
     outcome
+}
+
+/// Tells the store when a copy into it fails, or is dropped before its end.
+struct GivingUp<'a>(&'a dyn Store);
+
+impl Drop for GivingUp<'_> {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
 }
 
 impl Plan {
@@ -159,11 +170,9 @@ impl Executor<'_> {
         let blob = self.observed(descriptor, &reached);
         let attempt = async || {
             reached.store(0, Ordering::Relaxed);
-            let checking = permit(&self.checks).await?;
-            if self.store.contains(descriptor).await? {
+            if !self.store.asks_when_putting(descriptor) && self.has(descriptor).await? {
                 return Ok(Outcome::Existed);
             }
-            drop(checking);
             let _moving = permit(&self.transfers).await?;
             self.options.observer.on(Event::Started(descriptor));
             self.store.put_blob(&blob).await
@@ -175,6 +184,11 @@ impl Executor<'_> {
             .observer
             .on(Event::Finished(descriptor, outcome));
         Ok(Moved::Blob(descriptor.size, outcome))
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        let _checking = permit(&self.checks).await?;
+        self.store.contains(descriptor).await
     }
 
     async fn make_layer(&self, layer: &PendingLayer) -> Result<Moved> {

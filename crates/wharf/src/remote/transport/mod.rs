@@ -7,4 +7,4 @@ mod http;
 
 pub(super) use self::clients::Settings;
 pub use self::http::Timeouts;
-pub(super) use self::http::{Body, Probe, Request, Response, Transport, Wait};
+pub(super) use self::http::{Body, Payload, Probe, Request, Response, Transport, Wait};
