@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use wharf::Error;
-use wharf::copy::{Event, Observer, Summary};
+
+use wharf::copy::{Event, Observer, Retry, Summary};
 use wharf::store::Outcome;
 use wharf_oci::{Descriptor, Digest};
 
@@ -90,13 +90,13 @@ impl Progress {
         }
     }
 
-    fn retry(&self, digest: &Digest, error: &Error) {
+    fn retry(&self, digest: &Digest, error: &Retry<'_>) {
         match self.bars().get(digest) {
-            Some(bar) => bar.set_message(format!("trying again: {}", hints::line(error))),
+            Some(bar) => bar.set_message(format!("trying again: {}", hints::line(error.error))),
             None => self.line(&format!(
                 "{}  trying again: {}",
                 short(digest),
-                hints::line(error)
+                hints::line(error.error)
             )),
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use wharf_oci::{Descriptor, Digest, Manifest, Tag};
 
 use crate::blob::{Blob, ByteStream};
-use crate::copy::{CopyOptions, Event, Plan, Root, retry};
+use crate::copy::{CopyOptions, Event, Plan, Retry, Root, in_turn, retry};
 use crate::draft::PendingLayer;
 use crate::store::{Outcome, Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
@@ -50,6 +50,7 @@ pub async fn copy(
     roots: &[Root],
     options: &CopyOptions,
 ) -> Result<Summary> {
+    let options = &in_turn::options(options);
     let giving_up = GivingUp(store);
     let work = async {
         let plan = Plan::build(source, store, roots, options).await?;
@@ -177,9 +178,13 @@ impl Executor<'_> {
             self.options.observer.on(Event::Started(descriptor));
             self.store.put_blob(&blob).await
         };
-        let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
+        let notice =
+            |again: &Retry<'_>| self.options.observer.on(Event::Retried(descriptor, again));
         let outcome = self.retry(attempt, &reached, notice).await;
         let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
+        if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
+            self.options.observer.on(Event::Mounted(descriptor, from));
+        }
         self.options
             .observer
             .on(Event::Finished(descriptor, outcome));
@@ -188,7 +193,9 @@ impl Executor<'_> {
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         let _checking = permit(&self.checks).await?;
-        self.store.contains(descriptor).await
+        let there = self.store.contains(descriptor).await?;
+        self.options.observer.on(Event::Checked(descriptor));
+        Ok(there)
     }
 
     async fn make_layer(&self, layer: &PendingLayer) -> Result<Moved> {
@@ -205,10 +212,10 @@ impl Executor<'_> {
             let stream = self.observed_layer(stream, layer, &reached);
             self.store.ingest(layer.media_type(), stream).await
         };
-        let notice = |error: &Error| {
+        let notice = |again: &Retry<'_>| {
             self.options
                 .observer
-                .on(Event::LayerRetried(layer.diff_id(), error))
+                .on(Event::LayerRetried(layer.diff_id(), again))
         };
         let descriptor = self.retry(attempt, &reached, notice).await;
         let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
@@ -224,7 +231,7 @@ impl Executor<'_> {
         &self,
         attempt: impl AsyncFnMut() -> Result<T>,
         reached: &AtomicU64,
-        notice: impl Fn(&Error),
+        notice: impl Fn(&Retry<'_>),
     ) -> Result<T> {
         retry::run(
             &self.options.retry,
@@ -245,6 +252,9 @@ impl Executor<'_> {
                 let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
                 let descriptor = descriptor.clone();
                 let mut position = offset;
+                if offset > 0 {
+                    observer.on(Event::Resumed(&descriptor, offset));
+                }
                 stream
                     .map_err(|error| error.side(Side::Source))
                     .inspect_ok(move |chunk| {
@@ -327,7 +337,8 @@ impl Executor<'_> {
             Place::Child => self.store.put_manifest(manifest, None).await,
             Place::Root(tag) => self.store.put_root(manifest, tag).await,
         };
-        let notice = |error: &Error| self.options.observer.on(Event::Retried(descriptor, error));
+        let notice =
+            |again: &Retry<'_>| self.options.observer.on(Event::Retried(descriptor, again));
         let put = self.retry(attempt, &AtomicU64::new(0), notice).await;
         put.map_err(|error| error.side(Side::Destination))
     }

@@ -5,14 +5,17 @@
 
 mod event;
 mod execute;
+mod in_turn;
 mod order;
 mod plan;
 mod retry;
+mod tally;
 
-pub use self::event::{Event, NoObserver, Observer};
+pub use self::event::{Event, NoObserver, Observer, Retry};
 pub use self::execute::{Summary, copy};
 pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;
+pub use self::tally::Tally;
 
 use std::sync::Arc;
 

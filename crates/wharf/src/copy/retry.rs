@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Retry;
 use crate::{Error, Result};
 
 /// How often, and how soon, work that met a transient error is tried again.
@@ -97,7 +98,7 @@ pub(super) async fn run<T>(
     policy: &RetryPolicy,
     mut work: impl AsyncFnMut() -> Result<T>,
     reached: impl Fn() -> u64,
-    notice: impl Fn(&Error),
+    notice: impl Fn(&Retry<'_>),
 ) -> Result<T> {
     let mut attempts = Attempts::new();
     loop {
@@ -110,7 +111,11 @@ pub(super) async fn run<T>(
             return Err(error.tries(attempts.total));
         };
         tracing::debug!(%error, ?wait, "trying again");
-        notice(&error);
+        notice(&Retry {
+            tries: attempts.total,
+            wait,
+            error: &error,
+        });
         tokio::time::sleep(wait).await;
     }
 }
