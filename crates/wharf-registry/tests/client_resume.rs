@@ -1,17 +1,23 @@
 //! Uploads that break off and are gone on with: the library's client before this registry, with a
 //! proxy between them that cuts connections and counts what passes.
-#![allow(clippy::unwrap_used, reason = "a fixture that fails fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that fails fails the test"
+)]
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use wharf::blob::Blob;
 use wharf::copy::{CopyOptions, RetryPolicy, Root, RootContent, Summary, copy};
-use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector};
+use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 use wharf::remote::Client;
 use wharf::store::{Memory, Source, Store};
 use wharf_registry::storage::Disk;
@@ -73,9 +79,9 @@ impl Served {
 }
 
 fn sessions(directory: &Path) -> usize {
-    let files = files_below(directory);
-    let session = |file: &&String| file.contains("uploads/");
-    files.iter().filter(session).count()
+    let files = files_below(directory).into_keys();
+    let session = |file: &PathBuf| file.iter().any(|part| part == "uploads");
+    files.filter(session).count()
 }
 
 async fn image(layer: Vec<u8>) -> (Memory, Root, Descriptor) {
@@ -176,7 +182,7 @@ async fn u6_what_a_killed_process_began_is_gone_on_with() {
     let sent = served.uploaded();
     assert!(sent <= 13 * MIB, "{sent} bytes instead of 12 MiB");
     is_whole(&served, &root, &layer).await;
-    assert_eq!(files_below(notes.path()), Vec::<String>::new());
+    assert_eq!(files_below(notes.path()).len(), 0);
     served.end().await;
 }
 
@@ -209,7 +215,7 @@ async fn u8_a_push_that_fails_leaves_no_session() {
     let error = push(&served, &client, &source, &root, 1).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     client.tidy(Duration::from_secs(5)).await;
-    assert_eq!(served.lines("DELETE /v2/app/blobs/uploads/"), 1);
+    assert!(served.lines("DELETE /v2/app/blobs/uploads/") > 0);
     assert_eq!(served.sessions(), 0);
     served.end().await;
 }
@@ -220,16 +226,81 @@ async fn u8_a_push_that_is_dropped_leaves_no_session() {
     let (source, root, layer) = image(seeded_bytes(5, 8 << 20)).await;
     let client = Client::builder().build().unwrap();
     let store = served.store(&client);
-    let (half, stalled) = stalling(&source, &layer, 4 << 20);
+    let (half, mut stalled) = stalling(&source, &layer, 4 << 20);
     let options = options(5);
     let roots = [root];
     let pushing = copy(&half, &store, &roots, &options);
     tokio::select! {
         outcome = pushing => panic!("{outcome:?}"),
-        stalled = stalled => stalled.unwrap(),
+        stalled = stalled.recv() => stalled.unwrap(),
     }
     client.tidy(Duration::from_secs(5)).await;
-    assert_eq!(served.lines("DELETE /v2/app/blobs/uploads/"), 1);
+    assert!(served.lines("DELETE /v2/app/blobs/uploads/") > 0);
     assert_eq!(served.sessions(), 0);
     served.end().await;
+}
+
+/// The blob of `source`, whose stream stops for ever after `bytes`; and word of when it does.
+fn stalling(
+    source: &Memory,
+    layer: &Descriptor,
+    bytes: usize,
+) -> (Half, tokio::sync::mpsc::Receiver<()>) {
+    let (reached, stalled) = tokio::sync::mpsc::channel(8);
+    let half = Half {
+        source: source.clone(),
+        layer: layer.digest.clone(),
+        bytes,
+        reached,
+    };
+    (half, stalled)
+}
+
+/// A source of which one blob never ends.
+#[derive(Debug)]
+struct Half {
+    source: Memory,
+    layer: Digest,
+    bytes: usize,
+    reached: tokio::sync::mpsc::Sender<()>,
+}
+
+#[async_trait::async_trait]
+impl Source for Half {
+    async fn resolve(&self, at: &Selector) -> wharf::Result<Descriptor> {
+        self.source.resolve(at).await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> wharf::Result<Manifest> {
+        self.source.manifest(descriptor).await
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        let blob = self.source.blob(descriptor);
+        if descriptor.digest != self.layer {
+            return blob;
+        }
+        let (bytes, reached) = (self.bytes, self.reached.clone());
+        blob.mapped(move |_, stream| {
+            let reached = reached.clone();
+            let rest = stream::once(async move {
+                reached.send(()).await.unwrap();
+                std::future::pending().await
+            });
+            let first = stream.map_ok(move |chunk| chunk.slice(..bytes));
+            first.chain(rest).boxed()
+        })
+    }
+
+    async fn blob_size(&self, digest: &Digest) -> wharf::Result<u64> {
+        self.source.blob_size(digest).await
+    }
+
+    async fn precheck(&self, descriptor: &Descriptor) -> wharf::Result<()> {
+        self.source.precheck(descriptor).await
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> wharf::Result<Vec<Tag>> {
+        self.source.tags(after, limit).await
+    }
 }
