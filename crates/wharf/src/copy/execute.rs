@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
-use wharf_oci::{Descriptor, Digest, Manifest, Tag};
+use wharf_oci::{Descriptor, Manifest, Tag};
 
 use crate::blob::{Blob, ByteStream};
 use crate::copy::{CopyOptions, Event, Plan, Root, retry};
-use crate::draft::PendingLayer;
+use crate::draft::{LayerKey, MadeLayer, PendingLayer};
 use crate::store::{Outcome, Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -37,6 +37,8 @@ pub struct Summary {
     pub skipped: u64,
     /// What each root is in the store, in the order given.
     pub roots: Vec<Descriptor>,
+    /// What each layer that was made on the way became, in the order of the plan.
+    pub layers: Vec<MadeLayer>,
 }
 
 /// Copies everything below `roots` from `source` to `store`.
@@ -95,6 +97,8 @@ impl Plan {
         };
         let made = executor.move_all(&self, &mut summary).await?;
         executor.commit(&mut self, &made, &mut summary).await?;
+        let became = |layer: &PendingLayer| made.get(layer.key()).cloned();
+        summary.layers = self.pending.iter().filter_map(became).collect();
         store
             .flush()
             .await
@@ -119,16 +123,16 @@ enum Work<'a> {
 
 enum Moved {
     Blob(u64, Outcome),
-    Layer(Digest, Box<Descriptor>),
+    Layer(LayerKey, Box<MadeLayer>),
 }
 
 impl Executor<'_> {
-    /// Moves every blob and layer; says what each pending layer, by diff id, became.
+    /// Moves every blob and layer; says what each pending layer became.
     async fn move_all(
         &self,
         plan: &Plan,
         summary: &mut Summary,
-    ) -> Result<HashMap<Digest, Descriptor>> {
+    ) -> Result<HashMap<LayerKey, MadeLayer>> {
         let layers = plan.pending.iter().map(Work::Layer);
         let work = layers.chain(plan.blobs.iter().map(Work::Blob));
         // More blobs are under way than are moved: the others are being checked.
@@ -136,7 +140,7 @@ impl Executor<'_> {
         let mut moving = stream::iter(work)
             .map(|work| async move {
                 match work {
-                    Work::Blob(descriptor) => self.move_blob(descriptor).await,
+                    Work::Blob(descriptor) => self.move_blob(self.source.blob(descriptor)).await,
                     Work::Layer(layer) => self.make_layer(layer).await,
                 }
             })
@@ -145,18 +149,19 @@ impl Executor<'_> {
         while let Some(moved) = moving.try_next().await? {
             match moved {
                 Moved::Blob(size, outcome) => summary.count(outcome, size),
-                Moved::Layer(diff_id, descriptor) => {
-                    summary.count(Outcome::Written, descriptor.size);
-                    made.insert(diff_id, *descriptor);
+                Moved::Layer(key, layer) => {
+                    summary.count(Outcome::Written, layer.descriptor.size);
+                    made.insert(key, *layer);
                 }
             }
         }
         Ok(made)
     }
 
-    async fn move_blob(&self, descriptor: &Descriptor) -> Result<Moved> {
+    async fn move_blob(&self, blob: Blob) -> Result<Moved> {
         let reached = Arc::new(AtomicU64::new(0));
-        let blob = self.observed(descriptor, &reached);
+        let descriptor = &blob.descriptor().clone();
+        let blob = self.observed(&blob, &reached);
         let attempt = async || {
             reached.store(0, Ordering::Relaxed);
             let checking = permit(&self.checks).await?;
@@ -181,29 +186,25 @@ impl Executor<'_> {
         let reached = Arc::new(AtomicU64::new(0));
         let attempt = async || {
             let _moving = permit(&self.transfers).await?;
-            self.options
-                .observer
-                .on(Event::LayerStarted(layer.diff_id(), layer.size()));
-            let stream = layer
-                .open()
+            self.options.observer.on(Event::LayerStarted(layer));
+            let production = layer
+                .start()
                 .await
                 .map_err(|error| error.side(Side::Source))?;
+            let (stream, diff) = production.split();
             let stream = self.observed_layer(stream, layer, &reached);
-            self.store.ingest(layer.media_type(), stream).await
+            let ingested = self.store.ingest(layer.media_type(), stream).await;
+            diff.of(ingested.map_err(|error| layer.judged(error))?)
+                .await
         };
-        let notice = |error: &Error| {
-            self.options
-                .observer
-                .on(Event::LayerRetried(layer.diff_id(), error))
-        };
-        let descriptor = self.retry(attempt, &reached, notice).await;
-        let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
-        layer.tell(&descriptor);
-        self.options.observer.on(Event::Joined(&descriptor));
-        self.options
-            .observer
-            .on(Event::LayerFinished(layer.diff_id(), &descriptor));
-        Ok(Moved::Layer(layer.diff_id().clone(), Box::new(descriptor)))
+        let notice = |error: &Error| self.options.observer.on(Event::LayerRetried(layer, error));
+        let made = self.retry(attempt, &reached, notice).await;
+        let made = made.map_err(|error| error.side(Side::Destination))?;
+        layer.tell(&made.descriptor);
+        let observer = &self.options.observer;
+        observer.on(Event::Joined(&made.descriptor));
+        observer.on(Event::LayerFinished(layer, &made.descriptor));
+        Ok(Moved::Layer(layer.key().clone(), Box::new(made)))
     }
 
     async fn retry<T>(
@@ -221,25 +222,23 @@ impl Executor<'_> {
         .await
     }
 
-    /// The source's blob, telling the observer how far it was read.
-    fn observed(&self, descriptor: &Descriptor, reached: &Arc<AtomicU64>) -> Blob {
+    /// The blob, telling the observer how far it was read.
+    fn observed(&self, blob: &Blob, reached: &Arc<AtomicU64>) -> Blob {
         let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
-        let descriptor = descriptor.clone();
-        self.source
-            .blob(&descriptor.clone())
-            .mapped(move |offset, stream| {
-                let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
-                let descriptor = descriptor.clone();
-                let mut position = offset;
-                stream
-                    .map_err(|error| error.side(Side::Source))
-                    .inspect_ok(move |chunk| {
-                        position += chunk.len() as u64;
-                        reached.store(position, Ordering::Relaxed);
-                        observer.on(Event::Advanced(&descriptor, position));
-                    })
-                    .boxed()
-            })
+        let descriptor = blob.descriptor().clone();
+        blob.mapped(move |offset, stream| {
+            let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
+            let descriptor = descriptor.clone();
+            let mut position = offset;
+            stream
+                .map_err(|error| error.side(Side::Source))
+                .inspect_ok(move |chunk| {
+                    position += chunk.len() as u64;
+                    reached.store(position, Ordering::Relaxed);
+                    observer.on(Event::Advanced(&descriptor, position));
+                })
+                .boxed()
+        })
     }
 
     fn observed_layer(
@@ -249,14 +248,14 @@ impl Executor<'_> {
         reached: &Arc<AtomicU64>,
     ) -> ByteStream {
         let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
-        let diff_id = layer.diff_id().clone();
+        let layer = layer.clone();
         let mut position = 0;
         stream
             .map_err(|error| error.side(Side::Source))
             .inspect_ok(move |chunk| {
                 position += chunk.len() as u64;
                 reached.store(position, Ordering::Relaxed);
-                observer.on(Event::LayerAdvanced(&diff_id, position));
+                observer.on(Event::LayerAdvanced(&layer, position));
             })
             .boxed()
     }
@@ -264,7 +263,7 @@ impl Executor<'_> {
     async fn commit(
         &self,
         plan: &mut Plan,
-        made: &HashMap<Digest, Descriptor>,
+        made: &HashMap<LayerKey, MadeLayer>,
         summary: &mut Summary,
     ) -> Result<()> {
         for group in &plan.children {
@@ -276,7 +275,14 @@ impl Executor<'_> {
             summary.manifests += self.put_root(&root.manifest, &root.tags).await?;
         }
         for planned in &plan.drafts {
-            let manifest = planned.draft.finish(made)?;
+            let finished = planned.draft.finish(made)?;
+            if let Some(config) = finished.config {
+                self.options.observer.on(Event::Joined(config.descriptor()));
+                if let Moved::Blob(size, outcome) = self.move_blob(config).await? {
+                    summary.count(outcome, size);
+                }
+            }
+            let manifest = finished.manifest;
             self.options
                 .observer
                 .on(Event::Joined(manifest.descriptor()));
