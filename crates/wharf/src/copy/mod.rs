@@ -8,11 +8,13 @@ mod execute;
 mod order;
 mod plan;
 mod retry;
+mod single;
 
 pub use self::event::{Event, NoObserver, Observer};
 pub use self::execute::{Summary, copy};
 pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;
+pub use self::single::{push_blob, push_layer};
 
 use std::sync::Arc;
 
