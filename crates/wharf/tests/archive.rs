@@ -190,7 +190,10 @@ async fn a_zstd_layer_makes_the_whole_draft_oci() {
     let archive = place.docker(&path).await;
     let draft = archive.draft(&archive.images()[0]).await.unwrap();
     assert_eq!(draft.media_type, MediaType::OCI_IMAGE_MANIFEST);
-    assert_eq!(draft.config.media_type, MediaType::OCI_IMAGE_CONFIG);
+    assert_eq!(
+        draft.config.stored().unwrap().media_type,
+        MediaType::OCI_IMAGE_CONFIG
+    );
     let types: Vec<MediaType> = draft
         .layers
         .iter()

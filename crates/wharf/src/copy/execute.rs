@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use tokio::sync::Semaphore;
 use wharf_oci::{Descriptor, Digest};
@@ -35,8 +36,7 @@ pub async fn copy(
         roots,
         observer: Arc::clone(&options.observer),
     };
-    let outcome = copy_to_all(source, &[destination], options).await.pop();
-    outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Invalid, "nowhere to copy to")))
+    one(copy_to_all(source, &[destination], options).await)
 }
 
 /// One of several places that a copy goes to.
@@ -62,18 +62,61 @@ pub async fn copy_to_all(
     destinations: &[Destination<'_>],
     options: &CopyOptions,
 ) -> Vec<Result<Summary>> {
-    let targets: Vec<Target<'_>> = destinations
-        .iter()
-        .map(|destination| {
-            let options = in_turn::options(options, &destination.observer);
-            Target::new(destination.store, options)
+    let planned = destinations.iter().map(|to| Planned {
+        store: to.store,
+        observer: &to.observer,
+        plan: Plan::build(source, to.store, to.roots, options).boxed_local(),
+    });
+    run(source, planned.collect(), options).await
+}
+
+impl Plan {
+    /// Does what the plan says.
+    ///
+    /// # Errors
+    /// As [`copy`].
+    pub async fn execute(
+        self,
+        source: &dyn Source,
+        store: &dyn Store,
+        options: &CopyOptions,
+    ) -> Result<Summary> {
+        let planned = Planned {
+            store,
+            observer: &options.observer,
+            plan: future::ready(Ok(self)).boxed_local(),
+        };
+        one(run(source, vec![planned], options).await)
+    }
+}
+
+fn one(mut outcomes: Vec<Result<Summary>>) -> Result<Summary> {
+    let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
+    outcomes.pop().ok_or_else(nowhere)?
+}
+
+/// A destination and what is to be done there, once that is known.
+struct Planned<'a> {
+    store: &'a dyn Store,
+    observer: &'a Arc<dyn Observer>,
+    plan: LocalBoxFuture<'a, Result<Plan>>,
+}
+
+async fn run(
+    source: &dyn Source,
+    destinations: Vec<Planned<'_>>,
+    options: &CopyOptions,
+) -> Vec<Result<Summary>> {
+    let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
+        .into_iter()
+        .map(|to| {
+            let options = in_turn::options(options, to.observer);
+            (Target::new(to.store, options), to.plan)
         })
-        .collect();
+        .unzip();
     let giving_up: Vec<_> = targets.iter().map(GivingUp::new).collect();
-    let planning = targets
-        .iter()
-        .zip(destinations)
-        .map(|(target, to)| target.run(Plan::build(source, to.store, to.roots, &target.options)));
+    let planning = targets.iter().zip(plans);
+    let planning = planning.map(|(target, plan)| target.run(plan));
     let plans = future::join_all(planning).await;
     let executor = Executor {
         source,
@@ -82,15 +125,7 @@ pub async fn copy_to_all(
     };
     executor.execute(plans, options).await;
     giving_up.into_iter().for_each(GivingUp::end);
-    let outcomes = targets.into_iter().map(|target| {
-        let options = target.options.clone();
-        let outcome = target.outcome();
-        if let Err(error) = &outcome {
-            options.observer.on(Event::Failed(error));
-        }
-        outcome
-    });
-    outcomes.collect()
+    targets.into_iter().map(Target::outcome).collect()
 }
 
 /// Tells a store when a copy into it fails, or is dropped before its end.

@@ -6,11 +6,13 @@
 mod commit;
 mod event;
 mod execute;
+mod head;
 mod in_turn;
 mod making;
 mod order;
 mod plan;
 mod retry;
+mod single;
 mod summary;
 mod tally;
 mod target;
@@ -20,6 +22,7 @@ pub use self::event::{Event, NoObserver, Observer, Retry};
 pub use self::execute::{Destination, copy, copy_to_all};
 pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;
+pub use self::single::{push_blob, push_layer};
 pub use self::summary::Summary;
 pub use self::tally::Tally;
 

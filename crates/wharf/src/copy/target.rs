@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, watch};
 use wharf_oci::Descriptor;
 
+use super::head::Head;
 use super::making::Making;
 use super::retry::{self, Reach};
 use super::tee::Seat;
@@ -77,11 +78,17 @@ impl<'a> Target<'a> {
         self.progress().made.clone()
     }
 
-    /// What was done, or why not all of it.
+    /// What was done, or why not all of it, which is the last that the observer is told.
     pub(super) fn outcome(self) -> Result<Summary> {
         let progress = self.progress.into_inner();
         let progress = progress.unwrap_or_else(PoisonError::into_inner);
-        progress.failure.map_or(Ok(progress.summary), Err)
+        match progress.failure {
+            None => Ok(progress.summary),
+            Some(error) => {
+                self.options.observer.on(Event::Failed(&error));
+                Err(error)
+            }
+        }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -167,17 +174,27 @@ impl<'a> Target<'a> {
         making: &Making,
     ) -> Result<()> {
         let reach = Arc::new(Reach::default());
+        let mut begun = None;
         let attempt = async || {
             reach.start();
             self.tell(Event::LayerStarted(layer));
-            let (stream, diff) = making
-                .stream(layer, seat)
-                .await
-                .map_err(|error| error.side(Side::Source))?;
-            let stream = self.observed_layer(stream, layer, &reach);
-            let ingested = self.store.ingest(layer.media_type(), stream).await;
-            let descriptor = ingested.map_err(|error| layer.judged(error))?;
-            making.became(diff, descriptor).await
+            let (head, diff) = match begun.take() {
+                Some(begun) => begun,
+                None => {
+                    let started = making.stream(layer, seat).await;
+                    let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
+                    (Head::new(stream), diff)
+                }
+            };
+            let stream = self.observed_layer(head.stream(), layer, &reach);
+            match self.store.ingest(layer.media_type(), stream).await {
+                Ok(descriptor) => making.became(diff, descriptor).await,
+                Err(error) if head.is_whole() => {
+                    begun = Some((head, diff));
+                    Err(error)
+                }
+                Err(error) => Err(layer.judged(error)),
+            }
         };
         let notice = |again: &Retry<'_>| self.tell(Event::LayerRetried(layer, again));
         let made = retry::run(&self.options.retry, attempt, &reach, notice).await;
