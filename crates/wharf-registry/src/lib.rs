@@ -8,6 +8,7 @@ mod blobs;
 mod body;
 mod manifests;
 mod page;
+mod patience;
 mod registry;
 mod respond;
 mod route;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::EXPECT;
+use http::header::{EXPECT, SERVER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
@@ -40,9 +40,9 @@ impl Registry {
                 refusal.into_answer()
             }
         };
-        answer
-            .headers_mut()
-            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        let headers = answer.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        headers.insert(SERVER, HeaderValue::from_static(PRODUCT));
         let status = answer.status().as_u16();
         tracing::debug!(method = %head.method, path = head.uri.path(), status);
         Ok(answer)
@@ -82,4 +82,7 @@ impl Registry {
     }
 }
 
+/// Clients learn from it which optional requests are taken here: mounts without `from`, several
+/// tags on one PUT, blobs as the body of a POST.
+const PRODUCT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
