@@ -119,11 +119,7 @@ async fn accept(
     }
 }
 
-async fn serve(
-    stream: Patience<TcpStream>,
-    registry: Registry,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn serve(stream: Patience<TcpStream>, registry: Registry, mut stopped: watch::Receiver<()>) {
     let service = service_fn(move |request| registry.clone().answer(request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
