@@ -18,24 +18,24 @@ use wharf::oci::Digest;
 use wharf_registry::storage::{Disk, Memory, Storage};
 use wharf_registry::{Registry, Server};
 
-pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A registry that runs until it is stopped, or its runtime ends.
-pub struct Running {
-    pub address: SocketAddr,
-    pub client: Client,
-    pub storage: Arc<dyn Storage>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) client: Client,
+    pub(crate) storage: Arc<dyn Storage>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
 
 impl Running {
-    pub async fn over(storage: Arc<dyn Storage>) -> Self {
+    pub(crate) async fn over(storage: Arc<dyn Storage>) -> Self {
         Self::start(Registry::new(Arc::clone(&storage)), storage).await
     }
 
-    pub async fn start(registry: Registry, storage: Arc<dyn Storage>) -> Self {
+    pub(crate) async fn start(registry: Registry, storage: Arc<dyn Storage>) -> Self {
         let address = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(address, registry).await.unwrap();
         let address = server.local_addr();
@@ -53,13 +53,13 @@ impl Running {
         }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.client);
         drop(self.stop);
         self.server.await.unwrap();
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
@@ -75,23 +75,23 @@ impl Running {
         request.body(body).send().await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.send("GET", path, &[], "").await
     }
 
-    pub async fn status(&self, method: &str, path: &str) -> u16 {
+    pub(crate) async fn status(&self, method: &str, path: &str) -> u16 {
         self.send(method, path, &[], "").await.status().as_u16()
     }
 
     /// Opens a session and gives its path.
-    pub async fn begin(&self, repository: &str) -> String {
+    pub(crate) async fn begin(&self, repository: &str) -> String {
         let path = format!("/v2/{repository}/blobs/uploads/");
         let answer = self.send("POST", &path, &[], "").await;
         assert_eq!(answer.status(), 202);
         header(&answer, "location")
     }
 
-    pub async fn put_blob(&self, repository: &str, content: &[u8]) -> Digest {
+    pub(crate) async fn put_blob(&self, repository: &str, content: &[u8]) -> Digest {
         let digest = Digest::of(content);
         let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
         let put = self.send("POST", &path, &[], content.to_vec()).await;
@@ -100,13 +100,13 @@ impl Running {
     }
 
     /// Puts a manifest, which must succeed, and gives its digest.
-    pub async fn put(&self, path: &str, document: &Value) -> Digest {
+    pub(crate) async fn put(&self, path: &str, document: &Value) -> Digest {
         let answer = self.put_with(path, &[], document).await;
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
         Digest::of(document.to_string().as_bytes())
     }
 
-    pub async fn put_with(
+    pub(crate) async fn put_with(
         &self,
         path: &str,
         headers: &[(&str, &str)],
@@ -120,7 +120,7 @@ impl Running {
 }
 
 /// A registry on each storage; the directory of the one on disk lives as long as they do.
-pub async fn both() -> (tempfile::TempDir, Vec<Running>) {
+pub(crate) async fn both() -> (tempfile::TempDir, Vec<Running>) {
     let directory = tempfile::tempdir().unwrap();
     let running = vec![
         Running::over(Arc::new(Memory::new())).await,
@@ -129,11 +129,11 @@ pub async fn both() -> (tempfile::TempDir, Vec<Running>) {
     (directory, running)
 }
 
-pub async fn disk(directory: &Path) -> Arc<dyn Storage> {
+pub(crate) async fn disk(directory: &Path) -> Arc<dyn Storage> {
     Arc::new(Disk::open(directory).await.unwrap())
 }
 
-pub fn header(answer: &Response, name: &str) -> String {
+pub(crate) fn header(answer: &Response, name: &str) -> String {
     let value = answer
         .headers()
         .get(name)
@@ -142,19 +142,19 @@ pub fn header(answer: &Response, name: &str) -> String {
 }
 
 /// The status, and the first code of the envelope.
-pub async fn code(answer: Response) -> (u16, String) {
+pub(crate) async fn code(answer: Response) -> (u16, String) {
     let status = answer.status().as_u16();
     let body = document(answer).await;
     let code = body["errors"][0]["code"].as_str().unwrap();
     (status, code.to_owned())
 }
 
-pub async fn document(answer: Response) -> Value {
+pub(crate) async fn document(answer: Response) -> Value {
     serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
 }
 
 /// An index without entries that differs from others by its note.
-pub fn index(note: &str) -> Value {
+pub(crate) fn index(note: &str) -> Value {
     json!({
         "schemaVersion": 2,
         "mediaType": INDEX,
