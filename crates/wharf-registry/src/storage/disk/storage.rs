@@ -22,7 +22,7 @@ use super::repository::DiskRepository;
 use super::start;
 use super::tree::{Tree, at, is_absent};
 use super::writer::{self, Known, Writer};
-use crate::storage::session::{check_offset, missing};
+use crate::storage::session::{PATIENCE, check_offset, missing};
 use crate::storage::{Condition, ReferrersPage, ReferrersQuery, SessionId, Storage, Written};
 
 /// A storage in a directory. Cheap to clone; clones, and other processes, share the content.
@@ -37,8 +37,7 @@ pub struct Disk {
 /// A storage that is open for long is swept again after so long, when a session begins.
 const SWEEP_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// How long a request waits for another one to leave a session.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait before a session that another request writes to is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Disk {

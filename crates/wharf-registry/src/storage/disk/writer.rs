@@ -15,6 +15,7 @@ use wharf::oci::{Algorithm, Digest, Hasher};
 use wharf::{Error, ErrorKind, Result};
 
 use super::tree::{self, Tree, at};
+use crate::storage::session::taken;
 
 /// What is known of the hashes of sessions, by path.
 #[derive(Clone, Debug, Default)]
@@ -266,11 +267,4 @@ pub(super) fn settled(path: &Path) -> Result<Option<u64>> {
 
 fn given_up() -> Error {
     Error::new(ErrorKind::NotFound, "the upload session was given up")
-}
-
-fn taken() -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        "another request writes to this upload session",
-    )
 }

@@ -24,7 +24,15 @@ impl Shared {
 pub(super) struct State {
     /// Those that something was written to.
     pub(super) repositories: BTreeMap<RepositoryName, Content>,
-    pub(super) sessions: HashMap<(RepositoryName, SessionId), BytesMut>,
+    pub(super) sessions: HashMap<(RepositoryName, SessionId), Session>,
+}
+
+/// An upload session.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) bytes: BytesMut,
+    /// Held by the request that writes to it.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl State {

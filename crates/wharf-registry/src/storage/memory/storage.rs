@@ -4,15 +4,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
+use tokio::sync::OwnedMutexGuard;
 use wharf::blob::ByteStream;
 use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
 use wharf::store::Store;
 use wharf::{Error, Result};
 
 use super::repository::MemoryRepository;
-use super::state::{Shared, described, missing};
+use super::state::{Session, Shared, described, missing};
 use crate::storage::{
     Condition, ReferrersPage, ReferrersQuery, SessionId, Storage, Written, session,
 };
@@ -37,8 +38,8 @@ impl Memory {
         chunk: &[u8],
     ) -> Result<u64> {
         let mut state = self.shared.lock();
-        let bytes = state.sessions.get_mut(key);
-        let bytes = bytes.ok_or_else(|| session::missing(&key.1))?;
+        let found = state.sessions.get_mut(key);
+        let bytes = &mut found.ok_or_else(|| session::missing(&key.1))?.bytes;
         session::check_offset(offset, bytes.len() as u64)?;
         bytes.extend_from_slice(chunk);
         Ok(bytes.len() as u64)
@@ -47,7 +48,19 @@ impl Memory {
     fn take(&self, id: &SessionId, repository: &RepositoryName) -> Result<Bytes> {
         let key = (repository.clone(), id.clone());
         let taken = self.shared.lock().sessions.remove(&key);
-        Ok(taken.ok_or_else(|| session::missing(id))?.freeze())
+        let taken = taken.ok_or_else(|| session::missing(id))?;
+        Ok(taken.bytes.freeze())
+    }
+
+    /// Waits until no other request writes to a session.
+    async fn turn(&self, key: &(RepositoryName, SessionId)) -> Result<OwnedMutexGuard<()>> {
+        let turn = {
+            let state = self.shared.lock();
+            let found = state.sessions.get(key);
+            Arc::clone(&found.ok_or_else(|| session::missing(&key.1))?.turn)
+        };
+        let waited = tokio::time::timeout(session::PATIENCE, turn.lock_owned()).await;
+        waited.map_err(|_| session::taken())
     }
 }
 
@@ -128,7 +141,7 @@ impl Storage for Memory {
     async fn begin(&self, repository: &RepositoryName) -> Result<SessionId> {
         let id = SessionId::fresh();
         let key = (repository.clone(), id.clone());
-        self.shared.lock().sessions.insert(key, BytesMut::new());
+        self.shared.lock().sessions.insert(key, Session::default());
         Ok(id)
     }
 
@@ -141,6 +154,7 @@ impl Storage for Memory {
         mut bytes: ByteStream,
     ) -> Result<u64> {
         let key = (repository.clone(), id.clone());
+        let _turn = self.turn(&key).await?;
         let mut length = self.extend(&key, offset, &[])?;
         while let Some(chunk) = bytes.next().await.transpose()? {
             length = self.extend(&key, Some(length), &chunk)?;
@@ -152,8 +166,8 @@ impl Storage for Memory {
         self.extend(&(repository.clone(), id.clone()), None, &[])
     }
 
-    /// Every chunk is whole here, and what another request adds later is told apart by its offset.
     async fn settled(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64> {
+        let _turn = self.turn(&(repository.clone(), id.clone())).await?;
         self.status(id, repository).await
     }
 
@@ -163,6 +177,7 @@ impl Storage for Memory {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Descriptor> {
+        let _turn = self.turn(&(repository.clone(), id.clone())).await?;
         let bytes = self.take(id, repository)?;
         let found = Digest::of_with(digest.algorithm(), &bytes);
         if found != *digest {
