@@ -239,9 +239,7 @@ const MOST_TAGS: usize = 64;
 
 fn referrers(method: &Method, name: RepositoryName, subject: &str, query: &Query) -> Parsed<Route> {
     only(method, &Method::GET)?;
-    let wanted = query
-        .find("artifactType")
-        .filter(|wanted| !wanted.is_empty());
+    let wanted = query.find("artifactType");
     Ok(Route::Referrers {
         name,
         subject: parse_digest(subject)?,

@@ -117,10 +117,11 @@ async fn a_filter_is_applied_and_said_to_be() {
         let mut sbom = referrer("sbom");
         sbom["artifactType"] = json!(SBOM);
         let sbom = put(&registry, &sbom).await;
-        put(&registry, &referrer("other")).await;
+        let untyped = put(&registry, &referrer("other")).await;
         for (wanted, expected) in [
             (SBOM.replace('+', "%2B"), vec![sbom.to_string()]),
             ("text/plain".to_owned(), Vec::new()),
+            (String::new(), vec![untyped.to_string()]),
         ] {
             let path = format!("{}?artifactType={wanted}", subject_path());
             let answer = registry.get(&path).await;

@@ -1,6 +1,6 @@
 //! Lists of referrers, a page at a time.
 
-use wharf::oci::{Descriptor, Digest};
+use wharf::oci::{Descriptor, Digest, MediaType};
 use wharf::{Error, Result};
 
 /// Which referrers are asked for.
@@ -8,7 +8,7 @@ use wharf::{Error, Result};
 pub struct ReferrersQuery {
     /// The manifest that they point at; it need not be there.
     pub subject: Digest,
-    /// Only those of this artifact type, letter by letter.
+    /// Only those of this artifact type, letter by letter; those without one where it is empty.
     pub artifact_type: Option<String>,
     /// Only those after this one, in the order of digests.
     pub after: Option<Digest>,
@@ -66,7 +66,7 @@ impl ReferrersQuery {
             return true;
         };
         let found = descriptor.artifact_type.as_ref();
-        found.is_some_and(|found| found.as_str() == wanted)
+        found.map_or("", MediaType::as_str) == wanted
     }
 }
 
@@ -78,8 +78,6 @@ fn json_size(descriptor: &Descriptor) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use wharf::oci::MediaType;
-
     use super::*;
 
     fn found(digest: &Digest) -> Result<Option<Descriptor>> {

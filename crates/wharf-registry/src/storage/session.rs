@@ -50,6 +50,8 @@ pub(super) fn missing(id: &SessionId) -> Error {
     Error::new(ErrorKind::NotFound, "no such upload session").target(id)
 }
 
+/// Sessions that nobody touched for so long belong to nobody.
+pub(super) const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a request waits for another one to leave a session.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 

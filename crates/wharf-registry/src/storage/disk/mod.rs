@@ -20,8 +20,13 @@
 //! Deletion removes links. The pool keeps the bytes, for nothing here counts who else has them
 //! and nothing is collected yet; until then a mount that names no repository still finds them.
 //!
-//! A directory of format 1, which had no `_referrers`, is brought up to date when it is opened;
-//! earlier versions refuse it from then on.
+//! An upload session is its file. What a request wrote of it stays when the request breaks off or
+//! the process dies; the hash is kept while the process lives, and made again from the file after
+//! that, so bytes that a loss of power took are found at the end, by the digest.
+//!
+//! A directory of format 1, which had no `_referrers`, gets them when it is opened; earlier
+//! versions refuse it from then on. One that still serves it must be stopped first: what it went
+//! on to write would have no referrer links.
 
 mod link;
 mod locks;

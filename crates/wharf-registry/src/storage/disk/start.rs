@@ -8,13 +8,12 @@ use wharf::{Error, ErrorKind, Result};
 
 use super::tree::{self, Tree, at};
 use super::upgrade;
+use crate::storage::session::LEFT_BEHIND;
 
 const MARKER: &str = "format";
 const FORMAT: &str = "wharf-registry 2\n";
 /// Without referrer links.
 const FORMAT_1: &str = "wharf-registry 1\n";
-/// Temporary files and sessions that nobody touched for so long belong to nobody.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Opens or makes a storage directory.
 pub(super) fn open(root: PathBuf) -> Result<Tree> {
@@ -44,7 +43,7 @@ pub(super) fn open(root: PathBuf) -> Result<Tree> {
     Ok(tree)
 }
 
-/// Removes temporary files and sessions that were left behind.
+/// Removes sessions that were left behind, and temporary files as old.
 pub(super) fn sweep(tree: &Tree) -> Result<()> {
     remove_older(&tree.temp(), LEFT_BEHIND)?;
     remove_older(&tree.uploads(), LEFT_BEHIND)

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 use wharf::oci::{Descriptor, Digest, Manifest, RepositoryName, Selector, Tag};
 use wharf::{Error, ErrorKind, Result};
 
+use crate::storage::session::LEFT_BEHIND;
 use crate::storage::{Condition, ReferrersPage, ReferrersQuery, SessionId, Written};
 
 /// The state that a storage and its repositories share.
@@ -28,14 +30,30 @@ pub(super) struct State {
 }
 
 /// An upload session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
     pub(super) bytes: BytesMut,
+    /// When something was last done to it.
+    pub(super) touched: Instant,
     /// Held by the request that writes to it.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl State {
+    /// Opens a session; those that nobody touched for a day go.
+    pub(super) fn begin(&mut self, name: &RepositoryName) -> SessionId {
+        let id = SessionId::fresh();
+        let opened = Session {
+            bytes: BytesMut::new(),
+            touched: Instant::now(),
+            turn: Arc::default(),
+        };
+        self.sessions
+            .retain(|_, session| session.touched.elapsed() < LEFT_BEHIND);
+        self.sessions.insert((name.clone(), id.clone()), opened);
+        id
+    }
+
     pub(super) fn content(&self, name: &RepositoryName) -> Result<&Content> {
         self.repositories.get(name).ok_or_else(|| missing(name))
     }

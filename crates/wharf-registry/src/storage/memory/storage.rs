@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 use wharf::blob::ByteStream;
 use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
 use wharf::store::Store;
 use wharf::{Error, Result};
 
 use super::repository::MemoryRepository;
-use super::state::{Session, Shared, described, missing};
+use super::state::{Shared, described, missing};
 use crate::storage::{
     Condition, ReferrersPage, ReferrersQuery, SessionId, Storage, Written, session,
 };
@@ -39,10 +40,11 @@ impl Memory {
     ) -> Result<u64> {
         let mut state = self.shared.lock();
         let found = state.sessions.get_mut(key);
-        let bytes = &mut found.ok_or_else(|| session::missing(&key.1))?.bytes;
-        session::check_offset(offset, bytes.len() as u64)?;
-        bytes.extend_from_slice(chunk);
-        Ok(bytes.len() as u64)
+        let found = found.ok_or_else(|| session::missing(&key.1))?;
+        session::check_offset(offset, found.bytes.len() as u64)?;
+        found.bytes.extend_from_slice(chunk);
+        found.touched = Instant::now();
+        Ok(found.bytes.len() as u64)
     }
 
     fn take(&self, id: &SessionId, repository: &RepositoryName) -> Result<Bytes> {
@@ -139,10 +141,7 @@ impl Storage for Memory {
     }
 
     async fn begin(&self, repository: &RepositoryName) -> Result<SessionId> {
-        let id = SessionId::fresh();
-        let key = (repository.clone(), id.clone());
-        self.shared.lock().sessions.insert(key, Session::default());
-        Ok(id)
+        Ok(self.shared.lock().begin(repository))
     }
 
     async fn append(
@@ -191,5 +190,33 @@ impl Storage for Memory {
 
     async fn cancel(&self, id: &SessionId, repository: &RepositoryName) -> Result<()> {
         self.take(id, repository).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wharf::ErrorKind;
+
+    use super::*;
+    use crate::storage::session::LEFT_BEHIND;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_nobody_touched_for_a_day_is_gone() {
+        let (memory, name) = (Memory::new(), "a".parse().unwrap());
+        let old = memory.begin(&name).await.unwrap();
+        let used = memory.begin(&name).await.unwrap();
+        tokio::time::advance(LEFT_BEHIND - Duration::from_secs(1)).await;
+        memory.begin(&name).await.unwrap();
+        assert_eq!(memory.status(&old, &name).await.unwrap(), 0);
+        // To ask is to touch.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(memory.status(&used, &name).await.unwrap(), 0);
+        tokio::time::advance(LEFT_BEHIND - Duration::from_secs(1)).await;
+        memory.begin(&name).await.unwrap();
+        let gone = memory.status(&old, &name).await.unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotFound);
+        assert_eq!(memory.status(&used, &name).await.unwrap(), 0);
     }
 }
