@@ -8,6 +8,7 @@ mod common;
 
 use serde_json::{Value, json};
 use wharf::oci::Digest;
+use wharf_testkit::{LayerSpec, LayoutFixture, Skopeo};
 
 use self::common::{Running, both, code, disk, document, index};
 
@@ -50,6 +51,26 @@ async fn a_deleted_manifest_takes_all_its_tags_along() {
         }
         registry.put("/v2/a/manifests/v1", &index("gone")).await;
         assert_eq!(registry.status("GET", &path).await, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skopeo_deletes_an_image() {
+    let Some(skopeo) = Skopeo::find() else { return };
+    for registry in both().await.1 {
+        let layout = tempfile::tempdir().unwrap();
+        LayoutFixture::new(layout.path()).image(Some("v1"), &[LayerSpec::random(1, 100)]);
+        let source = format!("oci:{}:v1", layout.path().display());
+        let image = format!("docker://{}/a:v1", registry.address);
+        let skopeo = skopeo.clone();
+        let deleted = tokio::task::spawn_blocking(move || {
+            skopeo.copy(&source, &image);
+            skopeo.run(&["delete", "--tls-verify=false", &image])
+        });
+        let deleted = deleted.await.unwrap();
+        assert!(deleted.status.success(), "{deleted:?}");
+        assert_eq!(registry.status("GET", "/v2/a/manifests/v1").await, 404);
+        assert_eq!(tags(&registry).await, json!([]));
     }
 }
 

@@ -102,6 +102,31 @@ async fn u5_bytes_of_a_request_that_broke_off_stay_and_the_upload_goes_on() {
 }
 
 #[tokio::test]
+async fn u5_a_reset_connection_loses_only_what_the_server_had_not_read() {
+    for registry in both().await.1 {
+        let content = seeded_bytes(2, 6 * MIB);
+        let digest = Digest::of(&content);
+        let path = registry.begin("a").await;
+        let sent = content.get(..3 * MIB).unwrap();
+        let peer = broken_off(&registry, "PATCH", &path, content.len(), sent).await;
+        while stored(&registry, &path).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        let before = usize::try_from(stored(&registry, &path).await).unwrap();
+        peer.set_zero_linger().unwrap();
+        drop(peer);
+        let arrived = length(&registry, &path).await;
+        assert!((before..=3 * MIB).contains(&arrived), "{arrived}");
+        let rest = content.get(arrived..).unwrap().to_vec();
+        let range = format!("{arrived}-{}", content.len() - 1);
+        let target = format!("{path}?digest={digest}");
+        let headers = [("content-range", range.as_str())];
+        let put = registry.send("PUT", &target, &headers, rest).await;
+        assert_eq!(put.status(), 201);
+    }
+}
+
+#[tokio::test]
 async fn u5_a_last_chunk_out_of_order_is_told_where_the_session_is() {
     for registry in both().await.1 {
         let digest = Digest::of(b"hello world");

@@ -35,8 +35,8 @@ impl Locks {
         let owner = Digest::of(name.as_str().as_bytes());
         let shard = owner.hex().get(..2).unwrap_or_default();
         let index = usize::from_str_radix(shard, 16).unwrap_or_default();
-        let lock = self.0.get(index).map(Arc::clone).unwrap_or_default();
-        let waited = tokio::time::timeout(PATIENCE, lock.lock_owned()).await;
+        let lock = self.0.get(index).expect("two hex digits are below 256");
+        let waited = tokio::time::timeout(PATIENCE, Arc::clone(lock).lock_owned()).await;
         Ok(Turn {
             path: directory.join(shard),
             _turn: waited.map_err(|_| busy())?,

@@ -24,11 +24,8 @@ pub(super) fn put(
     tags: &[Tag],
     condition: Option<&Condition>,
 ) -> Result<Written> {
-    if let Some(condition) = condition {
-        let current = current(tree, name, &condition.at)?;
-        if !condition.holds(current.as_ref()) {
-            return Ok(Written::Declined);
-        }
+    if !holds(tree, name, condition)? {
+        return Ok(Written::Declined);
     }
     let digest = manifest.digest();
     refer(tree, name, manifest)?;
@@ -37,6 +34,19 @@ pub(super) fn put(
         tree.write(&tree.tag(name, tag), digest.to_string().as_bytes())?;
     }
     Ok(Written::Done)
+}
+
+/// Whether a condition holds now; without the lock that is a guess at what it will be.
+pub(super) fn holds(
+    tree: &Tree,
+    name: &RepositoryName,
+    condition: Option<&Condition>,
+) -> Result<bool> {
+    let Some(condition) = condition else {
+        return Ok(true);
+    };
+    let current = current(tree, name, &condition.at)?;
+    Ok(condition.holds(current.as_ref()))
 }
 
 /// Makes the referrer link of a manifest that has a subject.

@@ -28,6 +28,7 @@
 //! versions refuse it from then on. One that still serves it must be stopped first: what it went
 //! on to write would have no referrer links.
 
+mod fill;
 mod link;
 mod locks;
 mod manifests;

@@ -6,15 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::StreamExt;
 use wharf::blob::ByteStream;
-use wharf::file::CHUNK;
 use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag};
 use wharf::store::Store;
 use wharf::verify::blocking;
-use wharf::{Error, ErrorKind, Result};
+use wharf::{ErrorKind, Result};
 
+use super::fill::fill;
 use super::link::ManifestLink;
 use super::locks::Locks;
 use super::manifests;
@@ -92,6 +90,26 @@ impl Disk {
         blocking(move || {
             let _alone = turn.alone()?;
             work(&tree)
+        })
+        .await?
+    }
+
+    /// Writes a manifest's bytes into the pool, where the condition may hold.
+    async fn pool(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        condition: Option<&Condition>,
+    ) -> Result<Written> {
+        let (tree, name) = (Arc::clone(&self.tree), repository.clone());
+        let (manifest, condition) = (manifest.clone(), condition.cloned());
+        blocking(move || {
+            if !manifests::holds(&tree, &name, condition.as_ref())? {
+                return Ok(Written::Declined);
+            }
+            let content = ManifestLink::of(&manifest).content;
+            tree.write(&tree.content(&content), manifest.bytes())?;
+            Ok(Written::Done)
         })
         .await?
     }
@@ -186,15 +204,14 @@ impl Storage for Disk {
         tags: &[Tag],
         condition: Option<&Condition>,
     ) -> Result<Written> {
-        let (tree, placed) = (Arc::clone(&self.tree), manifest.clone());
-        // The larger part of the work needs no lock: the pool takes the same bytes from anybody.
-        blocking(move || {
-            let content = ManifestLink::of(&placed).content;
-            tree.write(&tree.content(&content), placed.bytes())
-        })
-        .await??;
         let (name, manifest) = (repository.clone(), manifest.clone());
         let (tags, condition) = (tags.to_vec(), condition.cloned());
+        // The larger part of the work needs no lock: the pool takes the same bytes from anybody.
+        // It does not take those of whom the condition turns away already.
+        let placed = self.pool(repository, &manifest, condition.as_ref()).await?;
+        if placed == Written::Declined {
+            return Ok(placed);
+        }
         self.exclusively(repository, move |tree| {
             manifests::put(tree, &name, &manifest, &tags, condition.as_ref())
         })
@@ -303,62 +320,6 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         // Gone when all went well; else the sweep at the next start has another go.
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Writes all of `bytes`, gathering the next batch while the last one is hashed and written.
-/// The writer comes back with what became of the bytes; those before an error are written.
-async fn fill(mut writer: Writer, mut bytes: ByteStream) -> Result<(Writer, Result<()>)> {
-    let mut batch = Batch::gather(&mut bytes).await;
-    loop {
-        let chunks = batch.chunks;
-        let write = blocking(move || {
-            let written = writer.write(&chunks);
-            (writer, written)
-        });
-        if let Some(end) = batch.end {
-            let (writer, written) = write.await?;
-            return Ok((writer, written.and(end)));
-        }
-        let (next, write) = tokio::join!(Batch::gather(&mut bytes), write);
-        let (back, written) = write?;
-        if written.is_err() {
-            return Ok((back, written));
-        }
-        (writer, batch) = (back, next);
-    }
-}
-
-/// About [`CHUNK`] bytes of a stream: few trips to another thread, whatever the peer sends.
-struct Batch {
-    chunks: Vec<Bytes>,
-    end: Option<Result<(), Error>>,
-}
-
-impl Batch {
-    async fn gather(stream: &mut ByteStream) -> Self {
-        let (mut chunks, mut length) = (Vec::new(), 0);
-        while length < CHUNK {
-            match stream.next().await {
-                Some(Ok(chunk)) => {
-                    length += chunk.len();
-                    chunks.push(chunk);
-                }
-                Some(Err(error)) => {
-                    return Batch {
-                        chunks,
-                        end: Some(Err(error)),
-                    };
-                }
-                None => {
-                    return Batch {
-                        chunks,
-                        end: Some(Ok(())),
-                    };
-                }
-            }
-        }
-        Batch { chunks, end: None }
     }
 }
 
