@@ -1,5 +1,7 @@
 //! Upload sessions. distribution-spec: "Pushing blobs", "Mounting a blob from another repository".
 
+use std::sync::Arc;
+
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use http::{HeaderMap, StatusCode};
 use wharf::ErrorKind;
@@ -27,18 +29,26 @@ pub(crate) async fn whole(
     digest: &Digest,
     body: &RequestBody,
 ) -> Answered {
-    let session = open(registry, name).await?;
-    let storage = &registry.storage;
-    let (id, name) = (&session.id, &session.name);
-    let sent = storage
-        .append(id, name, Some(0), digest.algorithm(), body.stream())
-        .await;
-    if let Err(error) = sent {
-        // The client does not know of the session; where it is gone already, all the better.
-        let _ = storage.cancel(id, name).await;
-        return Err(unknown(error));
-    }
-    close(registry, &session, digest).await
+    let (storage, stream) = (Arc::clone(&registry.storage), body.stream());
+    let (place, digest) = (format!("/v2/{name}/blobs/{digest}"), digest.clone());
+    let expected = digest.clone();
+    // A task of its own: the client knows nothing of the session, so that it must be ended even
+    // when the connection, and this request with it, is gone.
+    let receiving = tokio::spawn(async move {
+        let id = storage.begin(&name).await?;
+        let algorithm = expected.algorithm();
+        let sent = storage.append(&id, &name, Some(0), algorithm, stream);
+        if let Err(error) = sent.await {
+            // Where it is gone already, all the better.
+            let _ = storage.cancel(&id, &name).await;
+            return Err(error);
+        }
+        storage.finish(&id, &name, &expected).await
+    });
+    let stopped = |error| wharf::Error::new(ErrorKind::Cancelled, "given up").source(error);
+    let received = receiving.await.map_err(stopped).and_then(|kept| kept);
+    received.map_err(unknown)?;
+    Ok(created(&place, &digest))
 }
 
 /// Mounts a blob, or opens a session where the other repository, or any, does not have it.

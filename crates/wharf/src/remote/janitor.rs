@@ -7,7 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+
+use crate::{Error, ErrorKind, Result};
 
 /// Runs what is cleaned up, and knows what still runs.
 #[derive(Debug, Default)]
@@ -26,25 +29,62 @@ impl Janitor {
         tasks.spawn_on(work, &runtime);
     }
 
+    /// Does `work` to its end, also when nobody waits for it any more: what it gives is dropped
+    /// then. For requests that open something at the other end, which must be ended too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] where the runtime shuts down meanwhile.
+    pub(super) async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, done) = oneshot::channel();
+        self.start(async move { drop(sender.send(work.await)) });
+        let gone = |_| Error::new(ErrorKind::Cancelled, "work was given up");
+        done.await.map_err(gone)
+    }
+
     /// Waits until nothing is left to do, but no longer than `limit`.
     pub(super) async fn finish(&self, limit: Duration) {
-        let mut tasks = {
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *tasks)
+        let all = async {
+            // What ends may have begun something else.
+            loop {
+                let mut tasks = self.take();
+                if tasks.is_empty() {
+                    return;
+                }
+                while tasks.0.join_next().await.is_some() {}
+            }
         };
-        let all = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::debug!(left = tasks.len(), "not everything was cleaned up in time");
+            tracing::debug!("not everything was cleaned up in time");
         }
-        tasks.detach_all();
+    }
+
+    fn take(&self) -> Tasks {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        Tasks(std::mem::take(&mut *tasks))
     }
 }
 
 impl Drop for Janitor {
     fn drop(&mut self) {
-        // What is under way goes on, though nobody can wait for it any more.
-        let tasks = self.tasks.get_mut();
-        tasks.unwrap_or_else(PoisonError::into_inner).detach_all();
+        drop(self.take());
+    }
+}
+
+/// Tasks that go on though nobody can wait for them any more.
+struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.detach_all();
     }
 }
 
@@ -67,5 +107,26 @@ mod tests {
         }
         janitor.finish(Duration::from_secs(5)).await;
         assert_eq!(done.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_opened_for_nobody_is_dropped_and_waited_for() {
+        struct Opened(Arc<AtomicUsize>);
+        impl Drop for Opened {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (janitor, dropped) = (Janitor::default(), Arc::new(AtomicUsize::new(0)));
+        let opened = Opened(Arc::clone(&dropped));
+        let opening = janitor.see_through(async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            opened
+        });
+        let given_up = tokio::time::timeout(Duration::from_secs(1), opening).await;
+        assert!(given_up.is_err());
+        assert_eq!(dropped.load(Ordering::Relaxed), 0);
+        janitor.finish(Duration::from_secs(5)).await;
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
     }
 }

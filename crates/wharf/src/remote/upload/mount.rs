@@ -2,7 +2,7 @@
 //! (distribution-spec: "Mounting a blob from another repository"; PUSH.md M1, M2, E4, E5).
 
 use http::Method;
-use wharf_oci::Repository;
+use wharf_oci::{Digest, Repository};
 
 use super::super::repository::RemoteRepository;
 use super::super::transport::Request;
@@ -39,7 +39,14 @@ pub(super) async fn ask(repository: &RemoteRepository, blob: &Blob) -> Asked {
     let Some(from) = candidate(repository, blob) else {
         return Asked::Nothing;
     };
-    let digest = &blob.descriptor().digest;
+    let (owned, digest) = (repository.clone(), blob.descriptor().digest.clone());
+    // A session that the answer opens is to be ended, should nobody wait for it any more.
+    let asking = async move { ask_for(&owned, &digest, from).await };
+    let asked = repository.host().janitor().see_through(asking).await;
+    asked.unwrap_or(Asked::Nothing)
+}
+
+async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> Asked {
     let mut pairs = vec![("mount", digest.to_string())];
     match &from {
         From::Here { name, .. } => pairs.push(("from", name.clone())),

@@ -140,14 +140,18 @@ fn manner(repository: &RemoteRepository, blob: &Blob, session: &Session) -> Mann
     Manner::choose(host.chunk_size(), &host.learned(), size, least)
 }
 
-/// Opens a session.
+/// Opens a session. Once asked for, it is waited for: it is to be ended if it is not wanted.
 ///
 /// # Errors
 /// What the registry says.
 pub(super) async fn begin(repository: &RemoteRepository) -> Result<Session> {
-    let url = repository.endpoint().await?.uploads(repository.name());
-    let response = repository.send(Request::new(Method::POST, url)).await?;
-    Session::opened(repository, &answer::expect(response, &[202]).await?)
+    let owned = repository.clone();
+    let opening = async move {
+        let url = owned.endpoint().await?.uploads(owned.name());
+        let response = owned.send(Request::new(Method::POST, url)).await?;
+        Session::opened(&owned, &answer::expect(response, &[202]).await?)
+    };
+    repository.host().janitor().see_through(opening).await?
 }
 
 /// Sends a small blob in the request that would open its session.
