@@ -365,7 +365,10 @@ impl<'a> Planner<'a> {
             .map_err(|error| error.side(Side::Source))
     }
 
-    async fn retry<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    async fn retry<T, W>(&self, work: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
         self.options.retry.run(work).await
     }
 

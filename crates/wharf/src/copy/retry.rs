@@ -105,7 +105,10 @@ impl RetryPolicy {
     ///
     /// # Errors
     /// The last one of `work`, with the number of tries.
-    pub async fn run<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    pub async fn run<T, W>(&self, work: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
         run(self, work, &Reach::default(), |_| ()).await
     }
 
@@ -127,12 +130,18 @@ impl RetryPolicy {
 
 /// Tries `work` until it succeeds, fails for good or the policy gives up. `reach` tells how
 /// far the last try got; `notice` is called before each further try.
-pub(super) async fn run<T>(
+///
+/// Not an `AsyncFnMut`: the compiler cannot see yet that the futures of these may be sent to
+/// another thread (rust-lang/rust#110338).
+pub(super) async fn run<T, W>(
     policy: &RetryPolicy,
-    mut work: impl AsyncFnMut() -> Result<T>,
+    mut work: impl FnMut() -> W,
     reach: &Reach,
     notice: impl Fn(&Retry<'_>),
-) -> Result<T> {
+) -> Result<T>
+where
+    W: Future<Output = Result<T>>,
+{
     let mut attempts = Attempts::new();
     loop {
         let error = match work().await {
