@@ -16,7 +16,7 @@ use std::process::Stdio;
 use common::{Run, Served, command, done, wharf};
 use wharf_testkit::compress::compress_bytes;
 use wharf_testkit::{
-    DockerRegistry, Kind, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
+    DockerRegistry, Kind, PeakRss, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
 };
 
 fn text(path: &Path) -> &str {
@@ -188,6 +188,31 @@ fn s3_a_directory_is_a_layer_that_is_the_same_again() {
         String::from_utf8(run.stdout).unwrap()
     });
     assert_eq!(pushed[0], pushed[1]);
+}
+
+/// Four times what is allowed: a layer that is held in memory cannot pass.
+#[test]
+fn u2_a_layer_from_a_pipe_is_never_in_memory() {
+    const ALLOWED: u64 = 64 << 10;
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let repository = format!("{}/a", served.address);
+    for compress in [&[][..], &["--compress", "gzip"], &["--compress", "zstd"]] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let writing = std::thread::spawn(move || {
+            let chunk = compressible_bytes(1, 1 << 20);
+            (0..4 * (ALLOWED >> 10)).try_for_each(|_| writer.write_all(&chunk))
+        });
+        let mut push = command(home.path());
+        push.args(["blob", "push", &repository, "-"]);
+        let ended = PeakRss::of(push.args(compress).stdin(reader)).unwrap();
+        // It holds the end that is read.
+        drop(push);
+        assert!(ended.output.status.success(), "{:?}", ended.output);
+        writing.join().unwrap().unwrap();
+        let peak = ended.peak_kib.unwrap_or_default();
+        assert!(peak < ALLOWED, "{peak} KiB with {compress:?}");
+    }
 }
 
 #[test]

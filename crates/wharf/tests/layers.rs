@@ -301,7 +301,7 @@ async fn s3_s4_an_image_made_on_the_fly_is_whole() {
 
         let tag = Selector::Tag("v1".parse().unwrap());
         let descriptor = store.resolve(&tag).await.unwrap();
-        assert_eq!(summary.roots, [descriptor.clone()]);
+        assert_eq!(summary.roots, std::slice::from_ref(&descriptor));
         assert_eq!(descriptor.media_type, family.manifest());
         let manifest = store.manifest(&descriptor).await.unwrap();
         let wharf::oci::Payload::Image(image) = manifest.payload() else {

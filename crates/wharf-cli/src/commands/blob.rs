@@ -60,7 +60,7 @@ fn repository(text: &str, context: &Context) -> Result<RemoteRepository> {
 /// What is pushed.
 enum Content {
     /// A file that was read to learn its digest: it is not sent where it is there.
-    Known(Blob),
+    Known(Box<Blob>),
     /// Its digest is learned while it is sent.
     Unknown(PendingLayer),
 }
@@ -77,7 +77,7 @@ impl Content {
             }
             (false, None) if path.is_file() => {
                 let blob = file::blob(path, MediaType::OCTET_STREAM).await?;
-                return Ok(Content::Known(blob));
+                return Ok(Content::Known(Box::new(blob)));
             }
             (false, _) => LayerInput::file(path).await?,
         };
