@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use wharf_oci::Platform;
 
 /// Moves container images between files, streams and registries
@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Copy an image from anywhere to a registry or a layout directory
     #[command(visible_alias = "cp")]
     Copy(Copy),
+    /// Single blobs, such as layers, without a manifest
+    #[command(subcommand, arg_required_else_help = true)]
+    Blob(Blob),
     /// The embedded registry
     #[command(subcommand, arg_required_else_help = true)]
     Registry(Registry),
@@ -96,6 +99,34 @@ pub(crate) struct Copy {
     pub(crate) moving: Moving,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Blob {
+    /// Push one blob or layer into a repository and print its digest
+    Push(BlobPush),
+}
+
+/// What `wharf blob push` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = BLOB_PUSH_HELP)]
+pub(crate) struct BlobPush {
+    /// Where to push to, REGISTRY/REPOSITORY
+    #[arg(value_name = "REPO")]
+    pub(crate) repository: String,
+    /// A file, - for standard input, or, with --compress, a directory
+    pub(crate) file: OsString,
+    /// Compress it while it is sent; FILE is a tar then, or a directory of which one is made
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) compress: Option<Compress>,
+}
+
+/// How a layer is compressed while it is sent.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compress {
+    // Comments for readers of the help would spread all of it over twice the lines.
+    Gzip,
+    Zstd,
+}
+
 /// How content is moved, whatever the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Moving {
@@ -131,6 +162,11 @@ const PUSH_HELP: &str = "\
 The reference with its digest is printed for each REF. A REF without a tag takes the tag that the
 image has on disk, else `latest`. Where PATH holds several images, one is chosen by
 oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME[:TAG], or PATH@DIGEST.";
+
+const BLOB_PUSH_HELP: &str = "\
+The digest is printed; with --compress, the diff id is said on standard error. What comes from a
+file is not sent when the repository has it. A tar made of a directory has its entries sorted and
+belonging to root, and the times of SOURCE_DATE_EPOCH where that is set.";
 
 const COPY_HELP: &str = "\
 SRC and DST are each one of:

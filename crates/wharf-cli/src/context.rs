@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
+use wharf::layer::Times;
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
@@ -94,6 +95,22 @@ pub(crate) fn registry_directory() -> Result<PathBuf> {
 /// The file in which layers that were compressed before are remembered, if there is a place.
 pub(crate) fn layer_memory() -> Option<PathBuf> {
     Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf/layers"))
+}
+
+/// The times in what is made of directories: those of `SOURCE_DATE_EPOCH`, where it is set
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where it is no number of seconds.
+pub(crate) fn source_date_epoch() -> Result<Times> {
+    let Some(text) = env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(Times::Kept);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Times::Fixed).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "not a number of seconds since 1970")
+            .target("SOURCE_DATE_EPOCH")
+    })
 }
 
 /// The specification has relative paths in these variables ignored.

@@ -22,6 +22,8 @@ fn help_is_what_is_checked_in() {
     check(&["--help"], "wharf");
     check(&["push", "--help"], "push");
     check(&["copy", "--help"], "copy");
+    check(&["blob", "--help"], "blob");
+    check(&["blob", "push", "--help"], "blob-push");
     check(&["registry", "--help"], "registry");
     check(&["registry", "serve", "--help"], "registry-serve");
     check(&["version", "--help"], "version");
