@@ -30,8 +30,9 @@ impl Default for RetryPolicy {
 }
 
 /// Tries that made progress start the count anew, but never more often than this many times
-/// the allowed tries: a connection that dies after each megabyte must end some day.
-const PROGRESS_FACTOR: u32 = 4;
+/// the allowed tries. That is enough for 10 GiB over a connection that dies each 100 MB, and one
+/// that dies after each megabyte still ends some day.
+const PROGRESS_FACTOR: u32 = 40;
 
 /// What is known after a try that did not succeed.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +157,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn r1_ten_gibibytes_arrive_in_pieces_of_a_hundred_megabytes() {
+        let sent = Cell::new(0u64);
+        let work = async || {
+            sent.set(sent.get() + 100_000_000);
+            if sent.get() < 10 << 30 {
+                Err(server_error())
+            } else {
+                Ok(())
+            }
+        };
+        let outcome = run(&RetryPolicy::default(), work, || sent.get(), |_| ()).await;
+        outcome.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn r1_does_not_go_on_for_ever_even_with_progress() {
         let calls = Cell::new(0u64);
         let work = async || {
@@ -165,7 +181,7 @@ mod tests {
         run(&RetryPolicy::default(), work, || calls.get(), |_| ())
             .await
             .unwrap_err();
-        assert_eq!(calls.get(), 20);
+        assert_eq!(calls.get(), 200);
     }
 
     #[tokio::test]
