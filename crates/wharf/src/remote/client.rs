@@ -8,7 +8,7 @@ use wharf_oci::{Registry, Repository};
 
 use super::host::Host;
 use super::repository::RemoteRepository;
-use super::transport::{Settings, Timeouts, Transport};
+use super::transport::{Gate, Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
@@ -30,6 +30,8 @@ pub struct Client {
 struct Inner {
     transport: Transport,
     insecure: Insecure,
+    limits: Limits,
+    pauses: Option<Arc<dyn PauseObserver>>,
     hosts: Mutex<HashMap<Registry, Arc<Host>>>,
 }
 
@@ -48,6 +50,8 @@ pub enum Insecure {
 pub struct ClientBuilder {
     insecure: Insecure,
     timeouts: Timeouts,
+    limits: Limits,
+    pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
     resolve: Vec<(String, SocketAddr)>,
 }
@@ -57,6 +61,8 @@ impl Default for ClientBuilder {
         ClientBuilder {
             insecure: Insecure::No,
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            pauses: None,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: Vec::new(),
         }
@@ -75,6 +81,20 @@ impl ClientBuilder {
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// How many requests may be under way to each registry, and how long it may make us wait.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who is told when a registry asks to wait.
+    #[must_use]
+    pub fn pause_observer(mut self, observer: Arc<dyn PauseObserver>) -> Self {
+        self.pauses = Some(observer);
         self
     }
 
@@ -106,6 +126,8 @@ impl ClientBuilder {
         let inner = Inner {
             transport,
             insecure: self.insecure,
+            limits: self.limits,
+            pauses: self.pauses,
             hosts: Mutex::default(),
         };
         Ok(Client {
@@ -120,6 +142,11 @@ impl Client {
         ClientBuilder::default()
     }
 
+    /// How many requests it and its clones have made so far (PUSH.md P4).
+    pub fn requests(&self) -> RequestCounts {
+        self.inner.transport.counts().read()
+    }
+
     /// One repository, as a source and a store. Makes no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
         let registry = repository.registry();
@@ -129,9 +156,11 @@ impl Client {
             .hosts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let host = hosts
-            .entry(registry.clone())
-            .or_insert_with(|| Arc::new(Host::new(registry.clone(), self.inner.insecure)));
+        let host = hosts.entry(registry.clone()).or_insert_with(|| {
+            let (limits, pauses) = (&self.inner.limits, self.inner.pauses.clone());
+            let gate = Gate::new(registry.as_str(), limits, pauses);
+            Arc::new(Host::new(registry.clone(), self.inner.insecure, gate))
+        });
         RemoteRepository::new(
             repository.clone(),
             self.inner.transport.clone(),

@@ -9,7 +9,7 @@ use wharf_oci::Registry;
 
 use super::client::Insecure;
 use super::endpoint::Endpoint;
-use super::transport::{Probe, Transport};
+use super::transport::{Gate, Probe, Transport};
 use super::uploads::Uploads;
 use crate::Result;
 
@@ -24,17 +24,24 @@ pub(super) struct Host {
     endpoint: OnceCell<Endpoint>,
     patches: AtomicBool,
     uploads: Uploads,
+    gate: Gate,
 }
 
 impl Host {
-    pub(super) fn new(registry: Registry, insecure: Insecure) -> Self {
+    pub(super) fn new(registry: Registry, insecure: Insecure, gate: Gate) -> Self {
         Host {
             registry,
             insecure,
             endpoint: OnceCell::new(),
             patches: AtomicBool::new(false),
             uploads: Uploads::default(),
+            gate,
         }
+    }
+
+    /// What every request passes on its way to it.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Where the API is. The first call may have to find out whether it is https or http.

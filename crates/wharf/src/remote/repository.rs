@@ -52,7 +52,7 @@ impl RemoteRepository {
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
-        self.transport.send(request).await
+        self.host.gate().send(&self.transport, request).await
     }
 
     fn about<T>(&self, result: Result<T>) -> Result<T> {
