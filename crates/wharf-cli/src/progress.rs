@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use wharf::Error;
-use wharf::copy::{Event, Observer, Summary};
+use wharf::copy::{Event, Observer, Retry, Summary};
+use wharf::layer::PendingLayer;
 use wharf::store::Outcome;
-use wharf_oci::{Descriptor, Digest};
+use wharf_oci::Descriptor;
 
 use crate::hints;
 use crate::printer::{Printer, Voice};
@@ -22,7 +22,7 @@ pub(crate) struct Progress {
     printer: Printer,
     started: Instant,
     all: MultiProgress,
-    bars: Mutex<HashMap<Digest, ProgressBar>>,
+    bars: Mutex<HashMap<String, ProgressBar>>,
 }
 
 impl Progress {
@@ -65,11 +65,11 @@ impl Progress {
         self.printer.say(&line);
     }
 
-    fn bars(&self) -> MutexGuard<'_, HashMap<Digest, ProgressBar>> {
+    fn bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, digest: &Digest, name: String, size: Size) {
+    fn start(&self, key: String, name: String, size: Size) {
         if self.printer.voice() != Voice::Terminal {
             return;
         }
@@ -79,31 +79,30 @@ impl Progress {
         };
         let bar = self.all.add(bar.with_prefix(name).with_message("sending"));
         // A further try starts a blob again: its old bar must not stay.
-        if let Some(old) = self.bars().insert(digest.clone(), bar) {
+        if let Some(old) = self.bars().insert(key, bar) {
             self.all.remove(&old);
         }
     }
 
-    fn advance(&self, digest: &Digest, position: u64) {
-        if let Some(bar) = self.bars().get(digest) {
+    fn advance(&self, key: &str, position: u64) {
+        if let Some(bar) = self.bars().get(key) {
             bar.set_position(position);
         }
     }
 
-    fn retry(&self, digest: &Digest, error: &Error) {
-        match self.bars().get(digest) {
-            Some(bar) => bar.set_message(format!("trying again: {}", hints::line(error))),
+    fn retry(&self, key: &str, name: &str, again: &Retry<'_>) {
+        match self.bars().get(key) {
+            Some(bar) => bar.set_message(format!("trying again: {}", hints::line(again.error))),
             None => self.line(&format!(
-                "{}  trying again: {}",
-                short(digest),
-                hints::line(error)
+                "{name}  trying again: {}",
+                hints::line(again.error)
             )),
         }
     }
 
     /// A bar ends as a line that stays, above the bars that still move.
-    fn finished(&self, digest: &Digest, descriptor: &Descriptor, state: &'static str) {
-        let bar = self.bars().remove(digest);
+    fn finished(&self, key: &str, descriptor: &Descriptor, state: &'static str) {
+        let bar = self.bars().remove(key);
         if let Some(bar) = bar {
             bar.finish_and_clear();
             self.all.remove(&bar);
@@ -120,22 +119,35 @@ impl Progress {
 impl Observer for Progress {
     fn on(&self, event: Event<'_>) {
         match event {
-            Event::Started(blob) => self.start(&blob.digest, name(blob), Size::Known(blob.size)),
-            Event::LayerStarted(diff_id, _) => {
-                self.start(
-                    diff_id,
-                    format!("layer     {}", short(diff_id)),
-                    Size::Unknown,
-                );
+            Event::Started(blob) => {
+                self.start(blob.digest.to_string(), name(blob), Size::Known(blob.size));
             }
-            Event::Advanced(blob, position) => self.advance(&blob.digest, position),
-            Event::LayerAdvanced(diff_id, position) => self.advance(diff_id, position),
-            Event::Retried(blob, error) => self.retry(&blob.digest, error),
-            Event::LayerRetried(diff_id, error) => self.retry(diff_id, error),
-            Event::Finished(blob, Outcome::Written) => self.finished(&blob.digest, blob, "written"),
-            Event::Finished(blob, Outcome::Mounted) => self.finished(&blob.digest, blob, "mounted"),
-            Event::Finished(blob, Outcome::Existed) => drop(self.bars().remove(&blob.digest)),
-            Event::LayerFinished(diff_id, layer) => self.finished(diff_id, layer, "written"),
+            Event::LayerStarted(layer) => {
+                let name = format!("{:<8}  {}", "layer", layer_name(layer));
+                self.start(layer.key().to_string(), name, Size::Unknown);
+            }
+            Event::Advanced(blob, position) => self.advance(&blob.digest.to_string(), position),
+            Event::LayerAdvanced(layer, position) => {
+                self.advance(&layer.key().to_string(), position)
+            }
+            Event::Retried(blob, error) => {
+                self.retry(&blob.digest.to_string(), &short(&blob.digest), error);
+            }
+            Event::LayerRetried(layer, error) => {
+                self.retry(&layer.key().to_string(), &layer_name(layer), error);
+            }
+            Event::Finished(blob, Outcome::Written) => {
+                self.finished(&blob.digest.to_string(), blob, "written")
+            }
+            Event::Finished(blob, Outcome::Mounted) => {
+                self.finished(&blob.digest.to_string(), blob, "mounted")
+            }
+            Event::Finished(blob, Outcome::Existed) => {
+                drop(self.bars().remove(&blob.digest.to_string()));
+            }
+            Event::LayerFinished(layer, became) => {
+                self.finished(&layer.key().to_string(), became, "written");
+            }
             Event::Failed(_) => self.bars().values().for_each(ProgressBar::abandon),
             _ => {}
         }
@@ -166,4 +178,11 @@ fn name(descriptor: &Descriptor) -> String {
         () => "blob",
     };
     format!("{word:<8}  {}", short(&descriptor.digest))
+}
+
+fn layer_name(layer: &PendingLayer) -> String {
+    let plain = |letter: char| if letter.is_control() { '?' } else { letter };
+    layer
+        .diff_id()
+        .map_or_else(|| layer.name().chars().map(plain).collect(), short)
 }

@@ -3,6 +3,7 @@
 //! The `Host` header is passed on as the client sent it, so that a registry that builds URLs from it
 //! makes them point to the proxy.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -64,7 +65,7 @@ impl RecordingProxy {
         let shared = Arc::new(Shared {
             upstream,
             records: Mutex::new(Vec::new()),
-            fault: Mutex::new(None),
+            faults: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         let loopback = Loopback::start(Ipv4Addr::LOCALHOST.into(), move |stream, number| {
@@ -97,9 +98,9 @@ impl RecordingProxy {
     }
 
     /// Cuts the next request whose body is longer than `bytes`, once: exactly so many are passed on,
-    /// then both connections are closed without an answer.
+    /// then both connections are closed without an answer. Called again, it cuts one more after that.
     pub fn fail_connection_after(&self, bytes: u64) {
-        *lock(&self.shared.fault) = Some(bytes);
+        lock(&self.shared.faults).push_back(bytes);
     }
 }
 
@@ -107,7 +108,7 @@ impl RecordingProxy {
 struct Shared {
     upstream: SocketAddr,
     records: Mutex<Vec<Record>>,
-    fault: Mutex<Option<u64>>,
+    faults: Mutex<VecDeque<u64>>,
 }
 
 type Record = Arc<Mutex<ProxiedRequest>>;
@@ -207,11 +208,11 @@ impl PassingBody {
             record.response_bytes += bytes.len() as u64;
             return bytes;
         };
-        let mut fault = lock(&shared.fault);
+        let mut faults = lock(&shared.faults);
         let end = record.request_bytes + bytes.len() as u64;
-        let passed = match *fault {
+        let passed = match faults.front().copied() {
             Some(limit) if end > limit => {
-                *fault = None;
+                faults.pop_front();
                 self.cut = Cut::Soon;
                 // Less than the length of `bytes`, so it fits.
                 bytes.slice(..limit.saturating_sub(record.request_bytes) as usize)

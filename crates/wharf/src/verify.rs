@@ -29,6 +29,24 @@ pub fn checked(stream: ByteStream, descriptor: &Descriptor) -> ByteStream {
     .boxed()
 }
 
+/// Checks that `stream` has exactly `size` bytes, the last ones of the content named `digest`.
+/// Whoever takes them, after the first ones, is to check the digest.
+pub fn sized(stream: ByteStream, size: u64, digest: &Digest) -> ByteStream {
+    let state = (stream, size, digest.clone());
+    stream::try_unfold(state, |(mut stream, left, digest)| async move {
+        let wrong = |what: &str| Error::new(ErrorKind::Corrupt, what).target(&digest);
+        match stream.next().await.transpose()? {
+            None if left > 0 => Err(wrong("content ends before its size")),
+            None => Ok(None),
+            Some(chunk) => match left.checked_sub(chunk.len() as u64) {
+                Some(left) => Ok(Some((chunk, (stream, left, digest)))),
+                None => Err(wrong("content is longer than its size")),
+            },
+        }
+    })
+    .boxed()
+}
+
 /// Hashes a chunk without ever blocking the reactor for long.
 ///
 /// # Errors
@@ -202,6 +220,19 @@ mod tests {
                 .to_string()
                 .contains("at least 4 bytes, expected 3")
         );
+    }
+
+    #[tokio::test]
+    async fn a_rest_must_be_as_long_as_it_is_said_to_be() {
+        let rest = |size| {
+            let chunks =
+                stream::iter(["ab", "c"].map(|text| Ok(Bytes::from_static(text.as_bytes()))));
+            sized(chunks.boxed(), size, &Digest::of(b"")).try_collect::<Vec<Bytes>>()
+        };
+        assert_eq!(rest(3).await.unwrap().concat(), b"abc");
+        for size in [2, 4] {
+            assert_eq!(rest(size).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        }
     }
 
     #[tokio::test]

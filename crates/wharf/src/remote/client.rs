@@ -2,13 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wharf_oci::{Registry, Repository};
 
-use super::host::Host;
+use super::host::{Host, Shared};
+use super::janitor::Janitor;
+use super::journal::Journal;
 use super::repository::RemoteRepository;
-use super::transport::{Gate, Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
+use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
@@ -29,9 +34,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     transport: Transport,
-    insecure: Insecure,
-    limits: Limits,
-    pauses: Option<Arc<dyn PauseObserver>>,
+    shared: Arc<Shared>,
     hosts: Mutex<HashMap<Registry, Arc<Host>>>,
 }
 
@@ -54,6 +57,8 @@ pub struct ClientBuilder {
     pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
     resolve: Vec<(String, SocketAddr)>,
+    chunk_size: Option<u64>,
+    sessions: Option<PathBuf>,
 }
 
 impl Default for ClientBuilder {
@@ -65,6 +70,8 @@ impl Default for ClientBuilder {
             pauses: None,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: Vec::new(),
+            chunk_size: None,
+            sessions: None,
         }
     }
 }
@@ -112,6 +119,22 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends blobs in requests of at most `bytes` each, as registries behind front ends with a
+    /// limit need (PUSH.md U4). Such limits are found out too, at the cost of a refusal.
+    #[must_use]
+    pub fn chunk_size(mut self, bytes: NonZeroU64) -> Self {
+        self.chunk_size = Some(bytes.get());
+        self
+    }
+
+    /// Notes uploads under way in files of `directory`, so that what a killed process began is
+    /// continued by the next one (PUSH.md U6). The directory is made when it is needed.
+    #[must_use]
+    pub fn sessions(mut self, directory: PathBuf) -> Self {
+        self.sessions = Some(directory);
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -123,11 +146,19 @@ impl ClientBuilder {
             resolve: self.resolve,
         };
         let transport = Transport::new(settings, self.timeouts)?;
-        let inner = Inner {
-            transport,
+        let shared = Shared {
             insecure: self.insecure,
             limits: self.limits,
             pauses: self.pauses,
+            chunk_size: self.chunk_size,
+            journal: self
+                .sessions
+                .map(|directory| Arc::new(Journal::new(directory))),
+            janitor: Janitor::default(),
+        };
+        let inner = Inner {
+            transport,
+            shared: Arc::new(shared),
             hosts: Mutex::default(),
         };
         Ok(Client {
@@ -147,6 +178,13 @@ impl Client {
         self.inner.transport.counts().read()
     }
 
+    /// Waits until what was given up is cleaned up at the registries, but no longer than `limit`
+    /// (PUSH.md U8). To be called before a process ends; without it all works as well, but
+    /// registries may keep unfinished sessions until they sweep them.
+    pub async fn tidy(&self, limit: Duration) {
+        self.inner.shared.janitor.finish(limit).await;
+    }
+
     /// One repository, as a source and a store. Makes no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
         let registry = repository.registry();
@@ -157,9 +195,7 @@ impl Client {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry(registry.clone()).or_insert_with(|| {
-            let (limits, pauses) = (&self.inner.limits, self.inner.pauses.clone());
-            let gate = Gate::new(registry.as_str(), limits, pauses);
-            Arc::new(Host::new(registry.clone(), self.inner.insecure, gate))
+            Arc::new(Host::new(registry.clone(), Arc::clone(&self.inner.shared)))
         });
         RemoteRepository::new(
             repository.clone(),

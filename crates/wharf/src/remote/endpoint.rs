@@ -33,17 +33,15 @@ impl Endpoint {
         self.at(format!("{name}/blobs/uploads/"))
     }
 
-    /// end-11: an upload that may be a mount.
-    pub(super) fn mount(
-        &self,
-        name: &RepositoryName,
-        digest: &Digest,
-        from: &RepositoryName,
-    ) -> Url {
+    /// end-4b: an upload that is its own commit.
+    pub(super) fn upload_of(&self, name: &RepositoryName, digest: &Digest) -> Url {
+        self.mount(name, &[("digest", digest.to_string())])
+    }
+
+    /// end-11: an upload that may be a mount, as `query` says.
+    pub(super) fn mount(&self, name: &RepositoryName, query: &[(&str, String)]) -> Url {
         let mut url = self.uploads(name);
-        url.query_pairs_mut()
-            .append_pair("mount", &digest.to_string())
-            .append_pair("from", from.as_ref());
+        url.query_pairs_mut().extend_pairs(query);
         url
     }
 

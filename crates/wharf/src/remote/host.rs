@@ -1,6 +1,7 @@
 //! One registry host: how it is reached, and what was learned of it in this process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -9,32 +10,56 @@ use wharf_oci::Registry;
 
 use super::client::Insecure;
 use super::endpoint::Endpoint;
-use super::transport::{Gate, Probe, Transport};
+use super::janitor::Janitor;
+use super::journal::Journal;
+use super::sessions::Sessions;
+use super::transport::{Gate, Limits, PauseObserver, Probe, Response, Transport};
+use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
 const HEAD_START: Duration = Duration::from_millis(300);
 
+/// How the embedded registry names itself in `Server`.
+const OWN: &str = "wharf/";
+
 /// What a client knows of one host.
 #[derive(Debug)]
 pub(super) struct Host {
     registry: Registry,
-    insecure: Insecure,
+    shared: Arc<Shared>,
     endpoint: OnceCell<Endpoint>,
-    patches: AtomicBool,
+    learned: Mutex<Learned>,
+    finds_blobs: AtomicBool,
     uploads: Uploads,
+    sessions: Sessions,
     gate: Gate,
 }
 
+/// What all hosts of a client have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) insecure: Insecure,
+    pub(super) limits: Limits,
+    pub(super) pauses: Option<Arc<dyn PauseObserver>>,
+    /// The largest chunk, in bytes, that the user wants blobs to be sent in.
+    pub(super) chunk_size: Option<u64>,
+    pub(super) journal: Option<Arc<Journal>>,
+    pub(super) janitor: Janitor,
+}
+
 impl Host {
-    pub(super) fn new(registry: Registry, insecure: Insecure, gate: Gate) -> Self {
+    pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
+        let gate = Gate::new(registry.as_str(), &shared.limits, shared.pauses.clone());
         Host {
             registry,
-            insecure,
+            shared,
             endpoint: OnceCell::new(),
-            patches: AtomicBool::new(false),
+            learned: Mutex::default(),
+            finds_blobs: AtomicBool::new(false),
             uploads: Uploads::default(),
+            sessions: Sessions::default(),
             gate,
         }
     }
@@ -57,13 +82,50 @@ impl Host {
         &self.uploads
     }
 
-    /// Whether blobs must be sent by PATCH and PUT, as one PUT was refused (PUSH.md U1).
-    pub(super) fn wants_patch(&self) -> bool {
-        self.patches.load(Ordering::Relaxed)
+    /// The sessions at it that wait for the next try.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
-    pub(super) fn learn_patch(&self) {
-        self.patches.store(true, Ordering::Relaxed);
+    /// Where sessions are noted for other processes, if they are.
+    pub(super) fn journal(&self) -> Option<Arc<Journal>> {
+        self.shared.journal.clone()
+    }
+
+    /// Who cleans up.
+    pub(super) fn janitor(&self) -> &Janitor {
+        &self.shared.janitor
+    }
+
+    /// The largest chunk, in bytes, that the user wants blobs to be sent in.
+    pub(super) fn chunk_size(&self) -> Option<u64> {
+        self.shared.chunk_size
+    }
+
+    /// What experience says about sending blobs to it.
+    pub(super) fn learned(&self) -> Learned {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to that.
+    pub(super) fn learn(&self, change: impl FnOnce(&mut Learned)) {
+        change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
+    /// (PUSH.md E5, U1): our own does, and says so in each answer.
+    pub(super) fn finds_blobs(&self) -> bool {
+        self.finds_blobs.load(Ordering::Relaxed)
+    }
+
+    /// Looks at an answer for what it says about who gave it.
+    pub(super) fn notice(&self, response: &Response) {
+        if response
+            .header("server")
+            .is_some_and(|server| server.starts_with(OWN))
+        {
+            self.finds_blobs.store(true, Ordering::Relaxed);
+        }
     }
 
     async fn find(&self, transport: &Transport) -> Result<Endpoint> {
@@ -103,7 +165,9 @@ impl Host {
     }
 
     fn may_be_plain(&self) -> bool {
-        self.insecure == Insecure::Yes || self.registry.is_local() || self.registry.is_private()
+        self.shared.insecure == Insecure::Yes
+            || self.registry.is_local()
+            || self.registry.is_private()
     }
 }
 

@@ -52,8 +52,18 @@ impl RemoteRepository {
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
-        self.host.gate().send(&self.transport, request).await
+        let response = self.host.gate().send(&self.transport, request).await?;
+        self.host.notice(&response);
+        Ok(response)
     }
+
+    /// Another repository of the registry that is believed to have a blob (PUSH.md E4).
+    pub(super) fn elsewhere(&self, _: &Digest) -> Option<RepositoryName> {
+        None
+    }
+
+    /// That belief was wrong.
+    pub(super) fn forget_elsewhere(&self, _: &str, _: &Digest) {}
 
     fn about<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.target(&self.repository))
@@ -121,6 +131,16 @@ impl Store for RemoteRepository {
 
     async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
         self.about(manifests::put(self, manifest, tag).await)
+    }
+
+    fn asks_when_putting(&self, blob: &Descriptor) -> bool {
+        upload::asks_first(self, blob.size)
+    }
+
+    fn give_up(&self) {
+        for session in self.host.sessions().take_all(self.name()) {
+            session.cancel(self);
+        }
     }
 
     async fn flush(&self) -> Result<()> {

@@ -103,6 +103,13 @@ pub trait Store: Source {
         self.put_manifest(manifest, tag).await
     }
 
+    /// Whether `put_blob` finds out by itself, with the same request, that a blob of this size is
+    /// there: then it need not be asked for before (PUSH.md E5).
+    fn asks_when_putting(&self, blob: &Descriptor) -> bool {
+        let _ = blob;
+        false
+    }
+
     /// Whether this store is believed to hold `manifest`, from what was seen of it before, without
     /// asking it: a hint for the order of questions, never an answer.
     fn recalls(&self, manifest: &Descriptor) -> bool {

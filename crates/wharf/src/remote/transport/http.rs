@@ -1,9 +1,10 @@
-//! Sends requests and bounds every wait. Follows redirects of reads, and nothing else.
+//! Sends requests and bounds every wait. Follows redirects; bodies are made anew for them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -79,7 +80,20 @@ pub(crate) enum Body {
     /// A small document.
     Bytes(Bytes),
     /// A stream, of announced length or chunked.
-    Stream(ByteStream, Option<u64>),
+    Stream(Payload),
+}
+
+/// Makes the bytes of a body once more, for a registry that sends us elsewhere with it.
+pub(crate) type Again = Arc<dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync>;
+
+/// Bytes to send as they come.
+pub(crate) struct Payload {
+    /// The bytes, from the first on.
+    pub(crate) stream: ByteStream,
+    /// How many there are; `None`: they are sent in chunks of HTTP's own.
+    pub(crate) length: Option<u64>,
+    /// How to get them again; `None` where they come only once.
+    pub(crate) again: Option<Again>,
 }
 
 /// How long the answer may take.
@@ -137,7 +151,7 @@ impl std::fmt::Debug for Body {
         match self {
             Body::Empty => f.write_str("Empty"),
             Body::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
-            Body::Stream(_, length) => write!(f, "Stream({length:?})"),
+            Body::Stream(payload) => write!(f, "Stream({:?})", payload.length),
         }
     }
 }
@@ -200,18 +214,17 @@ impl Transport {
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
         let Request { mut head, mut body } = request;
         let endpoint = format!("{} {}", head.method, head.url.path());
-        let reads = matches!(head.method, Method::GET | Method::HEAD);
         let asked = head.url.clone();
         for _ in 0..=REDIRECTS {
-            let body = std::mem::replace(&mut body, Body::Empty);
+            let (carried, rest) = split(body);
             let response = self
-                .observed(&head, body)
+                .observed(&head, carried)
                 .await
                 .map_err(|error| match error {
                     Failed::Source(error) => error,
                     Failed::Exchange(error) => error.target(&endpoint),
                 })?;
-            let Some(next) = redirect(&response).filter(|_| reads) else {
+            let Some(next) = redirect(&head.method, &response) else {
                 let idle = self.timeouts.idle;
                 return Ok(Response {
                     url: head.url,
@@ -222,6 +235,10 @@ impl Transport {
             };
             head.url =
                 guard::follow(&asked, &head.url, &next).map_err(|error| error.target(&endpoint))?;
+            body = rest
+                .renew()
+                .await
+                .map_err(|error| error.target(&endpoint))?;
         }
         Err(Error::new(
             ErrorKind::Refused,
@@ -244,11 +261,12 @@ impl Transport {
             Body::Empty if matches!(head.method, Method::GET | Method::HEAD) => builder,
             Body::Empty => builder.header(CONTENT_LENGTH, 0),
             Body::Bytes(bytes) => builder.body(bytes),
-            Body::Stream(stream, length) => {
-                if let Some(length) = length {
+            Body::Stream(payload) => {
+                if let Some(length) = payload.length {
                     builder = builder.header(CONTENT_LENGTH, length);
                 }
-                builder.body(reqwest::Body::wrap_stream(activity.watch(stream, length)))
+                let watched = activity.watch(payload.stream, payload.length);
+                builder.body(reqwest::Body::wrap_stream(watched))
             }
         };
         let answer = match head.wait {
@@ -274,6 +292,41 @@ impl Transport {
             )));
         }
         Ok(response)
+    }
+}
+
+/// What is needed to send a body once more.
+enum Rest {
+    Empty,
+    Bytes(Bytes),
+    Stream(Option<Again>, Option<u64>),
+}
+
+/// The body to send now, and what is kept of it for another time.
+fn split(body: Body) -> (Body, Rest) {
+    let rest = match &body {
+        Body::Empty => Rest::Empty,
+        Body::Bytes(bytes) => Rest::Bytes(bytes.clone()),
+        Body::Stream(payload) => Rest::Stream(payload.again.clone(), payload.length),
+    };
+    (body, rest)
+}
+
+impl Rest {
+    async fn renew(self) -> Result<Body> {
+        match self {
+            Rest::Empty => Ok(Body::Empty),
+            Rest::Bytes(bytes) => Ok(Body::Bytes(bytes)),
+            Rest::Stream(Some(again), length) => Ok(Body::Stream(Payload {
+                stream: again().await?,
+                length,
+                again: Some(again),
+            })),
+            Rest::Stream(None, _) => {
+                let message = "it sends us elsewhere with bytes that come only once";
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+        }
     }
 }
 
@@ -367,8 +420,14 @@ impl Response {
     }
 }
 
-fn redirect(response: &reqwest::Response) -> Option<String> {
-    let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+/// Where an answer sends us, as far as we go: with a read anywhere, with a body only where the
+/// answer says that method and body stay the same (RFC 9110, section 15.4; PUSH.md U7).
+fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
+    let redirects = match response.status().as_u16() {
+        307 | 308 => true,
+        301..=303 => matches!(*method, Method::GET | Method::HEAD),
+        _ => false,
+    };
     let location = response.headers().get(LOCATION).filter(|_| redirects)?;
     location.to_str().ok().map(str::to_owned)
 }

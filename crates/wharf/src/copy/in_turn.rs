@@ -1,0 +1,74 @@
+//! Events reach their observer one at a time, and none after the last.
+//!
+//! Bytes are counted where a connection takes them, on whatever thread that is, and a connection
+//! may take a chunk more while the copy is being given up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::copy::{CopyOptions, Event, Observer};
+
+/// The same options, with `observer`, who is told in turn.
+pub(super) fn options(options: &CopyOptions, observer: &Arc<dyn Observer>) -> CopyOptions {
+    CopyOptions {
+        observer: Arc::new(InTurn {
+            observer: Arc::clone(observer),
+            state: Mutex::new(State::Open),
+        }),
+        ..options.clone()
+    }
+}
+
+#[derive(Debug)]
+struct InTurn {
+    observer: Arc<dyn Observer>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Failed,
+}
+
+impl Observer for InTurn {
+    fn on(&self, event: Event<'_>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if *state == State::Failed {
+            return;
+        }
+        if matches!(event, Event::Failed(_)) {
+            *state = State::Failed;
+        }
+        self.observer.on(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, ErrorKind};
+
+    #[derive(Debug, Default)]
+    struct Names(Mutex<Vec<String>>);
+
+    impl Observer for Names {
+        fn on(&self, event: Event<'_>) {
+            let name = format!("{event:?}");
+            let name = name.split([' ', '(']).next().unwrap_or_default().to_owned();
+            self.0.lock().unwrap().push(name);
+        }
+    }
+
+    #[test]
+    fn p1_an_error_is_the_last_update() {
+        let names = Arc::new(Names::default());
+        let observer: Arc<dyn Observer> = Arc::clone(&names) as _;
+        let options = options(&CopyOptions::default(), &observer);
+        let planned = || Event::Planned { bytes: 1, nodes: 1 };
+        options.observer.on(planned());
+        let error = Error::new(ErrorKind::Invalid, "no");
+        options.observer.on(Event::Failed(&error));
+        options.observer.on(planned());
+        assert_eq!(*names.0.lock().unwrap(), ["Planned", "Failed"]);
+    }
+}

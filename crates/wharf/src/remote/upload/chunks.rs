@@ -1,0 +1,132 @@
+//! A blob in chunks, each a request of its own (distribution-spec: "Pushing a blob in chunks").
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::sync::Mutex;
+
+use super::super::repository::RemoteRepository;
+use super::super::transport::{Body, Payload};
+use super::send::{Reading, Span, counted, patch};
+use super::session::Session;
+use crate::blob::ByteStream;
+use crate::{Error, Result};
+
+/// How often a registry may say that it is elsewhere than we think, for one blob.
+const CORRECTIONS: u32 = 3;
+
+/// Sends what is read in chunks of at most `size` bytes. Does not end the session.
+///
+/// # Errors
+/// What the source or the registry says.
+pub(super) async fn send(
+    repository: &RemoteRepository,
+    session: &mut Session,
+    reading: Reading<'_>,
+    size: u64,
+) -> Result<()> {
+    let (blob, total) = (reading.blob, reading.blob.descriptor().size);
+    let mut position = reading.offset;
+    let mut bytes = Cursor::new(reading.stream);
+    let mut corrections = 0;
+    while position < total {
+        let span = Span {
+            start: position,
+            end: position.saturating_add(size).min(total),
+        };
+        let body = Body::Stream(Payload {
+            stream: counted(session, Cursor::take(&bytes, span.end - span.start)),
+            length: Some(span.end - span.start),
+            again: None,
+        });
+        match patch(repository, session, body, Some(span)).await {
+            Ok(()) => position = span.end,
+            Err(error) => {
+                position = elsewhere(session, &error, total).await?.ok_or(error)?;
+                corrections += 1;
+                if corrections > CORRECTIONS {
+                    return Err(lost(position));
+                }
+                bytes = Cursor::new(Reading::open(blob, position).await?.stream);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the registry is, when it refused a chunk as beginning at the wrong place (416).
+async fn elsewhere(session: &mut Session, error: &Error, total: u64) -> Result<Option<u64>> {
+    if error.status() != Some(416) {
+        return Ok(None);
+    }
+    let there = session.status().await?;
+    Ok(there.filter(|position| (1..=total).contains(position)))
+}
+
+fn lost(position: u64) -> Error {
+    let message = format!("the session is at byte {position}, and not where its last answer said");
+    Error::new(crate::ErrorKind::Rejected, message)
+}
+
+/// A stream that several bodies are cut from, one after the other.
+struct Cursor {
+    stream: ByteStream,
+    /// What came beyond the end of the last body.
+    left: Bytes,
+}
+
+impl Cursor {
+    fn new(stream: ByteStream) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Cursor {
+            stream,
+            left: Bytes::new(),
+        }))
+    }
+
+    /// The next `length` bytes as a stream, or fewer where it ends.
+    fn take(this: &Arc<Mutex<Self>>, length: u64) -> ByteStream {
+        let state = (Arc::clone(this), length);
+        stream::try_unfold(state, |(cursor, wanted)| async move {
+            if wanted == 0 {
+                return Ok(None);
+            }
+            let chunk = cursor.lock().await.next(wanted).await?;
+            Ok(chunk.map(|chunk| {
+                let rest = wanted - chunk.len() as u64;
+                (chunk, (cursor, rest))
+            }))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self, most: u64) -> Result<Option<Bytes>> {
+        while self.left.is_empty() {
+            match self.stream.next().await.transpose()? {
+                Some(chunk) => self.left = chunk,
+                None => return Ok(None),
+            }
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Ok(Some(self.left.split_to(most.min(self.left.len()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn u4_bodies_are_cut_from_one_stream_without_loss() {
+        let chunks = ["abc", "", "defgh", "i"].map(|text| Ok(Bytes::from_static(text.as_bytes())));
+        let cursor = Cursor::new(stream::iter(chunks).boxed());
+        let mut bodies = Vec::new();
+        for _ in 0..4 {
+            let body: Vec<Bytes> = Cursor::take(&cursor, 4).try_collect().await.unwrap();
+            bodies.push(body.concat());
+        }
+        assert_eq!(bodies, [&b"abcd"[..], b"efgh", b"i", b""]);
+    }
+}

@@ -1,0 +1,15 @@
+//! How a blob gets into a repository (distribution-spec: "Pushing blobs").
+
+mod chunks;
+mod manner;
+mod mount;
+mod put;
+mod resume;
+mod send;
+mod session;
+mod stream;
+
+pub(super) use self::manner::Learned;
+pub(super) use self::put::{asks_first, put};
+pub(super) use self::session::Place;
+pub(super) use self::stream::ingest;
