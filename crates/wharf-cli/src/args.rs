@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use wharf_oci::Platform;
 
+use crate::timing::Timing;
+
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, disable_help_subcommand = true)]
@@ -41,6 +43,8 @@ pub(crate) struct Global {
     /// Say nothing on standard error but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) timing: Timing,
 }
 
 /// Which images of an index are wanted.

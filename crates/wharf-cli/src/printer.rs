@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind as Io, IsTerminal, Write};
 
+use indicatif::MultiProgress;
 use wharf::{Error, Result};
 
 /// Whether anything but errors is said on standard error.
@@ -55,6 +56,15 @@ impl Printer {
         if self.voice != Voice::Silent {
             // There is no place left to complain.
             let _ = writeln!(io::stderr().lock(), "{line}");
+        }
+    }
+
+    /// Says a line above `bars`: between them only their owner knows where there is room.
+    pub(crate) fn say_above(self, bars: &MultiProgress, line: &str) {
+        match self.voice {
+            Voice::Silent => {}
+            Voice::Plain => self.say(line),
+            Voice::Terminal => drop(bars.println(line)),
         }
     }
 

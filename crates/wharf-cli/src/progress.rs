@@ -26,12 +26,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts the clock.
-    pub(crate) fn new(printer: Printer) -> Self {
+    /// Starts the clock; bars join `all` those of the command.
+    pub(crate) fn new(printer: Printer, all: MultiProgress) -> Self {
         Progress {
             printer,
             started: Instant::now(),
-            all: MultiProgress::new(),
+            all,
             bars: Mutex::default(),
         }
     }
@@ -111,13 +111,8 @@ impl Progress {
         self.line(&format!("{}  {size:>8}  {state}", name(descriptor)));
     }
 
-    /// Between bars only their owner knows where there is room for a line.
     fn line(&self, line: &str) {
-        match self.printer.voice() {
-            Voice::Silent => {}
-            Voice::Plain => self.printer.say(line),
-            Voice::Terminal => drop(self.all.println(line)),
-        }
+        self.printer.say_above(&self.all, line);
     }
 }
 

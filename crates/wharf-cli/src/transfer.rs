@@ -31,7 +31,7 @@ impl Transfer<'_> {
     /// # Errors
     /// The first final one of the copy.
     pub(crate) async fn run(&self, context: &Context) -> Result<Descriptor> {
-        let progress = Arc::new(Progress::new(context.printer));
+        let progress = Arc::new(Progress::new(context.printer, context.bars.clone()));
         let observer: Arc<dyn Observer> = Arc::clone(&progress) as _;
         let options = context.copy_options(self.moving, observer);
         let root = Root {
