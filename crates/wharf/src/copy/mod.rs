@@ -9,12 +9,14 @@ mod in_turn;
 mod order;
 mod plan;
 mod retry;
+mod survey;
 mod tally;
 
 pub use self::event::{Event, NoObserver, Observer, Retry};
 pub use self::execute::{Summary, copy};
 pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;
+pub use self::survey::{Fate, Survey, SurveyedManifest};
 pub use self::tally::Tally;
 
 use std::sync::Arc;
