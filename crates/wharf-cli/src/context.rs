@@ -34,7 +34,7 @@ impl Context {
             false => Nondistributable::Skip,
         };
         Context {
-            printer: Printer::new(global.quiet),
+            printer: Printer::new(global.progress()),
             platform: global.platform.clone(),
             insecure: if global.insecure {
                 Insecure::Yes

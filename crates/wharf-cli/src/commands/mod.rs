@@ -1,6 +1,7 @@
 //! The commands, a file each: from what was typed to a call of the library.
 
 mod copy;
+mod embed;
 mod push;
 mod registry;
 mod run;
