@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use wharf_oci::Platform;
 
+use crate::timing::Timing;
+
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, disable_help_subcommand = true)]
@@ -44,6 +46,8 @@ pub(crate) struct Global {
     /// Say nothing on standard error but errors, as --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    pub(crate) timing: Timing,
 }
 
 impl Global {
@@ -139,6 +143,9 @@ pub(crate) struct Moving {
     /// Print what would be done, a line for each blob, manifest and tag, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Say at the end how many requests were made, by kind
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,22 +6,28 @@ use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indicatif::MultiProgress;
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
+use crate::pauses::Pauses;
 use crate::printer::Printer;
+use crate::timing::Timing;
 
 /// How all commands are to behave.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Where words go.
     pub(crate) printer: Printer,
+    /// All bars of the command.
+    pub(crate) bars: MultiProgress,
     /// Which images of an index are wanted.
     pub(crate) platform: PlatformChoice,
     insecure: Insecure,
     nondistributable: Nondistributable,
+    timing: Timing,
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
 }
@@ -35,6 +41,7 @@ impl Context {
         };
         Context {
             printer: Printer::new(global.progress()),
+            bars: MultiProgress::new(),
             platform: global.platform.clone(),
             insecure: if global.insecure {
                 Insecure::Yes
@@ -42,10 +49,8 @@ impl Context {
                 Insecure::No
             },
             nondistributable,
-            retry: RetryPolicy {
-                tries: global.retries.get(),
-                ..RetryPolicy::default()
-            },
+            timing: global.timing.clone(),
+            retry: global.timing.retry(global.retries.get()),
         }
     }
 
@@ -54,8 +59,15 @@ impl Context {
     /// # Errors
     /// Where the system's certificates cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
+        let pauses = Pauses {
+            printer: self.printer,
+            bars: self.bars.clone(),
+        };
         Client::builder()
             .insecure(self.insecure)
+            .timeouts(self.timing.timeouts())
+            .limits(self.timing.limits())
+            .pause_observer(Arc::new(pauses))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             .build()
     }

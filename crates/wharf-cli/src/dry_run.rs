@@ -2,8 +2,9 @@
 //!
 //! The plan is the data here, so it goes to standard output.
 
+use wharf::Result;
 use wharf::copy::{Fate, Survey};
-use wharf::{Result, draft::PendingLayer};
+use wharf::layer::PendingLayer;
 use wharf_oci::Descriptor;
 
 use crate::json_line::JsonLine;
@@ -75,11 +76,15 @@ impl Step<'_> {
         match self {
             Step::Blob(action, blob) => about(action, blob),
             Step::Mount(blob, from) => format!("{}  from {from}", about("mount", blob)),
-            Step::Layer(layer) => format!(
-                "upload  layer     diff id {}  {} before compression",
-                layer.diff_id(),
-                bytes(layer.size())
-            ),
+            Step::Layer(layer) => {
+                let name = match layer.diff_id() {
+                    Some(diff_id) => format!("diff id {diff_id}"),
+                    None => layer.name().escape_debug().to_string(),
+                };
+                let size = layer.size().map(bytes);
+                let size = size.unwrap_or_else(|| "size not known".to_owned());
+                format!("upload  layer     {name}  {size} before compression")
+            }
             Step::PutDraft => "put     manifest  made when its layers are compressed".to_owned(),
             Step::Tag(reference) => format!("tag     {reference}"),
         }
@@ -97,11 +102,20 @@ impl Step<'_> {
         match self {
             Step::Blob(action, blob) => about(action, blob),
             Step::Mount(blob, from) => about("mount", blob).text("from", from),
-            Step::Layer(layer) => line("upload")
-                .text("kind", "layer")
-                .text("diff_id", layer.diff_id())
-                .text("media_type", layer.media_type())
-                .number("uncompressed_size", layer.size()),
+            Step::Layer(layer) => {
+                let line = line("upload")
+                    .text("kind", "layer")
+                    .text("layer", layer.key())
+                    .text("media_type", layer.media_type());
+                let line = match layer.diff_id() {
+                    Some(diff_id) => line.text("diff_id", diff_id),
+                    None => line,
+                };
+                match layer.size() {
+                    Some(size) => line.number("uncompressed_size", size),
+                    None => line,
+                }
+            }
             Step::PutDraft => line("put").text("kind", "manifest"),
             Step::Tag(reference) => line("tag").text("reference", reference),
         }
@@ -117,7 +131,7 @@ struct Sums {
 }
 
 fn sums(survey: &Survey) -> Sums {
-    let layers = survey.layers.iter().map(PendingLayer::size);
+    let layers = survey.layers.iter().filter_map(PendingLayer::size);
     Sums {
         uploads: survey.count(|fate| *fate == Fate::Upload),
         layers: (survey.layers.len(), layers.fold(0, u64::saturating_add)),

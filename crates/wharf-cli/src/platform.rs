@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use wharf::copy::{RetryPolicy, RootContent};
+use wharf::draft::DraftConfig;
 use wharf::store::Source;
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platform};
@@ -36,7 +37,11 @@ async fn narrow(
     wanted: &Platform,
 ) -> Result<RootContent> {
     let config = match content {
-        RootContent::Draft(draft) => draft.config.clone(),
+        RootContent::Draft(draft) => match &draft.config {
+            DraftConfig::Stored(config) => config.clone(),
+            // Whoever makes an image of his own knows its platform.
+            DraftConfig::Later(_) => return Ok(content.clone()),
+        },
         RootContent::Manifest(descriptor) => {
             let manifest = source.manifest(descriptor).await?;
             match manifest.payload() {

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind as Io, IsTerminal, Write};
 
+use indicatif::MultiProgress;
 use wharf::{Error, Result};
 
 use crate::args::ProgressChoice;
@@ -88,6 +89,15 @@ impl Printer {
             Voice::Json => self.event(JsonLine::new("event", "message").text("text", line)),
             // There is no place left to complain.
             Voice::Plain | Voice::Terminal => drop(writeln!(io::stderr().lock(), "{line}")),
+        }
+    }
+
+    /// Says a line above `bars`: between them only their owner knows where there is room.
+    pub(crate) fn say_above(self, bars: &MultiProgress, line: &str) {
+        match self.voice {
+            Voice::Silent => {}
+            Voice::Plain | Voice::Json => self.say(line),
+            Voice::Terminal => drop(bars.println(line)),
         }
     }
 

@@ -42,7 +42,7 @@ impl Transfer<'_> {
     }
 
     async fn copy(&self, root: Root, context: &Context) -> Result<Descriptor> {
-        let progress = Progress::new(context.printer, &self.destination.name);
+        let progress = Progress::new(context.printer, &context.bars, &self.destination.name);
         let options = context.copy_options(self.moving, progress.observer());
         let (source, store) = (self.chosen.source.as_ref(), self.destination.store.as_ref());
         let mut summary = copy(source, store, &[root], &options).await?;

@@ -1,4 +1,4 @@
-//! Reading blobs, whole or in part.
+//! Reading blobs, whole or in part, and deleting them.
 
 use futures::{StreamExt, TryStreamExt, future};
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
@@ -64,6 +64,17 @@ pub(crate) async fn read(
         );
     }
     Ok(answer)
+}
+
+/// distribution-spec: "Deleting Blobs".
+pub(crate) async fn delete(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Answer, Box<Refusal>> {
+    let deleted = registry.storage.delete_blob(name, digest).await;
+    deleted.map_err(|error| refuse(error, Code::BlobUnknown))?;
+    Ok(empty(StatusCode::ACCEPTED))
 }
 
 fn streamed(status: StatusCode, stream: ByteStream) -> Answer {

@@ -1,13 +1,18 @@
 //! The embedded registry: an HTTP face over the library's stores.
 //!
 //! [`Registry`] answers requests out of a [`storage::Storage`]; [`Server`] puts it on a socket.
-//! It follows the distribution-spec 1.1 for push, pull and content discovery of tags; referrers
-//! and deletion of manifests are not there yet, and are answered so.
+//! It follows the distribution-spec 1.1 for push, pull, content discovery (tags, referrers) and
+//! content management (deletion), and takes what the specification leaves open: blobs as the body
+//! of a POST, mounts that do not name a repository, several tags on one PUT of a manifest, and
+//! conditional requests (RFC 9110) on manifests, decided together with the write.
 
 mod blobs;
 mod body;
+mod conditions;
 mod manifests;
 mod page;
+mod patience;
+mod referrers;
 mod registry;
 mod respond;
 mod route;
@@ -16,5 +21,5 @@ pub mod storage;
 mod tags;
 mod uploads;
 
-pub use registry::Registry;
+pub use registry::{Referrers, Registry};
 pub use server::Server;

@@ -1,22 +1,27 @@
-//! Reading and writing manifests: exact bytes in, exact bytes out.
+//! Reading, writing and deleting manifests: exact bytes in, exact bytes out.
 
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use wharf::oci::{
-    Descriptor, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RepositoryName, Selector,
+    Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RepositoryName,
+    Selector, Tag,
 };
 use wharf::store::Store;
 use wharf::{Error, ErrorKind};
 
-use crate::Registry;
 use crate::body::RequestBody;
 use crate::respond::{
-    Answer, CONTENT_DIGEST, Code, Refusal, created, empty, refuse, set, with_bytes,
+    Answer, CONTENT_DIGEST, Code, Refusal, add, created, empty, refuse, set, with_bytes,
 };
 use crate::route::Reading;
+use crate::storage::Written;
+use crate::{Referrers, Registry, conditions};
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
 /// Questions to the storage at a time about what a manifest links to.
 const CHECKS: usize = 8;
@@ -27,23 +32,11 @@ pub(crate) async fn read(
     name: &RepositoryName,
     at: &Selector,
     reading: Reading,
+    headers: &HeaderMap,
 ) -> Result<Answer, Box<Refusal>> {
-    match find(registry, name, at, reading).await {
+    match find(registry, name, at, reading, headers).await {
         Ok(answer) => Ok(answer),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let known = registry.storage.exists(name).await;
-            let known = known.map_err(|error| refuse(error, Code::NameUnknown))?;
-            let code = if known {
-                Code::ManifestUnknown
-            } else {
-                Code::NameUnknown
-            };
-            Err(Refusal::new(
-                code,
-                format!("manifest {at} of {name} is not known"),
-            ))
-        }
-        Err(error) => Err(refuse(error, Code::ManifestUnknown)),
+        Err(error) => Err(unknown(registry, name, at, error).await),
     }
 }
 
@@ -52,9 +45,15 @@ async fn find(
     name: &RepositoryName,
     at: &Selector,
     reading: Reading,
+    headers: &HeaderMap,
 ) -> Result<Answer, Error> {
     let repository = registry.storage.repository(name).await?;
     let descriptor = repository.resolve(at).await?;
+    if conditions::is_known(headers, &descriptor.digest) {
+        let mut answer = empty(StatusCode::NOT_MODIFIED);
+        name_content(&mut answer, &descriptor.digest);
+        return Ok(answer);
+    }
     let mut answer = match reading {
         Reading::Head => empty(StatusCode::OK),
         Reading::Get => {
@@ -64,9 +63,31 @@ async fn find(
     };
     set(&mut answer, CONTENT_LENGTH, &descriptor.size.to_string());
     set(&mut answer, CONTENT_TYPE, descriptor.media_type.as_str());
-    set(&mut answer, CONTENT_DIGEST, &descriptor.digest.to_string());
-    set(&mut answer, ETAG, &format!("\"{}\"", descriptor.digest));
+    name_content(&mut answer, &descriptor.digest);
     Ok(answer)
+}
+
+fn name_content(answer: &mut Answer, digest: &Digest) {
+    set(answer, CONTENT_DIGEST, &digest.to_string());
+    set(answer, ETAG, &format!("\"{digest}\""));
+}
+
+/// Why a manifest is not there: it, or its whole repository, is not known.
+async fn unknown(
+    registry: &Registry,
+    name: &RepositoryName,
+    at: &Selector,
+    error: Error,
+) -> Box<Refusal> {
+    if error.kind() != ErrorKind::NotFound {
+        return refuse(error, Code::ManifestUnknown);
+    }
+    let code = match registry.storage.exists(name).await {
+        Ok(true) => Code::ManifestUnknown,
+        Ok(false) => Code::NameUnknown,
+        Err(error) => return refuse(error, Code::NameUnknown),
+    };
+    Refusal::new(code, format!("manifest {at} of {name} is not known"))
 }
 
 /// distribution-spec: "Pushing Manifests".
@@ -74,11 +95,45 @@ pub(crate) async fn put(
     registry: &Registry,
     name: &RepositoryName,
     at: &Selector,
+    mut tags: Vec<Tag>,
     headers: &HeaderMap,
     body: &RequestBody,
 ) -> Result<Answer, Box<Refusal>> {
     let broken = |error| refuse(error, Code::ManifestInvalid);
-    let bytes = body.read_all(MAX_MANIFEST_SIZE).await.map_err(broken)?;
+    let manifest = receive(at, headers, body).await?;
+    let (storage, digest) = (&registry.storage, manifest.digest());
+    let repository = storage.repository(name).await.map_err(broken)?;
+    require_links(&*repository, &manifest).await?;
+    let condition = conditions::of_write(headers, at);
+    let further = tags.len();
+    if let Selector::Tag(tag) = at {
+        tags.push(tag.clone());
+    }
+    let put = storage.put_manifest(name, &manifest, &tags, condition.as_ref());
+    if put.await.map_err(broken)? == Written::Declined {
+        let message = format!("the condition on {at} does not hold");
+        return Err(Refusal::new(Code::Denied, message).status(StatusCode::PRECONDITION_FAILED));
+    }
+    let mut answer = created(&format!("/v2/{name}/manifests/{digest}"), digest);
+    name_content(&mut answer, digest);
+    for tag in tags.iter().take(further) {
+        add(&mut answer, TAG, tag.as_str());
+    }
+    // distribution-spec: "Pushing Manifests with Subject".
+    if let (Some(subject), Referrers::On) = (manifest.subject(), registry.referrers) {
+        set(&mut answer, SUBJECT, &subject.digest.to_string());
+    }
+    Ok(answer)
+}
+
+/// The manifest that a request carries, to be put at `at`.
+async fn receive(
+    at: &Selector,
+    headers: &HeaderMap,
+    body: &RequestBody,
+) -> Result<Manifest, Box<Refusal>> {
+    let bytes = body.read_all(MAX_MANIFEST_SIZE).await;
+    let bytes = bytes.map_err(|error| refuse(error, Code::ManifestInvalid))?;
     let bytes = bytes.ok_or_else(|| {
         Refusal::new(
             Code::ManifestInvalid,
@@ -87,22 +142,28 @@ pub(crate) async fn put(
         .status(StatusCode::PAYLOAD_TOO_LARGE)
     })?;
     let carrier = content_type(headers)?;
-    let (parsed, tag) = match at {
-        Selector::Tag(tag) => (Manifest::parse(carrier.as_ref(), bytes), Some(tag)),
-        Selector::Digest(digest) => (Manifest::parse_as(carrier.as_ref(), bytes, digest), None),
+    let parsed = match at {
+        Selector::Tag(_) => Manifest::parse(carrier.as_ref(), bytes),
+        Selector::Digest(digest) => Manifest::parse_as(carrier.as_ref(), bytes, digest),
     };
-    let manifest = parsed.map_err(|error| match error {
+    parsed.map_err(|error| match error {
         ManifestError::Digest { .. } => Refusal::new(Code::DigestInvalid, error),
         _ => Refusal::new(Code::ManifestInvalid, error),
-    })?;
-    let repository = registry.storage.repository(name).await.map_err(broken)?;
-    require_links(&*repository, &manifest).await?;
-    repository
-        .put_manifest(&manifest, tag)
-        .await
-        .map_err(broken)?;
-    let digest = manifest.digest();
-    Ok(created(&format!("/v2/{name}/manifests/{digest}"), digest))
+    })
+}
+
+/// distribution-spec: "Deleting tags", "Deleting Manifests".
+pub(crate) async fn delete(
+    registry: &Registry,
+    name: &RepositoryName,
+    at: &Selector,
+) -> Result<Answer, Box<Refusal>> {
+    let repository = registry.storage.repository(name).await;
+    let repository = repository.map_err(|error| refuse(error, Code::NameUnknown))?;
+    match repository.delete(at).await {
+        Ok(()) => Ok(empty(StatusCode::ACCEPTED)),
+        Err(error) => Err(unknown(registry, name, at, error).await),
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> Result<Option<MediaType>, Box<Refusal>> {

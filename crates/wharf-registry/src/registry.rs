@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::EXPECT;
+use http::header::{EXPECT, SERVER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
@@ -12,18 +12,39 @@ use crate::body::RequestBody;
 use crate::respond::{Answer, Refusal, empty};
 use crate::route::{Begin, Route, route};
 use crate::storage::Storage;
-use crate::{blobs, manifests, tags, uploads};
+use crate::{blobs, manifests, referrers, tags, uploads};
 
 /// A registry over some storage. Cheap to clone; it has no state of its own.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) referrers: Referrers,
+}
+
+/// Whether a registry lists referrers (distribution-spec: "Listing Referrers").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Referrers {
+    /// It does, and tells so on each manifest with a subject: `OCI-Subject`.
+    #[default]
+    On,
+    /// It behaves as registries from before: clients keep the list under a tag.
+    Off,
 }
 
 impl Registry {
     /// A registry of what `storage` holds.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Registry { storage }
+        Registry {
+            storage,
+            referrers: Referrers::default(),
+        }
+    }
+
+    /// Turns the list of referrers on or off. What points at what is written down either way.
+    #[must_use]
+    pub fn referrers(mut self, referrers: Referrers) -> Self {
+        self.referrers = referrers;
+        self
     }
 
     /// Answers one request, come what may.
@@ -40,9 +61,9 @@ impl Registry {
                 refusal.into_answer()
             }
         };
-        answer
-            .headers_mut()
-            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        let headers = answer.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        headers.insert(SERVER, HeaderValue::from_static(PRODUCT));
         let status = answer.status().as_u16();
         tracing::debug!(method = %head.method, path = head.uri.path(), status);
         Ok(answer)
@@ -58,15 +79,25 @@ impl Registry {
                 reading,
             } => blobs::read(self, &name, &digest, reading, &head.headers).await,
             Route::Manifest { name, at, reading } => {
-                manifests::read(self, &name, &at, reading).await
+                manifests::read(self, &name, &at, reading, &head.headers).await
             }
-            Route::PutManifest { name, at } => {
-                manifests::put(self, &name, &at, &head.headers, body).await
+            Route::PutManifest { name, at, tags } => {
+                manifests::put(self, &name, &at, tags, &head.headers, body).await
             }
+            Route::DeleteManifest { name, at } => manifests::delete(self, &name, &at).await,
+            Route::DeleteBlob { name, digest } => blobs::delete(self, &name, &digest).await,
+            Route::Referrers {
+                name,
+                subject,
+                artifact_type,
+                after,
+            } => referrers::list(self, &name, subject, artifact_type, after).await,
             Route::BeginUpload { name, begin } => match begin {
                 Begin::Session => uploads::begin(self, name).await,
                 Begin::Whole(digest) => uploads::whole(self, name, &digest, body).await,
-                Begin::Mount { digest, from } => uploads::mount(self, name, &digest, &from).await,
+                Begin::Mount { digest, from } => {
+                    uploads::mount(self, name, &digest, from.as_ref()).await
+                }
             },
             Route::AppendUpload(session) => {
                 uploads::append(self, session, &head.headers, body).await
@@ -82,4 +113,7 @@ impl Registry {
     }
 }
 
+/// Clients learn from it which optional requests are taken here: mounts without `from`, several
+/// tags on one PUT, blobs as the body of a POST.
+const PRODUCT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");

@@ -26,8 +26,8 @@ pub(crate) fn with_bytes(status: StatusCode, bytes: Bytes) -> Answer {
         .boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
-    // A 204 must not have a length (RFC 9110, 8.6).
-    if status != StatusCode::NO_CONTENT {
+    // A 204 must not have a length, and that of a 304 would be the content's (RFC 9110, 8.6).
+    if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
         answer.headers_mut().insert(CONTENT_LENGTH, length);
     }
     answer
@@ -55,6 +55,13 @@ pub(crate) fn created(location: &str, digest: &wharf::oci::Digest) -> Answer {
 pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
+    }
+}
+
+/// Adds one more line of a header.
+pub(crate) fn add(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().append(name, value);
     }
 }
 

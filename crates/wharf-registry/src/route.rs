@@ -27,6 +27,11 @@ pub(crate) enum Route {
         at: Selector,
         reading: Reading,
     },
+    /// end-10: `DELETE /v2/<name>/blobs/<digest>`
+    DeleteBlob {
+        name: RepositoryName,
+        digest: Digest,
+    },
     /// end-4a, end-4b, end-11: `POST /v2/<name>/blobs/uploads/`
     BeginUpload { name: RepositoryName, begin: Begin },
     /// end-5: `PATCH /v2/<name>/blobs/uploads/<session>`
@@ -37,8 +42,22 @@ pub(crate) enum Route {
     UploadStatus(Session),
     /// end-14: `DELETE /v2/<name>/blobs/uploads/<session>`
     CancelUpload(Session),
-    /// end-7: `PUT /v2/<name>/manifests/<reference>`
-    PutManifest { name: RepositoryName, at: Selector },
+    /// end-7a, end-7b: `PUT /v2/<name>/manifests/<reference>`
+    PutManifest {
+        name: RepositoryName,
+        at: Selector,
+        /// Those of the query, each once; for a reference that is a digest.
+        tags: Vec<Tag>,
+    },
+    /// end-9: `DELETE /v2/<name>/manifests/<reference>`
+    DeleteManifest { name: RepositoryName, at: Selector },
+    /// end-12a, end-12b: `GET /v2/<name>/referrers/<digest>`
+    Referrers {
+        name: RepositoryName,
+        subject: Digest,
+        artifact_type: Option<String>,
+        after: Option<Digest>,
+    },
     /// end-8a, end-8b: `GET /v2/<name>/tags/list`
     Tags {
         name: RepositoryName,
@@ -62,10 +81,10 @@ pub(crate) enum Begin {
     Session,
     /// As the body of this request.
     Whole(Digest),
-    /// From another repository here.
+    /// From another repository here, or from whichever has it.
     Mount {
         digest: Digest,
-        from: RepositoryName,
+        from: Option<RepositoryName>,
     },
 }
 
@@ -113,15 +132,13 @@ fn in_repository(method: &Method, rest: &str, query: &Query) -> Parsed<Route> {
         return upload(method, parse_name(name)?, last, query);
     }
     if let Some(name) = head.strip_suffix("/blobs") {
-        let (name, digest) = (parse_name(name)?, parse_digest(last)?);
-        return Ok(Route::Blob {
-            name,
-            digest,
-            reading: reading(method)?,
-        });
+        return blob(method, parse_name(name)?, parse_digest(last)?);
     }
     if let Some(name) = head.strip_suffix("/manifests") {
-        return manifest(method, parse_name(name)?, last);
+        return manifest(method, parse_name(name)?, last, query);
+    }
+    if let Some(name) = head.strip_suffix("/referrers") {
+        return referrers(method, parse_name(name)?, last, query);
     }
     if let Some(name) = rest.strip_suffix("/tags/list") {
         let name = parse_name(name)?;
@@ -135,14 +152,8 @@ fn in_repository(method: &Method, rest: &str, query: &Query) -> Parsed<Route> {
 fn begin(query: &Query) -> Parsed<Begin> {
     if let Some(digest) = query.find("mount") {
         let digest = parse_digest(digest)?;
-        // end-11 without `from`: a registry need not know where, and opens a session instead.
-        return Ok(match query.find("from") {
-            Some(from) => Begin::Mount {
-                digest,
-                from: parse_name(from)?,
-            },
-            None => Begin::Session,
-        });
+        let from = query.find("from").map(parse_name).transpose()?;
+        return Ok(Begin::Mount { digest, from });
     }
     let digest = query.find("digest").map(parse_digest).transpose()?;
     Ok(digest.map_or(Begin::Session, Begin::Whole))
@@ -166,30 +177,86 @@ fn upload(method: &Method, name: RepositoryName, id: &str, query: &Query) -> Par
     }
 }
 
-fn manifest(method: &Method, name: RepositoryName, reference: &str) -> Parsed<Route> {
-    let put = *method == Method::PUT;
-    if !put {
-        reading(method).map_err(|_| not_allowed("GET, HEAD, PUT"))?;
+fn blob(method: &Method, name: RepositoryName, digest: Digest) -> Parsed<Route> {
+    if *method == Method::DELETE {
+        return Ok(Route::DeleteBlob { name, digest });
     }
-    let at = if reference.contains(':') {
-        Selector::Digest(parse_digest(reference)?)
-    } else {
-        // To read a tag that cannot be is to read one that is not there.
-        let code = if put {
-            Code::ManifestInvalid
-        } else {
-            Code::ManifestUnknown
-        };
-        Selector::Tag(
-            reference
-                .parse()
-                .map_err(|error| Refusal::new(code, error))?,
-        )
-    };
-    match reading(method) {
-        Ok(reading) => Ok(Route::Manifest { name, at, reading }),
-        Err(_) => Ok(Route::PutManifest { name, at }),
+    let reading = reading(method).map_err(|_| not_allowed("GET, HEAD, DELETE"))?;
+    Ok(Route::Blob {
+        name,
+        digest,
+        reading,
+    })
+}
+
+fn manifest(
+    method: &Method,
+    name: RepositoryName,
+    reference: &str,
+    query: &Query,
+) -> Parsed<Route> {
+    match *method {
+        Method::PUT => {
+            let at = parse_selector(reference, Code::ManifestInvalid)?;
+            let tags = match at {
+                Selector::Digest(_) => further_tags(query)?,
+                Selector::Tag(_) => Vec::new(),
+            };
+            Ok(Route::PutManifest { name, at, tags })
+        }
+        Method::DELETE => {
+            let at = parse_selector(reference, Code::ManifestUnknown)?;
+            Ok(Route::DeleteManifest { name, at })
+        }
+        _ => {
+            let reading = reading(method).map_err(|_| not_allowed("GET, HEAD, PUT, DELETE"))?;
+            // To read a tag that cannot be is to read one that is not there.
+            let at = parse_selector(reference, Code::ManifestUnknown)?;
+            Ok(Route::Manifest { name, at, reading })
+        }
     }
+}
+
+/// distribution-spec, "Pushing Manifests": tags beside a digest. At least ten must do; more than
+/// [`MOST_TAGS`] are too many.
+fn further_tags(query: &Query) -> Parsed<Vec<Tag>> {
+    let mut tags = Vec::new();
+    for text in query.find_all("tag") {
+        let tag = parse_tag(text, Code::ManifestInvalid)?;
+        if tags.contains(&tag) {
+            continue;
+        }
+        if tags.len() == MOST_TAGS {
+            let message = format!("more than {MOST_TAGS} tags in one request");
+            return Err(Refusal::new(Code::Unsupported, message).status(StatusCode::URI_TOO_LONG));
+        }
+        tags.push(tag);
+    }
+    Ok(tags)
+}
+
+const MOST_TAGS: usize = 64;
+
+fn referrers(method: &Method, name: RepositoryName, subject: &str, query: &Query) -> Parsed<Route> {
+    only(method, &Method::GET)?;
+    let wanted = query.find("artifactType");
+    Ok(Route::Referrers {
+        name,
+        subject: parse_digest(subject)?,
+        artifact_type: wanted.map(str::to_owned),
+        after: query.find("last").map(parse_digest).transpose()?,
+    })
+}
+
+fn parse_selector(reference: &str, code: Code) -> Parsed<Selector> {
+    if reference.contains(':') {
+        return parse_digest(reference).map(Selector::Digest);
+    }
+    parse_tag(reference, code).map(Selector::Tag)
+}
+
+fn parse_tag(text: &str, code: Code) -> Parsed<Tag> {
+    text.parse().map_err(|error| Refusal::new(code, error))
 }
 
 fn parse_name(text: &str) -> Parsed<RepositoryName> {
@@ -226,8 +293,8 @@ fn not_allowed(allowed: &str) -> Box<Refusal> {
     .header(http::header::ALLOW, allowed)
 }
 
-/// Referrers are among these: 404 tells clients to use the referrers tag.
-fn no_such_endpoint() -> Box<Refusal> {
+/// Referrers are among these where they are off: 404 tells clients to use the referrers tag.
+pub(crate) fn no_such_endpoint() -> Box<Refusal> {
     Refusal::new(Code::Unsupported, "no such endpoint").status(StatusCode::NOT_FOUND)
 }
 
@@ -243,10 +310,12 @@ impl Query {
     }
 
     fn find(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(found, _)| found == key)
-            .map(|(_, value)| value.as_str())
+        self.find_all(key).next()
+    }
+
+    fn find_all(&self, key: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.0.iter().filter(move |(found, _)| found == key);
+        pairs.map(|(_, value)| value.as_str())
     }
 }
 
@@ -326,7 +395,17 @@ mod tests {
         };
         let mount = Begin::Mount {
             digest: digest(),
-            from: name("x/y"),
+            from: Some(name("x/y")),
+        };
+        let discovery = Begin::Mount {
+            digest: digest(),
+            from: None,
+        };
+        let listing = |artifact_type: Option<&str>, after| Route::Referrers {
+            name: name("a/b"),
+            subject: digest(),
+            artifact_type: artifact_type.map(str::to_owned),
+            after,
         };
         let begun = |begin| Route::BeginUpload {
             name: name("a/b"),
@@ -359,8 +438,40 @@ mod tests {
                 "/v2/a/b/manifests/v1",
                 Route::PutManifest {
                     name: name("a/b"),
+                    at: tag.clone(),
+                    tags: Vec::new(),
+                },
+            ),
+            (
+                "PUT",
+                "/v2/a/b/manifests/DIGEST?tag=1.0&tag=latest&tag=1.0",
+                Route::PutManifest {
+                    name: name("a/b"),
+                    at: Selector::Digest(digest()),
+                    tags: vec!["1.0".parse().unwrap(), "latest".parse().unwrap()],
+                },
+            ),
+            (
+                "DELETE",
+                "/v2/a/b/manifests/v1",
+                Route::DeleteManifest {
+                    name: name("a/b"),
                     at: tag,
                 },
+            ),
+            (
+                "DELETE",
+                "/v2/a/b/blobs/DIGEST",
+                Route::DeleteBlob {
+                    name: name("a/b"),
+                    digest: digest(),
+                },
+            ),
+            ("GET", "/v2/a/b/referrers/DIGEST", listing(None, None)),
+            (
+                "GET",
+                "/v2/a/b/referrers/DIGEST?artifactType=text%2Fplain%2Bx&last=DIGEST",
+                listing(Some("text/plain+x"), Some(digest())),
             ),
             ("POST", "/v2/a/b/blobs/uploads/", begun(Begin::Session)),
             ("POST", "/v2/a/b/blobs/uploads", begun(Begin::Session)),
@@ -372,7 +483,7 @@ mod tests {
             (
                 "POST",
                 "/v2/a/b/blobs/uploads/?mount=DIGEST",
-                begun(Begin::Session),
+                begun(discovery),
             ),
             (
                 "POST",
@@ -446,8 +557,9 @@ mod tests {
     fn what_is_not_allowed_says_what_is() {
         for (method, target, allowed) in [
             ("POST", "/v2/", "GET, HEAD"),
-            ("DELETE", "/v2/a/manifests/v1", "GET, HEAD, PUT"),
-            ("DELETE", "/v2/a/blobs/DIGEST", "GET, HEAD"),
+            ("POST", "/v2/a/manifests/v1", "GET, HEAD, PUT, DELETE"),
+            ("PUT", "/v2/a/blobs/DIGEST", "GET, HEAD, DELETE"),
+            ("PUT", "/v2/a/referrers/DIGEST", "GET"),
             ("GET", "/v2/a/blobs/uploads/", "POST"),
             ("POST", "/v2/a/tags/list", "GET"),
         ] {
@@ -465,7 +577,10 @@ mod tests {
             ("GET", "/", 404),
             ("GET", "/v1/", 404),
             ("GET", "/v2/a", 404),
-            ("GET", "/v2/a/referrers/DIGEST", 404),
+            ("GET", "/v2/a/referrers/v1", 400),
+            ("GET", "/v2/a/referrers/DIGEST?last=x", 400),
+            ("PUT", "/v2/a/manifests/DIGEST?tag=a/b", 400),
+            ("DELETE", "/v2/a/manifests/.bad", 404),
             ("GET", "/v2/a/manifests/.bad", 404),
             ("PUT", "/v2/a/manifests/.bad", 400),
             ("GET", "/v2/A/manifests/v1", 400),
@@ -480,12 +595,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_number_of_tags_in_a_request_is_bounded() {
+        let with = |count: usize| {
+            let tags: Vec<_> = (0..count).map(|number| format!("tag={number}")).collect();
+            format!("/v2/a/manifests/DIGEST?{}", tags.join("&"))
+        };
+        assert!(ask("PUT", &with(MOST_TAGS)).is_ok());
+        assert_eq!(status("PUT", &with(MOST_TAGS + 1)).0, 414);
+    }
+
     proptest! {
         #[test]
         fn any_path_is_understood_or_refused(
             method in "GET|HEAD|PUT|POST|PATCH|DELETE",
-            path in "(/v2)?(/(a|blobs|uploads|manifests|tags|list|_catalog|%2|%ff|sha256:0|[^?]{0,4})){0,7}/?",
-            query in "((n|last|digest|mount|from)?=?.{0,4}&?){0,3}",
+            path in "(/v2)?(/(a|blobs|uploads|manifests|referrers|tags|list|_catalog|%2|%ff|sha256:0|[^?]{0,4})){0,7}/?",
+            query in "((n|last|digest|mount|from|tag)?=?.{0,4}&?){0,3}",
         ) {
             let _ = route(&method.parse().unwrap(), &path, &query);
         }

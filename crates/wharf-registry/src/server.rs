@@ -15,11 +15,14 @@ use tokio::task::JoinSet;
 use wharf::{Error, Result};
 
 use crate::Registry;
+use crate::patience::Patience;
 
 /// Connections at a time; more wait in the system's queue.
 const CONNECTIONS: usize = 1024;
 /// The head of a request must be here after so long; an idle connection is closed then too.
 const HEADERS: Duration = Duration::from_secs(60);
+/// A peer that takes nothing of an answer for so long is cut off, unless told otherwise.
+const WRITES: Duration = Duration::from_secs(60);
 /// Requests under way get so long to end after the shutdown began.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection (no descriptors left).
@@ -31,6 +34,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     registry: Registry,
+    write_timeout: Duration,
 }
 
 impl Server {
@@ -57,7 +61,16 @@ impl Server {
             listener,
             address,
             registry,
+            write_timeout: WRITES,
         })
+    }
+
+    /// Cuts off a peer that takes not a byte of an answer for `limit`, instead of 60 seconds. One
+    /// that reads slowly is served to the end.
+    #[must_use]
+    pub fn write_timeout(mut self, limit: Duration) -> Self {
+        self.write_timeout = limit;
+        self
     }
 
     /// The address it listens on.
@@ -82,6 +95,10 @@ impl Server {
                 continue;
             };
             let (registry, stopped) = (self.registry.clone(), stopped.clone());
+            // Without it small answers wait for the peer's acknowledgement; refused, they still
+            // arrive.
+            let _ = stream.set_nodelay(true);
+            let stream = Patience::new(stream, self.write_timeout);
             connections.spawn(async move {
                 serve(stream, registry, stopped).await;
                 drop(permit);
@@ -110,9 +127,7 @@ async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, registry: Registry, mut stopped: watch::Receiver<()>) {
-    // Without it small answers wait for the peer's acknowledgement; refused, they still arrive.
-    let _ = stream.set_nodelay(true);
+async fn serve(stream: Patience<TcpStream>, registry: Registry, mut stopped: watch::Receiver<()>) {
     let service = service_fn(move |request| registry.clone().answer(request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS);

@@ -41,12 +41,12 @@ pub(crate) async fn whole(
     close(registry, &session, digest).await
 }
 
-/// Mounts a blob, or opens a session where the other repository does not have it.
+/// Mounts a blob, or opens a session where the other repository, or any, does not have it.
 pub(crate) async fn mount(
     registry: &Registry,
     name: RepositoryName,
     digest: &Digest,
-    from: &RepositoryName,
+    from: Option<&RepositoryName>,
 ) -> Answered {
     if registry
         .storage
@@ -84,11 +84,12 @@ pub(crate) async fn finish(
     close(registry, &session, digest).await
 }
 
-/// Says how far a session is.
+/// Says how far a session is. A client asks that when its connection broke, maybe before the
+/// request that was cut off has seen it.
 pub(crate) async fn status(registry: &Registry, session: Session) -> Answered {
     let length = registry
         .storage
-        .status(&session.id, &session.name)
+        .settled(&session.id, &session.name)
         .await
         .map_err(unknown)?;
     Ok(progress(StatusCode::NO_CONTENT, &session, length))

@@ -143,6 +143,11 @@ async fn a_ping_names_the_version() {
             header(&answer, "docker-distribution-api-version"),
             "registry/2.0"
         );
+        let version = env!("CARGO_PKG_VERSION");
+        for path in ["/v2/", "/v2/a/manifests/v1", "/nowhere"] {
+            let answer = registry.send("GET", path, &[], "").await;
+            assert_eq!(header(&answer, "server"), format!("wharf/{version}"));
+        }
     })
     .await;
 }
@@ -314,7 +319,11 @@ async fn a_mount_is_a_201_or_a_session() {
         let session = registry.send("POST", &mount("&from=c"), &[], "").await;
         assert_eq!(session.status(), 202);
         assert!(header(&session, "location").starts_with("/v2/b/blobs/uploads/"));
-        assert_eq!(registry.status("POST", &mount(""), "").await, 202);
+        let nowhere = Digest::of(b"nowhere");
+        let nowhere = format!("/v2/b/blobs/uploads/?mount={nowhere}");
+        assert_eq!(registry.status("POST", &nowhere, "").await, 202);
+        let found = format!("/v2/c/blobs/uploads/?mount={digest}");
+        assert_eq!(registry.status("POST", &found, "").await, 201);
         let mounted = registry.send("POST", &mount("&from=a"), &[], "").await;
         assert_eq!(mounted.status(), 201);
         assert_eq!(

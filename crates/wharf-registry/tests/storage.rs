@@ -155,8 +155,8 @@ async fn a_mount_needs_the_blob_in_the_named_repository() {
             .await
             .unwrap();
         let (a, b, c) = (name("a"), name("b"), name("c/d"));
-        assert!(!storage.mount(&made.digest, &c, &b).await.unwrap());
-        assert!(storage.mount(&made.digest, &a, &c).await.unwrap());
+        assert!(!storage.mount(&made.digest, Some(&c), &b).await.unwrap());
+        assert!(storage.mount(&made.digest, Some(&a), &c).await.unwrap());
         assert_eq!(
             read(&*storage, "c/d", &made.digest).await.unwrap(),
             b"hello"
@@ -377,7 +377,7 @@ async fn a_directory_of_something_else_is_left_alone() {
 #[tokio::test]
 async fn a_later_format_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("format"), "wharf-registry 2\n").unwrap();
+    std::fs::write(directory.path().join("format"), "wharf-registry 3\n").unwrap();
     let refused = Disk::open(directory.path()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
 }

@@ -124,6 +124,17 @@ impl Blob {
         Ok(chunks.concat().into())
     }
 
+    /// The same blob, opened in another way.
+    pub(crate) fn opened_by<F>(&self, open: F) -> Self
+    where
+        F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        Blob {
+            open: Arc::new(open),
+            ..self.clone()
+        }
+    }
+
     /// The same blob, with every stream passed through `wrap` (offset, stream).
     #[must_use]
     pub fn mapped<F>(&self, wrap: F) -> Self

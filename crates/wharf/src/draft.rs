@@ -2,29 +2,78 @@
 //!
 //! A draft becomes a manifest when every pending layer has been ingested, and never before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
 
-use crate::blob::ByteStream;
+use crate::blob::Blob;
+pub use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::{Error, ErrorKind, Result};
 
-type Producer = dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
-type Learned = dyn Fn(&Descriptor) + Send + Sync;
+type ConfigMaker = dyn Fn(&[Digest]) -> Result<Bytes> + Send + Sync;
 
-/// An image whose config is known and some of whose layers are made while they are sent.
+/// An image some of whose layers are made while they are sent.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// Media type of the manifest to be.
     pub media_type: MediaType,
-    /// The config blob, which the source has.
-    pub config: Descriptor,
+    /// The config blob, or how it is made.
+    pub config: DraftConfig,
     /// From the base up.
     pub layers: Vec<DraftLayer>,
+}
+
+/// The config of a draft.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an image has one config")]
+pub enum DraftConfig {
+    /// The source has it; it is sent beside the layers.
+    Stored(Descriptor),
+    /// It names diff ids that are learned only when the layers are sent; it is sent after them
+    /// (PUSH.md S4).
+    Later(LaterConfig),
+}
+
+impl DraftConfig {
+    /// The config blob, where it is there from the start.
+    pub fn stored(&self) -> Option<&Descriptor> {
+        match self {
+            DraftConfig::Stored(descriptor) => Some(descriptor),
+            DraftConfig::Later(_) => None,
+        }
+    }
+}
+
+/// A config that is made when the diff ids of all pending layers are known.
+#[derive(Clone)]
+pub struct LaterConfig {
+    media_type: MediaType,
+    make: Arc<ConfigMaker>,
+}
+
+impl LaterConfig {
+    /// A config of `media_type` that `make` writes, given the diff ids of the draft's pending
+    /// layers from the base up; those of its stored layers it has to know.
+    pub fn new<F>(media_type: MediaType, make: F) -> Self
+    where
+        F: Fn(&[Digest]) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        LaterConfig {
+            media_type,
+            make: Arc::new(make),
+        }
+    }
+}
+
+impl fmt::Debug for LaterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaterConfig")
+            .field("media_type", &self.media_type)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One layer of a draft.
@@ -37,90 +86,29 @@ pub enum DraftLayer {
     Pending(PendingLayer),
 }
 
-/// A layer that has no digest before it was sent once.
-#[derive(Clone)]
-pub struct PendingLayer {
-    diff_id: Digest,
-    size: u64,
-    media_type: MediaType,
-    produce: Arc<Producer>,
-    learned: Option<Arc<Learned>>,
-}
-
-impl PendingLayer {
-    /// A layer of `media_type` whose uncompressed tar has digest `diff_id` and `size` bytes;
-    /// `produce` starts making its bytes, again each time it is called.
-    pub fn new<F>(diff_id: Digest, size: u64, media_type: MediaType, produce: F) -> Self
-    where
-        F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
-    {
-        PendingLayer {
-            diff_id,
-            size,
-            media_type,
-            produce: Arc::new(produce),
-            learned: None,
-        }
-    }
-
-    /// Has `learned` told the descriptor once the layer is in a store: a memory of layers made.
-    #[must_use]
-    pub fn on_learned(mut self, learned: impl Fn(&Descriptor) + Send + Sync + 'static) -> Self {
-        self.learned = Some(Arc::new(learned));
-        self
-    }
-
-    /// Digest of the uncompressed tar (image-spec: "Layer DiffID").
-    pub fn diff_id(&self) -> &Digest {
-        &self.diff_id
-    }
-
-    /// Bytes of the uncompressed tar.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// What the layer will be once made.
-    pub fn media_type(&self) -> &MediaType {
-        &self.media_type
-    }
-
-    /// Starts making the layer's bytes, from the beginning.
-    ///
-    /// # Errors
-    /// What the producer says when it cannot start.
-    pub async fn open(&self) -> Result<ByteStream> {
-        (self.produce)().await
-    }
-
-    pub(crate) fn tell(&self, descriptor: &Descriptor) {
-        if let Some(learned) = &self.learned {
-            learned(descriptor);
-        }
-    }
-}
-
-impl fmt::Debug for PendingLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingLayer")
-            .field("diff_id", &self.diff_id)
-            .field("size", &self.size)
-            .finish_non_exhaustive()
-    }
+/// What a draft became.
+#[derive(Clone, Debug)]
+pub struct FinishedDraft {
+    /// The config, where it was made just now and must still be sent, before the manifest.
+    pub config: Option<Blob>,
+    /// The image manifest.
+    pub manifest: Manifest,
 }
 
 impl Draft {
-    /// The layers that are still to be made, each diff id once.
+    /// The layers that are still to be made, each one once.
     pub fn pending(&self) -> Vec<&PendingLayer> {
-        let mut seen = std::collections::HashSet::new();
-        self.layers
-            .iter()
-            .filter_map(|layer| match layer {
-                DraftLayer::Pending(pending) => Some(pending),
-                DraftLayer::Stored(_) => None,
-            })
-            .filter(|pending| seen.insert(&pending.diff_id))
+        let mut seen = HashSet::new();
+        self.all_pending()
+            .filter(|pending| seen.insert(pending.key()))
             .collect()
+    }
+
+    fn all_pending(&self) -> impl Iterator<Item = &PendingLayer> {
+        self.layers.iter().filter_map(|layer| match layer {
+            DraftLayer::Pending(pending) => Some(pending),
+            DraftLayer::Stored(_) => None,
+        })
     }
 
     /// The layers that the source has.
@@ -131,28 +119,76 @@ impl Draft {
         })
     }
 
-    /// The image manifest, given what each pending layer (by diff id) became.
+    /// Whether nothing is left to be made.
+    pub fn is_complete(&self) -> bool {
+        self.config.stored().is_some() && self.all_pending().next().is_none()
+    }
+
+    /// The image manifest, and the config where that is made late, given what each pending layer
+    /// became.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where a layer is missing from `made`.
-    pub fn finish(&self, made: &HashMap<Digest, Descriptor>) -> Result<Manifest> {
+    /// [`ErrorKind::Invalid`] where a layer is missing from `made`, or is no layer; what the maker
+    /// of the config says.
+    pub fn finish(&self, made: &HashMap<LayerKey, MadeLayer>) -> Result<FinishedDraft> {
         let layers = self
             .layers
             .iter()
             .map(|layer| match layer {
                 DraftLayer::Stored(descriptor) => Ok(descriptor),
-                DraftLayer::Pending(pending) => made.get(&pending.diff_id).ok_or_else(|| {
-                    Error::new(ErrorKind::Invalid, "layer was not made").target(&pending.diff_id)
-                }),
+                DraftLayer::Pending(pending) => Ok(&find(made, pending)?.descriptor),
             })
             .collect::<Result<Vec<_>>>()?;
+        let (config, made_config) = match &self.config {
+            DraftConfig::Stored(descriptor) => (descriptor.clone(), None),
+            DraftConfig::Later(later) => {
+                let blob = self.make_config(later, made)?;
+                (blob.descriptor().clone(), Some(blob))
+            }
+        };
         let document = serde_json::json!({
             "schemaVersion": 2,
             "mediaType": self.media_type,
-            "config": self.config,
+            "config": config,
             "layers": layers,
         });
         let bytes = Bytes::from(document.to_string());
-        Ok(Manifest::parse(Some(&self.media_type), bytes)?)
+        Ok(FinishedDraft {
+            config: made_config,
+            manifest: Manifest::parse(Some(&self.media_type), bytes)?,
+        })
     }
+
+    fn make_config(
+        &self,
+        later: &LaterConfig,
+        made: &HashMap<LayerKey, MadeLayer>,
+    ) -> Result<Blob> {
+        let diff_id = |pending| {
+            let diff_id = find(made, pending)?.diff_id.clone();
+            diff_id.ok_or_else(|| {
+                let message = "has no diff id: it is a blob, not a layer";
+                Error::new(ErrorKind::Invalid, message).target(pending.name())
+            })
+        };
+        let diff_ids = self
+            .all_pending()
+            .map(diff_id)
+            .collect::<Result<Vec<_>>>()?;
+        let bytes = (later.make)(&diff_ids)?;
+        let descriptor = Descriptor::new(
+            later.media_type.clone(),
+            Digest::of(&bytes),
+            bytes.len() as u64,
+        );
+        Ok(Blob::from_bytes(descriptor, bytes))
+    }
+}
+
+fn find<'a>(
+    made: &'a HashMap<LayerKey, MadeLayer>,
+    pending: &PendingLayer,
+) -> Result<&'a MadeLayer> {
+    made.get(pending.key())
+        .ok_or_else(|| Error::new(ErrorKind::Invalid, "layer was not made").target(pending.name()))
 }

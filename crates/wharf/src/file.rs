@@ -5,14 +5,16 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
+use wharf_oci::{Algorithm, Descriptor, Hasher, MediaType};
 
-use crate::blob::ByteStream;
-use crate::verify::blocking;
+use crate::blob::{Blob, ByteStream};
+use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes in a chunk: large enough that a chunk's fixed costs do not show.
@@ -63,6 +65,37 @@ pub fn reader<R: Read + Send + 'static>(mut reader: R, name: &str) -> ByteStream
             }
         })
     })
+}
+
+/// The regular file at `path` as a blob of `media_type`; it is read once to learn its digest.
+///
+/// # Errors
+/// What the system says about the file; [`ErrorKind::Invalid`] where it is no regular file.
+pub async fn blob(path: &Path, media_type: MediaType) -> Result<Blob> {
+    let (name, place) = (path.display().to_string(), path.to_owned());
+    let opened = blocking(move || {
+        let file = File::open(place)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    });
+    let (file, metadata) = opened.await?.map_err(|error| Error::io(&name, error))?;
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::Invalid, "not a regular file").target(name));
+    }
+    let (file, size) = (Arc::new(file), metadata.len());
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut stream = region(Arc::clone(&file), &name, 0, size);
+    while let Some(chunk) = stream.next().await.transpose()? {
+        (hasher, _) = verify::update(hasher, chunk).await?;
+    }
+    let descriptor = Descriptor::new(media_type, hasher.finish(), size);
+    let called = name.clone();
+    let open = move |offset: u64| {
+        let offset = offset.min(size);
+        let stream = region(Arc::clone(&file), &called, offset, size - offset);
+        async move { Ok(stream) }.boxed()
+    };
+    Ok(Blob::new(descriptor, open).with_name(&name))
 }
 
 /// Writes all of `stream` to `file`; gives the file back and how many bytes were written.
@@ -195,6 +228,21 @@ mod tests {
             "{error}"
         );
         assert!(error.to_string().contains("offset 1"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_a_blob_that_can_be_opened_anywhere_and_is_checked() {
+        let mut place = tempfile::NamedTempFile::new().unwrap();
+        place.write_all(b"hello").unwrap();
+        let blob = blob(place.path(), MediaType::OCTET_STREAM).await.unwrap();
+        assert_eq!(blob.descriptor().digest, wharf_oci::Digest::of(b"hello"));
+        let rest = blob.open(3).await.unwrap();
+        assert_eq!(rest.try_collect::<Vec<_>>().await.unwrap().concat(), b"lo");
+        std::fs::write(place.path(), "hallo").unwrap();
+        let error = blob.read_all(9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let name = place.path().display().to_string();
+        assert!(error.to_string().starts_with(&name), "{error}");
     }
 
     #[tokio::test]

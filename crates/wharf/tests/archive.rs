@@ -115,7 +115,7 @@ async fn make(draft: &Draft) -> HashMap<Digest, Vec<u8>> {
     for layer in draft.pending() {
         let stream = layer.open().await.unwrap();
         let chunks: Vec<Bytes> = stream.try_collect().await.unwrap();
-        made.insert(layer.diff_id().clone(), chunks.concat());
+        made.insert(layer.diff_id().unwrap().clone(), chunks.concat());
     }
     made
 }
@@ -141,7 +141,11 @@ async fn drafts_of_plain_layers_are_compressed_to_what_the_config_promises() {
         for (image, saved) in archive.images().iter().zip(&saved) {
             let draft = archive.draft(image).await.unwrap();
             assert_eq!(draft.media_type, MediaType::DOCKER_MANIFEST);
-            let config = archive.blob(&draft.config).read_all(1 << 20).await.unwrap();
+            let config = archive
+                .blob(draft.config.stored().unwrap())
+                .read_all(1 << 20)
+                .await
+                .unwrap();
             assert_eq!(config, saved.config, "{style:?}");
             let made = make(&draft).await;
             for diff_id in &saved.diff_ids {
@@ -165,7 +169,7 @@ async fn layers_that_are_compressed_keep_their_bytes() {
         let bytes = archive.blob(descriptor).read_all(1 << 20).await.unwrap();
         assert_eq!(Digest::of(&gunzip(&bytes)).to_string(), *diff_id);
     }
-    let manifest = draft.finish(&HashMap::new()).unwrap();
+    let manifest = draft.finish(&HashMap::new()).unwrap().manifest;
     assert_eq!(manifest.links().len(), 3);
 }
 
@@ -186,7 +190,10 @@ async fn a_zstd_layer_makes_the_whole_draft_oci() {
     let archive = place.docker(&path).await;
     let draft = archive.draft(&archive.images()[0]).await.unwrap();
     assert_eq!(draft.media_type, MediaType::OCI_IMAGE_MANIFEST);
-    assert_eq!(draft.config.media_type, MediaType::OCI_IMAGE_CONFIG);
+    assert_eq!(
+        draft.config.stored().unwrap().media_type,
+        MediaType::OCI_IMAGE_CONFIG
+    );
     let types: Vec<MediaType> = draft
         .layers
         .iter()

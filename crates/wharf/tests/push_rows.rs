@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use support::{add_manifest, descriptor, finish, image, options, repository};
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Root, RootContent, copy};
-use wharf::draft::{Draft, DraftLayer, PendingLayer};
+use wharf::draft::{Draft, DraftConfig, DraftLayer, PendingLayer};
 use wharf::oci::{Digest, Manifest, MediaType};
 use wharf::remote::{Client, Timeouts};
 use wharf::store::{Memory, Source, Store};
@@ -125,7 +125,7 @@ fn draft(source: &Memory, bytes: Vec<u8>) -> (Root, Arc<AtomicU32>) {
     let layer = PendingLayer::new(Digest::of(b"its tar"), size, media_type, produce);
     let draft = Draft {
         media_type: MediaType::DOCKER_MANIFEST,
-        config: source.add_blob(MediaType::DOCKER_CONFIG, b"{}".to_vec()),
+        config: DraftConfig::Stored(source.add_blob(MediaType::DOCKER_CONFIG, b"{}".to_vec())),
         // The same layer twice, as base images with several empty layers have it.
         layers: vec![
             DraftLayer::Pending(layer.clone()),

@@ -8,9 +8,9 @@ use crate::args::Copy;
 use crate::context::Context;
 use crate::destination::{self, Access, Destination};
 use crate::location::Location;
-use crate::platform;
 use crate::source::Chosen;
 use crate::transfer::Transfer;
+use crate::{platform, stats};
 
 /// Copies; standard output stays empty.
 ///
@@ -40,6 +40,7 @@ pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
         verb: "copied",
     };
     transfer.run(context).await?;
+    stats::say(context.printer, &args.moving, &client);
     Ok(())
 }
 

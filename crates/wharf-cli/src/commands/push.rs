@@ -10,9 +10,9 @@ use crate::context::Context;
 use crate::destination::Destination;
 use crate::image_refs::ImageRefs;
 use crate::location::Local;
-use crate::platform;
 use crate::source::{Chosen, Part};
 use crate::transfer::Transfer;
+use crate::{platform, stats};
 
 /// Pushes to each REF in turn; prints each with its digest.
 ///
@@ -42,6 +42,7 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
             .collect(),
         false => to_registries(args, &references, &chosen, &client, context).await?,
     };
+    stats::say(context.printer, &args.moving, &client);
     match image_refs {
         Some(file) => file.write(&pushed),
         None => Ok(()),

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use wharf::copy::{Event, Observer};
-use wharf_oci::Digest;
+use wharf_oci::Descriptor;
 
 use super::{plain, words};
 
@@ -16,41 +16,41 @@ use super::{plain, words};
 #[derive(Debug)]
 pub(super) struct Bars {
     all: MultiProgress,
-    bars: Mutex<HashMap<Digest, ProgressBar>>,
+    bars: Mutex<HashMap<String, ProgressBar>>,
 }
 
 impl Bars {
-    /// Bars on standard error.
-    pub(super) fn new() -> Self {
+    /// Bars among `all` those of the command.
+    pub(super) fn new(all: MultiProgress) -> Self {
         Bars {
-            all: MultiProgress::new(),
+            all,
             bars: Mutex::default(),
         }
     }
 
-    fn bars(&self) -> MutexGuard<'_, HashMap<Digest, ProgressBar>> {
+    fn bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, digest: &Digest, name: String, size: Size) {
+    fn start(&self, key: &str, name: String, size: Size) {
         let bar = match size {
             Size::Known(size) => ProgressBar::new(size).with_style(style(KNOWN)),
             Size::Unknown => ProgressBar::no_length().with_style(style(UNKNOWN)),
         };
-        self.end(digest);
+        self.end(key);
         let bar = self.all.add(bar.with_prefix(name).with_message("sending"));
-        self.bars().insert(digest.clone(), bar);
+        self.bars().insert(key.to_owned(), bar);
     }
 
-    fn advance(&self, digest: &Digest, position: u64) {
-        if let Some(bar) = self.bars().get(digest) {
+    fn advance(&self, key: &str, position: u64) {
+        if let Some(bar) = self.bars().get(key) {
             bar.set_position(position);
         }
     }
 
     /// Takes the bar of a blob away, where it has one.
-    fn end(&self, digest: &Digest) {
-        let bar = self.bars().remove(digest);
+    fn end(&self, key: &str) {
+        let bar = self.bars().remove(key);
         if let Some(bar) = bar {
             bar.finish_and_clear();
             self.all.remove(&bar);
@@ -59,9 +59,9 @@ impl Bars {
 
     /// Takes all bars away: what failed or was given up leaves a clean terminal.
     fn end_all(&self) {
-        let digests: Vec<Digest> = self.bars().keys().cloned().collect();
-        for digest in &digests {
-            self.end(digest);
+        let keys: Vec<String> = self.bars().keys().cloned().collect();
+        for key in &keys {
+            self.end(key);
         }
     }
 }
@@ -70,18 +70,23 @@ impl Observer for Bars {
     fn on(&self, event: Event<'_>) {
         match event {
             Event::Started(blob) => {
-                self.start(&blob.digest, words::name(blob), Size::Known(blob.size));
+                self.start(&key(blob), words::name(blob), Size::Known(blob.size));
             }
-            Event::LayerStarted(diff_id, _) => {
-                self.start(diff_id, words::layer_name(diff_id), Size::Unknown);
+            Event::LayerStarted(layer) => {
+                let key = layer.key().to_string();
+                self.start(&key, words::layer_name(layer), Size::Unknown);
             }
             Event::Advanced(blob, position) | Event::Resumed(blob, position) => {
-                self.advance(&blob.digest, position);
+                self.advance(&key(blob), position);
             }
-            Event::LayerAdvanced(diff_id, position) => self.advance(diff_id, position),
+            Event::LayerAdvanced(layer, position) => {
+                self.advance(&layer.key().to_string(), position);
+            }
             // While it waits for its next try another blob moves.
-            Event::Retried(blob, _) | Event::Finished(blob, _) => self.end(&blob.digest),
-            Event::LayerRetried(diff_id, _) | Event::LayerFinished(diff_id, _) => self.end(diff_id),
+            Event::Retried(blob, _) | Event::Finished(blob, _) => self.end(&key(blob)),
+            Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => {
+                self.end(&layer.key().to_string());
+            }
             Event::Failed(_) => self.end_all(),
             _ => {}
         }
@@ -96,6 +101,10 @@ impl Drop for Bars {
     fn drop(&mut self) {
         self.end_all();
     }
+}
+
+fn key(blob: &Descriptor) -> String {
+    blob.digest.to_string()
 }
 
 /// Whether it is known how many bytes there will be.
@@ -119,13 +128,13 @@ mod tests {
     use wharf::copy::Retry;
     use wharf::store::Outcome;
     use wharf::{Error, ErrorKind};
-    use wharf_oci::{Descriptor, MediaType};
+    use wharf_oci::{Digest, MediaType};
 
     use super::*;
 
     #[test]
     fn p2_only_what_moves_has_a_bar() {
-        let bars = Bars::new();
+        let bars = Bars::new(MultiProgress::new());
         let error = Error::new(ErrorKind::Interrupted, "cut off");
         let again = Retry {
             tries: 1,

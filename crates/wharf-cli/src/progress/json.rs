@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use wharf::copy::{Event, Observer, Retry, Tally};
+use wharf::layer::PendingLayer;
 use wharf::store::Outcome;
-use wharf_oci::{Descriptor, Digest};
+use wharf_oci::Descriptor;
 
 use super::throttle::Throttle;
 use crate::hints;
@@ -49,11 +50,11 @@ struct Lines {
     from: Option<String>,
 }
 
-/// Content as lines name it: a diff id where there is no digest yet.
+/// Content as lines name it.
 #[derive(Clone, Copy)]
 enum Item<'a> {
     Blob(&'a Descriptor),
-    Layer(&'a Digest),
+    Layer(&'a PendingLayer),
 }
 
 impl Lines {
@@ -82,25 +83,28 @@ impl Lines {
                 None
             }
             Event::Started(blob) => Some(self.started(Item::Blob(blob))),
-            Event::LayerStarted(diff_id, size) => {
-                let line = self.started(Item::Layer(diff_id));
-                Some(line.number("uncompressed_size", size))
+            Event::LayerStarted(layer) => {
+                let line = self.started(Item::Layer(layer));
+                Some(match layer.size() {
+                    Some(size) => line.number("uncompressed_size", size),
+                    None => line,
+                })
             }
             Event::Advanced(blob, position) => self.advanced(Item::Blob(blob), position, now),
-            Event::LayerAdvanced(diff_id, position) => {
-                self.advanced(Item::Layer(diff_id), position, now)
+            Event::LayerAdvanced(layer, position) => {
+                self.advanced(Item::Layer(layer), position, now)
             }
             Event::Resumed(blob, position) => {
                 let line = self.about("resumed", Item::Blob(blob));
                 Some(line.number("position", position))
             }
             Event::Retried(blob, again) => Some(self.retried(Item::Blob(blob), again)),
-            Event::LayerRetried(diff_id, again) => Some(self.retried(Item::Layer(diff_id), again)),
+            Event::LayerRetried(layer, again) => Some(self.retried(Item::Layer(layer), again)),
             Event::Finished(blob, outcome) => Some(self.finished(blob, outcome)),
-            Event::LayerFinished(diff_id, layer) => Some(
-                self.about("finished", Item::Blob(layer))
-                    .text("diff_id", diff_id),
-            ),
+            Event::LayerFinished(layer, became) => {
+                let line = self.about("finished", Item::Blob(became));
+                Some(with_layer(line, layer))
+            }
             // The end of the command says what went wrong; what joins is told when it ends.
             _ => None,
         };
@@ -115,12 +119,10 @@ impl Lines {
     fn held_back(&mut self, event: &Event<'_>) -> Option<JsonLine> {
         let item = match *event {
             Event::Retried(blob, _) | Event::Finished(blob, _) => Item::Blob(blob),
-            Event::LayerRetried(diff_id, _) | Event::LayerFinished(diff_id, _) => {
-                Item::Layer(diff_id)
-            }
+            Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => Item::Layer(layer),
             _ => return None,
         };
-        let position = self.throttle.end(item.digest())?;
+        let position = self.throttle.end(&item.key())?;
         let line = self.about("advanced", item).number("position", position);
         Some(
             line.number("complete", self.tally.complete())
@@ -129,12 +131,12 @@ impl Lines {
     }
 
     fn started(&mut self, item: Item<'_>) -> JsonLine {
-        self.throttle.start(item.digest());
+        self.throttle.start(&item.key());
         self.about("started", item)
     }
 
     fn advanced(&mut self, item: Item<'_>, position: u64, now: Instant) -> Option<JsonLine> {
-        let shows = self.throttle.shows(item.digest(), position, now);
+        let shows = self.throttle.shows(&item.key(), position, now);
         shows.then(|| self.about("advanced", item).number("position", position))
     }
 
@@ -171,16 +173,25 @@ impl Lines {
                 .text("digest", &blob.digest)
                 .text("media_type", &blob.media_type)
                 .number("size", blob.size),
-            Item::Layer(diff_id) => line.text("diff_id", diff_id),
+            Item::Layer(layer) => with_layer(line, layer),
         }
     }
 }
 
-impl<'a> Item<'a> {
-    fn digest(self) -> &'a Digest {
+/// Names a layer that has, or had, no digest: always the same way within a copy.
+fn with_layer(line: JsonLine, layer: &PendingLayer) -> JsonLine {
+    let line = line.text("layer", layer.key());
+    match layer.diff_id() {
+        Some(diff_id) => line.text("diff_id", diff_id),
+        None => line,
+    }
+}
+
+impl Item<'_> {
+    fn key(self) -> String {
         match self {
-            Item::Blob(blob) => &blob.digest,
-            Item::Layer(diff_id) => diff_id,
+            Item::Blob(blob) => blob.digest.to_string(),
+            Item::Layer(layer) => layer.key().to_string(),
         }
     }
 }
@@ -190,7 +201,7 @@ mod tests {
     use std::time::Duration;
 
     use wharf::{Error, ErrorKind};
-    use wharf_oci::MediaType;
+    use wharf_oci::{Digest, MediaType};
 
     use super::*;
 

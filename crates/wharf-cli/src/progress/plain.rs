@@ -31,9 +31,7 @@ impl Observer for Plain {
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match *event {
         Event::Retried(blob, again) => Some(words::retried(&words::name(blob), again)),
-        Event::LayerRetried(diff_id, again) => {
-            Some(words::retried(&words::layer_name(diff_id), again))
-        }
+        Event::LayerRetried(layer, again) => Some(words::retried(&words::layer_name(layer), again)),
         Event::Finished(blob, Outcome::Written) => Some(words::finished(blob, "written")),
         Event::Finished(blob, Outcome::Mounted) => Some(words::finished(blob, "mounted")),
         Event::LayerFinished(_, layer) => Some(words::finished(layer, "written")),

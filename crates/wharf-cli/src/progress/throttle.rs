@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use wharf_oci::Digest;
-
 /// A blob's advance is shown at most so often.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Remembers for each blob that moves what was shown of it.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    moving: HashMap<Digest, Shown>,
+    moving: HashMap<String, Shown>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,13 +21,13 @@ struct Shown {
 
 impl Throttle {
     /// A blob begins to move.
-    pub(super) fn start(&mut self, digest: &Digest) {
-        self.moving.insert(digest.clone(), Shown::default());
+    pub(super) fn start(&mut self, key: &str) {
+        self.moving.insert(key.to_owned(), Shown::default());
     }
 
     /// Whether to show a position now; one that is not may be held back until `end`.
-    pub(super) fn shows(&mut self, digest: &Digest, position: u64, now: Instant) -> bool {
-        let Some(shown) = self.moving.get_mut(digest) else {
+    pub(super) fn shows(&mut self, key: &str, position: u64, now: Instant) -> bool {
+        let Some(shown) = self.moving.get_mut(key) else {
             return false;
         };
         let due = shown
@@ -48,8 +46,8 @@ impl Throttle {
     }
 
     /// A blob stops moving: its last position, unless that was shown.
-    pub(super) fn end(&mut self, digest: &Digest) -> Option<u64> {
-        self.moving.remove(digest)?.held_back
+    pub(super) fn end(&mut self, key: &str) -> Option<u64> {
+        self.moving.remove(key)?.held_back
     }
 }
 
@@ -59,22 +57,22 @@ mod tests {
 
     #[test]
     fn p2_a_position_is_shown_every_tenth_of_a_second_and_the_last_one_always() {
-        let (mut throttle, blob) = (Throttle::default(), Digest::of(b"a"));
+        let (mut throttle, blob) = (Throttle::default(), "a");
         let begin = Instant::now();
         let at = |throttle: &mut Throttle, milliseconds, position| {
             let now = begin + Duration::from_millis(milliseconds);
-            throttle.shows(&blob, position, now)
+            throttle.shows(blob, position, now)
         };
         assert!(!at(&mut throttle, 0, 1), "it has not started");
-        throttle.start(&blob);
+        throttle.start(blob);
         assert!(at(&mut throttle, 0, 1));
         assert!(!at(&mut throttle, 99, 2));
         assert!(at(&mut throttle, 100, 3));
         assert!(!at(&mut throttle, 150, 4));
-        assert_eq!(throttle.end(&blob), Some(4));
+        assert_eq!(throttle.end(blob), Some(4));
         assert!(!at(&mut throttle, 500, 5), "it has ended");
-        throttle.start(&blob);
+        throttle.start(blob);
         assert!(at(&mut throttle, 501, 6));
-        assert_eq!(throttle.end(&blob), None);
+        assert_eq!(throttle.end(blob), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use indicatif::MultiProgress;
 use wharf::copy::{NoObserver, Observer, Summary};
 
 use super::bars::Bars;
@@ -21,12 +22,13 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts the clock of a copy to `destination`, as it is called for people.
-    pub(crate) fn new(printer: Printer, destination: &str) -> Self {
+    /// Starts the clock of a copy to `destination`, as it is called for people; its bars join
+    /// those of the command.
+    pub(crate) fn new(printer: Printer, bars: &MultiProgress, destination: &str) -> Self {
         let observer: Arc<dyn Observer> = match printer.voice() {
             Voice::Silent => Arc::new(NoObserver),
             Voice::Plain => Arc::new(Plain::new(printer)),
-            Voice::Terminal => Arc::new(Bars::new()),
+            Voice::Terminal => Arc::new(Bars::new(bars.clone())),
             Voice::Json => Arc::new(Json::new(printer, destination)),
         };
         Progress {

@@ -1,7 +1,8 @@
 //! Lines about single blobs, for people.
 
 use wharf::copy::Retry;
-use wharf_oci::{Descriptor, Digest};
+use wharf::layer::PendingLayer;
+use wharf_oci::Descriptor;
 
 use crate::hints;
 use crate::units::{bytes, kind, seconds, short};
@@ -12,9 +13,12 @@ pub(super) fn name(descriptor: &Descriptor) -> String {
     format!("{:<8}  {digest}", kind(&descriptor.media_type))
 }
 
-/// A layer that has only a diff id yet.
-pub(super) fn layer_name(diff_id: &Digest) -> String {
-    format!("layer     {}", short(diff_id))
+/// A layer that has no digest yet: by diff id, else by where it comes from.
+pub(super) fn layer_name(layer: &PendingLayer) -> String {
+    let plain = |letter: char| if letter.is_control() { '?' } else { letter };
+    let name = layer.diff_id().map(short);
+    let name = name.unwrap_or_else(|| layer.name().chars().map(plain).collect());
+    format!("layer     {name}")
 }
 
 /// A blob or manifest that came to its end.

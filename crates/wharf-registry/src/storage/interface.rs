@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wharf::Result;
 use wharf::blob::ByteStream;
-use wharf::oci::{Algorithm, Descriptor, Digest, RepositoryName};
+use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
 use wharf::store::Store;
 
-use super::SessionId;
+use super::{Condition, ReferrersPage, ReferrersQuery, SessionId, Written};
 
 /// Anything that can hold the content of a registry.
 ///
@@ -39,14 +39,48 @@ pub trait Storage: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<RepositoryName>>;
 
-    /// Makes a blob of the repository `from` one of `into` too; whether `from` had it.
+    /// Writes a manifest, by digest and under all of `tags`, where `condition` holds. No other
+    /// write to the repository's manifests and tags happens between the look and the write.
+    /// What it links to must be here already; its subject may come later, or never.
+    ///
+    /// # Errors
+    /// [`wharf::ErrorKind::Busy`] where others write to the repository all the time; what the
+    /// storage says. Some of the tags may have moved then.
+    async fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        tags: &[Tag],
+        condition: Option<&Condition>,
+    ) -> Result<Written>;
+
+    /// A page of the manifests in a repository whose subject is the one of `query`; empty where
+    /// there are none, or no such subject or repository.
+    ///
+    /// # Errors
+    /// What the storage says.
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        query: &ReferrersQuery,
+    ) -> Result<ReferrersPage>;
+
+    /// Takes a blob out of a repository; manifests that link to it stay. Manifests and tags are
+    /// deleted through [`Store::delete`].
+    ///
+    /// # Errors
+    /// [`wharf::ErrorKind::NotFound`] where the repository does not have it.
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<()>;
+
+    /// Makes a blob of the repository `from` one of `into` too; where `from` is not given, a
+    /// blob of any repository. Whether it was found.
     ///
     /// # Errors
     /// What the storage says.
     async fn mount(
         &self,
         digest: &Digest,
-        from: &RepositoryName,
+        from: Option<&RepositoryName>,
         into: &RepositoryName,
     ) -> Result<bool>;
 
@@ -63,9 +97,10 @@ pub trait Storage: Debug + Send + Sync {
     /// those that came before stay in the session.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where there is no such session,
-    /// [`wharf::ErrorKind::Invalid`] where `offset` is not its end, [`wharf::ErrorKind::Busy`]
-    /// where another request writes to it; what `bytes` or the storage says. The session is gone
+    /// [`wharf::ErrorKind::NotFound`] where there is no such session, or not any more when the
+    /// bytes are written, [`wharf::ErrorKind::Invalid`] where `offset` is not its end,
+    /// [`wharf::ErrorKind::Busy`] where another request writes to it and does not end within a
+    /// second; what `bytes` or the storage says. The session is gone
     /// when the storage has no space for it.
     async fn append(
         &self,
@@ -76,11 +111,19 @@ pub trait Storage: Debug + Send + Sync {
         bytes: ByteStream,
     ) -> Result<u64>;
 
-    /// How many bytes a session has.
+    /// How many bytes a session has; more are coming while a request writes to it.
     ///
     /// # Errors
     /// [`wharf::ErrorKind::NotFound`] where there is no such session.
     async fn status(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64>;
+
+    /// How many bytes a session has once no request writes to it any more. The last one may be
+    /// about to find out that its client is gone; it is waited for, a second at most.
+    ///
+    /// # Errors
+    /// [`wharf::ErrorKind::NotFound`] where there is no such session, [`wharf::ErrorKind::Busy`]
+    /// where a request goes on writing.
+    async fn settled(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64>;
 
     /// Ends a session: its bytes become a blob of the repository, durably.
     ///
@@ -94,7 +137,8 @@ pub trait Storage: Debug + Send + Sync {
         digest: &Digest,
     ) -> Result<Descriptor>;
 
-    /// Ends a session and forgets its bytes.
+    /// Ends a session and forgets its bytes, also while a request writes to it: that one finds
+    /// no session any more.
     ///
     /// # Errors
     /// [`wharf::ErrorKind::NotFound`] where there is no such session.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use wharf::{Error, ErrorKind, Result};
 
@@ -47,6 +48,17 @@ impl fmt::Display for SessionId {
 /// The error of every operation on a session that is not there.
 pub(super) fn missing(id: &SessionId) -> Error {
     Error::new(ErrorKind::NotFound, "no such upload session").target(id)
+}
+
+/// Sessions that nobody touched for so long belong to nobody.
+pub(super) const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a request waits for another one to leave a session.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The error where it did not.
+pub(super) fn taken() -> Error {
+    let message = "another request writes to this upload session";
+    Error::new(ErrorKind::Busy, message)
 }
 
 /// Bytes must begin where the session ends (distribution-spec: "Pushing a blob in chunks").

@@ -6,9 +6,10 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use wharf_oci::{Descriptor, Digest, Repository};
+use wharf_oci::{Descriptor, Repository};
 
 use crate::Error;
+use crate::layer::PendingLayer;
 use crate::store::Outcome;
 
 /// Told of everything that happens in a copy, in order for each blob. Must not block.
@@ -45,14 +46,14 @@ pub enum Event<'a> {
     Resumed(&'a Descriptor, u64),
     /// A blob or manifest is in the store.
     Finished(&'a Descriptor, Outcome),
-    /// A layer without a digest yet begins to move: diff id, uncompressed size in bytes.
-    LayerStarted(&'a Digest, u64),
+    /// A layer without a digest yet begins to move.
+    LayerStarted(&'a PendingLayer),
     /// So many bytes of such a layer were sent in this try.
-    LayerAdvanced(&'a Digest, u64),
+    LayerAdvanced(&'a PendingLayer, u64),
     /// A try for such a layer was given up for a transient reason and another follows.
-    LayerRetried(&'a Digest, &'a Retry<'a>),
+    LayerRetried(&'a PendingLayer, &'a Retry<'a>),
     /// Such a layer is in the store, and this is what it became.
-    LayerFinished(&'a Digest, &'a Descriptor),
+    LayerFinished(&'a PendingLayer, &'a Descriptor),
     /// The last event of a copy that went wrong.
     Failed(&'a Error),
 }

@@ -1,43 +1,24 @@
-//! Obeys a plan: checks and moves blobs, then commits manifests, children first, tags last.
+//! Obeys plans: checks and moves blobs, then commits manifests, for one destination or several.
 //!
-//! A manifest is put only when everything it links to is in the store; the first final error
-//! drops all other work, and no tag has moved unless all content was in the store.
+//! A manifest is put only when everything it links to is in the store; the first final error of a
+//! destination drops all other work for it, and no tag has moved there unless all content was in
+//! the store. Whatever the number of destinations, the source is read and layers are made once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use tokio::sync::Semaphore;
-use wharf_oci::{Descriptor, Digest, Manifest, Tag};
+use wharf_oci::{Descriptor, Digest};
 
-use crate::blob::{Blob, ByteStream};
-use crate::copy::{CopyOptions, Event, Plan, Retry, Root, in_turn, retry};
-use crate::draft::PendingLayer;
+use super::making::Making;
+use super::target::{Target, permit};
+use super::tee::{Pace, Seat, Tee};
+use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Summary, in_turn};
+use crate::draft::{LayerKey, PendingLayer};
 use crate::store::{Outcome, Source, Store};
-use crate::{Error, ErrorKind, Result, Side};
-
-/// What a copy did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Blobs whose bytes were moved.
-    pub written: u64,
-    /// Blobs the registry linked from another repository.
-    pub mounted: u64,
-    /// Blobs that were there, as far as they were asked for: those below a manifest that was
-    /// there are not.
-    pub existed: u64,
-    /// Manifests that were there, with everything below them.
-    pub unchanged: u64,
-    /// Manifests put.
-    pub manifests: u64,
-    /// Bytes of blobs moved.
-    pub bytes: u64,
-    /// Non-distributable layers left out.
-    pub skipped: u64,
-    /// What each root is in the store, in the order given.
-    pub roots: Vec<Descriptor>,
-}
+use crate::{Error, ErrorKind, Result};
 
 /// Copies everything below `roots` from `source` to `store`.
 ///
@@ -50,27 +31,43 @@ pub async fn copy(
     roots: &[Root],
     options: &CopyOptions,
 ) -> Result<Summary> {
-    let options = &in_turn::options(options);
-    let giving_up = GivingUp(store);
-    let work = async {
-        let plan = Plan::build(source, store, roots, options).await?;
-        plan.execute(source, store, options).await
+    let destination = Destination {
+        store,
+        roots,
+        observer: Arc::clone(&options.observer),
     };
-    let outcome = work.await;
-    match &outcome {
-        Ok(_) => std::mem::forget(giving_up),
-        Err(error) => options.observer.on(Event::Failed(error)),
-    }
-    outcome
+    one(copy_to_all(source, &[destination], options).await)
 }
 
-/// Tells the store when a copy into it fails, or is dropped before its end.
-struct GivingUp<'a>(&'a dyn Store);
+/// One of several places that a copy goes to.
+#[derive(Clone, Debug)]
+pub struct Destination<'a> {
+    /// Where content is written.
+    pub store: &'a dyn Store,
+    /// What is copied there, and under which tags.
+    pub roots: &'a [Root],
+    /// Who is told of the progress of this destination.
+    pub observer: Arc<dyn Observer>,
+}
 
-impl Drop for GivingUp<'_> {
-    fn drop(&mut self) {
-        self.0.give_up();
-    }
+/// Copies from `source` to all `destinations` at once (PUSH.md O7). What several of them lack is
+/// read, and made, once; the bound `jobs` is one for all. The observer in `options` is not told
+/// anything: each destination has its own.
+///
+/// # Errors
+/// Each destination fails or succeeds on its own, as [`copy`] does; the results are in the order
+/// of the destinations.
+pub async fn copy_to_all(
+    source: &dyn Source,
+    destinations: &[Destination<'_>],
+    options: &CopyOptions,
+) -> Vec<Result<Summary>> {
+    let planned = destinations.iter().map(|to| Planned {
+        store: to.store,
+        observer: &to.observer,
+        plan: Plan::build(source, to.store, to.roots, options).boxed_local(),
+    });
+    run(source, planned.collect(), options).await
 }
 
 impl Plan {
@@ -79,297 +76,252 @@ impl Plan {
     /// # Errors
     /// As [`copy`].
     pub async fn execute(
-        mut self,
+        self,
         source: &dyn Source,
         store: &dyn Store,
         options: &CopyOptions,
     ) -> Result<Summary> {
-        options.observer.on(Event::Planned {
-            bytes: self.bytes(),
-            nodes: self.nodes(),
-        });
-        for descriptor in &self.existing {
-            options
-                .observer
-                .on(Event::Finished(descriptor, Outcome::Existed));
-        }
-        let executor = Executor {
-            source,
+        let planned = Planned {
             store,
-            options,
-            transfers: Semaphore::new(options.jobs.max(1)),
-            checks: Semaphore::new(options.checks.max(1)),
+            observer: &options.observer,
+            plan: future::ready(Ok(self)).boxed_local(),
         };
-        let mut summary = Summary {
-            skipped: self.skipped.len() as u64,
-            unchanged: self.existing.len() as u64,
-            ..Summary::default()
-        };
-        let made = executor.move_all(&self, &mut summary).await?;
-        executor.commit(&mut self, &made, &mut summary).await?;
-        store
-            .flush()
-            .await
-            .map_err(|error| error.side(Side::Destination))?;
-        summary.roots = self.named.into_iter().flatten().collect();
-        Ok(summary)
+        one(run(source, vec![planned], options).await)
+    }
+}
+
+fn one(mut outcomes: Vec<Result<Summary>>) -> Result<Summary> {
+    let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
+    outcomes.pop().ok_or_else(nowhere)?
+}
+
+/// A destination and what is to be done there, once that is known.
+struct Planned<'a> {
+    store: &'a dyn Store,
+    observer: &'a Arc<dyn Observer>,
+    plan: LocalBoxFuture<'a, Result<Plan>>,
+}
+
+async fn run(
+    source: &dyn Source,
+    destinations: Vec<Planned<'_>>,
+    options: &CopyOptions,
+) -> Vec<Result<Summary>> {
+    let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
+        .into_iter()
+        .map(|to| {
+            let options = in_turn::options(options, to.observer);
+            (Target::new(to.store, options), to.plan)
+        })
+        .unzip();
+    let giving_up: Vec<_> = targets.iter().map(GivingUp::new).collect();
+    let planning = targets.iter().zip(plans);
+    let planning = planning.map(|(target, plan)| target.run(plan));
+    let plans = future::join_all(planning).await;
+    let executor = Executor {
+        source,
+        targets: &targets,
+        transfers: Semaphore::new(options.jobs.max(1)),
+    };
+    executor.execute(plans, options).await;
+    giving_up.into_iter().for_each(GivingUp::end);
+    targets.into_iter().map(Target::outcome).collect()
+}
+
+/// Tells a store when a copy into it fails, or is dropped before its end.
+struct GivingUp<'a> {
+    target: &'a Target<'a>,
+    over: bool,
+}
+
+impl<'a> GivingUp<'a> {
+    fn new(target: &'a Target<'a>) -> Self {
+        GivingUp {
+            target,
+            over: false,
+        }
+    }
+
+    fn end(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for GivingUp<'_> {
+    fn drop(&mut self) {
+        if !self.over || self.target.has_failed() {
+            self.target.store.give_up();
+        }
     }
 }
 
 struct Executor<'a> {
     source: &'a dyn Source,
-    store: &'a dyn Store,
-    options: &'a CopyOptions,
+    targets: &'a [Target<'a>],
+    /// One bound for all that moves, whatever the number of destinations (PUSH.md R6).
     transfers: Semaphore,
-    checks: Semaphore,
 }
 
-enum Work<'a> {
+/// Something to move, and those who may lack it, by position.
+struct Work<'a> {
+    item: Item<'a>,
+    wanted: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Item<'a> {
     Blob(&'a Descriptor),
     Layer(&'a PendingLayer),
 }
 
-enum Moved {
-    Blob(u64, Outcome),
-    Layer(Digest, Box<Descriptor>),
-}
-
 impl Executor<'_> {
-    /// Moves every blob and layer; says what each pending layer, by diff id, became.
-    async fn move_all(
-        &self,
-        plan: &Plan,
-        summary: &mut Summary,
-    ) -> Result<HashMap<Digest, Descriptor>> {
-        let layers = plan.pending.iter().map(Work::Layer);
-        let work = layers.chain(plan.blobs.iter().map(Work::Blob));
+    /// Does what the plans say; `None` stands for one that could not be made.
+    async fn execute(&self, plans: Vec<Option<Plan>>, options: &CopyOptions) {
+        for (target, plan) in self.targets.iter().zip(&plans) {
+            if let Some(plan) = plan {
+                announce(target, plan);
+            }
+        }
         // More blobs are under way than are moved: the others are being checked.
-        let under_way = self.options.jobs.max(1) + self.options.checks.max(1);
-        let mut moving = stream::iter(work)
-            .map(|work| async move {
-                match work {
-                    Work::Blob(descriptor) => self.move_blob(descriptor).await,
-                    Work::Layer(layer) => self.make_layer(layer).await,
-                }
-            })
-            .buffer_unordered(under_way);
-        let mut made = HashMap::new();
-        while let Some(moved) = moving.try_next().await? {
-            match moved {
-                Moved::Blob(size, outcome) => summary.count(outcome, size),
-                Moved::Layer(diff_id, descriptor) => {
-                    summary.count(Outcome::Written, descriptor.size);
-                    made.insert(diff_id, *descriptor);
-                }
+        let under_way = options.jobs.max(1) + options.checks.max(1);
+        let moving = stream::iter(union(&plans)).map(Ok).try_for_each_concurrent(
+            under_way,
+            |work| async move {
+                self.move_to_all(&work).await;
+                // When all have failed nothing is left to be done.
+                let failed = self.targets.iter().all(Target::has_failed);
+                if failed { Err(()) } else { Ok(()) }
+            },
+        );
+        let _ = moving.await;
+        let committing = self.targets.iter().zip(plans);
+        let committing = committing.map(|(target, plan)| async move {
+            if let Some(plan) = plan {
+                target.run(target.commit(plan)).await;
             }
+        });
+        future::join_all(committing).await;
+    }
+
+    async fn move_to_all(&self, work: &Work<'_>) {
+        let wanted = work.wanted.iter().filter_map(|at| self.targets.get(*at));
+        let wanted: Vec<&Target<'_>> = wanted.filter(|target| !target.has_failed()).collect();
+        match work.item {
+            Item::Blob(descriptor) => self.move_blob(descriptor, &wanted).await,
+            Item::Layer(layer) => self.make_layer(layer, &wanted).await,
         }
-        Ok(made)
     }
 
-    async fn move_blob(&self, descriptor: &Descriptor) -> Result<Moved> {
-        let reached = Arc::new(AtomicU64::new(0));
-        let blob = self.observed(descriptor, &reached);
-        let attempt = async || {
-            reached.store(0, Ordering::Relaxed);
-            if !self.store.asks_when_putting(descriptor) && self.has(descriptor).await? {
-                return Ok(Outcome::Existed);
-            }
-            let _moving = permit(&self.transfers).await?;
-            self.options.observer.on(Event::Started(descriptor));
-            self.store.put_blob(&blob).await
-        };
-        let notice =
-            |again: &Retry<'_>| self.options.observer.on(Event::Retried(descriptor, again));
-        let outcome = self.retry(attempt, &reached, notice).await;
-        let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
-        if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
-            self.options.observer.on(Event::Mounted(descriptor, from));
-        }
-        self.options
-            .observer
-            .on(Event::Finished(descriptor, outcome));
-        Ok(Moved::Blob(descriptor.size, outcome))
-    }
-
-    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        let _checking = permit(&self.checks).await?;
-        let there = self.store.contains(descriptor).await?;
-        self.options.observer.on(Event::Checked(descriptor));
-        Ok(there)
-    }
-
-    async fn make_layer(&self, layer: &PendingLayer) -> Result<Moved> {
-        let reached = Arc::new(AtomicU64::new(0));
-        let attempt = async || {
-            let _moving = permit(&self.transfers).await?;
-            self.options
-                .observer
-                .on(Event::LayerStarted(layer.diff_id(), layer.size()));
-            let stream = layer
-                .open()
-                .await
-                .map_err(|error| error.side(Side::Source))?;
-            let stream = self.observed_layer(stream, layer, &reached);
-            self.store.ingest(layer.media_type(), stream).await
-        };
-        let notice = |again: &Retry<'_>| {
-            self.options
-                .observer
-                .on(Event::LayerRetried(layer.diff_id(), again))
-        };
-        let descriptor = self.retry(attempt, &reached, notice).await;
-        let descriptor = descriptor.map_err(|error| error.side(Side::Destination))?;
-        layer.tell(&descriptor);
-        self.options.observer.on(Event::Joined(&descriptor));
-        self.options
-            .observer
-            .on(Event::LayerFinished(layer.diff_id(), &descriptor));
-        Ok(Moved::Layer(layer.diff_id().clone(), Box::new(descriptor)))
-    }
-
-    async fn retry<T>(
-        &self,
-        attempt: impl AsyncFnMut() -> Result<T>,
-        reached: &AtomicU64,
-        notice: impl Fn(&Retry<'_>),
-    ) -> Result<T> {
-        retry::run(
-            &self.options.retry,
-            attempt,
-            || reached.load(Ordering::Relaxed),
-            notice,
-        )
-        .await
-    }
-
-    /// The source's blob, telling the observer how far it was read.
-    fn observed(&self, descriptor: &Descriptor, reached: &Arc<AtomicU64>) -> Blob {
-        let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
-        let descriptor = descriptor.clone();
-        self.source
-            .blob(&descriptor.clone())
-            .mapped(move |offset, stream| {
-                let (observer, reached) = (Arc::clone(&observer), Arc::clone(&reached));
-                let descriptor = descriptor.clone();
-                let mut position = offset;
-                if offset > 0 {
-                    observer.on(Event::Resumed(&descriptor, offset));
+    /// Asks all whether they have the blob, and moves it to those who have not.
+    async fn move_blob(&self, descriptor: &Descriptor, wanted: &[&Target<'_>]) {
+        let asking = wanted.iter().map(|&target| async move {
+            // An error counts as the first try.
+            let asked = target.run(async { Ok(target.has(descriptor).await) });
+            match asked.await? {
+                Ok(true) => {
+                    target.there(descriptor, Outcome::Existed);
+                    None
                 }
-                stream
-                    .map_err(|error| error.side(Side::Source))
-                    .inspect_ok(move |chunk| {
-                        position += chunk.len() as u64;
-                        reached.store(position, Ordering::Relaxed);
-                        observer.on(Event::Advanced(&descriptor, position));
-                    })
-                    .boxed()
-            })
-    }
-
-    fn observed_layer(
-        &self,
-        stream: ByteStream,
-        layer: &PendingLayer,
-        reached: &Arc<AtomicU64>,
-    ) -> ByteStream {
-        let (observer, reached) = (Arc::clone(&self.options.observer), Arc::clone(reached));
-        let diff_id = layer.diff_id().clone();
-        let mut position = 0;
-        stream
-            .map_err(|error| error.side(Side::Source))
-            .inspect_ok(move |chunk| {
-                position += chunk.len() as u64;
-                reached.store(position, Ordering::Relaxed);
-                observer.on(Event::LayerAdvanced(&diff_id, position));
-            })
-            .boxed()
-    }
-
-    async fn commit(
-        &self,
-        plan: &mut Plan,
-        made: &HashMap<Digest, Descriptor>,
-        summary: &mut Summary,
-    ) -> Result<()> {
-        for group in &plan.children {
-            let put = stream::iter(group).map(|manifest| self.put_child(manifest));
-            let put = put.buffer_unordered(self.options.jobs.max(1));
-            summary.manifests += put.try_fold(0, |n, ()| async move { Ok(n + 1) }).await?;
-        }
-        for root in &plan.roots {
-            summary.manifests += self.put_root(&root.manifest, &root.tags).await?;
-        }
-        for planned in &plan.drafts {
-            let manifest = planned.draft.finish(made)?;
-            self.options
-                .observer
-                .on(Event::Joined(manifest.descriptor()));
-            summary.manifests += self.put_root(&manifest, &planned.tags).await?;
-            if let Some(named) = plan.named.get_mut(planned.position) {
-                *named = Some(manifest.descriptor().clone());
+                Ok(false) => Some((target, Ok(()))),
+                Err(error) => Some((target, Err(error))),
             }
+        });
+        let asked = future::join_all(asking).await.into_iter().flatten();
+        let lacking: Vec<(&Target<'_>, Result<()>)> = asked.collect();
+        if lacking.is_empty() {
+            return;
         }
-        Ok(())
-    }
-
-    /// Puts a root under each of its tags, or by digest; says in how many requests.
-    async fn put_root(&self, manifest: &Manifest, tags: &[Tag]) -> Result<u64> {
-        let untagged = tags.is_empty().then_some(Place::Root(None));
-        let places = tags.iter().map(|tag| Place::Root(Some(tag)));
-        let mut puts = 0;
-        for place in places.chain(untagged) {
-            self.put(manifest, place).await?;
-            puts += 1;
-        }
-        self.finished(manifest);
-        Ok(puts)
-    }
-
-    async fn put_child(&self, manifest: &Manifest) -> Result<()> {
-        self.put(manifest, Place::Child).await?;
-        self.finished(manifest);
-        Ok(())
-    }
-
-    async fn put(&self, manifest: &Manifest, place: Place<'_>) -> Result<()> {
-        let descriptor = manifest.descriptor();
-        let attempt = async || match place {
-            Place::Child => self.store.put_manifest(manifest, None).await,
-            Place::Root(tag) => self.store.put_root(manifest, tag).await,
+        let Ok(_moving) = permit(&self.transfers).await else {
+            return;
         };
-        let notice =
-            |again: &Retry<'_>| self.options.observer.on(Event::Retried(descriptor, again));
-        let put = self.retry(attempt, &AtomicU64::new(0), notice).await;
-        put.map_err(|error| error.side(Side::Destination))
+        let blob = self.source.blob(descriptor);
+        let (tee, seats) = Tee::with_seats(lacking.len());
+        let putting = lacking
+            .into_iter()
+            .zip(seats)
+            .map(|((target, asked), seat)| {
+                let blob = &blob;
+                async move { target.run(target.put(blob, &seat, Some(asked))).await }
+            });
+        let reading = tee.pump(Pace::LeavesBehind, blob.open(0).boxed());
+        future::join(reading, future::join_all(putting)).await;
     }
 
-    fn finished(&self, manifest: &Manifest) {
-        let event = Event::Finished(manifest.descriptor(), Outcome::Written);
-        self.options.observer.on(event);
+    /// Makes the layer once and moves it to all.
+    async fn make_layer(&self, layer: &PendingLayer, wanted: &[&Target<'_>]) {
+        let Ok(_moving) = permit(&self.transfers).await else {
+            return;
+        };
+        let making = Making::default();
+        let (tee, seats) = Tee::with_seats(wanted.len());
+        let putting = wanted.iter().zip(seats).map(|(target, seat)| {
+            let making = &making;
+            async move {
+                let make = async |seat: Arc<Seat>| target.make(layer, &seat, making).await;
+                target.run(make(seat)).await
+            }
+        });
+        let reading = tee.pump(Pace::OfTheSlowest, making.start(layer).boxed());
+        future::join(reading, future::join_all(putting)).await;
     }
 }
 
-#[derive(Clone, Copy)]
-enum Place<'a> {
-    Child,
-    Root(Option<&'a Tag>),
+/// Says what is planned, and what of it is there already.
+fn announce(target: &Target<'_>, plan: &Plan) {
+    target.tell(Event::Planned {
+        bytes: plan.bytes(),
+        nodes: plan.nodes(),
+    });
+    for descriptor in &plan.existing {
+        target.tell(Event::Finished(descriptor, Outcome::Existed));
+    }
+    target.note(|summary| {
+        summary.skipped = plan.skipped.len() as u64;
+        summary.unchanged = plan.existing.len() as u64;
+    });
 }
 
-impl Summary {
-    fn count(&mut self, outcome: Outcome, size: u64) {
-        match outcome {
-            Outcome::Existed => self.existed += 1,
-            Outcome::Mounted => self.mounted += 1,
-            Outcome::Written => {
-                self.written += 1;
-                self.bytes += size;
-            }
+/// What the plans want moved, each thing once: layers to be made first, then the largest blobs.
+fn union(plans: &[Option<Plan>]) -> Vec<Work<'_>> {
+    let mut works: Vec<Work<'_>> = Vec::new();
+    let mut layers: HashMap<&LayerKey, usize> = HashMap::new();
+    let mut blobs: HashMap<&Digest, usize> = HashMap::new();
+    let plans = || {
+        plans
+            .iter()
+            .enumerate()
+            .filter_map(|(at, plan)| Some((at, plan.as_ref()?)))
+    };
+    for (at, plan) in plans() {
+        for layer in &plan.pending {
+            let index = *layers.entry(layer.key()).or_insert(works.len());
+            add(&mut works, index, Item::Layer(layer), at);
         }
     }
+    let first = works.len();
+    for (at, plan) in plans() {
+        for blob in &plan.blobs {
+            let index = *blobs.entry(&blob.digest).or_insert(works.len());
+            add(&mut works, index, Item::Blob(blob), at);
+        }
+    }
+    let size = |work: &Work<'_>| match work.item {
+        Item::Blob(descriptor) => descriptor.size,
+        Item::Layer(_) => 0,
+    };
+    // Each plan has its blobs in this order; several are merged.
+    if let Some(blobs) = works.get_mut(first..) {
+        blobs.sort_by_key(|work| std::cmp::Reverse(size(work)));
+    }
+    works
 }
 
-async fn permit(semaphore: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>> {
-    // The semaphores live as long as the work and are never closed.
-    let closed = |_| Error::new(ErrorKind::Cancelled, "work was given up");
-    semaphore.acquire().await.map_err(closed)
+fn add<'a>(works: &mut Vec<Work<'a>>, index: usize, item: Item<'a>, wanted_by: usize) {
+    match works.get_mut(index) {
+        Some(work) => work.wanted.push(wanted_by),
+        None => works.push(Work {
+            item,
+            wanted: vec![wanted_by],
+        }),
+    }
 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::copy::{CopyOptions, Event, Observer};
 
-/// The same options, with an observer that is told in turn.
-pub(super) fn options(options: &CopyOptions) -> CopyOptions {
+/// The same options, with `observer`, who is told in turn.
+pub(super) fn options(options: &CopyOptions, observer: &Arc<dyn Observer>) -> CopyOptions {
     CopyOptions {
         observer: Arc::new(InTurn {
-            observer: Arc::clone(&options.observer),
+            observer: Arc::clone(observer),
             state: Mutex::new(State::Open),
         }),
         ..options.clone()
@@ -63,10 +63,7 @@ mod tests {
     fn p1_an_error_is_the_last_update() {
         let names = Arc::new(Names::default());
         let observer: Arc<dyn Observer> = Arc::clone(&names) as _;
-        let options = options(&CopyOptions {
-            observer,
-            ..CopyOptions::default()
-        });
+        let options = options(&CopyOptions::default(), &observer);
         let planned = || Event::Planned { bytes: 1, nodes: 1 };
         options.observer.on(planned());
         let error = Error::new(ErrorKind::Invalid, "no");

@@ -3,19 +3,28 @@
 //! Push, pull and copy are this call with other arguments. It plans (what is there already?),
 //! moves blobs, and commits manifests, children first and tags last.
 
+mod commit;
 mod event;
 mod execute;
+mod head;
 mod in_turn;
+mod making;
 mod order;
 mod plan;
 mod retry;
+mod single;
+mod summary;
 mod survey;
 mod tally;
+mod target;
+mod tee;
 
 pub use self::event::{Event, NoObserver, Observer, Retry};
-pub use self::execute::{Summary, copy};
+pub use self::execute::{Destination, copy, copy_to_all};
 pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;
+pub use self::single::{push_blob, push_layer};
+pub use self::summary::Summary;
 pub use self::survey::{Fate, Survey, SurveyedManifest};
 pub use self::tally::Tally;
 

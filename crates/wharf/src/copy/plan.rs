@@ -9,7 +9,7 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector
 
 use crate::copy::order::by_height;
 use crate::copy::{CopyOptions, Existing, Nondistributable};
-use crate::draft::{Draft, PendingLayer};
+use crate::draft::{Draft, LayerKey, PendingLayer};
 use crate::store::{Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -115,11 +115,13 @@ impl Plan {
 
     /// Number of blobs and manifests, in the store already or not.
     pub fn nodes(&self) -> usize {
+        let later = |planned: &&PlannedDraft| planned.draft.config.stored().is_none();
         self.blobs.len()
             + self.pending.len()
             + self.children.iter().map(Vec::len).sum::<usize>()
             + self.roots.len()
             + self.drafts.len()
+            + self.drafts.iter().filter(later).count()
             + self.existing.len()
     }
 }
@@ -130,7 +132,7 @@ struct Planner<'a> {
     options: &'a CopyOptions,
     plan: Plan,
     blobs: HashMap<Digest, Descriptor>,
-    pending: HashSet<Digest>,
+    pending: HashSet<LayerKey>,
     seen: HashSet<Digest>,
     children: HashMap<Digest, Manifest>,
     manifest_bytes: u64,
@@ -163,8 +165,8 @@ impl<'a> Planner<'a> {
                 let manifest = self.read(descriptor).await?;
                 self.add_manifest(manifest, lacking, &root.tags).await
             }
-            RootContent::Draft(draft) if draft.pending().is_empty() => {
-                let manifest = draft.finish(&HashMap::new())?;
+            RootContent::Draft(draft) if draft.is_complete() => {
+                let manifest = draft.finish(&HashMap::new())?.manifest;
                 let lacking = self.lacking(manifest.digest(), &root.tags).await?;
                 self.plan.named.push(Some(manifest.descriptor().clone()));
                 if lacking.is_empty() && !root.tags.is_empty() {
@@ -196,12 +198,14 @@ impl<'a> Planner<'a> {
     }
 
     fn add_draft(&mut self, draft: &Draft, tags: &[Tag]) -> Result<()> {
-        self.add_blob(&draft.config)?;
+        if let Some(config) = draft.config.stored() {
+            self.add_blob(config)?;
+        }
         for layer in draft.stored() {
             self.add_blob(layer)?;
         }
         for layer in draft.pending() {
-            if self.pending.insert(layer.diff_id().clone()) {
+            if self.pending.insert(layer.key().clone()) {
                 self.plan.pending.push(layer.clone());
             }
         }

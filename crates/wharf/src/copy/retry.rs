@@ -1,6 +1,7 @@
 //! When work is tried again. The unit is one blob or one manifest with its existence check,
 //! and this is the only level at which anything is tried again (PUSH.md R1, R3).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Retry;
@@ -31,8 +32,35 @@ impl Default for RetryPolicy {
 }
 
 /// Tries that made progress start the count anew, but never more often than this many times
-/// the allowed tries: a connection that dies after each megabyte must end some day.
-const PROGRESS_FACTOR: u32 = 4;
+/// the allowed tries. That is enough for 10 GiB over a connection that dies each 100 MB, and one
+/// that dies after each megabyte still ends some day.
+const PROGRESS_FACTOR: u32 = 40;
+
+/// How far the tries of one piece of work got, in bytes.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// What the last try sent.
+    sent: AtomicU64,
+    /// Where the last try that went on with an earlier one went on: so much had arrived.
+    acknowledged: AtomicU64,
+}
+
+impl Reach {
+    /// A try begins.
+    pub(super) fn start(&self) {
+        self.sent.store(0, Ordering::Relaxed);
+    }
+
+    /// It is this far.
+    pub(super) fn advance(&self, position: u64) {
+        self.sent.store(position, Ordering::Relaxed);
+    }
+
+    /// It went on from here.
+    pub(super) fn acknowledge(&self, position: u64) {
+        self.acknowledged.store(position, Ordering::Relaxed);
+    }
+}
 
 /// What is known after a try that did not succeed.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +71,8 @@ pub(super) struct Attempts {
     fruitless: u32,
     /// The furthest any try got, in bytes.
     furthest: u64,
+    /// The furthest that any try went on from.
+    acknowledged: u64,
 }
 
 impl Attempts {
@@ -51,18 +81,22 @@ impl Attempts {
             total: 0,
             fruitless: 0,
             furthest: 0,
+            acknowledged: 0,
         }
     }
 
-    /// Counts a try that got `reached` bytes far.
-    fn count(&mut self, reached: u64) {
+    /// Counts a try.
+    fn count(&mut self, reach: &Reach) {
+        let sent = reach.sent.load(Ordering::Relaxed);
+        let acknowledged = reach.acknowledged.load(Ordering::Relaxed);
         self.total += 1;
-        self.fruitless = if reached > self.furthest {
+        self.fruitless = if sent > self.furthest || acknowledged > self.acknowledged {
             1
         } else {
             self.fruitless + 1
         };
-        self.furthest = self.furthest.max(reached);
+        self.furthest = self.furthest.max(sent);
+        self.acknowledged = self.acknowledged.max(acknowledged);
     }
 }
 
@@ -73,7 +107,7 @@ impl RetryPolicy {
     /// # Errors
     /// The last one of `work`, with the number of tries.
     pub async fn run<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-        run(self, work, || 0, |_| ()).await
+        run(self, work, &Reach::default(), |_| ()).await
     }
 
     /// How long to wait before the next try, or `None` to give up.
@@ -92,12 +126,12 @@ impl RetryPolicy {
     }
 }
 
-/// Tries `work` until it succeeds, fails for good or the policy gives up. `reached` tells how
-/// many bytes far the last try got; `notice` is called before each further try.
+/// Tries `work` until it succeeds, fails for good or the policy gives up. `reach` tells how
+/// far the last try got; `notice` is called before each further try.
 pub(super) async fn run<T>(
     policy: &RetryPolicy,
     mut work: impl AsyncFnMut() -> Result<T>,
-    reached: impl Fn() -> u64,
+    reach: &Reach,
     notice: impl Fn(&Retry<'_>),
 ) -> Result<T> {
     let mut attempts = Attempts::new();
@@ -106,7 +140,7 @@ pub(super) async fn run<T>(
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        attempts.count(reached());
+        attempts.count(reach);
         let Some(wait) = policy.decide(&attempts, &error, fastrand::f64()) else {
             return Err(error.tries(attempts.total));
         };
@@ -138,7 +172,7 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(server_error())
         };
-        let error = run(&RetryPolicy::default(), work, || 0, |_| ())
+        let error = run(&RetryPolicy::default(), work, &Reach::default(), |_| ())
             .await
             .unwrap_err();
         assert_eq!(calls.get(), 5);
@@ -148,29 +182,68 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn r1_a_try_that_got_further_starts_the_count_anew() {
         let calls = Cell::new(0u64);
+        let reach = Reach::default();
         let work = async || {
             calls.set(calls.get() + 1);
+            reach.advance(calls.get());
             if calls.get() < 8 {
                 Err(server_error())
             } else {
                 Ok(calls.get())
             }
         };
-        let outcome = run(&RetryPolicy::default(), work, || calls.get(), |_| ()).await;
+        let outcome = run(&RetryPolicy::default(), work, &reach, |_| ()).await;
         assert_eq!(outcome.unwrap(), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r1_ten_gibibytes_arrive_in_pieces_of_a_hundred_megabytes() {
+        let (sent, reach) = (Cell::new(0u64), Reach::default());
+        let work = async || {
+            reach.start();
+            reach.acknowledge(sent.get());
+            sent.set(sent.get() + 100_000_000);
+            reach.advance(sent.get());
+            if sent.get() < 10 << 30 {
+                return Err(server_error());
+            }
+            Ok(())
+        };
+        let outcome = run(&RetryPolicy::default(), work, &reach, |_| ()).await;
+        outcome.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn u5_a_try_that_could_go_on_further_starts_the_count_anew() {
+        let (calls, reach) = (Cell::new(0u64), Reach::default());
+        let work = async || {
+            calls.set(calls.get() + 1);
+            reach.start();
+            reach.acknowledge(calls.get());
+            // A buffer takes all there is at once, however little arrives.
+            reach.advance(1000);
+            if calls.get() < 9 {
+                return Err(server_error());
+            }
+            Ok(())
+        };
+        let outcome = run(&RetryPolicy::default(), work, &reach, |_| ()).await;
+        outcome.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn r1_does_not_go_on_for_ever_even_with_progress() {
         let calls = Cell::new(0u64);
+        let reach = Reach::default();
         let work = async || {
             calls.set(calls.get() + 1);
+            reach.advance(calls.get());
             Err::<(), _>(server_error())
         };
-        run(&RetryPolicy::default(), work, || calls.get(), |_| ())
+        run(&RetryPolicy::default(), work, &reach, |_| ())
             .await
             .unwrap_err();
-        assert_eq!(calls.get(), 20);
+        assert_eq!(calls.get(), 200);
     }
 
     #[tokio::test]
@@ -180,7 +253,7 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(Error::new(ErrorKind::Corrupt, "wrong bytes"))
         };
-        run(&RetryPolicy::default(), work, || 0, |_| ())
+        run(&RetryPolicy::default(), work, &Reach::default(), |_| ())
             .await
             .unwrap_err();
         assert_eq!(calls.get(), 1);
@@ -194,6 +267,7 @@ mod tests {
                 total: fruitless,
                 fruitless,
                 furthest: 0,
+                acknowledged: 0,
             };
             RetryPolicy {
                 tries: 99,

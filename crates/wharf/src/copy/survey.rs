@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Repository, Tag};
 
 use crate::copy::{CopyOptions, Plan};
-use crate::draft::PendingLayer;
+use crate::layer::PendingLayer;
 use crate::store::{Source, Store};
 use crate::{Error, Result, Side};
 

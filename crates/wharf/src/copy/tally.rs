@@ -3,10 +3,12 @@
 //! At the end of a copy that succeeded both are the same.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use wharf_oci::Digest;
 
 use crate::copy::Event;
+use crate::draft::LayerKey;
 
 /// Total and complete bytes of a copy. An observer hands it every event, and asks when it likes.
 ///
@@ -19,7 +21,7 @@ pub struct Tally {
     /// How far blobs under way are, in bytes.
     blobs: HashMap<Digest, u64>,
     /// The same of layers that have only a diff id yet.
-    layers: HashMap<Digest, u64>,
+    layers: HashMap<LayerKey, u64>,
 }
 
 impl Tally {
@@ -54,18 +56,18 @@ impl Tally {
                 self.blobs.remove(&descriptor.digest);
                 self.complete = add(self.complete, descriptor.size);
             }
-            Event::LayerStarted(diff_id, _) => {
-                self.layers.insert(diff_id.clone(), 0);
+            Event::LayerStarted(layer) => {
+                self.layers.insert(layer.key().clone(), 0);
             }
-            Event::LayerAdvanced(diff_id, position) => {
-                advance(&mut self.layers, diff_id, position);
+            Event::LayerAdvanced(layer, position) => {
+                advance(&mut self.layers, layer.key(), position);
             }
-            Event::LayerRetried(diff_id, _) => {
-                self.layers.remove(diff_id);
+            Event::LayerRetried(layer, _) => {
+                self.layers.remove(layer.key());
             }
-            Event::LayerFinished(diff_id, layer) => {
-                self.layers.remove(diff_id);
-                self.complete = add(self.complete, layer.size);
+            Event::LayerFinished(layer, became) => {
+                self.layers.remove(layer.key());
+                self.complete = add(self.complete, became.size);
             }
             Event::Checked(_) | Event::Mounted(..) | Event::Failed(_) => {}
         }
@@ -73,8 +75,8 @@ impl Tally {
 }
 
 /// What a connection takes after its try ended does not count.
-fn advance(under_way: &mut HashMap<Digest, u64>, digest: &Digest, position: u64) {
-    if let Some(there) = under_way.get_mut(digest) {
+fn advance<K: Eq + Hash>(under_way: &mut HashMap<K, u64>, key: &K, position: u64) {
+    if let Some(there) = under_way.get_mut(key) {
         *there = position;
     }
 }
@@ -88,10 +90,12 @@ fn add(sum: u64, more: u64) -> u64 {
 mod tests {
     use std::time::Duration;
 
+    use futures::FutureExt;
     use wharf_oci::{Descriptor, MediaType};
 
     use super::*;
     use crate::copy::Retry;
+    use crate::draft::PendingLayer;
     use crate::store::Outcome;
     use crate::{Error, ErrorKind};
 
@@ -152,14 +156,16 @@ mod tests {
 
     #[test]
     fn p2_layers_made_on_the_way_join_the_total_as_they_become_known() {
-        let (mut tally, diff_id, layer) = (Tally::default(), Digest::of(b"tar"), blob("a", 40));
+        let (mut tally, layer) = (Tally::default(), blob("a", 40));
+        let unmade = || async { Err(Error::new(ErrorKind::Invalid, "not made here")) }.boxed();
+        let pending = PendingLayer::new(Digest::of(b"tar"), 400, MediaType::OCI_LAYER, unmade);
         let planned = Event::Planned { bytes: 5, nodes: 2 };
         for (event, expected) in [
             (planned, (0, 5)),
-            (Event::LayerStarted(&diff_id, 400), (0, 5)),
-            (Event::LayerAdvanced(&diff_id, 30), (30, 35)),
+            (Event::LayerStarted(&pending), (0, 5)),
+            (Event::LayerAdvanced(&pending, 30), (30, 35)),
             (Event::Joined(&layer), (30, 75)),
-            (Event::LayerFinished(&diff_id, &layer), (40, 45)),
+            (Event::LayerFinished(&pending, &layer), (40, 45)),
         ] {
             assert_eq!(after(&mut tally, &event), expected, "{event:?}");
         }

@@ -4,20 +4,17 @@
 //! one after the other are one gzip stream (RFC 1952, section 2.2). How the input arrives in chunks
 //! and how many threads there are changes nothing in the output.
 
-use bytes::{Bytes, BytesMut};
-use futures::stream::{self, Fuse};
-use futures::{Stream, StreamExt};
+use bytes::Bytes;
+use futures::StreamExt;
 use libdeflater::{CompressionLvl, Compressor};
 
+use super::blocks::{at_once, blocks};
 use crate::blob::ByteStream;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of content in a gzip member: larger saves little, smaller costs dictionary.
 const BLOCK: usize = 256 * 1024;
-
-/// Blocks under work at a time at most: bounds memory on large machines.
-const MOST_AT_ONCE: usize = 8;
 
 /// The compressor, and its version as far as a change of output may go with it.
 const COMPRESSOR: &str = "libdeflate-1.26";
@@ -49,15 +46,12 @@ impl Settings {
 /// The stream fails as its input does, and with [`ErrorKind::Invalid`] for a level that is none.
 pub fn gzip(stream: ByteStream, settings: &Settings) -> ByteStream {
     let level = i32::from(settings.level);
-    let at_once = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MOST_AT_ONCE);
-    blocks(stream)
+    blocks(stream, BLOCK)
         .map(move |block| async move {
             let block = block?;
             blocking(move || member(&block, level)).await?
         })
-        .buffered(at_once)
+        .buffered(at_once())
         .boxed()
 }
 
@@ -74,58 +68,11 @@ fn member(block: &[u8], level: i32) -> Result<Bytes> {
     Ok(output.into())
 }
 
-/// The same bytes in blocks of [`BLOCK`] bytes, the last one shorter; one empty block for none.
-fn blocks(stream: ByteStream) -> impl Stream<Item = Result<Bytes>> + Send {
-    let state = Blocks {
-        stream: stream.fuse(),
-        chunk: Bytes::new(),
-        partial: BytesMut::new(),
-        blocks: 0,
-    };
-    stream::try_unfold(state, |mut state| async move {
-        Ok(state.next().await?.map(|block| (block, state)))
-    })
-}
-
-struct Blocks {
-    /// May be asked again after its end, when the block before was full.
-    stream: Fuse<ByteStream>,
-    /// What is left of the last chunk that came.
-    chunk: Bytes,
-    /// The beginning of a block whose rest is yet to come.
-    partial: BytesMut,
-    /// How many were given.
-    blocks: u64,
-}
-
-impl Blocks {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while self.partial.len() + self.chunk.len() < BLOCK {
-            self.partial.extend_from_slice(&self.chunk);
-            let Some(chunk) = self.stream.next().await.transpose()? else {
-                self.chunk = Bytes::new();
-                let last = self.partial.split().freeze();
-                let wanted = !last.is_empty() || self.blocks == 0;
-                self.blocks += 1;
-                return Ok(wanted.then_some(last));
-            };
-            self.chunk = chunk;
-        }
-        self.blocks += 1;
-        if self.partial.is_empty() {
-            return Ok(Some(self.chunk.split_to(BLOCK)));
-        }
-        let rest = self.chunk.split_to(BLOCK - self.partial.len());
-        self.partial.extend_from_slice(&rest);
-        Ok(Some(self.partial.split().freeze()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
 
-    use futures::TryStreamExt;
+    use futures::{TryStreamExt, stream};
 
     use super::*;
 
@@ -179,17 +126,6 @@ mod tests {
             (member[..3].to_vec(), decompress(&member)),
             (vec![0x1f, 0x8b, 8], vec![])
         );
-    }
-
-    #[tokio::test]
-    async fn blocks_are_full_but_the_last_and_none_is_empty() {
-        let chunks = [0, 1, BLOCK, 2 * BLOCK - 1].map(|length| Ok(Bytes::from(sample(length))));
-        let lengths: Vec<_> = blocks(stream::iter(chunks).boxed())
-            .map_ok(|block| block.len())
-            .try_collect()
-            .await
-            .unwrap();
-        assert_eq!(lengths, [BLOCK; 3]);
     }
 
     #[tokio::test]

@@ -25,9 +25,7 @@ const TRANSIENT_CODES: [&str; 4] = [
 pub(super) async fn error(response: Response) -> Error {
     let status = response.status();
     let endpoint = response.endpoint().to_owned();
-    let wait = response
-        .header("retry-after")
-        .and_then(|value| retry_after(value, SystemTime::now()));
+    let wait = wait(&response);
     // A body that is cut off, too slow or too long says nothing; the status still does.
     let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
@@ -38,6 +36,11 @@ pub(super) async fn error(response: Response) -> Error {
         .transient(transient)
         .retry_after(wait)
         .target(endpoint)
+}
+
+/// How long an answer asks to wait before the next request.
+pub(super) fn wait(response: &Response) -> Option<Duration> {
+    retry_after(response.header("retry-after")?, SystemTime::now())
 }
 
 /// The answer itself where its status is one of `welcome`.

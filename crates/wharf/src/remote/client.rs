@@ -13,7 +13,7 @@ use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::repository::RemoteRepository;
-use super::transport::{Settings, Timeouts, Transport};
+use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
@@ -53,6 +53,8 @@ pub enum Insecure {
 pub struct ClientBuilder {
     insecure: Insecure,
     timeouts: Timeouts,
+    limits: Limits,
+    pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
     resolve: Vec<(String, SocketAddr)>,
     chunk_size: Option<u64>,
@@ -64,6 +66,8 @@ impl Default for ClientBuilder {
         ClientBuilder {
             insecure: Insecure::No,
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            pauses: None,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: Vec::new(),
             chunk_size: None,
@@ -84,6 +88,20 @@ impl ClientBuilder {
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// How many requests may be under way to each registry, and how long it may make us wait.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who is told when a registry asks to wait.
+    #[must_use]
+    pub fn pause_observer(mut self, observer: Arc<dyn PauseObserver>) -> Self {
+        self.pauses = Some(observer);
         self
     }
 
@@ -130,6 +148,8 @@ impl ClientBuilder {
         let transport = Transport::new(settings, self.timeouts)?;
         let shared = Shared {
             insecure: self.insecure,
+            limits: self.limits,
+            pauses: self.pauses,
             chunk_size: self.chunk_size,
             journal: self
                 .sessions
@@ -151,6 +171,11 @@ impl Client {
     /// Sane settings, to be changed.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    /// How many requests it and its clones have made so far (PUSH.md P4).
+    pub fn requests(&self) -> RequestCounts {
+        self.inner.transport.counts().read()
     }
 
     /// Waits until what was given up is cleaned up at the registries, but no longer than `limit`

@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::sessions::Sessions;
-use super::transport::{Probe, Response, Transport};
+use super::transport::{Gate, Limits, PauseObserver, Probe, Response, Transport};
 use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
@@ -34,12 +34,15 @@ pub(super) struct Host {
     finds_blobs: AtomicBool,
     uploads: Uploads,
     sessions: Sessions,
+    gate: Gate,
 }
 
 /// What all hosts of a client have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) insecure: Insecure,
+    pub(super) limits: Limits,
+    pub(super) pauses: Option<Arc<dyn PauseObserver>>,
     /// The largest chunk, in bytes, that the user wants blobs to be sent in.
     pub(super) chunk_size: Option<u64>,
     pub(super) journal: Option<Arc<Journal>>,
@@ -48,6 +51,7 @@ pub(super) struct Shared {
 
 impl Host {
     pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
+        let gate = Gate::new(registry.as_str(), &shared.limits, shared.pauses.clone());
         Host {
             registry,
             shared,
@@ -56,7 +60,13 @@ impl Host {
             finds_blobs: AtomicBool::new(false),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
+            gate,
         }
+    }
+
+    /// What every request passes on its way to it.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Where the API is. The first call may have to find out whether it is https or http.

@@ -9,7 +9,7 @@ use wharf_oci::{
 
 use super::answer;
 use super::repository::RemoteRepository;
-use super::transport::{Body, Request, Response, Wait};
+use super::transport::{Body, Kind, Request, Response, Wait};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a page of tags.
@@ -98,6 +98,7 @@ pub(super) async fn put(
     let request = Request::new(Method::PUT, url)
         .header(CONTENT_TYPE, manifest.media_type().as_str())
         .body(Body::Bytes(manifest.bytes().clone()))
+        .kind(Kind::Manifest)
         .wait(Wait::Commit);
     let response = answer::expect(repository.send(request).await?, &[200, 201, 202]).await?;
     match digest_header(&response) {

@@ -17,4 +17,6 @@ mod uploads;
 
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::repository::RemoteRepository;
-pub use self::transport::Timeouts;
+pub use self::transport::{
+    EndpointClass, Limits, PauseObserver, RequestClass, RequestCounts, Timeouts,
+};

@@ -52,7 +52,7 @@ impl RemoteRepository {
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
-        let response = self.transport.send(request).await?;
+        let response = self.host.gate().send(&self.transport, request).await?;
         self.host.notice(&response);
         Ok(response)
     }

@@ -1,10 +1,9 @@
 //! One repository of a storage directory, as the library's store.
 
-use std::fs;
 use std::sync::Arc;
+use std::{fs, slice};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::FutureExt;
 use wharf::blob::{Blob, ByteStream};
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
@@ -12,8 +11,11 @@ use wharf::store::{Outcome, Source, Store};
 use wharf::verify::blocking;
 use wharf::{Error, ErrorKind, Result, file};
 
+use super::link::{self, ManifestLink};
+use super::manifests;
 use super::storage::Disk;
 use super::tree::{self, Tree, at};
+use crate::storage::{ReferrersQuery, Storage};
 
 /// A repository; whatever is written is durable when the call returns.
 #[derive(Clone, Debug)]
@@ -42,10 +44,12 @@ impl Source for DiskRepository {
         let selector = selector.clone();
         self.run(move |tree, name| {
             let digest = match selector {
-                Selector::Tag(tag) => tagged(tree, name, &tag)?,
+                Selector::Tag(tag) => {
+                    link::tagged(tree, name, &tag)?.ok_or_else(|| missing(tag))?
+                }
                 Selector::Digest(digest) => digest,
             };
-            let link = ManifestLink::read(tree, name, &digest)?;
+            let link = ManifestLink::find(tree, name, &digest)?.ok_or_else(|| missing(&digest))?;
             let path = tree.content(&link.content);
             let size = fs::metadata(&path).map_err(|e| at(&path, e))?.len();
             Ok(Descriptor::new(link.media_type, digest, size))
@@ -56,7 +60,7 @@ impl Source for DiskRepository {
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let digest = descriptor.digest.clone();
         self.run(move |tree, name| {
-            let link = ManifestLink::read(tree, name, &digest)?;
+            let link = ManifestLink::find(tree, name, &digest)?.ok_or_else(|| missing(&digest))?;
             let path = tree.content(&link.content);
             let bytes = fs::read(&path).map_err(|e| at(&path, e))?;
             Manifest::parse_as(Some(&link.media_type), bytes.into(), &digest)
@@ -116,6 +120,12 @@ impl Source for DiskRepository {
         })
         .await
     }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let query = ReferrersQuery::all(subject.clone());
+        let page = self.disk.referrers(&self.name, &query).await?;
+        Ok(page.descriptors)
+    }
 }
 
 #[async_trait]
@@ -151,84 +161,31 @@ impl Store for DiskRepository {
     }
 
     async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-        let (manifest, tag) = (manifest.clone(), tag.cloned());
-        self.run(move |tree, name| {
-            let digest = manifest.digest();
-            ManifestLink::of(&manifest).write(tree, name, digest, manifest.bytes())?;
-            match tag {
-                Some(tag) => tree.write(&tree.tag(name, &tag), digest.to_string().as_bytes()),
-                None => Ok(()),
-            }
-        })
-        .await
+        let tags = tag.map(slice::from_ref).unwrap_or_default();
+        self.put_tags(manifest, tags).await
+    }
+
+    async fn put_tags(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+        let put = self.disk.put_manifest(&self.name, manifest, tags, None);
+        put.await.map(drop)
+    }
+
+    async fn delete(&self, selector: &Selector) -> Result<()> {
+        let (name, selector) = (self.name.clone(), selector.clone());
+        let known = self.run(move |tree, name| Ok(tree.exists(name))).await?;
+        if !known {
+            return Err(missing(selector));
+        }
+        self.disk
+            .exclusively(&self.name, move |tree| {
+                manifests::delete(tree, &name, &selector)
+            })
+            .await
     }
 
     async fn flush(&self) -> Result<()> {
         Ok(())
     }
-}
-
-/// What makes a manifest one of a repository.
-struct ManifestLink {
-    media_type: MediaType,
-    /// Whose content in the pool it is. Not the manifest's digest where that is of the signed
-    /// part only (schema 1): the pool holds nothing under a digest that is not that of its bytes.
-    content: Digest,
-}
-
-impl ManifestLink {
-    fn of(manifest: &Manifest) -> Self {
-        let content = Digest::of_with(manifest.digest().algorithm(), manifest.bytes());
-        ManifestLink {
-            media_type: manifest.media_type().clone(),
-            content,
-        }
-    }
-
-    fn write(
-        &self,
-        tree: &Tree,
-        name: &RepositoryName,
-        digest: &Digest,
-        bytes: &Bytes,
-    ) -> Result<()> {
-        tree.write(&tree.content(&self.content), bytes)?;
-        let link = format!("{}\n{}\n", self.media_type, self.content);
-        tree.write(&tree.manifest_link(name, digest), link.as_bytes())
-    }
-
-    fn find(tree: &Tree, name: &RepositoryName, digest: &Digest) -> Result<Option<Self>> {
-        let path = tree.manifest_link(name, digest);
-        let Some(text) = tree::read(&path)? else {
-            return Ok(None);
-        };
-        let link = text
-            .trim_end()
-            .split_once('\n')
-            .and_then(|(media_type, content)| {
-                let media_type = media_type.parse().ok()?;
-                Some(ManifestLink {
-                    media_type,
-                    content: content.parse().ok()?,
-                })
-            });
-        let broken = || Error::new(ErrorKind::Corrupt, "not a link").target(path.display());
-        link.ok_or_else(broken).map(Some)
-    }
-
-    fn read(tree: &Tree, name: &RepositoryName, digest: &Digest) -> Result<Self> {
-        Self::find(tree, name, digest)?.ok_or_else(|| missing(digest))
-    }
-}
-
-fn tagged(tree: &Tree, name: &RepositoryName, tag: &Tag) -> Result<Digest> {
-    let path = tree.tag(name, tag);
-    let text = tree::read(&path)?.ok_or_else(|| missing(tag))?;
-    text.trim_end().parse().map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "not a digest")
-            .source(error)
-            .target(path.display())
-    })
 }
 
 /// A blob's bytes, found through the repository's link.
@@ -251,6 +208,6 @@ fn linked(tree: &Tree, name: &RepositoryName, digest: &Digest) -> Result<Linked>
     })
 }
 
-fn missing(what: impl std::fmt::Display) -> Error {
+pub(super) fn missing(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::NotFound, "not in this repository").target(what)
 }

@@ -7,30 +7,43 @@ use std::time::{Duration, SystemTime};
 use wharf::{Error, ErrorKind, Result};
 
 use super::tree::{self, Tree, at};
+use super::upgrade;
+use crate::storage::session::LEFT_BEHIND;
 
 const MARKER: &str = "format";
-const FORMAT: &str = "wharf-registry 1\n";
-/// Temporary files and sessions that nobody touched for so long belong to nobody.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+const FORMAT: &str = "wharf-registry 2\n";
+/// Without referrer links.
+const FORMAT_1: &str = "wharf-registry 1\n";
 
 /// Opens or makes a storage directory.
 pub(super) fn open(root: PathBuf) -> Result<Tree> {
     fs::create_dir_all(&root).map_err(|e| at(&root, e))?;
     let tree = Tree::new(root);
     let marker = tree.root().join(MARKER);
-    match tree::read(&marker)? {
-        Some(content) if content == FORMAT => {}
-        Some(content) => return Err(unknown_format(&marker, &content)),
+    let found = tree::read(&marker)?;
+    match found.as_deref() {
+        Some(FORMAT | FORMAT_1) => {}
+        Some(content) => return Err(unknown_format(&marker, content)),
         None => mark(&tree, &marker)?,
     }
-    for directory in [tree.temp(), tree.uploads(), tree.repositories()] {
+    let directories = [
+        tree.temp(),
+        tree.uploads(),
+        tree.repositories(),
+        tree.locks(),
+    ];
+    for directory in directories {
         tree::ensure_parent(&directory.join("entry"))?;
+    }
+    if found.as_deref() == Some(FORMAT_1) {
+        upgrade::link_referrers(&tree)?;
+        tree.write(&marker, FORMAT.as_bytes())?;
     }
     sweep(&tree)?;
     Ok(tree)
 }
 
-/// Removes temporary files and sessions that were left behind.
+/// Removes sessions that were left behind, and temporary files as old.
 pub(super) fn sweep(tree: &Tree) -> Result<()> {
     remove_older(&tree.temp(), LEFT_BEHIND)?;
     remove_older(&tree.uploads(), LEFT_BEHIND)
@@ -45,6 +58,7 @@ fn mark(tree: &Tree, marker: &Path) -> Result<()> {
             MARKER,
             "uploads",
             "repositories",
+            "locks",
             "blobs",
             "lost+found",
         ];

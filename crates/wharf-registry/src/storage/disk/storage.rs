@@ -6,32 +6,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::StreamExt;
 use wharf::blob::ByteStream;
-use wharf::file::CHUNK;
-use wharf::oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName};
+use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag};
 use wharf::store::Store;
 use wharf::verify::blocking;
-use wharf::{Error, Result};
+use wharf::{ErrorKind, Result};
 
+use super::fill::fill;
+use super::link::ManifestLink;
+use super::locks::Locks;
+use super::manifests;
 use super::repository::DiskRepository;
 use super::start;
 use super::tree::{Tree, at, is_absent};
-use super::writer::{Known, Writer};
-use crate::storage::session::{check_offset, missing};
-use crate::storage::{SessionId, Storage};
+use super::writer::{self, Known, Writer};
+use crate::storage::session::{PATIENCE, check_offset, missing};
+use crate::storage::{Condition, ReferrersPage, ReferrersQuery, SessionId, Storage, Written};
 
 /// A storage in a directory. Cheap to clone; clones, and other processes, share the content.
 #[derive(Clone, Debug)]
 pub struct Disk {
     pub(super) tree: Arc<Tree>,
     known: Known,
+    locks: Locks,
     swept: Arc<Mutex<Instant>>,
 }
 
 /// A storage that is open for long is swept again after so long, when a session begins.
 const SWEEP_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How long to wait before a session that another request writes to is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Disk {
     /// Opens a storage directory, or makes one of a directory that is empty or does not exist.
@@ -47,6 +52,7 @@ impl Disk {
         Ok(Disk {
             tree: Arc::new(tree),
             known: Known::default(),
+            locks: Locks::new(),
             swept: Arc::new(Mutex::new(Instant::now())),
         })
     }
@@ -70,6 +76,42 @@ impl Disk {
         let (writer, result) = fill(writer, bytes).await?;
         result?;
         self.commit(writer, repository, expected).await
+    }
+
+    /// Changes manifests or tags of a repository while nobody else does, here or elsewhere.
+    pub(super) async fn exclusively<T: Send + 'static>(
+        &self,
+        name: &RepositoryName,
+        work: impl FnOnce(&Tree) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.locks.turn(&self.tree.locks(), name).await?;
+        let tree = Arc::clone(&self.tree);
+        // The turn goes along: it must not end before the work when the caller goes away.
+        blocking(move || {
+            let _alone = turn.alone()?;
+            work(&tree)
+        })
+        .await?
+    }
+
+    /// Writes a manifest's bytes into the pool, where the condition may hold.
+    async fn pool(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        condition: Option<&Condition>,
+    ) -> Result<Written> {
+        let (tree, name) = (Arc::clone(&self.tree), repository.clone());
+        let (manifest, condition) = (manifest.clone(), condition.cloned());
+        blocking(move || {
+            if !manifests::holds(&tree, &name, condition.as_ref())? {
+                return Ok(Written::Declined);
+            }
+            let content = ManifestLink::of(&manifest).content;
+            tree.write(&tree.content(&content), manifest.bytes())?;
+            Ok(Written::Done)
+        })
+        .await?
     }
 
     async fn commit(
@@ -104,8 +146,27 @@ impl Disk {
         algorithm: Algorithm,
     ) -> Result<Writer> {
         let (path, known) = (self.tree.upload(id, repository), self.known.clone());
-        let opened = blocking(move || Writer::open(path, algorithm, known)).await??;
-        opened.ok_or_else(|| missing(id))
+        patiently(id, move || {
+            Writer::open(path.clone(), algorithm, known.clone())
+        })
+        .await
+    }
+}
+
+/// Tries until the request that writes to a session has ended: its client may be gone, and it
+/// about to find out. The attempt gives `None` where there is no such session.
+async fn patiently<T: Send + 'static>(
+    id: &SessionId,
+    attempt: impl Fn() -> Result<Option<T>> + Clone + Send + 'static,
+) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match blocking(attempt.clone()).await? {
+            Err(error) if error.kind() == ErrorKind::Busy && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            tried => return tried?.ok_or_else(|| missing(id)),
+        }
     }
 }
 
@@ -127,8 +188,7 @@ impl Storage for Disk {
     ) -> Result<Vec<RepositoryName>> {
         let (tree, after) = (Arc::clone(&self.tree), after.cloned());
         blocking(move || {
-            let mut names = Vec::new();
-            walk(&tree.repositories(), "", &mut names)?;
+            let mut names = repositories(&tree)?;
             names.retain(|name| after.as_ref().is_none_or(|after| name > after));
             names.sort_unstable();
             names.truncate(limit);
@@ -137,19 +197,53 @@ impl Storage for Disk {
         .await?
     }
 
+    async fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        tags: &[Tag],
+        condition: Option<&Condition>,
+    ) -> Result<Written> {
+        let (name, manifest) = (repository.clone(), manifest.clone());
+        let (tags, condition) = (tags.to_vec(), condition.cloned());
+        // The larger part of the work needs no lock: the pool takes the same bytes from anybody.
+        // It does not take those of whom the condition turns away already.
+        let placed = self.pool(repository, &manifest, condition.as_ref()).await?;
+        if placed == Written::Declined {
+            return Ok(placed);
+        }
+        self.exclusively(repository, move |tree| {
+            manifests::put(tree, &name, &manifest, &tags, condition.as_ref())
+        })
+        .await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        query: &ReferrersQuery,
+    ) -> Result<ReferrersPage> {
+        let tree = Arc::clone(&self.tree);
+        let (name, query) = (repository.clone(), query.clone());
+        blocking(move || manifests::referrers(&tree, &name, &query)).await?
+    }
+
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+        let (link, digest) = (self.tree.blob_link(repository, digest), digest.clone());
+        blocking(move || manifests::remove_existing(&link, &digest)).await?
+    }
+
     async fn mount(
         &self,
         digest: &Digest,
-        from: &RepositoryName,
+        from: Option<&RepositoryName>,
         into: &RepositoryName,
     ) -> Result<bool> {
-        let (source, target) = (
-            self.tree.blob_link(from, digest),
-            self.tree.blob_link(into, digest),
-        );
+        let source = from.map(|from| self.tree.blob_link(from, digest));
+        let target = self.tree.blob_link(into, digest);
         let content = self.tree.content(digest);
         blocking(move || {
-            if !source.is_file() || !content.is_file() {
+            if !source.is_none_or(|source| source.is_file()) || !content.is_file() {
                 return Ok(false);
             }
             Tree::touch(&target).map(|()| true)
@@ -197,6 +291,11 @@ impl Storage for Disk {
         found.ok_or_else(|| missing(id))
     }
 
+    async fn settled(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64> {
+        let path = self.tree.upload(id, repository);
+        patiently(id, move || writer::settled(&path)).await
+    }
+
     async fn finish(
         &self,
         id: &SessionId,
@@ -208,8 +307,9 @@ impl Storage for Disk {
     }
 
     async fn cancel(&self, id: &SessionId, repository: &RepositoryName) -> Result<()> {
-        let mut writer = self.writer(id, repository, Algorithm::Sha256).await?;
-        blocking(move || writer.discard()).await?
+        let (path, known) = (self.tree.upload(id, repository), self.known.clone());
+        let found = blocking(move || known.give_up(&path)).await??;
+        if found { Ok(()) } else { Err(missing(id)) }
     }
 }
 
@@ -223,60 +323,11 @@ impl Drop for Unfinished {
     }
 }
 
-/// Writes all of `bytes`, gathering the next batch while the last one is hashed and written.
-/// The writer comes back with what became of the bytes; those before an error are written.
-async fn fill(mut writer: Writer, mut bytes: ByteStream) -> Result<(Writer, Result<()>)> {
-    let mut batch = Batch::gather(&mut bytes).await;
-    loop {
-        let chunks = batch.chunks;
-        let write = blocking(move || {
-            let written = writer.write(&chunks);
-            (writer, written)
-        });
-        if let Some(end) = batch.end {
-            let (writer, written) = write.await?;
-            return Ok((writer, written.and(end)));
-        }
-        let (next, write) = tokio::join!(Batch::gather(&mut bytes), write);
-        let (back, written) = write?;
-        if written.is_err() {
-            return Ok((back, written));
-        }
-        (writer, batch) = (back, next);
-    }
-}
-
-/// About [`CHUNK`] bytes of a stream: few trips to another thread, whatever the peer sends.
-struct Batch {
-    chunks: Vec<Bytes>,
-    end: Option<Result<(), Error>>,
-}
-
-impl Batch {
-    async fn gather(stream: &mut ByteStream) -> Self {
-        let (mut chunks, mut length) = (Vec::new(), 0);
-        while length < CHUNK {
-            match stream.next().await {
-                Some(Ok(chunk)) => {
-                    length += chunk.len();
-                    chunks.push(chunk);
-                }
-                Some(Err(error)) => {
-                    return Batch {
-                        chunks,
-                        end: Some(Err(error)),
-                    };
-                }
-                None => {
-                    return Batch {
-                        chunks,
-                        end: Some(Ok(())),
-                    };
-                }
-            }
-        }
-        Batch { chunks, end: None }
-    }
+/// All repositories of a storage directory, in any order.
+pub(super) fn repositories(tree: &Tree) -> Result<Vec<RepositoryName>> {
+    let mut names = Vec::new();
+    walk(&tree.repositories(), "", &mut names)?;
+    Ok(names)
 }
 
 /// All repositories below a directory, in any order. What is no name is not ours.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
 use std::path::{Path, PathBuf};
 
-use wharf::oci::{Digest, RepositoryName, Tag};
+use wharf::oci::{Algorithm, Digest, RepositoryName, Tag};
 use wharf::{Error, Result};
 
 use crate::storage::SessionId;
@@ -32,6 +32,10 @@ impl Tree {
         self.root.join("uploads")
     }
 
+    pub(super) fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
     pub(super) fn repositories(&self) -> PathBuf {
         self.root.join("repositories")
     }
@@ -57,10 +61,30 @@ impl Tree {
     }
 
     pub(super) fn manifest_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        let links = self.repository(name).join("_manifests");
-        links
-            .join(digest.algorithm().to_string())
+        self.manifest_links(name, digest.algorithm())
             .join(digest.hex())
+    }
+
+    pub(super) fn manifest_links(&self, name: &RepositoryName, algorithm: Algorithm) -> PathBuf {
+        let links = self.repository(name).join("_manifests");
+        links.join(algorithm.to_string())
+    }
+
+    pub(super) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> PathBuf {
+        let links = self.repository(name).join("_referrers");
+        links
+            .join(subject.algorithm().to_string())
+            .join(subject.hex())
+    }
+
+    pub(super) fn referrer_link(
+        &self,
+        name: &RepositoryName,
+        subject: &Digest,
+        digest: &Digest,
+    ) -> PathBuf {
+        let file = format!("{}-{}", digest.algorithm(), digest.hex());
+        self.referrers(name, subject).join(file)
     }
 
     pub(super) fn tags(&self, name: &RepositoryName) -> PathBuf {
@@ -166,6 +190,30 @@ pub(super) fn remove(path: &Path) -> Result<()> {
         Err(error) if !is_absent(&error) => Err(at(path, error)),
         _ => Ok(()),
     }
+}
+
+/// Removes what may be gone already, so that it is gone after a loss of power too.
+pub(super) fn remove_durably(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+/// The names in a directory, in any order; none where there is no directory.
+pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(at(directory, error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|e| at(directory, e))?.file_name();
+        names.extend(name.into_string());
+    }
+    Ok(names)
 }
 
 pub(super) fn at(path: &Path, error: std::io::Error) -> Error {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use wharf::oci::{Algorithm, Digest, Hasher};
 use wharf::{Error, ErrorKind, Result};
 
 use super::tree::{self, Tree, at};
+use crate::storage::session::taken;
 
 /// What is known of the hashes of sessions, by path.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,19 @@ impl Progress {
 }
 
 impl Known {
+    /// Removes the file of a session, whoever writes to it; whether there was one. A writer goes
+    /// on with a file without a name, which the system takes back, until it asks for the name.
+    pub(super) fn give_up(&self, path: &Path) -> Result<bool> {
+        match fs::remove_file(path) {
+            Ok(()) => {
+                self.with(|known| known.remove(path));
+                Ok(true)
+            }
+            Err(error) if tree::is_absent(&error) => Ok(false),
+            Err(error) => Err(at(path, error)),
+        }
+    }
+
     /// Forgets sessions whose files are gone.
     pub(super) fn retain_existing(&self) {
         self.with(|known| known.retain(|path, _| path.exists()));
@@ -124,8 +138,12 @@ impl Writer {
     }
 
     /// Writes and hashes chunks. When it fails the session ends where it ended before; when that
-    /// is for want of space, the session goes, to give back what it took.
+    /// is for want of space, the session goes, to give back what it took. An error, too, where
+    /// the session was given up meanwhile.
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
+        if !self.path.exists() {
+            return Err(given_up());
+        }
         for chunk in chunks {
             if let Err(error) = self.file.write_all(chunk) {
                 let error = at(&self.path, error);
@@ -171,7 +189,12 @@ impl Writer {
         self.file.sync_all().map_err(|e| at(&self.path, e))?;
         let content = tree.content(digest);
         tree::ensure_parent(&content)?;
-        fs::rename(&self.path, &content).map_err(|e| at(&content, e))?;
+        fs::rename(&self.path, &content).map_err(|error| {
+            if tree::is_absent(&error) && !self.path.exists() {
+                return given_up();
+            }
+            at(&content, error)
+        })?;
         tree::sync_parent(&content)
     }
 
@@ -225,9 +248,23 @@ impl Drop for Writer {
     }
 }
 
-fn taken() -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        "another request writes to this upload session",
-    )
+/// The length of a session that nobody writes to; `None` where there is no such session.
+pub(super) fn settled(path: &Path) -> Result<Option<u64>> {
+    let Some((file, _)) = tree::open(path)? else {
+        return Ok(None);
+    };
+    match file.try_lock_shared() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(taken()),
+        Err(TryLockError::Error(error)) => return Err(at(path, error)),
+    }
+    // It may have become a blob before the lock was ours.
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(file.metadata().map_err(|e| at(path, e))?.len()))
+}
+
+fn given_up() -> Error {
+    Error::new(ErrorKind::NotFound, "the upload session was given up")
 }

@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::clients::{Clients, Settings};
-use super::{activity, failure};
+use super::counts::{Counts, RequestClass};
+use super::kind::Kind;
+use super::{activity, failure, trace};
 use crate::blob::ByteStream;
 use crate::remote::guard;
 use crate::{Error, ErrorKind, Result};
@@ -48,22 +50,27 @@ const REDIRECTS: usize = 10;
 pub(crate) struct Transport {
     clients: Arc<Clients>,
     timeouts: Timeouts,
+    counts: Arc<Counts>,
 }
 
 /// One request, before it is sent.
 #[derive(Debug)]
 pub(crate) struct Request {
-    head: Head,
+    pub(super) head: Head,
     body: Body,
 }
 
 /// A request without what it carries.
 #[derive(Debug)]
-struct Head {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
     wait: Wait,
+    /// Which limit it is under.
+    pub(super) kind: Kind,
+    /// What it is counted as, also where it is sent on to.
+    pub(super) class: RequestClass,
 }
 
 /// What a request carries.
@@ -101,6 +108,8 @@ pub(crate) enum Wait {
 impl Request {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         let head = Head {
+            kind: Kind::of(&method),
+            class: RequestClass::of(&method, url.path()),
             method,
             url,
             headers: HeaderMap::new(),
@@ -129,6 +138,12 @@ impl Request {
         self.head.wait = wait;
         self
     }
+
+    /// Puts it under another limit than its method suggests.
+    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+        self.head.kind = kind;
+        self
+    }
 }
 
 impl std::fmt::Debug for Body {
@@ -147,7 +162,13 @@ impl Transport {
         Ok(Transport {
             clients: Arc::new(clients),
             timeouts,
+            counts: Arc::default(),
         })
+    }
+
+    /// How many requests were sent so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
@@ -170,7 +191,11 @@ impl Transport {
         let authority = authority(url);
         let sending = client.get(url.clone()).send();
         match tokio::time::timeout(self.timeouts.header, sending).await {
-            Ok(Ok(response)) => Ok(response.status()),
+            Ok(Ok(response)) => {
+                self.counts.add(RequestClass::of(&Method::GET, url.path()));
+                trace::probed(url, response.status());
+                Ok(response.status())
+            }
             Ok(Err(error)) => Err(Probe {
                 distrusted: failure::distrusts(&error),
                 error: failure::explain(&error, &authority),
@@ -193,13 +218,12 @@ impl Transport {
         for _ in 0..=REDIRECTS {
             let (carried, rest) = split(body);
             let response = self
-                .exchange(&head, carried)
+                .observed(&head, carried)
                 .await
                 .map_err(|error| match error {
                     Failed::Source(error) => error,
                     Failed::Exchange(error) => error.target(&endpoint),
                 })?;
-            tracing::debug!(%endpoint, status = response.status().as_u16(), "answered");
             let Some(next) = redirect(&head.method, &response) else {
                 let idle = self.timeouts.idle;
                 return Ok(Response {
@@ -223,7 +247,11 @@ impl Transport {
         .target(endpoint))
     }
 
-    async fn exchange(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
+    pub(super) async fn exchange(
+        &self,
+        head: &Head,
+        body: Body,
+    ) -> Result<reqwest::Response, Failed> {
         let client = self.clients.of(&head.url).map_err(Failed::Exchange)?;
         let mut builder = client
             .request(head.method.clone(), head.url.clone())
@@ -302,7 +330,7 @@ impl Rest {
     }
 }
 
-enum Failed {
+pub(super) enum Failed {
     Source(Error),
     Exchange(Error),
 }
@@ -377,6 +405,7 @@ impl Response {
     /// [`ErrorKind::Invalid`] where it is longer; what [`Response::stream`] says.
     pub(crate) async fn bytes(self, limit: usize) -> Result<Bytes> {
         let endpoint = self.endpoint.clone();
+        let show = trace::show(&self.response);
         let mut all = BytesMut::new();
         let mut stream = self.stream();
         while let Some(chunk) = stream.next().await.transpose()? {
@@ -386,6 +415,7 @@ impl Response {
             }
             all.extend_from_slice(&chunk);
         }
+        trace::body(show, "answer", &all);
         Ok(all.freeze())
     }
 }

@@ -10,7 +10,7 @@ use super::docker::{Content, DockerArchive, DockerImage};
 use super::docker_document::{MANIFEST_FILE, missing};
 use super::sniff::Packing;
 use crate::blob::ByteStream;
-use crate::draft::{Draft, DraftLayer, PendingLayer};
+use crate::draft::{Draft, DraftConfig, DraftLayer, PendingLayer};
 use crate::layer::{LayerMemory, Settings, gzip};
 use crate::store::files::{Files, Region};
 use crate::verify::{self, blocking};
@@ -76,7 +76,7 @@ impl DockerArchive {
         };
         Ok(Draft {
             media_type: types.manifest,
-            config,
+            config: DraftConfig::Stored(config),
             layers,
         })
     }
@@ -96,7 +96,8 @@ impl DockerArchive {
         .await?
     }
 
-    /// A layer that is compressed already: one pass to learn its digest.
+    /// A layer that is compressed already: one pass to learn its digest. Its diff id is not
+    /// compared: it would have to be decompressed for that.
     async fn stored_layer(&self, region: Region, media_type: MediaType) -> Result<Descriptor> {
         if let Some(digest) = self.learned(&region) {
             return Ok(Descriptor::new(media_type, digest, region.length));

@@ -1,0 +1,83 @@
+//! Conditions on a write: what must be there, or not, when it happens. RFC 9110, 13.1.
+
+use wharf::oci::{Digest, Selector};
+
+/// What must hold of a name in the moment that a manifest is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The name that is looked at.
+    pub at: Selector,
+    /// `If-Match`: one of these is there.
+    pub matches: Option<EntityTags>,
+    /// `If-None-Match`: none of these is there.
+    pub differs: Option<EntityTags>,
+}
+
+impl Condition {
+    /// Whether it holds where `at` names `current`, or nothing.
+    pub fn holds(&self, current: Option<&Digest>) -> bool {
+        let is_one_of = |tags: &EntityTags| current.is_some_and(|digest| tags.contain(digest));
+        self.matches.as_ref().is_none_or(is_one_of) && !self.differs.as_ref().is_some_and(is_one_of)
+    }
+}
+
+/// The entity tags of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntityTags {
+    /// `*`: whatever there is.
+    Any,
+    /// These. What is no digest names nothing here, and is left out.
+    These(Vec<Digest>),
+}
+
+impl EntityTags {
+    /// Whether content of this digest is meant.
+    pub fn contain(&self, digest: &Digest) -> bool {
+        match self {
+            EntityTags::Any => true,
+            EntityTags::These(digests) => digests.contains(digest),
+        }
+    }
+}
+
+/// What became of a write under a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is done, durably.
+    Done,
+    /// The condition did not hold; nothing is changed.
+    Declined,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_those_of_http() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let these = |digest: &Digest| Some(EntityTags::These(vec![digest.clone()]));
+        let any = Some(EntityTags::Any);
+        for (matches, differs, current, expected) in [
+            (None, None, None, true),
+            (these(&one), None, Some(&one), true),
+            (these(&one), None, Some(&two), false),
+            (these(&one), None, None, false),
+            (any.clone(), None, Some(&two), true),
+            (any.clone(), None, None, false),
+            (None, any.clone(), None, true),
+            (None, any, Some(&one), false),
+            (None, these(&one), Some(&one), false),
+            (None, these(&one), Some(&two), true),
+            (these(&one), these(&one), Some(&one), false),
+        ] {
+            let condition = Condition {
+                at: Selector::Tag("v1".parse().unwrap()),
+                matches,
+                differs,
+            };
+            let holds = condition.holds(current);
+            assert_eq!(holds, expected, "{condition:?} {current:?}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! One destination of a copy: what moves there, how often it is tried, and whether it failed.
+//!
+//! Each destination fails or succeeds on its own; the first final error of one ends all work for
+//! that one, and no other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::{Semaphore, watch};
+use wharf_oci::Descriptor;
+
+use super::head::Head;
+use super::making::Making;
+use super::retry::{self, Reach};
+use super::tee::Seat;
+use crate::blob::{Blob, ByteStream};
+use crate::copy::{CopyOptions, Event, Retry, Summary};
+use crate::draft::{LayerKey, MadeLayer, PendingLayer};
+use crate::store::{Outcome, Store};
+use crate::{Error, ErrorKind, Result, Side};
+
+/// A store, and all that is known of the copy into it.
+pub(super) struct Target<'a> {
+    pub(super) store: &'a dyn Store,
+    /// As for all destinations, but with this one's observer.
+    pub(super) options: CopyOptions,
+    checks: Semaphore,
+    progress: Mutex<Progress>,
+    stopped: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Progress {
+    summary: Summary,
+    made: HashMap<LayerKey, MadeLayer>,
+    failure: Option<Error>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(store: &'a dyn Store, options: CopyOptions) -> Self {
+        Target {
+            store,
+            checks: Semaphore::new(options.checks.max(1)),
+            options,
+            progress: Mutex::default(),
+            stopped: watch::Sender::new(false),
+        }
+    }
+
+    /// Does `work`, unless this destination has failed or fails meanwhile. Its error is this
+    /// destination's failure.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Option<T> {
+        let mut stopped = self.stopped.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+            outcome = work => outcome.map_err(|error| self.fail(error)).ok(),
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        self.progress().failure.get_or_insert(error);
+        self.stopped.send_replace(true);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Adds to what was done.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Summary)) {
+        change(&mut self.progress().summary);
+    }
+
+    /// What the pending layers became.
+    pub(super) fn made(&self) -> HashMap<LayerKey, MadeLayer> {
+        self.progress().made.clone()
+    }
+
+    /// What was done, or why not all of it, which is the last that the observer is told.
+    pub(super) fn outcome(self) -> Result<Summary> {
+        let progress = self.progress.into_inner();
+        let progress = progress.unwrap_or_else(PoisonError::into_inner);
+        match progress.failure {
+            None => Ok(progress.summary),
+            Some(error) => {
+                self.options.observer.on(Event::Failed(&error));
+                Err(error)
+            }
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // No code that holds the lock can panic half-way through a change.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, event: Event<'_>) {
+        self.options.observer.on(event);
+    }
+
+    /// Whether the store has a blob; `false` too where moving it answers that as well.
+    ///
+    /// # Errors
+    /// Where the question could not be asked.
+    pub(super) async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        if self.store.asks_when_putting(descriptor) {
+            return Ok(false);
+        }
+        let _checking = permit(&self.checks).await?;
+        let there = self.store.contains(descriptor).await?;
+        self.tell(Event::Checked(descriptor));
+        Ok(there)
+    }
+
+    /// Moves a blob. `asked` is what came of asking for it, if that was done: the unit of trying
+    /// again is the blob with this question (PUSH.md R3).
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn put(
+        &self,
+        blob: &Blob,
+        seat: &Arc<Seat>,
+        asked: Option<Result<()>>,
+    ) -> Result<()> {
+        let descriptor = blob.descriptor();
+        let reach = Arc::new(Reach::default());
+        let moving = self.observed(&seat.share(blob), &reach);
+        let mut asked = asked;
+        let attempt = async || {
+            reach.start();
+            let there = match asked.take() {
+                Some(lacking) => lacking.map(|()| false),
+                None => self.has(descriptor).await,
+            };
+            let outcome = match there {
+                Ok(true) => Ok(Outcome::Existed),
+                Ok(false) => {
+                    self.tell(Event::Started(descriptor));
+                    self.store.put_blob(&moving).await
+                }
+                Err(error) => Err(error),
+            };
+            // The others must not wait for a further try.
+            seat.leave();
+            outcome
+        };
+        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor, again));
+        let outcome = retry::run(&self.options.retry, attempt, &reach, notice).await;
+        let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
+        if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
+            self.tell(Event::Mounted(descriptor, from));
+        }
+        self.there(descriptor, outcome);
+        Ok(())
+    }
+
+    /// A blob is in the store.
+    pub(super) fn there(&self, descriptor: &Descriptor, outcome: Outcome) {
+        self.tell(Event::Finished(descriptor, outcome));
+        self.note(|summary| summary.count(outcome, descriptor.size));
+    }
+
+    /// Makes a layer and moves it.
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn make(
+        &self,
+        layer: &PendingLayer,
+        seat: &Seat,
+        making: &Making,
+    ) -> Result<()> {
+        let reach = Arc::new(Reach::default());
+        let mut begun = None;
+        let attempt = async || {
+            reach.start();
+            self.tell(Event::LayerStarted(layer));
+            let (head, diff) = match begun.take() {
+                Some(begun) => begun,
+                None => {
+                    let started = making.stream(layer, seat).await;
+                    let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
+                    (Head::new(stream), diff)
+                }
+            };
+            let stream = self.observed_layer(head.stream(), layer, &reach);
+            match self.store.ingest(layer.media_type(), stream).await {
+                Ok(descriptor) => making.became(diff, descriptor).await,
+                Err(error) if head.is_whole() => {
+                    begun = Some((head, diff));
+                    Err(error)
+                }
+                Err(error) => Err(layer.judged(error)),
+            }
+        };
+        let notice = |again: &Retry<'_>| self.tell(Event::LayerRetried(layer, again));
+        let made = retry::run(&self.options.retry, attempt, &reach, notice).await;
+        let made = made.map_err(|error| error.side(Side::Destination))?;
+        layer.tell(&made.descriptor);
+        self.tell(Event::Joined(&made.descriptor));
+        self.tell(Event::LayerFinished(layer, &made.descriptor));
+        let mut progress = self.progress();
+        let size = made.descriptor.size;
+        progress.summary.count(Outcome::Written, size);
+        progress.made.insert(layer.key().clone(), made);
+        Ok(())
+    }
+
+    /// The blob, telling the observer how far it was read.
+    fn observed(&self, blob: &Blob, reach: &Arc<Reach>) -> Blob {
+        let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
+        let descriptor = blob.descriptor().clone();
+        blob.mapped(move |offset, stream| {
+            let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
+            let descriptor = descriptor.clone();
+            if offset > 0 {
+                reach.acknowledge(offset);
+                observer.on(Event::Resumed(&descriptor, offset));
+            }
+            let mut position = offset;
+            stream
+                .map_err(|error| error.side(Side::Source))
+                .inspect_ok(move |chunk| {
+                    position += chunk.len() as u64;
+                    reach.advance(position);
+                    observer.on(Event::Advanced(&descriptor, position));
+                })
+                .boxed()
+        })
+    }
+
+    fn observed_layer(
+        &self,
+        stream: ByteStream,
+        layer: &PendingLayer,
+        reach: &Arc<Reach>,
+    ) -> ByteStream {
+        let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
+        let layer = layer.clone();
+        let mut position = 0;
+        stream
+            .map_err(|error| error.side(Side::Source))
+            .inspect_ok(move |chunk| {
+                position += chunk.len() as u64;
+                reach.advance(position);
+                observer.on(Event::LayerAdvanced(&layer, position));
+            })
+            .boxed()
+    }
+}
+
+/// A place among those who may work at once.
+///
+/// # Errors
+/// Never: the semaphores live as long as the work and are not closed.
+pub(super) async fn permit(semaphore: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    let closed = |_| Error::new(ErrorKind::Cancelled, "work was given up");
+    semaphore.acquire().await.map_err(closed)
+}

@@ -1,0 +1,181 @@
+//! Where the bytes of a layer come from: a stream, a file, a directory, or whatever makes them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use tokio::sync::oneshot;
+use wharf_oci::{Algorithm, Compression, MediaType};
+
+use super::once::Once;
+use super::pending::{DiffId, PendingLayer, Production};
+use super::{Family, Packing, TreeOptions, tree, unpacked};
+use crate::blob::ByteStream;
+use crate::verify::blocking;
+use crate::{Error, ErrorKind, Result, file, verify};
+
+type Opener = dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
+
+/// Where the bytes of a layer, or of another blob, come from. Nothing is read before it is sent.
+///
+/// ```
+/// use wharf::layer::{Family, LayerInput, Packing, TreeOptions};
+///
+/// let input = LayerInput::directory("rootfs", TreeOptions::default());
+/// let layer = input.tar(&Packing::default(), Family::Oci)?;
+/// assert_eq!(layer.diff_id(), None, "it is learned while the layer is sent");
+/// # Ok::<(), wharf::Error>(())
+/// ```
+pub struct LayerInput {
+    name: Arc<str>,
+    bytes: Bytes,
+}
+
+#[derive(Clone)]
+enum Bytes {
+    Again(Arc<Opener>),
+    Once(Arc<Once>),
+}
+
+impl LayerInput {
+    /// A stream, which can be read once: the layer is not tried again when some of it is gone.
+    /// `name` is for messages.
+    pub fn stream(name: &str, stream: ByteStream) -> Self {
+        LayerInput {
+            name: name.into(),
+            bytes: Bytes::Once(Once::new(stream)),
+        }
+    }
+
+    /// A reader, which can be read once; it is read on a thread of its own.
+    pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Self {
+        LayerInput::stream(name, file::reader(reader, name))
+    }
+
+    /// Bytes that `open` makes, from the beginning and the same ones each time it is called.
+    pub fn again<F>(name: &str, open: F) -> Self
+    where
+        F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        LayerInput {
+            name: name.into(),
+            bytes: Bytes::Again(Arc::new(open)),
+        }
+    }
+
+    /// A file, opened anew for each try; a pipe or a device is read once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is none; [`ErrorKind::Invalid`] for a directory.
+    pub async fn file(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let name = path.display().to_string();
+        let place = path.clone();
+        let metadata = blocking(move || std::fs::metadata(place)).await?;
+        let metadata = metadata.map_err(|error| Error::io(&name, error))?;
+        if metadata.is_dir() {
+            return Err(Error::new(ErrorKind::Invalid, "is a directory").target(name));
+        }
+        let called = name.clone();
+        let open = move || opened(path.clone(), called.clone()).boxed();
+        if metadata.is_file() {
+            return Ok(LayerInput::again(&name, open));
+        }
+        let stream = stream::once(open()).try_flatten().boxed();
+        Ok(LayerInput::stream(&name, stream))
+    }
+
+    /// The tree below a directory, as a tar that depends on the tree and `options` alone.
+    pub fn directory(path: impl Into<PathBuf>, options: TreeOptions) -> Self {
+        let path = path.into();
+        let name = path.display().to_string();
+        LayerInput::again(&name, move || {
+            let stream = tree::tar(path.clone(), options.clone());
+            async move { Ok(stream) }.boxed()
+        })
+    }
+
+    /// A layer of this input, which is a tar, packed on its way.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where `family` has no such layers.
+    pub fn tar(self, packing: &Packing, family: Family) -> Result<PendingLayer> {
+        let media_type = family.layer(packing.compression())?;
+        let packing = packing.clone();
+        Ok(self.pending(media_type, move |stream| {
+            if packing == Packing::Plain {
+                return (stream, DiffId::OfContent);
+            }
+            let (sender, receiver) = oneshot::channel();
+            let stream = verify::learn(stream, Algorithm::Sha256, sender);
+            (packing.pack(stream), DiffId::Learned(receiver))
+        }))
+    }
+
+    /// A layer of this input, which is compressed already and sent as it is. It is decompressed
+    /// beside to learn the diff id; in the stream, [`ErrorKind::Corrupt`] where that cannot be done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where `family` has no such layers.
+    pub fn compressed(self, compression: Compression, family: Family) -> Result<PendingLayer> {
+        let media_type = family.layer(compression)?;
+        Ok(self.pending(media_type, move |stream| {
+            let (sender, receiver) = oneshot::channel();
+            let stream = unpacked::learn(stream, compression, sender);
+            (stream, DiffId::Learned(receiver))
+        }))
+    }
+
+    /// A blob of this input as it is, of any media type. It has no diff id, so it is no layer of
+    /// an image whose config is made for it.
+    pub fn blob(self, media_type: MediaType) -> PendingLayer {
+        self.pending(media_type, |stream| (stream, DiffId::None))
+    }
+
+    fn pending<F>(self, media_type: MediaType, make: F) -> PendingLayer
+    where
+        F: Fn(ByteStream) -> (ByteStream, DiffId) + Send + Sync + 'static,
+    {
+        let (make, bytes) = (Arc::new(make), self.bytes.clone());
+        let once = match &self.bytes {
+            Bytes::Once(once) => Some(Arc::clone(once)),
+            Bytes::Again(_) => None,
+        };
+        PendingLayer::unknown(Arc::clone(&self.name), media_type, once, move || {
+            let (make, bytes) = (Arc::clone(&make), bytes.clone());
+            async move {
+                let (stream, diff_id) = make(bytes.open().await?);
+                Ok(Production { stream, diff_id })
+            }
+            .boxed()
+        })
+    }
+}
+
+impl Bytes {
+    async fn open(&self) -> Result<ByteStream> {
+        match self {
+            Bytes::Again(open) => open().await,
+            Bytes::Once(once) => Ok(once.open()),
+        }
+    }
+}
+
+impl fmt::Debug for LayerInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerInput")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The file at `path` from its beginning; opening a pipe waits for whoever writes to it.
+async fn opened(path: PathBuf, name: String) -> Result<ByteStream> {
+    let file = blocking(move || File::open(path)).await?;
+    let file = file.map_err(|error| Error::io(&name, error))?;
+    Ok(file::reader(file, &name))
+}

@@ -1,0 +1,47 @@
+//! A stream that gives its bytes once, behind something that can be opened until they are taken.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::blob::ByteStream;
+use crate::{Error, ErrorKind, Result};
+
+/// A stream that can be read once. It is taken with the first poll, not when it is opened: a try
+/// that failed before it read anything has cost nothing.
+pub(super) struct Once {
+    stream: Mutex<Option<ByteStream>>,
+}
+
+impl Once {
+    pub(super) fn new(stream: ByteStream) -> Arc<Self> {
+        Arc::new(Once {
+            stream: Mutex::new(Some(stream)),
+        })
+    }
+
+    /// Whether nothing was read yet.
+    pub(super) fn is_whole(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// The bytes, unless they are gone: then the stream begins with an error.
+    pub(super) fn open(self: &Arc<Self>) -> ByteStream {
+        let once = Arc::clone(self);
+        stream::once(async move { once.take() })
+            .try_flatten()
+            .boxed()
+    }
+
+    fn take(&self) -> Result<ByteStream> {
+        self.lock().take().ok_or_else(|| {
+            let message = "can be read only once, and was";
+            Error::new(ErrorKind::Unsupported, message)
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<ByteStream>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

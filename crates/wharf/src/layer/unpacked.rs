@@ -1,0 +1,146 @@
+//! The diff id of a layer that is compressed already, learned beside while it is sent.
+//!
+//! The stream ends only when all of it was decompressed without an error, so a layer that is cut
+//! off or no such thing never looks whole to a store.
+
+use std::io::{self, BufReader, Read};
+
+use bytes::{Buf, Bytes};
+use futures::{StreamExt, stream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use wharf_oci::{Algorithm, Compression, Digest, Hasher};
+
+use crate::blob::ByteStream;
+use crate::{Error, ErrorKind, Result, file, verify};
+
+/// Passes `stream` on as it is; `learned` has digest and size of the uncompressed tar once it ended.
+pub(super) fn learn(
+    stream: ByteStream,
+    compression: Compression,
+    learned: oneshot::Sender<(Digest, u64)>,
+) -> ByteStream {
+    if compression == Compression::None {
+        return verify::learn(stream, Algorithm::Sha256, learned);
+    }
+    let (sender, receiver) = mpsc::channel(file::QUEUE);
+    let beside = Beside {
+        stream,
+        sender,
+        receiver: Some(receiver),
+        worker: None,
+        compression,
+        learned,
+    };
+    stream::try_unfold(Some(beside), |beside| async {
+        let Some(beside) = beside else {
+            return Ok(None);
+        };
+        beside.step().await
+    })
+    .boxed()
+}
+
+struct Beside {
+    stream: ByteStream,
+    sender: mpsc::Sender<Bytes>,
+    /// Taken by the worker, which starts with the first chunk.
+    receiver: Option<mpsc::Receiver<Bytes>>,
+    worker: Option<JoinHandle<io::Result<(Digest, u64)>>>,
+    compression: Compression,
+    learned: oneshot::Sender<(Digest, u64)>,
+}
+
+impl Beside {
+    async fn step(mut self) -> Result<Option<(Bytes, Option<Beside>)>> {
+        if let Some(receiver) = self.receiver.take() {
+            let compression = self.compression;
+            let work = move || unpack(receiver, compression);
+            self.worker = Some(tokio::task::spawn_blocking(work));
+        }
+        let Some(chunk) = self.stream.next().await.transpose()? else {
+            return self.finish().await.map(|()| None);
+        };
+        if self.sender.send(chunk.clone()).await.is_err() {
+            // The worker stops early only where it cannot go on; its error says why.
+            self.finish().await?;
+            let message = "more bytes follow the end of the compressed content";
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(Some((chunk, Some(self))))
+    }
+
+    async fn finish(self) -> Result<()> {
+        drop(self.sender);
+        let Some(worker) = self.worker else {
+            return Ok(());
+        };
+        let cancelled =
+            |error| Error::new(ErrorKind::Cancelled, "decompressing was given up").source(error);
+        let found = worker.await.map_err(cancelled)?;
+        let found = found.map_err(|error| {
+            let message = format!("layer is not {}", name(self.compression));
+            Error::new(ErrorKind::Corrupt, message).source(error)
+        })?;
+        // A receiver that is gone no longer wants to know.
+        let _ = self.learned.send(found);
+        Ok(())
+    }
+}
+
+fn name(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "a tar",
+        Compression::Gzip => "whole gzip content",
+        Compression::Zstd => "whole zstd content",
+    }
+}
+
+/// Digest and size of what the chunks decompress to. Blocking.
+fn unpack(chunks: mpsc::Receiver<Bytes>, compression: Compression) -> io::Result<(Digest, u64)> {
+    let chunks = BufReader::with_capacity(
+        1 << 16,
+        Chunks {
+            chunks,
+            chunk: Bytes::new(),
+        },
+    );
+    let mut reader: Box<dyn Read> = match compression {
+        Compression::None => Box::new(chunks),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(chunks)),
+        Compression::Zstd => Box::new(::zstd::stream::read::Decoder::with_buffer(chunks)?),
+    };
+    let (mut hasher, mut size) = (Hasher::new(Algorithm::Sha256), 0);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((hasher.finish(), size)),
+            Ok(read) => {
+                hasher.update(buffer.get(..read).unwrap_or_default());
+                size += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+struct Chunks {
+    chunks: mpsc::Receiver<Bytes>,
+    chunk: Bytes,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.chunk.len());
+        let (part, _) = buffer.split_at_mut(length);
+        self.chunk.copy_to_slice(part);
+        Ok(length)
+    }
+}
