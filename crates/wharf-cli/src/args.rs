@@ -40,11 +40,39 @@ pub(crate) struct Global {
     /// Say more on standard error; twice or thrice for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Say nothing on standard error but errors
+    /// How to show on standard error what is done
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    progress: ProgressChoice,
+    /// Say nothing on standard error but errors, as --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
+    quiet: bool,
     #[command(flatten)]
     pub(crate) timing: Timing,
+}
+
+impl Global {
+    /// How to show what is done.
+    pub(crate) fn progress(&self) -> ProgressChoice {
+        match self.quiet {
+            true => ProgressChoice::None,
+            false => self.progress,
+        }
+    }
+}
+
+/// How to show what is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressChoice {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// A bar for each blob that moves; plain lines where there is no terminal
+    Bars,
+    /// A line for each blob that was moved
+    Plain,
+    /// A JSON object a line, for programs
+    Json,
+    /// Nothing
+    None,
 }
 
 /// Which images of an index are wanted.
@@ -83,8 +111,11 @@ pub(crate) struct Push {
     #[arg(value_name = "REF")]
     pub(crate) references: Vec<String>,
     /// Write the pushed references with their digests to this file too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) image_refs: Option<PathBuf>,
+    /// Push all that a layout lists as one index: its index.json, byte for byte
+    #[arg(long)]
+    pub(crate) index: bool,
     #[command(flatten)]
     pub(crate) moving: Moving,
 }
@@ -140,6 +171,12 @@ pub(crate) struct Moving {
     /// Look for every blob even behind a manifest that is there, and repair what is missing
     #[arg(long)]
     pub(crate) force: bool,
+    /// Print what would be done, a line for each blob, manifest and tag, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Say at the end how many requests were made, by kind
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 #[derive(Debug, Subcommand)]

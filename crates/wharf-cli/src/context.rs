@@ -41,7 +41,7 @@ impl Context {
             false => Nondistributable::Skip,
         };
         Context {
-            printer: Printer::new(global.quiet),
+            printer: Printer::new(global.progress()),
             bars: MultiProgress::new(),
             platform: global.platform.clone(),
             insecure: if global.insecure {

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use wharf::Result;
+use wharf::{Error, ErrorKind, Result};
 use wharf_registry::storage::Disk;
 use wharf_registry::{Registry, Server};
 
@@ -25,8 +26,15 @@ pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
 /// # Errors
 /// Where the directory or the address cannot be used.
 pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server> {
+    // An address that is taken is found before a directory is made.
+    let bound = TcpListener::bind(address).await;
+    let listener = bound.map_err(|error| Error::io(address, error))?;
+    if directory.exists() && !directory.is_dir() {
+        let message = "not a directory, and a registry keeps its content in one";
+        return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
+    }
     let disk = Disk::open(directory).await?;
-    Server::bind(address, Registry::new(Arc::new(disk))).await
+    Server::from_listener(listener, Registry::new(Arc::new(disk)))
 }
 
 /// Serves `directory` on a free port of the loopback address while `work` is under way.

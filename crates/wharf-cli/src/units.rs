@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, MediaType};
 
 /// Digits of a digest's hex that are enough to tell the blobs of an image apart.
 const SHORT: usize = 12;
@@ -36,6 +36,17 @@ pub(crate) fn seconds(time: Duration) -> String {
 pub(crate) fn short(digest: &Digest) -> String {
     let hex = digest.hex();
     format!("{}:{}", digest.algorithm(), hex.get(..SHORT).unwrap_or(hex))
+}
+
+/// What content of a media type is, in a word.
+pub(crate) fn kind(media_type: &MediaType) -> &'static str {
+    match () {
+        () if media_type.is_layer() => "layer",
+        () if media_type.is_config() => "config",
+        () if media_type.is_index() => "index",
+        () if media_type.is_manifest() => "manifest",
+        () => "blob",
+    }
 }
 
 #[cfg(test)]

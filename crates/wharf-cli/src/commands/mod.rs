@@ -2,6 +2,7 @@
 
 mod blob;
 mod copy;
+mod embed;
 mod push;
 mod registry;
 mod run;

@@ -1,23 +1,24 @@
 //! `wharf push PATH [REF]…`: from disk to registries, or into the embedded one.
 
-use std::net::SocketAddr;
-
 use wharf::remote::Client;
 use wharf::{Error, ErrorKind, Result};
-use wharf_oci::{Reference, Repository};
+use wharf_oci::Reference;
 
 use crate::args::Push;
-use crate::context::{self, Context};
+use crate::commands::embed;
+use crate::context::Context;
 use crate::destination::Destination;
-use crate::location::{Local, Place};
-use crate::source::Chosen;
+use crate::image_refs::ImageRefs;
+use crate::location::Local;
+use crate::source::{Chosen, Part};
 use crate::transfer::Transfer;
-use crate::{embedded, image_refs, listing, naming, platform};
+use crate::{platform, stats};
 
 /// Pushes to each REF in turn; prints each with its digest.
 ///
 /// # Errors
-/// Where PATH or a REF makes no sense, before anything is sent; where a push fails.
+/// Where PATH or a REF makes no sense, or the file for the references cannot be written, before
+/// anything is sent; where a push fails.
 pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
     let references = args
         .references
@@ -25,15 +26,25 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
         .map(|text| parse(text))
         .collect::<Result<Vec<_>>>()?;
     let local = Local::parse(&args.path)?;
-    let chosen = Chosen::local(&local).await?;
+    let part = match args.index {
+        true => Part::Whole,
+        false => Part::One,
+    };
+    let image_refs = args.image_refs.as_deref().map(ImageRefs::open);
+    let image_refs = image_refs.transpose()?;
+    let chosen = Chosen::local(&local, part).await?;
     let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
     let client = context.client()?;
     let pushed = match references.is_empty() {
-        true => vec![into_embedded(args, &chosen, &local.place, &client, context).await?],
+        true => embed::push(&chosen, &local.place, &args.moving, &client, context)
+            .await?
+            .into_iter()
+            .collect(),
         false => to_registries(args, &references, &chosen, &client, context).await?,
     };
-    match &args.image_refs {
-        Some(file) => image_refs::write(file, &pushed),
+    stats::say(context.printer, &args.moving, &client);
+    match image_refs {
+        Some(file) => file.write(&pushed),
         None => Ok(()),
     }
 }
@@ -63,56 +74,12 @@ async fn to_registries(
             moving: &args.moving,
             verb: "pushed",
         };
-        let root = transfer.run(context).await?;
+        let Some(root) = transfer.run(context).await? else {
+            continue;
+        };
         let line = reference.with_digest(root.digest).to_string();
         context.printer.data(&line)?;
         pushed.push(line);
     }
     Ok(pushed)
-}
-
-/// Pushes to a registry inside this process, under a name that `wharf registry serve` will have.
-async fn into_embedded(
-    args: &Push,
-    chosen: &Chosen,
-    place: &Place,
-    client: &Client,
-    context: &Context,
-) -> Result<String> {
-    let directory = context::registry_directory()?;
-    let name = naming::repository(chosen, place);
-    let push = async |address: SocketAddr| {
-        let repository = Repository::new(embedded::registry(address), name.clone())
-            .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
-        let reference = Reference::new(repository, None, None);
-        let destination = Destination::registry(&reference, chosen, client)?;
-        let transfer = Transfer {
-            chosen,
-            destination: &destination,
-            moving: &args.moving,
-            verb: "pushed",
-        };
-        let root = transfer.run(context).await?;
-        let lines = listing::lines(destination.store.as_ref(), &root).await?;
-        Ok((root, destination.tags, lines))
-    };
-    let (root, tags, lines) = embedded::during(&directory, push).await?;
-    let served = format!("{}/{name}", embedded::SERVED);
-    let tag = tags.first().map(ToString::to_string).unwrap_or_default();
-    let line = format!("{served}@{}", root.digest);
-    context.printer.data(&line)?;
-    let listing = [format!("{served}:{tag}")].into_iter().chain(lines);
-    for line in listing.chain(how_to_pull(&served, &tag, name.as_str())) {
-        context.printer.say(&line);
-    }
-    Ok(line)
-}
-
-fn how_to_pull(served: &str, tag: &str, name: &str) -> [String; 3] {
-    let directory = name.rsplit('/').next().unwrap_or(name);
-    [
-        "to serve it:  wharf registry serve".to_owned(),
-        format!("to pull it:   wharf copy {served}:{tag} oci:{directory}"),
-        format!("              docker pull {served}:{tag}"),
-    ]
 }

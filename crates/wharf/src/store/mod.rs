@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
-pub use self::layout::{Entry, Layout};
+pub use self::layout::{Entry, Layout, WholeLayout};
 pub use self::memory::Memory;
 use crate::blob::{Blob, ByteStream};
 use crate::{Error, ErrorKind, Result};

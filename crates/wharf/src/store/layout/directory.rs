@@ -22,6 +22,7 @@ use super::entry::Entry;
 use super::listing;
 use super::reader::blob_path;
 use super::tree::Tree;
+use super::whole::WholeLayout;
 use super::write::{NewFile, is_temporary, remove_stale};
 use crate::blob::{Blob, ByteStream};
 use crate::store::{Outcome, Source, Store};
@@ -122,6 +123,15 @@ impl Layout {
     /// do; both list what there is.
     pub fn select(&self, wanted: Option<&str>) -> Result<Entry> {
         self.reader.select(wanted)
+    }
+
+    /// The layout as one index: what `index.json` says, as a manifest. Blocking.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where it lists nothing, [`ErrorKind::Invalid`] where it is not
+    /// valid any more or larger than a manifest may be.
+    pub fn whole(&self) -> Result<WholeLayout> {
+        WholeLayout::open(self.reader.clone())
     }
 
     /// Whether the very bytes are here, not only a file of their name and size.
