@@ -2,11 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use wharf::blob::Blob;
-use wharf::copy::{CopyOptions, Observer, push_blob, push_layer};
+use wharf::copy::{CopyOptions, push_blob, push_layer};
 use wharf::layer::{
     Family, LayerInput, Packing, PendingLayer, Settings, TreeOptions, ZstdSettings,
 };
@@ -28,9 +27,8 @@ pub(crate) async fn push(args: &BlobPush, context: &Context) -> Result<()> {
     let store = repository(&args.repository, context)?;
     let content = Content::open(args).await;
     let content = content.map_err(|error| error.side(Side::Source))?;
-    let progress = Arc::new(Progress::new(context.printer));
-    let observer: Arc<dyn Observer> = Arc::clone(&progress) as _;
-    let options = context.copy_options(&ALONE, observer);
+    let progress = Progress::new(context.printer, &context.bars, &args.repository);
+    let options = context.copy_options(&ALONE, progress.observer());
     let started = Instant::now();
     let (descriptor, did) = content.push(&store, &options, context).await?;
     let (size, time) = (bytes(descriptor.size), seconds(started.elapsed()));
@@ -42,6 +40,8 @@ pub(crate) async fn push(args: &BlobPush, context: &Context) -> Result<()> {
 const ALONE: Moving = Moving {
     jobs: NonZeroUsize::MIN,
     force: false,
+    dry_run: false,
+    stats: false,
 };
 
 /// The repository that was typed; blobs have no tags.
