@@ -10,6 +10,7 @@ use super::host::Host;
 use super::repository::RemoteRepository;
 use super::transport::{Settings, Timeouts, Transport};
 use crate::Result;
+use crate::memory::RegistryMemory;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
@@ -30,6 +31,7 @@ pub struct Client {
 struct Inner {
     transport: Transport,
     insecure: Insecure,
+    memory: RegistryMemory,
     hosts: Mutex<HashMap<Registry, Arc<Host>>>,
 }
 
@@ -50,6 +52,7 @@ pub struct ClientBuilder {
     timeouts: Timeouts,
     user_agent: String,
     resolve: Vec<(String, SocketAddr)>,
+    memory: RegistryMemory,
 }
 
 impl Default for ClientBuilder {
@@ -59,6 +62,7 @@ impl Default for ClientBuilder {
             timeouts: Timeouts::default(),
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: Vec::new(),
+            memory: RegistryMemory::in_process(),
         }
     }
 }
@@ -92,6 +96,14 @@ impl ClientBuilder {
         self
     }
 
+    /// What to remember registries with; by default until the process ends.
+    /// [`Client::save`] keeps what was learned.
+    #[must_use]
+    pub fn memory(mut self, memory: RegistryMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -106,6 +118,7 @@ impl ClientBuilder {
         let inner = Inner {
             transport,
             insecure: self.insecure,
+            memory: self.memory,
             hosts: Mutex::default(),
         };
         Ok(Client {
@@ -120,6 +133,16 @@ impl Client {
         ClientBuilder::default()
     }
 
+    /// Writes what was learned of registries to their memory's files, where it has any: also when
+    /// what was tried failed. Trouble is no error; it is logged. See [`RegistryMemory::save`].
+    pub async fn save(&self) {
+        let memory = self.inner.memory.clone();
+        let saved = tokio::task::spawn_blocking(move || memory.save()).await;
+        if let Err(error) = saved {
+            tracing::debug!(%error, "memory not written");
+        }
+    }
+
     /// One repository, as a source and a store. Makes no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
         let registry = repository.registry();
@@ -129,9 +152,10 @@ impl Client {
             .hosts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let host = hosts
-            .entry(registry.clone())
-            .or_insert_with(|| Arc::new(Host::new(registry.clone(), self.inner.insecure)));
+        let host = hosts.entry(registry.clone()).or_insert_with(|| {
+            let memory = self.inner.memory.clone();
+            Arc::new(Host::new(registry.clone(), self.inner.insecure, memory))
+        });
         RemoteRepository::new(
             repository.clone(),
             self.inner.transport.clone(),

@@ -9,9 +9,11 @@ use wharf_oci::Registry;
 
 use super::client::Insecure;
 use super::endpoint::Endpoint;
-use super::transport::{Probe, Transport};
+use super::scheme::{self, Remembered, Verdict};
+use super::transport::{Probe, Request, Response, Transport};
 use super::uploads::Uploads;
 use crate::Result;
+use crate::memory::{Fact, Facts, RegistryMemory};
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -21,16 +23,20 @@ const HEAD_START: Duration = Duration::from_millis(300);
 pub(super) struct Host {
     registry: Registry,
     insecure: Insecure,
+    memory: RegistryMemory,
+    remembered: Remembered,
     endpoint: OnceCell<Endpoint>,
     patches: AtomicBool,
     uploads: Uploads,
 }
 
 impl Host {
-    pub(super) fn new(registry: Registry, insecure: Insecure) -> Self {
+    pub(super) fn new(registry: Registry, insecure: Insecure, memory: RegistryMemory) -> Self {
         Host {
             registry,
             insecure,
+            memory,
+            remembered: Remembered::default(),
             endpoint: OnceCell::new(),
             patches: AtomicBool::new(false),
             uploads: Uploads::default(),
@@ -42,7 +48,65 @@ impl Host {
     /// # Errors
     /// Where nobody answers.
     pub(super) async fn endpoint(&self, transport: &Transport) -> Result<&Endpoint> {
+        if self.may_be_plain()
+            && let Some(endpoint) = self.remembered.endpoint(&self.registry, || self.facts())
+        {
+            return Ok(endpoint);
+        }
         self.endpoint.get_or_try_init(|| self.find(transport)).await
+    }
+
+    /// Sends a request. Where the scheme comes from memory and the answer does not show that it is
+    /// right, both schemes are tried, and the request is sent again if the other one is it.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub(super) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
+        if !self.may_be_plain() {
+            return transport.send(request).await;
+        }
+        let asked = request.url().clone();
+        let untried = self.remembered.is_untried_at(&asked);
+        let again = request.again().filter(|_| untried);
+        let sent = transport.send(request).await;
+        let verdict = scheme::judge(&asked, &sent);
+        if let Some(again) = again.filter(|_| verdict == Verdict::Open) {
+            self.remembered.refute();
+            tracing::debug!(registry = %self.registry, "remembered scheme not confirmed");
+            return match self.endpoint(transport).await {
+                Ok(found) if found.root().scheme() != asked.scheme() => {
+                    transport.send(again.at(found.moved(&asked))).await
+                }
+                Err(error) if sent.is_err() => Err(error),
+                _ => sent,
+            };
+        }
+        // An answer from elsewhere says nothing of this host.
+        if self.registry.host()
+            == asked
+                .host_str()
+                .unwrap_or_default()
+                .trim_matches(['[', ']'])
+            && let Some(fact) = self.remembered.first_shown(verdict)
+        {
+            self.learn(fact);
+        }
+        sent
+    }
+
+    /// What is remembered between runs.
+    pub(super) fn memory(&self) -> &RegistryMemory {
+        &self.memory
+    }
+
+    /// What is believed of this host.
+    pub(super) fn facts(&self) -> Facts {
+        self.memory.facts(&self.registry)
+    }
+
+    /// Remembers what an answer of this host showed.
+    pub(super) fn learn(&self, fact: Fact) {
+        self.memory.learn(&self.registry, fact);
     }
 
     /// What is being sent to it by this process.
@@ -52,11 +116,12 @@ impl Host {
 
     /// Whether blobs must be sent by PATCH and PUT, as one PUT was refused (PUSH.md U1).
     pub(super) fn wants_patch(&self) -> bool {
-        self.patches.load(Ordering::Relaxed)
+        self.patches.load(Ordering::Relaxed) || self.facts().wants_patch == Some(true)
     }
 
     pub(super) fn learn_patch(&self) {
         self.patches.store(true, Ordering::Relaxed);
+        self.learn(Fact::WantsPatch(true));
     }
 
     async fn find(&self, transport: &Transport) -> Result<Endpoint> {
@@ -101,6 +166,6 @@ impl Host {
 }
 
 /// Whether an answer to plain http is what servers that want TLS say: 400, or a redirect.
-fn points_to_tls(status: StatusCode) -> bool {
+pub(super) fn points_to_tls(status: StatusCode) -> bool {
     status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

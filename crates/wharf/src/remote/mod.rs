@@ -8,6 +8,8 @@ mod guard;
 mod host;
 mod manifests;
 mod repository;
+mod scheme;
+mod sighted;
 mod transport;
 mod upload;
 mod uploads;

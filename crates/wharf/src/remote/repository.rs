@@ -10,7 +10,7 @@ use wharf_oci::{
 use super::endpoint::Endpoint;
 use super::host::Host;
 use super::transport::{Request, Response, Transport};
-use super::{blobs, manifests, upload};
+use super::{blobs, manifests, sighted, upload};
 use crate::Result;
 use crate::blob::{Blob, ByteStream};
 use crate::store::{Outcome, Source, Store};
@@ -52,7 +52,34 @@ impl RemoteRepository {
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
-        self.transport.send(request).await
+        self.host.send(&self.transport, request).await
+    }
+
+    /// The other repository of this registry in which a blob was seen last: it may be mounted from
+    /// there (PUSH.md E4).
+    #[allow(dead_code, reason = "uploads are about to ask for it")]
+    pub(super) fn elsewhere(&self, blob: &Digest) -> Option<RepositoryName> {
+        self.host.memory().elsewhere(&self.repository, blob)
+    }
+
+    /// The repository of another registry in which a blob was seen last, for `origin=` (M1).
+    #[allow(dead_code, reason = "uploads are about to ask for it")]
+    pub(super) fn origin(&self, blob: &Digest) -> Option<Repository> {
+        self.host.memory().origin(self.repository.registry(), blob)
+    }
+
+    /// Takes back that a blob was seen in a repository of this registry: it was not mounted.
+    #[allow(dead_code, reason = "uploads are about to ask for it")]
+    pub(super) fn forget(&self, from: &RepositoryName, blob: &Digest) {
+        let registry = self.repository.registry().clone();
+        if let Ok(from) = Repository::new(registry, from.clone()) {
+            self.host.memory().forget_blob(&from, blob);
+        }
+    }
+
+    /// Remembers that content is there.
+    fn saw(&self, descriptor: &Descriptor) {
+        self.host.memory().saw(&self.repository, descriptor);
     }
 
     fn about<T>(&self, result: Result<T>) -> Result<T> {
@@ -63,11 +90,17 @@ impl RemoteRepository {
 #[async_trait]
 impl Source for RemoteRepository {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
-        self.about(manifests::resolve(self, at).await)
+        let resolved = manifests::resolve(self, at).await;
+        sighted::resolved(self.host.memory(), &self.repository, at, &resolved);
+        self.about(resolved)
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        self.about(manifests::fetch(self, descriptor).await)
+        let fetched = manifests::fetch(self, descriptor).await;
+        if let Ok(manifest) = &fetched {
+            sighted::fetched(self.host.memory(), &self.repository, manifest);
+        }
+        self.about(fetched)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
@@ -95,6 +128,11 @@ impl Store for RemoteRepository {
         } else {
             blobs::contains(self, descriptor).await
         };
+        match contains {
+            Ok(true) => self.saw(descriptor),
+            Ok(false) => self.host.memory().missed(&self.repository, descriptor),
+            Err(_) => {}
+        }
         self.about(contains)
     }
 
@@ -102,6 +140,9 @@ impl Store for RemoteRepository {
         let digest = &blob.descriptor().digest;
         let upload = upload::put(self, blob);
         let put = self.host.uploads().once(self.name(), digest, upload).await;
+        if put.is_ok() {
+            self.saw(blob.descriptor());
+        }
         put.map_err(|error| match error.failed_side() {
             // What the source said names the source, not this repository.
             Some(crate::Side::Source) => error,
@@ -113,6 +154,9 @@ impl Store for RemoteRepository {
 
     async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
         let ingested = upload::ingest(self, media_type, stream).await;
+        if let Ok(descriptor) = &ingested {
+            self.saw(descriptor);
+        }
         ingested.map_err(|error| match error.failed_side() {
             Some(crate::Side::Source) => error,
             _ => error.target(&self.repository),
@@ -120,7 +164,25 @@ impl Store for RemoteRepository {
     }
 
     async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-        self.about(manifests::put(self, manifest, tag).await)
+        let put = manifests::put(self, manifest, tag).await;
+        if put.is_ok() {
+            self.saw(manifest.descriptor());
+            if let Some(tag) = tag {
+                let memory = self.host.memory();
+                memory.saw_tag(&self.repository, tag, manifest.digest());
+            }
+        }
+        self.about(put)
+    }
+
+    fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+        let memory = self.host.memory();
+        match tag {
+            None => memory.recalls(&self.repository, manifest),
+            Some(tag) => {
+                memory.recalls_tag(&self.repository, tag).as_ref() == Some(&manifest.digest)
+            }
+        }
     }
 
     async fn flush(&self) -> Result<()> {
