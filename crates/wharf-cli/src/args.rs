@@ -35,6 +35,9 @@ pub(crate) struct Global {
     /// How often work is tried before it is given up
     #[arg(long, global = true, value_name = "N", default_value = "5")]
     pub(crate) retries: NonZeroU32,
+    /// Neither use nor keep what was learned of layers and registries in earlier runs
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
     /// Say more on standard error; twice or thrice for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
+use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
@@ -22,6 +23,10 @@ pub(crate) struct Context {
     pub(crate) platform: PlatformChoice,
     insecure: Insecure,
     nondistributable: Nondistributable,
+    /// Where things are remembered between runs; `None`: they are not.
+    cache: Option<PathBuf>,
+    /// Shared by all clients of a command, and written at its end.
+    registries: RegistryMemory,
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
 }
@@ -33,7 +38,17 @@ impl Context {
             true => Nondistributable::Move,
             false => Nondistributable::Skip,
         };
+        let cache = match global.no_cache {
+            true => None,
+            false => cache_directory(),
+        };
+        let registries = match &cache {
+            Some(cache) => RegistryMemory::open(&cache.join("registries")),
+            None => RegistryMemory::in_process(),
+        };
         Context {
+            cache,
+            registries,
             printer: Printer::new(global.quiet),
             platform: global.platform.clone(),
             insecure: if global.insecure {
@@ -54,10 +69,33 @@ impl Context {
     /// # Errors
     /// Where the system's certificates cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
+        self.client_with(self.registries.clone())
+    }
+
+    /// A client for a registry that nobody will meet again.
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn forgetful_client(&self) -> Result<Client> {
+        self.client_with(RegistryMemory::in_process())
+    }
+
+    fn client_with(&self, memory: RegistryMemory) -> Result<Client> {
         Client::builder()
             .insecure(self.insecure)
+            .memory(memory)
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             .build()
+    }
+
+    /// Keeps what the command learned of registries, however it ended. Blocking, briefly.
+    pub(crate) fn save(&self) {
+        self.registries.save();
+    }
+
+    /// The file in which layers that were compressed before are remembered, if there is a place.
+    pub(crate) fn layer_memory(&self) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join("layers"))
     }
 
     /// What a copy may do, telling `observer`.
@@ -91,9 +129,9 @@ pub(crate) fn registry_directory() -> Result<PathBuf> {
     Ok(base.join("wharf/registry"))
 }
 
-/// The file in which layers that were compressed before are remembered, if there is a place.
-pub(crate) fn layer_memory() -> Option<PathBuf> {
-    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf/layers"))
+/// Where things are remembered between runs, if there is a place.
+fn cache_directory() -> Option<PathBuf> {
+    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf"))
 }
 
 /// The specification has relative paths in these variables ignored.

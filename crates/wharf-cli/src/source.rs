@@ -15,7 +15,7 @@ use wharf::store::{Entry, Layout};
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Reference, Selector, Tag};
 
-use crate::context;
+use crate::context::Context;
 use crate::location::{Choice, Form, Local, Location, Place};
 
 /// A source, and what of it is to be moved.
@@ -39,14 +39,14 @@ impl Chosen {
     pub(crate) async fn open(
         location: &Location,
         client: &Client,
-        retry: &RetryPolicy,
+        context: &Context,
     ) -> Result<Self> {
         match location {
             Location::Registry(reference) => {
-                let chosen = Chosen::registry(reference, client, retry).await;
+                let chosen = Chosen::registry(reference, client, &context.retry).await;
                 chosen.map_err(|error| error.side(Side::Source))
             }
-            Location::Local(local) => Chosen::local(local).await,
+            Location::Local(local) => Chosen::local(local, context).await,
         }
     }
 
@@ -54,10 +54,10 @@ impl Chosen {
     ///
     /// # Errors
     /// As [`Chosen::open`].
-    pub(crate) async fn local(local: &Local) -> Result<Self> {
+    pub(crate) async fn local(local: &Local, context: &Context) -> Result<Self> {
         let opened = match (&local.place, is_directory(local)) {
             (Place::Path(path), Ok(true)) => Chosen::layout(path, local.choice.as_ref()).await,
-            (_, Ok(_)) => Chosen::archive(local).await,
+            (_, Ok(_)) => Chosen::archive(local, context).await,
             (place, Err(error)) => Err(Error::io(place, error)),
         };
         opened.map_err(|error| error.side(Side::Source))
@@ -92,13 +92,13 @@ impl Chosen {
         Ok(Chosen::entry(Arc::new(layout), entry, choice))
     }
 
-    async fn archive(local: &Local) -> Result<Self> {
+    async fn archive(local: &Local, context: &Context) -> Result<Self> {
         let choice = local.choice.as_ref();
         let input = match &local.place {
             Place::Path(path) => Input::Path(path.clone()),
             Place::Stdin => Input::Reader(Box::new(io::stdin()), local.place.to_string()),
         };
-        match archive::open(input, archive_options()).await? {
+        match archive::open(input, archive_options(context)).await? {
             Archive::Oci(_) if local.form == Form::DockerArchive => {
                 Err(other_form(local, "an OCI layout", "oci-archive:"))
             }
@@ -175,11 +175,13 @@ fn is_directory(local: &Local) -> io::Result<bool> {
     }
 }
 
-fn archive_options() -> ArchiveOptions {
+fn archive_options(context: &Context) -> ArchiveOptions {
     ArchiveOptions {
         spool_dir: env::temp_dir(),
         compression: Settings::default(),
-        memory: context::layer_memory().map(|path| Arc::new(LayerMemory::open(path))),
+        memory: context
+            .layer_memory()
+            .map(|path| Arc::new(LayerMemory::open(path))),
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
     destination::check(&destination)?;
     // One client for both sides: what one repository has, the other may mount.
     let client = context.client()?;
-    let chosen = Chosen::open(&source, &client, &context.retry).await?;
+    let chosen = Chosen::open(&source, &client, context).await?;
     let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
     let destination = Destination::open(&destination, &chosen, &client)?;
     let transfer = Transfer {

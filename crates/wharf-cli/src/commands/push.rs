@@ -25,9 +25,13 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
         .map(|text| parse(text))
         .collect::<Result<Vec<_>>>()?;
     let local = Local::parse(&args.path)?;
-    let chosen = Chosen::local(&local).await?;
+    let chosen = Chosen::local(&local, context).await?;
     let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
-    let client = context.client()?;
+    let client = match references.is_empty() {
+        // The embedded registry has another port each time.
+        true => context.forgetful_client()?,
+        false => context.client()?,
+    };
     let pushed = match references.is_empty() {
         true => vec![into_embedded(args, &chosen, &local.place, &client, context).await?],
         false => to_registries(args, &references, &chosen, &client, context).await?,

@@ -126,6 +126,11 @@ impl Book {
         (!text.is_empty()).then_some((file, text))
     }
 
+    #[cfg(test)]
+    pub(super) fn is_written(&self) -> bool {
+        self.journal.text().is_empty()
+    }
+
     /// Takes back that `text` is written.
     pub(super) fn put_back(&mut self, text: String) {
         self.journal.put_back(text);

@@ -188,3 +188,149 @@ fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
     // Whatever is left by a panic is a hint like all others.
     book.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use wharf_oci::MediaType;
+
+    use super::*;
+
+    fn repository(name: &str) -> Repository {
+        name.parse().unwrap()
+    }
+
+    fn blob(number: usize) -> Descriptor {
+        let digest = Digest::of(number.to_string().as_bytes());
+        Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, 1)
+    }
+
+    #[test]
+    fn processes_that_save_at_once_lose_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("cache/registries");
+        std::thread::scope(|scope| {
+            for process in 0..8 {
+                let directory = &directory;
+                scope.spawn(move || {
+                    let memory = RegistryMemory::open(directory);
+                    for number in 0..10 {
+                        memory.saw(&repository("r.io/app"), &blob(process * 10 + number));
+                        memory.save();
+                    }
+                    // Whoever waited too long for the others tries again.
+                    while !lock(&memory.inner.blobs).is_written() {
+                        memory.save();
+                    }
+                });
+            }
+        });
+        let memory = RegistryMemory::open(&directory);
+        for number in 0..80 {
+            assert!(
+                memory.recalls(&repository("r.io/app"), &blob(number)),
+                "{number}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_may_read_the_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("registries");
+        let memory = RegistryMemory::open(&directory);
+        memory.saw(&repository("r.io/app"), &blob(1));
+        memory.save();
+        for name in ["blobs", "lock"] {
+            let mode = fs::metadata(directory.join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_stays_forgotten() {
+        let place = tempfile::tempdir().unwrap();
+        let (app, other) = (repository("r.io/app"), repository("r.io/other"));
+        let memory = RegistryMemory::open(place.path());
+        memory.saw(&app, &blob(1));
+        memory.save();
+        let memory = RegistryMemory::open(place.path());
+        memory.forget_blob(&app, &blob(1).digest);
+        assert_eq!(memory.elsewhere(&other, &blob(1).digest), None);
+        memory.save();
+        let memory = RegistryMemory::open(place.path());
+        assert_eq!(memory.elsewhere(&other, &blob(1).digest), None);
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_ignored_and_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let app = repository("r.io/app");
+        for content in [
+            b"".to_vec(),
+            b"wharf registries 9\n".to_vec(),
+            vec![b'x'; 30 << 20],
+        ] {
+            fs::write(place.path().join("blobs"), content).unwrap();
+            let memory = RegistryMemory::open(place.path());
+            assert!(!memory.recalls(&app, &blob(1)));
+            memory.saw(&app, &blob(1));
+            memory.save();
+            assert!(RegistryMemory::open(place.path()).recalls(&app, &blob(1)));
+            assert!(fs::metadata(place.path().join("blobs")).unwrap().len() < 1000);
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_used_is_done_without() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, b"").unwrap();
+        fs::create_dir_all(place.path().join("cache/blobs")).unwrap();
+        for directory in [file, place.path().join("cache")] {
+            let memory = RegistryMemory::open(&directory);
+            memory.saw(&repository("r.io/app"), &blob(1));
+            memory.save();
+            assert!(memory.recalls(&repository("r.io/app"), &blob(1)));
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_never_given_up_is_not_waited_for_long() {
+        let place = tempfile::tempdir().unwrap();
+        let lock = fs::File::create(place.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let memory = RegistryMemory::open(place.path());
+        memory.saw(&repository("r.io/app"), &blob(1));
+        memory.save();
+        assert!(!place.path().join("blobs").exists());
+        drop(lock);
+        memory.save();
+        assert!(RegistryMemory::open(place.path()).recalls(&repository("r.io/app"), &blob(1)));
+    }
+
+    #[test]
+    fn a_file_that_grows_is_shortened() {
+        let place = tempfile::tempdir().unwrap();
+        let app = repository("r.io/app");
+        let line = format!("@{} {app}\n+{}\n", Moment::now().0, blob(1).digest);
+        let many = line.repeat(usize::try_from(BLOBS.bytes).unwrap() / line.len());
+        fs::write(
+            place.path().join("blobs"),
+            format!("wharf registries 1\n{many}"),
+        )
+        .unwrap();
+        let memory = RegistryMemory::open(place.path());
+        memory.saw(&app, &blob(2));
+        memory.save();
+        assert!(fs::metadata(place.path().join("blobs")).unwrap().len() < 1000);
+        let memory = RegistryMemory::open(place.path());
+        assert!(memory.recalls(&app, &blob(1)) && memory.recalls(&app, &blob(2)));
+    }
+}

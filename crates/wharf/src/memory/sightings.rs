@@ -274,3 +274,100 @@ impl Sightings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment(1_800_000_000);
+
+    fn repository(name: &str) -> Repository {
+        name.parse().unwrap()
+    }
+
+    fn digest(number: usize) -> Digest {
+        Digest::of(number.to_string().as_bytes())
+    }
+
+    #[test]
+    fn e4_a_blob_is_elsewhere_where_it_was_seen_last_in_the_same_registry() {
+        let mut sightings = Sightings::new(100);
+        let here = repository("r.io/here");
+        sightings.saw(&here, &digest(1), NOW);
+        sightings.saw(&repository("other.io/a"), &digest(1), NOW);
+        assert_eq!(sightings.elsewhere(&here, &digest(1), NOW), None);
+        sightings.saw(&repository("r.io/older"), &digest(1), Moment(NOW.0 - 2));
+        sightings.saw(&repository("r.io/newer"), &digest(1), Moment(NOW.0 - 1));
+        let elsewhere = sightings.elsewhere(&here, &digest(1), NOW).unwrap();
+        assert_eq!(elsewhere.as_str(), "newer");
+        let origin = sightings.origin(here.registry(), &digest(1), NOW).unwrap();
+        assert_eq!(origin.to_string(), "other.io/a");
+        sightings.forget(&repository("r.io/newer"), &digest(1));
+        let elsewhere = sightings.elsewhere(&here, &digest(1), NOW).unwrap();
+        assert_eq!(elsewhere.as_str(), "older");
+        assert_eq!(sightings.elsewhere(&here, &digest(2), NOW), None);
+    }
+
+    #[test]
+    fn sightings_are_worth_nothing_when_they_are_old_or_from_the_future() {
+        let mut sightings = Sightings::new(100);
+        let (app, tag) = (repository("r.io/app"), Tag::latest());
+        sightings.saw(&app, &digest(1), NOW);
+        sightings.saw_tag(&app, &tag, &digest(1), NOW);
+        let late = Moment(NOW.0 + AGE.as_secs() + 1);
+        for now in [late, Moment(0)] {
+            assert_eq!(sightings.recalls(&app, &digest(1), now), None);
+            assert_eq!(sightings.recalls_tag(&app, &tag, now), None);
+            let other = repository("r.io/other");
+            assert_eq!(sightings.elsewhere(&other, &digest(1), now), None);
+        }
+        assert_eq!(sightings.recalls(&app, &digest(1), NOW), Some(NOW));
+    }
+
+    #[test]
+    fn a_tag_names_what_it_named_last() {
+        let mut sightings = Sightings::new(100);
+        let (app, tag) = (repository("r.io/app"), Tag::latest());
+        sightings.saw_tag(&app, &tag, &digest(1), NOW);
+        sightings.saw_tag(&app, &tag, &digest(2), Moment(NOW.0 - 1));
+        let named = |sightings: &Sightings| {
+            sightings
+                .recalls_tag(&app, &tag, NOW)
+                .map(|(digest, _)| digest.clone())
+        };
+        assert_eq!(named(&sightings), Some(digest(1)));
+        sightings.saw_tag(&app, &tag, &digest(2), NOW);
+        assert_eq!(named(&sightings), Some(digest(2)));
+        sightings.forget_tag(&app, &tag);
+        assert_eq!((named(&sightings), sightings.len()), (None, 0));
+    }
+
+    #[test]
+    fn the_oldest_go_first_when_there_are_too_many() {
+        let mut sightings = Sightings::new(100);
+        for number in 0..=100 {
+            let app = repository(&format!("r.io/app{number}"));
+            sightings.saw(&app, &digest(number), Moment(NOW.0 + number as u64));
+        }
+        assert_eq!(sightings.len(), 76);
+        assert_eq!(sightings.repositories.len(), 76);
+        let now = Moment(NOW.0 + 100);
+        let recalls = |number: usize| {
+            let app = repository(&format!("r.io/app{number}"));
+            sightings.recalls(&app, &digest(number), now).is_some()
+        };
+        assert!(!recalls(24) && recalls(25) && recalls(100));
+    }
+
+    #[test]
+    fn a_digest_that_is_everywhere_is_remembered_in_a_few_places() {
+        let mut sightings = Sightings::new(1000);
+        for number in 0..500 {
+            let app = repository(&format!("r.io/app{number}"));
+            sightings.saw(&app, &digest(0), Moment(NOW.0 + number));
+        }
+        assert_eq!(sightings.len(), PLACES);
+        let elsewhere = sightings.elsewhere(&repository("r.io/x"), &digest(0), NOW);
+        assert_eq!(elsewhere.map(RepositoryName::as_str), Some("app499"));
+    }
+}

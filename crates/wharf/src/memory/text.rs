@@ -219,3 +219,111 @@ fn parts(line: &[u8]) -> Option<(u8, &str)> {
     let (sign, rest) = line.split_first().filter(|_| line.len() <= LONGEST_LINE)?;
     Some((*sign, std::str::from_utf8(rest).ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Moment = Moment(1_800_000_000);
+
+    fn repository(name: &str) -> Repository {
+        name.parse().unwrap()
+    }
+
+    fn read(text: &[u8]) -> Memories {
+        let mut memories = Memories::new(50);
+        memories.read(text);
+        memories
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (app, other) = (
+            repository("r.io:5000/a/pp"),
+            repository("docker.io/library/x"),
+        );
+        let (one, two) = (
+            Digest::of(b"1"),
+            Digest::of_with(wharf_oci::Algorithm::Sha512, b"2"),
+        );
+        let tag: Tag = "v1".parse().unwrap();
+        let mut journal = Journal::default();
+        journal.saw(&app, &one, NOW);
+        journal.saw(&other, &two, NOW);
+        journal.saw_tag(&other, &tag, &two, NOW);
+        journal.learned(app.registry(), Fact::Referrers(false), NOW);
+        journal.saw(&other, &one, NOW);
+        journal.forget(&other, &one, NOW);
+        let memories = read(journal.text().as_bytes());
+        for memories in [&memories, &read(memories.write(NOW, usize::MAX).as_bytes())] {
+            let sightings = &memories.sightings;
+            assert_eq!(sightings.len(), 3);
+            assert_eq!(sightings.recalls(&app, &one, NOW), Some(NOW));
+            assert_eq!(sightings.recalls(&other, &two, NOW), Some(NOW));
+            assert_eq!(sightings.recalls_tag(&other, &tag, NOW), Some((&two, NOW)));
+            let facts = memories.facts[app.registry()].facts(NOW);
+            assert_eq!(facts.referrers, Some(false));
+        }
+    }
+
+    #[test]
+    fn lines_below_a_broken_heading_count_for_no_repository() {
+        let digest = Digest::of(b"1");
+        let text = format!("@1800000000 r.io/app\n@18000 r.i\u{fffd}o/other\n+{digest}\n");
+        assert_eq!(read(text.as_bytes()).sightings.len(), 0);
+        let long = format!("@1800000000 r.io/app\n+{digest}{}\n", " ".repeat(1 << 20));
+        assert_eq!(read(long.as_bytes()).sightings.len(), 0);
+        assert_eq!(read(format!("+{digest}\n").as_bytes()).sightings.len(), 0);
+    }
+
+    #[test]
+    fn writing_ends_at_the_limit_with_the_newest() {
+        let mut memories = Memories::new(1000);
+        let app = repository("r.io/app");
+        for number in 0..1000_u64 {
+            let digest = Digest::of(&number.to_be_bytes());
+            memories
+                .sightings
+                .saw(&app, &digest, Moment(NOW.0 - number));
+        }
+        let text = memories.write(NOW, 10_000);
+        assert!(text.len() < 10_200, "{}", text.len());
+        assert!(text.contains(&Digest::of(&0_u64.to_be_bytes()).to_string()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(bytes: Vec<u8>) {
+            prop_assert!(read(&bytes).sightings.len() <= 50);
+        }
+
+        #[test]
+        fn any_lines_are_read_and_bounded(
+            lines in prop::collection::vec(
+                "[@%][0-9]{1,20} r.io(/[a-z]{1,2})?|[-+]sha256:[0-9a-f]{64}|[=/!+-][a-z0-9 :]{0,9}",
+                0..300,
+            ),
+        ) {
+            let memories = read(lines.join("\n").as_bytes());
+            prop_assert!(memories.sightings.len() <= 50);
+            let again = read(memories.write(NOW, usize::MAX).as_bytes());
+            prop_assert!(again.sightings.len() <= memories.sightings.len());
+        }
+
+        #[test]
+        fn a_text_that_was_cut_off_keeps_the_lines_before(cut in 0_usize..4000) {
+            let (app, mut journal) = (repository("r.io/app"), Journal::default());
+            let digests: Vec<_> = (0..50_u8).map(|n| Digest::of(&[n])).collect();
+            for digest in &digests {
+                journal.saw(&app, digest, NOW);
+            }
+            let bytes = &journal.text().as_bytes()[..cut.min(journal.text().len())];
+            let whole = bytes.iter().filter(|byte| **byte == b'\n').count().saturating_sub(1);
+            let memories = read(bytes);
+            let found = memories.sightings.len();
+            prop_assert!(found == whole || found == whole + 1, "{found} of {whole}");
+        }
+    }
+}
