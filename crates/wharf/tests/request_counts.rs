@@ -13,7 +13,8 @@ use wharf::oci::{Manifest, MediaType};
 use wharf::remote::{Client, RemoteRepository};
 use wharf::store::{Memory, Source, Store};
 use wharf_testkit::{
-    Answer, DockerRegistry, FaultServer, RecordingProxy, push_registry, seeded_bytes,
+    Answer, DockerRegistry, FaultServer, RecordedRequest, RecordingProxy, push_registry,
+    seeded_bytes,
 };
 
 /// Debian's registry behind a proxy that counts; `None` where it is not installed.
@@ -170,7 +171,7 @@ async fn e2_an_index_is_asked_for_by_digest_and_so_are_its_children() {
 
 #[tokio::test]
 async fn a3_a_remembered_scheme_is_used_without_a_tls_hello_and_dropped_when_it_is_wrong() {
-    let server = FaultServer::start(push_registry().on("GET", "/v2/", [Answer::status(500)]));
+    let server = FaultServer::start(push_registry());
     let (source, root) = image(&[]).await;
     let registry: wharf::oci::Registry = server.address().to_string().parse().unwrap();
     let (http, https) = (wharf::memory::Scheme::Http, wharf::memory::Scheme::Https);
@@ -180,16 +181,31 @@ async fn a3_a_remembered_scheme_is_used_without_a_tls_hello_and_dropped_when_it_
     let name = format!("{registry}/app").parse().unwrap();
     push(&client(memory.clone()).repository(&name), &source, &root).await;
     assert_eq!(memory.facts(&registry).scheme, Some(http));
-    let before = server.requests().last().unwrap().connection;
+    let before = server.requests();
     push(&client(memory).repository(&name), &source, &root).await;
-    let connections = server
-        .requests()
+    let after = server.requests();
+    let connection = |request: &RecordedRequest| request.connection;
+    // A hello would have taken a connection of its own.
+    let last = before.iter().map(connection).max().unwrap();
+    assert_eq!(after.get(before.len()).map(connection), Some(last + 1));
+}
+
+#[tokio::test]
+async fn a3_an_answer_that_asks_for_tls_has_both_schemes_tried_and_counts_if_it_is_the_only_one() {
+    let head = "/v2/*/manifests/*";
+    let script = push_registry().on("HEAD", head, [Answer::status(400)]);
+    let server = FaultServer::start(script.on("GET", head, [Answer::status(404)]));
+    let (source, root) = image(&[]).await;
+    let registry: wharf::oci::Registry = server.address().to_string().parse().unwrap();
+    let memory = RegistryMemory::in_process();
+    let http = wharf::memory::Scheme::Http;
+    memory.learn(&registry, wharf::memory::Fact::Scheme(http));
+    let name = format!("{registry}/app").parse().unwrap();
+    push(&client(memory.clone()).repository(&name), &source, &root).await;
+    let heads = server.lines();
+    let heads = heads
         .iter()
-        .map(|r| r.connection)
-        .max()
-        .unwrap()
-        - before;
-    assert!(connections >= 1);
-    let lines = server.lines();
-    assert!(!lines.iter().any(|line| line == "GET /v2/"), "{lines:?}");
+        .filter(|line| line.starts_with("HEAD /v2/app/manifests"));
+    assert_eq!(heads.count(), 1, "sent again only to another place");
+    assert_eq!(memory.facts(&registry).scheme, Some(http));
 }
