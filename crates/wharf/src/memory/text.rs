@@ -24,6 +24,9 @@ use super::sightings::Sightings;
 /// Longer ones are none of ours: names end at 255 bytes.
 const LONGEST_LINE: usize = 1024;
 
+/// Bytes of a line with a digest, about.
+const SHORTEST_SIGHTING: usize = 73;
+
 /// Hosts of which facts are read or kept.
 const HOSTS: usize = 1000;
 
@@ -58,6 +61,7 @@ impl Memories {
 
     /// Notes what the lines of `bytes` say.
     pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.sightings.expect(bytes.len() / SHORTEST_SIGHTING);
         let mut heading = None;
         for line in bytes.split(|byte| *byte == b'\n') {
             let Some((sign, rest)) = parts(line) else {
