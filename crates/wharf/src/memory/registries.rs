@@ -11,10 +11,10 @@ use super::file::LinesFile;
 use super::moment::Moment;
 
 /// Manifests, tags and facts of hosts: some hundred bytes for most users. Every command reads it,
-/// which takes some milliseconds at most: the bytes end before the sightings do.
+/// which takes two milliseconds at most: the bytes end before the sightings do.
 const NAMES: Bounds = Bounds {
-    sightings: 12_000,
-    bytes: 384 << 10,
+    sightings: 6_000,
+    bytes: 192 << 10,
 };
 
 /// Blobs: read only when one is to be uploaded.
