@@ -1,11 +1,13 @@
 //! What can be typed. What it means is decided elsewhere.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use wharf_oci::Platform;
+
+use crate::units;
 
 use crate::timing::Timing;
 
@@ -37,6 +39,13 @@ pub(crate) struct Global {
     /// How often work is tried before it is given up
     #[arg(long, global = true, value_name = "N", default_value = "5")]
     pub(crate) retries: NonZeroU32,
+    /// Neither use nor keep what was learned of layers and registries in earlier runs
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
+    /// Send blobs in requests of at most so many bytes; found out by itself where a registry refuses
+    /// large ones
+    #[arg(long, global = true, value_name = "BYTES", value_parser = units::size)]
+    pub(crate) chunk_size: Option<NonZeroU64>,
     /// Say more on standard error; twice or thrice for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -3,16 +3,20 @@
 //! Environment variables are read here and nowhere else.
 
 use std::env;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use indicatif::MultiProgress;
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
 use wharf::layer::Times;
+use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
+use crate::embedded::Running;
 use crate::pauses::Pauses;
 use crate::printer::Printer;
 use crate::timing::Timing;
@@ -29,9 +33,25 @@ pub(crate) struct Context {
     insecure: Insecure,
     nondistributable: Nondistributable,
     timing: Timing,
+    /// Where things are remembered between runs; `None`: they are not.
+    cache: Option<PathBuf>,
+    /// Shared by all clients of a command, and written at its end.
+    registries: RegistryMemory,
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
+    chunk_size: Option<NonZeroU64>,
+    ending: Mutex<Ending>,
 }
+
+/// What is to be ended in order when a command ends, however it does.
+#[derive(Debug, Default)]
+struct Ending {
+    clients: Vec<Client>,
+    servers: Vec<Running>,
+}
+
+/// How long a command that was given up waits for registries to hear of it.
+const TIDYING: Duration = Duration::from_millis(700);
 
 impl Context {
     /// The meaning of `global`.
@@ -40,7 +60,17 @@ impl Context {
             true => Nondistributable::Move,
             false => Nondistributable::Skip,
         };
+        let cache = match global.no_cache {
+            true => None,
+            false => cache_directory(),
+        };
+        let registries = match &cache {
+            Some(cache) => RegistryMemory::open(&cache.join("registries")),
+            None => RegistryMemory::in_process(),
+        };
         Context {
+            cache,
+            registries,
             printer: Printer::new(global.progress()),
             bars: MultiProgress::new(),
             platform: global.platform.clone(),
@@ -52,6 +82,8 @@ impl Context {
             nondistributable,
             timing: global.timing.clone(),
             retry: global.timing.retry(global.retries.get()),
+            chunk_size: global.chunk_size,
+            ending: Mutex::default(),
         }
     }
 
@@ -60,17 +92,65 @@ impl Context {
     /// # Errors
     /// Where the system's certificates cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
+        self.client_with(self.registries.clone())
+    }
+
+    /// A client for a registry that nobody will meet again.
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn forgetful_client(&self) -> Result<Client> {
+        self.client_with(RegistryMemory::in_process())
+    }
+
+    fn client_with(&self, memory: RegistryMemory) -> Result<Client> {
         let pauses = Pauses {
             printer: self.printer,
             bars: self.bars.clone(),
         };
-        Client::builder()
+        let mut builder = Client::builder()
             .insecure(self.insecure)
+            .memory(memory)
             .timeouts(self.timing.timeouts())
             .limits(self.timing.limits())
             .pause_observer(Arc::new(pauses))
-            .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
-            .build()
+            .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
+        if let Some(cache) = &self.cache {
+            builder = builder.sessions(cache.join("sessions"));
+        }
+        if let Some(bytes) = self.chunk_size {
+            builder = builder.chunk_size(bytes);
+        }
+        let client = builder.build()?;
+        self.ending().clients.push(client.clone());
+        Ok(client)
+    }
+
+    /// Has a server run until everything else has ended.
+    pub(crate) fn keep_running(&self, server: Running) {
+        self.ending().servers.push(server);
+    }
+
+    /// Ends what the command began, however it ended itself: registries are told of uploads that
+    /// were given up, servers stop, and what was learned is kept.
+    pub(crate) async fn end(&self) {
+        let Ending { clients, servers } = std::mem::take(&mut *self.ending());
+        for client in clients {
+            client.tidy(TIDYING).await;
+        }
+        for server in servers {
+            server.stop().await;
+        }
+        self.registries.save();
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file in which layers that were compressed before are remembered, if there is a place.
+    pub(crate) fn layer_memory(&self) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join("layers"))
     }
 
     /// What a copy may do, telling `observer`.
@@ -104,9 +184,9 @@ pub(crate) fn registry_directory() -> Result<PathBuf> {
     Ok(base.join("wharf/registry"))
 }
 
-/// The file in which layers that were compressed before are remembered, if there is a place.
-pub(crate) fn layer_memory() -> Option<PathBuf> {
-    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf/layers"))
+/// Where things are remembered between runs, if there is a place.
+fn cache_directory() -> Option<PathBuf> {
+    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf"))
 }
 
 /// The times in what is made of directories: those of `SOURCE_DATE_EPOCH`, where it is set

@@ -15,7 +15,7 @@ use wharf::store::{Entry, Layout, WholeLayout};
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Reference, Selector, Tag};
 
-use crate::context;
+use crate::context::Context;
 use crate::location::{Choice, Form, Local, Location, Place};
 
 /// How much of a layout is meant.
@@ -48,14 +48,14 @@ impl Chosen {
     pub(crate) async fn open(
         location: &Location,
         client: &Client,
-        retry: &RetryPolicy,
+        context: &Context,
     ) -> Result<Self> {
         match location {
             Location::Registry(reference) => {
-                let chosen = Chosen::registry(reference, client, retry).await;
+                let chosen = Chosen::registry(reference, client, &context.retry).await;
                 chosen.map_err(|error| error.side(Side::Source))
             }
-            Location::Local(local) => Chosen::local(local, Part::One).await,
+            Location::Local(local) => Chosen::local(local, Part::One, context).await,
         }
     }
 
@@ -63,7 +63,7 @@ impl Chosen {
     ///
     /// # Errors
     /// As [`Chosen::open`].
-    pub(crate) async fn local(local: &Local, part: Part) -> Result<Self> {
+    pub(crate) async fn local(local: &Local, part: Part, context: &Context) -> Result<Self> {
         if part == Part::Whole && local.choice.is_some() {
             let message = "--index pushes all that a layout lists, so nothing of it can be chosen";
             return Err(Error::new(ErrorKind::Invalid, message).target(&local.place));
@@ -72,7 +72,7 @@ impl Chosen {
             (Place::Path(path), Ok(true)) => {
                 Chosen::layout(path, local.choice.as_ref(), part).await
             }
-            (_, Ok(_)) => Chosen::archive(local, part).await,
+            (_, Ok(_)) => Chosen::archive(local, part, context).await,
             (place, Err(error)) => Err(Error::io(place, error)),
         };
         opened.map_err(|error| error.side(Side::Source))
@@ -111,13 +111,13 @@ impl Chosen {
         Ok(Chosen::entry(source, entry, choice))
     }
 
-    async fn archive(local: &Local, part: Part) -> Result<Self> {
+    async fn archive(local: &Local, part: Part, context: &Context) -> Result<Self> {
         let choice = local.choice.as_ref();
         let input = match &local.place {
             Place::Path(path) => Input::Path(path.clone()),
             Place::Stdin => Input::Reader(Box::new(io::stdin()), local.place.to_string()),
         };
-        match archive::open(input, archive_options()).await? {
+        match archive::open(input, archive_options(context)).await? {
             Archive::Oci(_) if local.form == Form::DockerArchive => {
                 Err(other_form(local, "an OCI layout", "oci-archive:"))
             }
@@ -212,11 +212,13 @@ fn is_directory(local: &Local) -> io::Result<bool> {
     }
 }
 
-fn archive_options() -> ArchiveOptions {
+fn archive_options(context: &Context) -> ArchiveOptions {
     ArchiveOptions {
         spool_dir: env::temp_dir(),
         compression: Settings::default(),
-        memory: context::layer_memory().map(|path| Arc::new(LayerMemory::open(path))),
+        memory: context
+            .layer_memory()
+            .map(|path| Arc::new(LayerMemory::open(path))),
     }
 }
 

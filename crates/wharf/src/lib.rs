@@ -8,6 +8,7 @@ pub mod draft;
 mod error;
 pub mod file;
 pub mod layer;
+pub mod memory;
 pub mod remote;
 pub mod spool;
 pub mod store;

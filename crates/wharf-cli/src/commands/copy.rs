@@ -22,7 +22,7 @@ pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
     destination::check(&destination)?;
     // One client for both sides: what one repository has, the other may mount.
     let client = context.client()?;
-    let chosen = Chosen::open(&source, &client, &context.retry).await;
+    let chosen = Chosen::open(&source, &client, context).await;
     let chosen = match &source {
         Location::Registry(_) => chosen.map_err(|error| hinted(error, &args.source))?,
         Location::Local(_) => chosen?,
@@ -35,11 +35,10 @@ pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
     let destination = Destination::open(&destination, &chosen, &client, access)?;
     let transfer = Transfer {
         chosen: &chosen,
-        destination: &destination,
         moving: &args.moving,
         verb: "copied",
     };
-    transfer.run(context).await?;
+    transfer.run(&destination, context).await?;
     stats::say(context.printer, &args.moving, &client);
     Ok(())
 }

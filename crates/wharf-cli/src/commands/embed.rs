@@ -1,14 +1,13 @@
 //! `wharf push PATH` without REF: into the registry inside this process.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use wharf::remote::Client;
 use wharf::store::Memory;
 use wharf::{Error, ErrorKind, Result};
-use wharf_oci::{Descriptor, Reference, Repository};
+use wharf_oci::{Reference, Repository};
 
 use crate::args::Moving;
 use crate::context::{self, Context};
@@ -33,28 +32,23 @@ pub(crate) async fn push(
     let directory = context::registry_directory()?;
     let name = naming::repository(chosen, place);
     let served = format!("{}/{name}", embedded::SERVED);
-    let push = async |address: SocketAddr| {
-        let repository = Repository::new(embedded::registry(address), name.clone())
-            .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
-        let reference = Reference::new(repository, None, None);
-        let mut destination = Destination::registry(&reference, chosen, client)?;
-        destination.name.clone_from(&served);
-        let root = transfer(chosen, &destination, moving).run(context).await?;
-        let lines = match &root {
-            Some(root) => listing::lines(destination.store.as_ref(), root).await?,
-            None => Vec::new(),
-        };
-        Ok((root, destination.tags, lines))
-    };
     if moving.dry_run && is_unused(&directory) {
         return would_push(chosen, served.clone(), moving, context).await;
     }
-    let (root, tags, lines) = embedded::during(&directory, push).await?;
-    let tag = tags.first().map(ToString::to_string).unwrap_or_default();
-    let Some(Descriptor { digest, .. }) = root else {
+    let address = embedded::start(&directory, context).await?;
+    let repository = Repository::new(embedded::registry(address), name.clone())
+        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+    let reference = Reference::new(repository, None, None);
+    let mut destination = Destination::registry(&reference, chosen, client)?;
+    destination.name.clone_from(&served);
+    let root = transfer(chosen, moving).run(&destination, context).await?;
+    let tag = destination.tags.first().map(ToString::to_string);
+    let tag = tag.unwrap_or_default();
+    let Some(root) = root else {
         return Ok(None);
     };
-    let line = format!("{served}@{digest}");
+    let lines = listing::lines(destination.store.as_ref(), &root).await?;
+    let line = format!("{served}@{}", root.digest);
     context.printer.data(&line)?;
     let listing = [format!("{served}:{tag}")].into_iter().chain(lines);
     for line in listing.chain(how_to_pull(&served, &tag, name.as_str())) {
@@ -71,19 +65,13 @@ async fn would_push(
     context: &Context,
 ) -> Result<Option<String>> {
     let destination = Destination::of(Arc::new(Memory::new()), served, chosen.tag_or_latest());
-    let transfer = transfer(chosen, &destination, moving);
-    transfer.run(context).await?;
+    transfer(chosen, moving).run(&destination, context).await?;
     Ok(None)
 }
 
-fn transfer<'a>(
-    chosen: &'a Chosen,
-    destination: &'a Destination,
-    moving: &'a Moving,
-) -> Transfer<'a> {
+fn transfer<'a>(chosen: &'a Chosen, moving: &'a Moving) -> Transfer<'a> {
     Transfer {
         chosen,
-        destination,
         moving,
         verb: "pushed",
     }

@@ -10,11 +10,12 @@ use crate::context::Context;
 use crate::destination::Destination;
 use crate::image_refs::ImageRefs;
 use crate::location::Local;
+use crate::printer::Printer;
 use crate::source::{Chosen, Part};
 use crate::transfer::Transfer;
-use crate::{platform, stats};
+use crate::{hints, platform, stats};
 
-/// Pushes to each REF in turn; prints each with its digest.
+/// Pushes to each REF; prints each with its digest.
 ///
 /// # Errors
 /// Where PATH or a REF makes no sense, or the file for the references cannot be written, before
@@ -32,9 +33,13 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
     };
     let image_refs = args.image_refs.as_deref().map(ImageRefs::open);
     let image_refs = image_refs.transpose()?;
-    let chosen = Chosen::local(&local, part).await?;
+    let chosen = Chosen::local(&local, part, context).await?;
     let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
-    let client = context.client()?;
+    let client = match references.is_empty() {
+        // The embedded registry has another port each time.
+        true => context.forgetful_client()?,
+        false => context.client()?,
+    };
     let pushed = match references.is_empty() {
         true => embed::push(&chosen, &local.place, &args.moving, &client, context)
             .await?
@@ -55,6 +60,8 @@ fn parse(text: &str) -> Result<Reference> {
     })
 }
 
+/// Pushes to all at once, reading and compressing everything once; each REF fails or succeeds on
+/// its own. What was pushed is printed; of several errors the last is given, the others are said.
 async fn to_registries(
     args: &Push,
     references: &[Reference],
@@ -62,24 +69,66 @@ async fn to_registries(
     client: &Client,
     context: &Context,
 ) -> Result<Vec<String>> {
-    let destinations = references
-        .iter()
-        .map(|reference| Destination::registry(reference, chosen, client))
-        .collect::<Result<Vec<_>>>()?;
-    let mut pushed = Vec::new();
-    for (reference, destination) in references.iter().zip(&destinations) {
-        let transfer = Transfer {
-            chosen,
-            destination,
-            moving: &args.moving,
-            verb: "pushed",
-        };
-        let Some(root) = transfer.run(context).await? else {
-            continue;
-        };
-        let line = reference.with_digest(root.digest).to_string();
-        context.printer.data(&line)?;
-        pushed.push(line);
+    let repositories = by_repository(references, chosen, client)?;
+    let transfer = Transfer {
+        chosen,
+        moving: &args.moving,
+        verb: "pushed",
+    };
+    let destinations: Vec<&Destination> = repositories.iter().map(|(to, _)| to).collect();
+    let outcomes = transfer.run_all(&destinations, context).await;
+    let (mut pushed, mut failed) = (Vec::new(), Vec::new());
+    for (outcome, (_, references)) in outcomes.into_iter().zip(&repositories) {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                for (position, reference) in references {
+                    let line = (*reference).clone().with_digest(root.digest.clone());
+                    pushed.push((*position, line.to_string()));
+                }
+            }
+            Err(error) => failed.push(error),
+        }
     }
-    Ok(pushed)
+    pushed.sort();
+    for (_, line) in &pushed {
+        context.printer.data(line)?;
+    }
+    if let Some(last) = failed.pop() {
+        for error in &failed {
+            Printer::complain(&hints::line(error));
+        }
+        return Err(last);
+    }
+    Ok(pushed.into_iter().map(|(_, line)| line).collect())
+}
+
+type Destinations<'a> = Vec<(Destination, Vec<(usize, &'a Reference)>)>;
+
+/// Each repository once, with all its tags (PUSH.md O6), and the references that name it.
+fn by_repository<'a>(
+    references: &'a [Reference],
+    chosen: &Chosen,
+    client: &Client,
+) -> Result<Destinations<'a>> {
+    let mut repositories: Destinations<'a> = Vec::new();
+    for (position, reference) in references.iter().enumerate() {
+        let destination = Destination::registry(reference, chosen, client)?;
+        let same = repositories.iter_mut().find(|(_, of)| {
+            of.iter()
+                .any(|(_, one)| one.repository() == reference.repository())
+        });
+        match same {
+            Some((known, of)) => {
+                for tag in destination.tags {
+                    if !known.tags.contains(&tag) {
+                        known.tags.push(tag);
+                    }
+                }
+                of.push((position, reference));
+            }
+            None => repositories.push((destination, vec![(position, reference)])),
+        }
+    }
+    Ok(repositories)
 }

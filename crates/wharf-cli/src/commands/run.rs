@@ -22,13 +22,15 @@ pub(crate) enum Ended {
 /// What the command says.
 pub(crate) async fn run(args: Args) -> Result<Ended> {
     let context = Context::new(&args.global);
-    match &args.command {
+    let ended = match &args.command {
         Command::Push(push) => unless_interrupted(push::run(push, &context)).await,
         Command::Copy(copy) => unless_interrupted(copy::run(copy, &context)).await,
         Command::Blob(Blob::Push(push)) => unless_interrupted(blob::push(push, &context)).await,
         Command::Registry(Registry::Serve(serve)) => registry::serve(serve, &context).await,
         Command::Version => version::run(&context),
-    }
+    };
+    context.end().await;
+    ended
 }
 
 /// Dropping the work ends it: files in the making are removed, connections closed.

@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::repository::RemoteRepository;
 use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
+use crate::memory::RegistryMemory;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
@@ -59,6 +60,7 @@ pub struct ClientBuilder {
     resolve: Vec<(String, SocketAddr)>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
+    memory: RegistryMemory,
 }
 
 impl Default for ClientBuilder {
@@ -72,6 +74,7 @@ impl Default for ClientBuilder {
             resolve: Vec::new(),
             chunk_size: None,
             sessions: None,
+            memory: RegistryMemory::in_process(),
         }
     }
 }
@@ -135,6 +138,14 @@ impl ClientBuilder {
         self
     }
 
+    /// What to remember registries with; by default until the process ends.
+    /// [`Client::save`] keeps what was learned.
+    #[must_use]
+    pub fn memory(mut self, memory: RegistryMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -148,6 +159,7 @@ impl ClientBuilder {
         let transport = Transport::new(settings, self.timeouts)?;
         let shared = Shared {
             insecure: self.insecure,
+            memory: self.memory,
             limits: self.limits,
             pauses: self.pauses,
             chunk_size: self.chunk_size,
@@ -183,6 +195,16 @@ impl Client {
     /// registries may keep unfinished sessions until they sweep them.
     pub async fn tidy(&self, limit: Duration) {
         self.inner.shared.janitor.finish(limit).await;
+    }
+
+    /// Writes what was learned of registries to their memory's files, where it has any: also when
+    /// what was tried failed. Trouble is no error; it is logged. See [`RegistryMemory::save`].
+    pub async fn save(&self) {
+        let memory = self.inner.shared.memory.clone();
+        let saved = tokio::task::spawn_blocking(move || memory.save()).await;
+        if let Err(error) = saved {
+            tracing::debug!(%error, "memory not written");
+        }
     }
 
     /// One repository, as a source and a store. Makes no request.

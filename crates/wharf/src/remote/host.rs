@@ -1,7 +1,7 @@
 //! One registry host: how it is reached, and what was learned of it in this process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,11 +12,13 @@ use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
 use super::journal::Journal;
+use super::scheme::{self, Remembered, Verdict};
 use super::sessions::Sessions;
-use super::transport::{Gate, Limits, PauseObserver, Probe, Response, Transport};
+use super::transport::{Gate, Limits, PauseObserver, Probe, Request, Response, Transport};
 use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
+use crate::memory::{Fact, Facts, RegistryMemory};
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -29,8 +31,9 @@ const OWN: &str = "wharf/";
 pub(super) struct Host {
     registry: Registry,
     shared: Arc<Shared>,
+    remembered: Remembered,
     endpoint: OnceCell<Endpoint>,
-    learned: Mutex<Learned>,
+    sending: Mutex<Learned>,
     finds_blobs: AtomicBool,
     uploads: Uploads,
     sessions: Sessions,
@@ -41,6 +44,7 @@ pub(super) struct Host {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) insecure: Insecure,
+    pub(super) memory: RegistryMemory,
     pub(super) limits: Limits,
     pub(super) pauses: Option<Arc<dyn PauseObserver>>,
     /// The largest chunk, in bytes, that the user wants blobs to be sent in.
@@ -55,8 +59,9 @@ impl Host {
         Host {
             registry,
             shared,
+            remembered: Remembered::default(),
             endpoint: OnceCell::new(),
-            learned: Mutex::default(),
+            sending: Mutex::default(),
             finds_blobs: AtomicBool::new(false),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
@@ -64,17 +69,72 @@ impl Host {
         }
     }
 
-    /// What every request passes on its way to it.
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
     /// Where the API is. The first call may have to find out whether it is https or http.
     ///
     /// # Errors
     /// Where nobody answers.
     pub(super) async fn endpoint(&self, transport: &Transport) -> Result<&Endpoint> {
+        if self.may_be_plain()
+            && let Some(endpoint) = self.remembered.endpoint(&self.registry, || self.facts())
+        {
+            return Ok(endpoint);
+        }
         self.endpoint.get_or_try_init(|| self.find(transport)).await
+    }
+
+    /// Sends a request. Where the scheme comes from memory and the answer does not show that it is
+    /// right, both schemes are tried, and the request is sent again if the other one is it.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub(super) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
+        if !self.may_be_plain() {
+            return self.gate.send(transport, request).await;
+        }
+        let asked = request.url().clone();
+        let untried = self.remembered.is_untried_at(&asked);
+        let again = request.again().filter(|_| untried);
+        let sent = self.gate.send(transport, request).await;
+        let verdict = scheme::judge(&asked, &sent);
+        if let Some(again) = again.filter(|_| verdict == Verdict::Open) {
+            self.remembered.refute();
+            tracing::debug!(registry = %self.registry, "remembered scheme not confirmed");
+            return match self.endpoint(transport).await {
+                Ok(found) if found.root().scheme() != asked.scheme() => {
+                    self.gate
+                        .send(transport, again.at(found.moved(&asked)))
+                        .await
+                }
+                Err(error) if sent.is_err() => Err(error),
+                _ => sent,
+            };
+        }
+        // An answer from elsewhere says nothing of this host.
+        if self.registry.host()
+            == asked
+                .host_str()
+                .unwrap_or_default()
+                .trim_matches(['[', ']'])
+            && let Some(fact) = self.remembered.first_shown(verdict)
+        {
+            self.learn(fact);
+        }
+        sent
+    }
+
+    /// What is remembered between runs.
+    pub(super) fn memory(&self) -> &RegistryMemory {
+        &self.shared.memory
+    }
+
+    /// What is believed of this host.
+    pub(super) fn facts(&self) -> Facts {
+        self.shared.memory.facts(&self.registry)
+    }
+
+    /// Remembers what an answer of this host showed.
+    pub(super) fn learn(&self, fact: Fact) {
+        self.shared.memory.learn(&self.registry, fact);
     }
 
     /// What is being sent to it by this process.
@@ -102,14 +162,35 @@ impl Host {
         self.shared.chunk_size
     }
 
-    /// What experience says about sending blobs to it.
+    /// What experience says about sending blobs to it, in this process and before.
     pub(super) fn learned(&self) -> Learned {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+        let facts = self.facts();
+        let learned = *self.sending();
+        Learned {
+            patch: learned.patch || facts.wants_patch == Some(true),
+            largest: learned.largest.or(facts.body_limit),
+            ..learned
+        }
     }
 
     /// Adds to that.
-    pub(super) fn learn(&self, change: impl FnOnce(&mut Learned)) {
-        change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn learn_sending(&self, change: impl FnOnce(&mut Learned)) {
+        let learned = {
+            let mut learned = self.sending();
+            change(&mut learned);
+            *learned
+        };
+        if learned.patch {
+            self.learn(Fact::WantsPatch(true));
+        }
+        if let Some(bytes) = learned.largest {
+            self.learn(Fact::BodyLimit(bytes));
+        }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Learned> {
+        // No code that holds the lock can panic half-way through a change.
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
@@ -172,6 +253,6 @@ impl Host {
 }
 
 /// Whether an answer to plain http is what servers that want TLS say: 400, or a redirect.
-fn points_to_tls(status: StatusCode) -> bool {
+pub(super) fn points_to_tls(status: StatusCode) -> bool {
     status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

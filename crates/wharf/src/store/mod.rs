@@ -110,10 +110,10 @@ pub trait Store: Source {
         false
     }
 
-    /// Whether this store is believed to hold `manifest`, from what was seen of it before, without
-    /// asking it: a hint for the order of questions, never an answer.
-    fn recalls(&self, manifest: &Descriptor) -> bool {
-        let _ = manifest;
+    /// Whether this store is believed to hold `manifest`, under `tag` where given, from what was
+    /// seen of it before, without asking it: a hint for the order of questions, never an answer.
+    fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+        let _ = (manifest, tag);
         false
     }
 

@@ -61,7 +61,7 @@ pub(crate) struct Request {
 }
 
 /// A request without what it carries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -143,6 +143,27 @@ impl Request {
     pub(crate) fn kind(mut self, kind: Kind) -> Self {
         self.head.kind = kind;
         self
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.head.url
+    }
+
+    /// The same request elsewhere.
+    pub(crate) fn at(mut self, url: Url) -> Self {
+        self.head.url = url;
+        self
+    }
+
+    /// The same request once more, unless its body can be read once only.
+    pub(crate) fn again(&self) -> Option<Request> {
+        let body = match &self.body {
+            Body::Empty => Body::Empty,
+            Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
+            Body::Stream(_) => return None,
+        };
+        let head = self.head.clone();
+        Some(Request { head, body })
     }
 }
 

@@ -126,7 +126,7 @@ async fn afresh(
     }
     session.close();
     if changed {
-        repository.host().learn(|learned| match manner {
+        repository.host().learn_sending(|learned| match manner {
             Manner::Chunks(bytes) => learned.largest = Some(bytes),
             _ => learned.patch = true,
         });
