@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use wharf_oci::{Digest, Registry, Repository, RepositoryName, Tag};
+use wharf_oci::{Digest, Repository, RepositoryName, Tag};
 
 use super::moment::Moment;
 
