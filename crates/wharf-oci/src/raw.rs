@@ -84,7 +84,7 @@ mod tests {
                 "manifest of unknown kind: text/plain",
             ),
             (None, json!({}), "manifest of unknown kind: no mediaType"),
-            (None, json!([1]), "manifest is not valid: invalid type: "),
+            (None, json!("text"), "manifest is not valid: invalid type: "),
             (
                 None,
                 json!({"mediaType": "text/plain"}),
