@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &Delete, context: &Context) -> Result<()> {
     for (reference, at) in &targets {
         match delete(reference, at, &client, context).await {
             Ok(()) => context.printer.say(&format!("deleted {reference}")),
-            Err(error) => failed.push(hinted(error, reference, at)),
+            Err(error) => failed.push(error),
         }
     }
     failures::all(failed)
@@ -76,18 +76,4 @@ async fn delete(
         }
     };
     context.retry.run(delete).await
-}
-
-/// Many registries delete manifests but no tags.
-fn hinted(error: Error, reference: &Reference, at: &Selector) -> Error {
-    match (error.kind(), at) {
-        (ErrorKind::Unsupported, Selector::Tag(_)) => {
-            let name = reference.repository();
-            let message = format!(
-                "{error}; wharf delete {name}@DIGEST may delete the manifest, with all its tags"
-            );
-            Error::new(ErrorKind::Unsupported, message)
-        }
-        _ => error,
-    }
 }
