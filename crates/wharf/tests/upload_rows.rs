@@ -212,6 +212,35 @@ async fn u1_a_post_whose_body_was_not_looked_at_is_a_session() {
 }
 
 #[tokio::test]
+async fn u1_a_post_with_a_body_that_is_refused_is_no_end() {
+    let own = Answer::status(404).header("Server", "wharf/0.1.0");
+    let with_body = |request: &RecordedRequest| request.query("digest").is_some();
+    let script = push_registry().on("HEAD", BLOB, [own]).on_when(
+        "POST",
+        UPLOADS,
+        with_body,
+        [Answer::status(405)],
+    );
+    let server = FaultServer::start(script);
+    let (source, root) = image(&[seeded_bytes(1, 5000)]).await;
+    assert_eq!(push(&server, &source, &root).await.unwrap().written, 2);
+    assert_eq!(lines(&server, "PUT /v2/app/blobs/").len(), 2);
+}
+
+#[tokio::test]
+async fn u5_a_session_that_has_everything_is_only_ended() {
+    let status = Answer::status(204).header("Range", "0-999999");
+    let script = push_registry()
+        .on("PUT", SESSION, [Answer::status(503), Answer::status(201)])
+        .on("GET", SESSION, [status]);
+    let server = FaultServer::start(script);
+    let (outcome, _) = layer_only(&server, &seeded_bytes(1, 1_000_000)).await;
+    assert_eq!(outcome.unwrap(), Outcome::Written);
+    let last = server.requests().pop().unwrap();
+    assert_eq!((last.method.as_str(), last.body_len), ("PUT", 0));
+}
+
+#[tokio::test]
 async fn u4_chunks_are_of_the_size_that_was_asked_for() {
     let state = Arc::new(AtomicU64::new(0));
     let server = FaultServer::start(chunked_registry(&state));

@@ -106,13 +106,6 @@ impl RegistryMemory {
             .cloned()
     }
 
-    /// The repository of another registry in which the blob was seen last.
-    pub fn origin(&self, registry: &Registry, blob: &Digest) -> Option<Repository> {
-        let mut blobs = self.blobs();
-        let sightings = &blobs.all().sightings;
-        sightings.origin(registry, blob, Moment::now()).cloned()
-    }
-
     /// Takes back that a blob was seen in a repository: a hint that proved wrong.
     pub fn forget_blob(&self, repository: &Repository, blob: &Digest) {
         self.blobs().forget(repository, blob, Moment::now());

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use wharf_oci::{Digest, Registry, Repository, RepositoryName, Tag};
+use wharf_oci::{Digest, Repository, RepositoryName, Tag};
 
 use super::moment::Moment;
 
@@ -199,16 +199,6 @@ impl Sightings {
         self.newest(digest, now, near).map(Repository::name)
     }
 
-    /// The repository of another registry in which `digest` was seen last.
-    pub(super) fn origin(
-        &self,
-        registry: &Registry,
-        digest: &Digest,
-        now: Moment,
-    ) -> Option<&Repository> {
-        self.newest(digest, now, |other| other.registry() != registry)
-    }
-
     fn newest(
         &self,
         digest: &Digest,
@@ -305,8 +295,6 @@ mod tests {
         sightings.saw(&repository("r.io/newer"), &digest(1), Moment(NOW.0 - 1));
         let elsewhere = sightings.elsewhere(&here, &digest(1), NOW).unwrap();
         assert_eq!(elsewhere.as_str(), "newer");
-        let origin = sightings.origin(here.registry(), &digest(1), NOW).unwrap();
-        assert_eq!(origin.to_string(), "other.io/a");
         sightings.forget(&repository("r.io/newer"), &digest(1));
         let elsewhere = sightings.elsewhere(&here, &digest(1), NOW).unwrap();
         assert_eq!(elsewhere.as_str(), "older");

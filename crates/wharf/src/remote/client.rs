@@ -12,6 +12,7 @@ use wharf_oci::{Registry, Repository};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
+use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
 use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
@@ -60,6 +61,8 @@ pub struct ClientBuilder {
     resolve: Vec<(String, SocketAddr)>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
+    referrers_fallback: ReferrersFallback,
+    locks: Option<PathBuf>,
     memory: RegistryMemory,
 }
 
@@ -74,6 +77,8 @@ impl Default for ClientBuilder {
             resolve: Vec::new(),
             chunk_size: None,
             sessions: None,
+            referrers_fallback: ReferrersFallback::default(),
+            locks: None,
             memory: RegistryMemory::in_process(),
         }
     }
@@ -138,6 +143,21 @@ impl ClientBuilder {
         self
     }
 
+    /// What is done where a registry does not list referrers (PUSH.md F3).
+    #[must_use]
+    pub fn referrers_fallback(mut self, fallback: ReferrersFallback) -> Self {
+        self.referrers_fallback = fallback;
+        self
+    }
+
+    /// Has the processes that share `directory` change a list of referrers one after the other,
+    /// which spares them to find and mend what they overwrote (PUSH.md F4).
+    #[must_use]
+    pub fn locks(mut self, directory: PathBuf) -> Self {
+        self.locks = Some(directory);
+        self
+    }
+
     /// What to remember registries with; by default until the process ends.
     /// [`Client::save`] keeps what was learned.
     #[must_use]
@@ -166,6 +186,8 @@ impl ClientBuilder {
             journal: self
                 .sessions
                 .map(|directory| Arc::new(Journal::new(directory))),
+            referrers_fallback: self.referrers_fallback,
+            locks: self.locks,
             janitor: Janitor::default(),
         };
         let inner = Inner {

@@ -58,6 +58,11 @@ impl Endpoint {
         self.at(format!("{name}/manifests/{at}"))
     }
 
+    /// end-12: what refers to a subject.
+    pub(super) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> Url {
+        self.at(format!("{name}/referrers/{subject}"))
+    }
+
     /// end-8: a page of tags.
     pub(super) fn tags(&self, name: &RepositoryName, after: Option<&Tag>, limit: usize) -> Url {
         let mut url = self.at(format!("{name}/tags/list"));

@@ -1,20 +1,23 @@
 //! One registry host: how it is reached, and what was learned of it in this process.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::OnceCell;
-use wharf_oci::Registry;
+use wharf_oci::{Digest, Registry, RepositoryName};
 
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
 use super::journal::Journal;
+use super::referrers::ReferrersFallback;
 use super::scheme::{self, Remembered, Verdict};
 use super::sessions::Sessions;
 use super::transport::{Gate, Limits, PauseObserver, Probe, Request, Response, Transport};
+use super::turns::Turns;
 use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
@@ -34,7 +37,10 @@ pub(super) struct Host {
     remembered: Remembered,
     endpoint: OnceCell<Endpoint>,
     sending: Mutex<Learned>,
-    finds_blobs: AtomicBool,
+    is_ours: AtomicBool,
+    referrers: Mutex<Option<bool>>,
+    asking_for_referrers: tokio::sync::Mutex<()>,
+    referrer_turns: Turns<(RepositoryName, Digest)>,
     uploads: Uploads,
     sessions: Sessions,
     gate: Gate,
@@ -50,6 +56,8 @@ pub(super) struct Shared {
     /// The largest chunk, in bytes, that the user wants blobs to be sent in.
     pub(super) chunk_size: Option<u64>,
     pub(super) journal: Option<Arc<Journal>>,
+    pub(super) referrers_fallback: ReferrersFallback,
+    pub(super) locks: Option<PathBuf>,
     pub(super) janitor: Janitor,
 }
 
@@ -62,7 +70,10 @@ impl Host {
             remembered: Remembered::default(),
             endpoint: OnceCell::new(),
             sending: Mutex::default(),
-            finds_blobs: AtomicBool::new(false),
+            is_ours: AtomicBool::new(false),
+            referrers: Mutex::default(),
+            asking_for_referrers: tokio::sync::Mutex::default(),
+            referrer_turns: Turns::default(),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
             gate,
@@ -196,7 +207,55 @@ impl Host {
     /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
     /// (PUSH.md E5, U1): our own does, and says so in each answer.
     pub(super) fn finds_blobs(&self) -> bool {
-        self.finds_blobs.load(Ordering::Relaxed)
+        self.is_ours()
+    }
+
+    /// Whether it is the embedded registry, which does all that ours do: take several tags with
+    /// one PUT (O6), decide conditions (F4).
+    pub(super) fn is_ours(&self) -> bool {
+        self.is_ours.load(Ordering::Relaxed)
+    }
+
+    /// Whether it lists referrers itself, if that is known. Of what was known before only the no
+    /// counts: it is taken back by an answer that names the subject, a wrong yes by nothing.
+    pub(super) fn lists_referrers(&self) -> Option<bool> {
+        let known = *self
+            .referrers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.or(self.facts().referrers.filter(|lists| !lists))
+    }
+
+    /// It showed whether it lists referrers.
+    pub(super) fn learn_referrers(&self, lists: bool) {
+        let known = self
+            .referrers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(lists);
+        if known != Some(lists) {
+            self.learn(Fact::Referrers(lists));
+        }
+    }
+
+    /// The turn of the one who asks whether it lists referrers.
+    pub(super) async fn asking_for_referrers(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.asking_for_referrers.lock().await
+    }
+
+    /// Turns of those who change a list of referrers.
+    pub(super) fn referrer_turns(&self) -> &Turns<(RepositoryName, Digest)> {
+        &self.referrer_turns
+    }
+
+    /// What is done where it lists no referrers.
+    pub(super) fn referrers_fallback(&self) -> ReferrersFallback {
+        self.shared.referrers_fallback
+    }
+
+    /// Where processes wait for each other, if they do.
+    pub(super) fn locks(&self) -> Option<&Path> {
+        self.shared.locks.as_deref()
     }
 
     /// Looks at an answer for what it says about who gave it.
@@ -205,7 +264,7 @@ impl Host {
             .header("server")
             .is_some_and(|server| server.starts_with(OWN))
         {
-            self.finds_blobs.store(true, Ordering::Relaxed);
+            self.is_ours.store(true, Ordering::Relaxed);
         }
     }
 

@@ -10,7 +10,7 @@ use wharf_oci::{
 use super::endpoint::Endpoint;
 use super::host::Host;
 use super::transport::{Request, Response, Transport};
-use super::{blobs, manifests, sighted, upload};
+use super::{blobs, delete, manifests, referrers, sighted, upload};
 use crate::Result;
 use crate::blob::{Blob, ByteStream};
 use crate::store::{Outcome, Source, Store};
@@ -112,6 +112,10 @@ impl Source for RemoteRepository {
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         self.about(manifests::tags(self, after, limit).await)
     }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        self.about(referrers::list(self, subject).await)
+    }
 }
 
 #[async_trait]
@@ -167,6 +171,26 @@ impl Store for RemoteRepository {
             }
         }
         self.about(put)
+    }
+
+    async fn put_tags(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+        let put = manifests::put_tags(self, manifest, tags).await;
+        if put.is_ok() {
+            let memory = self.host.memory();
+            self.saw(manifest.descriptor());
+            for tag in tags {
+                memory.saw_tag(&self.repository, tag, manifest.digest());
+            }
+        }
+        self.about(put)
+    }
+
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        let deleted = delete::delete(self, at).await;
+        if deleted.is_ok() {
+            sighted::deleted(self.host.memory(), &self.repository, at);
+        }
+        self.about(deleted)
     }
 
     fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {

@@ -1,6 +1,6 @@
 //! What answers of a registry say about what it has, for the memory.
 
-use wharf_oci::{Descriptor, Manifest, Repository, Role, Selector};
+use wharf_oci::{Descriptor, Manifest, MediaType, Repository, Role, Selector};
 
 use crate::memory::RegistryMemory;
 use crate::{ErrorKind, Result};
@@ -29,6 +29,17 @@ pub(super) fn fetched(memory: &RegistryMemory, repository: &Repository, manifest
         let media_type = &link.descriptor.media_type;
         if link.role != Role::Child && media_type.is_distributable() && !media_type.is_manifest() {
             memory.saw(repository, &link.descriptor);
+        }
+    }
+}
+
+/// A tag, or a manifest, that is gone.
+pub(super) fn deleted(memory: &RegistryMemory, repository: &Repository, at: &Selector) {
+    match at {
+        Selector::Tag(tag) => memory.forget_tag(repository, tag),
+        Selector::Digest(digest) => {
+            let gone = Descriptor::new(MediaType::OCI_IMAGE_MANIFEST, digest.clone(), 0);
+            memory.missed(repository, &gone);
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod archive;
 mod files;
 mod layout;
 mod memory;
+mod referrers;
 
 use std::fmt::Debug;
 

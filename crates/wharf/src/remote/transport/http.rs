@@ -394,6 +394,12 @@ impl Response {
         self.response.headers().get(name)?.to_str().ok()
     }
 
+    /// Every value of a header that is text.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.response.headers().get_all(name).into_iter();
+        values.filter_map(|value| value.to_str().ok())
+    }
+
     /// The body as it arrives. Fails when nothing arrives for the idle limit.
     pub(crate) fn stream(self) -> ByteStream {
         let Response {

@@ -25,7 +25,7 @@ use super::tree::Tree;
 use super::whole::WholeLayout;
 use super::write::{NewFile, is_temporary, remove_stale};
 use crate::blob::{Blob, ByteStream};
-use crate::store::{Outcome, Source, Store};
+use crate::store::{Outcome, Source, Store, referrers};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
@@ -212,6 +212,13 @@ impl Source for Layout {
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         self.reader.tags(after, limit).await
     }
+
+    /// Those that are listed in `index.json`, or below what is.
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let reader = self.reader.clone();
+        let roots = blocking(move || reader.index()).await??.manifests;
+        referrers::below(self, roots, subject).await
+    }
 }
 
 #[async_trait]
@@ -253,6 +260,26 @@ impl Store for Layout {
     async fn put_root(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
         self.put_bytes(manifest).await?;
         self.list(manifest, tag).await
+    }
+
+    /// Only `index.json` changes: what a manifest linked to, and its own bytes, may be needed by
+    /// others and stay.
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        let (layout, at) = (self.clone(), at.clone());
+        blocking(move || {
+            let _lock = lock(&layout.root)?;
+            let mut index = layout.reader.index()?;
+            let found = match &at {
+                Selector::Tag(tag) => listing::untag(&mut index, tag),
+                Selector::Digest(digest) => listing::remove(&mut index, digest),
+            };
+            if !found {
+                let missing = Error::new(ErrorKind::NotFound, format!("no such manifest: {at}"));
+                return Err(missing.target(layout.root.display()));
+            }
+            json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
+        })
+        .await?
     }
 
     /// Nothing is left to do: every write was durable when it returned.
