@@ -4,6 +4,7 @@
 //! moves blobs, and commits manifests, children first and tags last.
 
 mod commit;
+mod content;
 mod event;
 mod execute;
 mod head;
