@@ -116,7 +116,9 @@ impl Context {
             .pause_observer(Arc::new(pauses))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
         if let Some(cache) = &self.cache {
-            builder = builder.sessions(cache.join("sessions"));
+            builder = builder
+                .sessions(cache.join("sessions"))
+                .locks(cache.join("locks"));
         }
         if let Some(bytes) = self.chunk_size {
             builder = builder.chunk_size(bytes);

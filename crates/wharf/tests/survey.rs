@@ -69,6 +69,29 @@ async fn o10_what_the_same_registry_has_elsewhere_would_be_mounted() {
 }
 
 #[tokio::test]
+async fn o10_what_was_seen_elsewhere_in_the_registry_would_be_mounted() {
+    let (source, root) = image(&[vec![1; 1000]]).await;
+    let server = FaultServer::start(push_registry());
+    let client = wharf::remote::Client::builder().build().unwrap();
+    let store = |name: &str| {
+        let name = format!("{}/{name}", server.address());
+        client.repository(&name.parse().unwrap())
+    };
+    let options = options().0;
+    copy(&source, &store("a"), std::slice::from_ref(&root), &options)
+        .await
+        .unwrap();
+    let survey = surveyed(&source, &store("b"), root).await;
+    let from: wharf::oci::Repository = format!("{}/a", server.address()).parse().unwrap();
+    assert!(
+        survey
+            .blobs
+            .iter()
+            .all(|(_, fate)| *fate == Fate::Mount(from.clone()))
+    );
+}
+
+#[tokio::test]
 async fn o2_a_whole_layout_is_its_index_json_byte_for_byte() {
     let directory = tempfile::tempdir().unwrap();
     let mut fixture = LayoutFixture::new(directory.path());

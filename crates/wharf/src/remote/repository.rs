@@ -216,6 +216,11 @@ impl Store for RemoteRepository {
         }
     }
 
+    fn mount_source(&self, blob: &Descriptor) -> Option<Repository> {
+        let name = self.elsewhere(&blob.digest)?;
+        Repository::new(self.repository.registry().clone(), name).ok()
+    }
+
     fn asks_when_putting(&self, blob: &Descriptor) -> bool {
         upload::asks_first(self, blob.size)
     }

@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 use wharf_oci::Digest;
 
+use super::journal::sweep;
 use crate::verify::blocking;
 
 type Slot = Arc<tokio::sync::Mutex<()>>;
@@ -80,7 +81,13 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Waits for the turn of `key` among the processes that share `directory`. A hint, no guarantee:
 /// where the directory cannot be used, or somebody takes too long, there is no waiting.
 pub(super) async fn among_processes(directory: &Path, key: &str) -> Option<File> {
+    static SWEPT: Once = Once::new();
     let path = directory.join(Digest::of(key.as_bytes()).hex());
+    let old = directory.to_owned();
+    // Locks are empty files, of no use to anybody when their time is over.
+    blocking(move || SWEPT.call_once(|| sweep(&old)))
+        .await
+        .ok()?;
     let waiting = async {
         loop {
             let path = path.clone();
@@ -100,7 +107,11 @@ fn try_lock(path: &PathBuf) -> Option<Option<File>> {
     let file = options.create(true).truncate(false).write(true).open(path);
     let file = file.ok()?;
     match file.try_lock() {
-        Ok(()) => Some(Some(file)),
+        Ok(()) => {
+            // It is in use, and not to be swept.
+            let _ = file.set_modified(std::time::SystemTime::now());
+            Some(Some(file))
+        }
         Err(TryLockError::WouldBlock) => Some(None),
         Err(TryLockError::Error(error)) => {
             tracing::debug!(path = %path.display(), %error, "no turns among processes");

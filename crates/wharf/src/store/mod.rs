@@ -11,7 +11,7 @@ mod referrers;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, Tag};
 
 pub use self::layout::{Entry, Layout, WholeLayout};
 pub use self::memory::Memory;
@@ -116,6 +116,13 @@ pub trait Store: Source {
     fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
         let _ = (manifest, tag);
         false
+    }
+
+    /// Another repository of the same registry that is believed to have a blob, so that it will be
+    /// tried to link it from there (PUSH.md E4): a hint.
+    fn mount_source(&self, blob: &Descriptor) -> Option<Repository> {
+        let _ = blob;
+        None
     }
 
     /// Puts a manifest that is here under further tags. One request where a registry is known to
