@@ -9,7 +9,7 @@ use support::{descriptor, finish, image, options};
 use wharf::layer::{Family, LayerInput, NewImage, Packing, PendingLayer};
 use wharf::oci::{ImageConfig, Selector};
 use wharf::{
-    Client, Descriptor, Manifest, MediaType, Memory, Pusher, Reference, Repository, Source, Store,
+    Client, Descriptor, Manifest, MediaType, Memory, Pusher, Reference, Repository, Source,
 };
 use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, RecordingProxy, push_registry, seeded_bytes,
@@ -71,7 +71,7 @@ async fn p4_a_sibling_repository_costs_two_requests_a_blob_and_no_bytes() {
     let second = reference(at, "second:1");
     let pushed = pusher.push(&source, content(), &second).await.unwrap();
     assert_eq!((pushed.summary.mounted, pushed.summary.bytes), (5, 0));
-    let bytes = proxy.requests().iter().map(|r| r.request_bytes).sum();
+    let bytes: u64 = proxy.requests().iter().map(|r| r.request_bytes).sum();
     assert_eq!(descriptor(&root).size, bytes, "the manifest alone");
     assert_eq!(methods(&proxy).len(), 2 * 5 + 2);
 }
