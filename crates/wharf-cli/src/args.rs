@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use wharf_oci::Platform;
+use wharf_oci::{MediaType, Platform};
 
 use crate::units;
 
@@ -100,6 +100,13 @@ pub(crate) enum Command {
     /// Copy an image from anywhere to a registry or a layout directory
     #[command(visible_alias = "cp")]
     Copy(Copy),
+    /// Put an image of a repository under further tags
+    Tag(Tag),
+    /// Delete tags, or manifests by digest
+    Delete(Delete),
+    /// Single manifests, without what they link to
+    #[command(subcommand, arg_required_else_help = true)]
+    Manifest(Manifest),
     /// Single blobs, such as layers, without a manifest
     #[command(subcommand, arg_required_else_help = true)]
     Blob(Blob),
@@ -141,6 +148,45 @@ pub(crate) struct Copy {
     pub(crate) destination: String,
     #[command(flatten)]
     pub(crate) moving: Moving,
+}
+
+/// What `wharf tag` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tag {
+    /// What to tag, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    pub(crate) image: String,
+    /// The tags it gets in the same repository
+    #[arg(required = true, value_name = "TAG")]
+    pub(crate) tags: Vec<wharf_oci::Tag>,
+}
+
+/// What `wharf delete` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DELETE_HELP)]
+pub(crate) struct Delete {
+    /// What to delete, REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Manifest {
+    /// Put a manifest's bytes as they are and print its reference with digest
+    Put(ManifestPut),
+}
+
+/// What `wharf manifest put` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = MANIFEST_PUT_HELP)]
+pub(crate) struct ManifestPut {
+    /// Where to put it, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "REPO")]
+    pub(crate) reference: String,
+    /// A file, or - for standard input
+    pub(crate) file: OsString,
+    /// What it is; its own mediaType when left out, else Docker schema 2
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) media_type: Option<MediaType>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -212,6 +258,15 @@ const PUSH_HELP: &str = "\
 The reference with its digest is printed for each REF. A REF without a tag takes the tag that the
 image has on disk, else `latest`. Where PATH holds several images, one is chosen by
 oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME[:TAG], or PATH@DIGEST.";
+
+const DELETE_HELP: &str = "\
+A tag is taken away and its manifest stays; a digest takes the manifest away with all its tags.
+Not every registry allows either. Each IMAGE is deleted or not on its own.";
+
+const MANIFEST_PUT_HELP: &str = "\
+Nothing else is uploaded: what the manifest links to must be there. Without a tag it is put by its
+digest; a DIGEST that is written must be that of FILE. A manifest with a subject becomes a referrer
+of that, also in registries that keep no lists of referrers.";
 
 const BLOB_PUSH_HELP: &str = "\
 The digest is printed; with --compress, the diff id is said on standard error. What comes from a

@@ -9,6 +9,7 @@ mod context;
 mod destination;
 mod dry_run;
 mod embedded;
+mod failures;
 mod hints;
 mod image_refs;
 mod json_line;

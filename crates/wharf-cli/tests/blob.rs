@@ -11,9 +11,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Stdio;
 
-use common::{Run, Served, command, done, wharf};
+use common::{Run, Served, command, done, piped, wharf};
 use wharf_testkit::compress::compress_bytes;
 use wharf_testkit::{
     DockerRegistry, Kind, PeakRss, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
@@ -21,28 +20,6 @@ use wharf_testkit::{
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// Runs `wharf blob push` with `input` on standard input.
-fn piped(home: &Path, arguments: &[&str], input: &[u8]) -> Run {
-    let mut child = command(home)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // One that gives up early closes its end: what it says is what counts.
-    let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 /// The blob as the registry gives it.

@@ -2,10 +2,13 @@
 
 mod blob;
 mod copy;
+mod delete;
 mod embed;
+mod manifest;
 mod push;
 mod registry;
 mod run;
+mod tag;
 mod version;
 
 pub(crate) use self::run::{Ended, run};

@@ -10,10 +10,9 @@ use crate::context::Context;
 use crate::destination::Destination;
 use crate::image_refs::ImageRefs;
 use crate::location::Local;
-use crate::printer::Printer;
 use crate::source::{Chosen, Part};
 use crate::transfer::Transfer;
-use crate::{hints, platform, stats};
+use crate::{failures, platform, stats};
 
 /// Pushes to each REF; prints each with its digest.
 ///
@@ -94,12 +93,7 @@ async fn to_registries(
     for (_, line) in &pushed {
         context.printer.data(line)?;
     }
-    if let Some(last) = failed.pop() {
-        for error in &failed {
-            Printer::complain(&hints::line(error));
-        }
-        return Err(last);
-    }
+    failures::all(failed)?;
     Ok(pushed.into_iter().map(|(_, line)| line).collect())
 }
 
