@@ -6,6 +6,8 @@
     reason = "each test program uses a part of it, and a fixture that fails fails the test"
 )]
 
+pub(crate) mod pushes;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
