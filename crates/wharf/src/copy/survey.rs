@@ -68,12 +68,15 @@ impl Plan {
         store: &dyn Store,
         options: &CopyOptions,
     ) -> Result<Survey> {
-        let blobs = stream::iter(&self.blobs)
-            .map(|blob| async move {
-                let fate = fate(blob, source, store, options).await;
-                let fate = fate.map_err(|error| error.side(Side::Destination))?;
-                Ok::<_, Error>((blob.clone(), fate))
-            })
+        let asked = self.blobs.iter().map(|blob| async move {
+            let fate = fate(blob, source, store, options).await;
+            let fate = fate.map_err(|error| error.side(Side::Destination))?;
+            Ok::<_, Error>((blob.clone(), fate))
+        });
+        // Collected, as the compiler does not see otherwise that this may be sent to another
+        // thread (rust-lang/rust#102211). Nothing is asked before its turn.
+        let asked: Vec<_> = asked.collect();
+        let blobs = stream::iter(asked)
             .buffered(options.checks.max(1))
             .try_collect()
             .await?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wharf_oci::{Descriptor, Manifest, MediaType, Reference, Selector, Tag};
 
 use super::Pusher;
-use crate::store::{Source, Store};
+use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 
 impl Pusher {
@@ -16,10 +16,9 @@ impl Pusher {
     pub async fn tag(&self, image: &Reference, tags: &[Tag]) -> Result<Descriptor> {
         let (store, at) = (self.repository(image.repository()), image.selector());
         let retry = &self.options().retry;
-        let descriptor = retry.run(|| store.resolve(&at)).await?;
-        let manifest = retry.run(|| store.manifest(&descriptor)).await?;
+        let manifest = retry.run(|| store.manifest_at(&at)).await?;
         retry.run(|| store.put_tags(&manifest, tags)).await?;
-        Ok(descriptor)
+        Ok(manifest.descriptor().clone())
     }
 
     /// Puts the exact bytes of a manifest at `to` (PUSH.md O5): under the tag there, by digest

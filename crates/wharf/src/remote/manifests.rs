@@ -55,6 +55,11 @@ pub(super) async fn fetch(
         .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()).target(endpoint))
 }
 
+/// The manifest that a tag or digest names, with one request.
+pub(super) async fn fetch_at(repository: &RemoteRepository, at: &Selector) -> Result<Manifest> {
+    read(ask(repository, Method::GET, at).await?, at).await
+}
+
 /// Whether a manifest of this digest is there. Some registries answer 403 where it is not; one
 /// that names another digest of the same kind has something else there.
 pub(super) async fn contains(

@@ -39,6 +39,19 @@ impl RemoteRepository {
         &self.repository
     }
 
+    /// The manifest that a tag or digest names, with one request where resolving it first would
+    /// take two. A registry may count that as a pull.
+    ///
+    /// # Errors
+    /// As [`Source::resolve`] and [`Source::manifest`].
+    pub async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+        let fetched = manifests::fetch_at(self, at).await;
+        if let Ok(manifest) = &fetched {
+            sighted::fetched(self.host.memory(), &self.repository, manifest);
+        }
+        self.about(fetched)
+    }
+
     pub(super) fn name(&self) -> &RepositoryName {
         self.repository.name()
     }
