@@ -166,9 +166,10 @@ fn u8_a_push_into_the_embedded_registry_that_is_interrupted_leaves_nothing() {
     let data = scene.home().join(EMBEDDED);
     let child = scene.push(&[], &[]).spawn().unwrap();
     until("a session has bytes", || {
-        data.exists() && files_below(&data).iter().any(|(file, size)| {
-            *size > 0 && file.iter().any(|part| part == "uploads")
-        })
+        data.exists()
+            && files_below(&data)
+                .iter()
+                .any(|(file, size)| *size > 0 && file.iter().any(|part| part == "uploads"))
     });
     let start = Instant::now();
     let run = interrupt(child);
@@ -176,7 +177,12 @@ fn u8_a_push_into_the_embedded_registry_that_is_interrupted_leaves_nothing() {
     assert_eq!((run.code, run.stdout.as_str()), (130, ""), "{run:?}");
     nothing_is_left(&scene, &data);
     // The config may have arrived.
-    let large = files_below(&data).into_iter().filter(|(_, size)| *size > MIB);
+    let large = files_below(&data)
+        .into_iter()
+        .filter(|(_, size)| *size > MIB);
     assert_eq!(large.collect::<Vec<_>>(), []);
-    done(scene.home(), &["push", "-q", scene.layout.directory().to_str().unwrap()]);
+    done(
+        scene.home(),
+        &["push", "-q", scene.layout.directory().to_str().unwrap()],
+    );
 }

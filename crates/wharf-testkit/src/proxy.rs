@@ -274,7 +274,9 @@ impl PassingBody {
                 fault.passing -= 1;
                 bytes
             }
-            Some(Fault { bytes: limit, cut, .. }) if passes(*limit) => {
+            Some(Fault {
+                bytes: limit, cut, ..
+            }) if passes(*limit) => {
                 // Less than the length of `bytes`, so it fits.
                 let passed = bytes.slice(..(*limit - record.request_bytes) as usize);
                 self.cut = *cut;
@@ -298,10 +300,7 @@ impl PassingBody {
 
 impl PassingBody {
     /// Reads on, and gives nothing out until the client is gone.
-    fn throw_away(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn throw_away(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         while let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(context)) {
             if let Err(error) = frame {
                 return Poll::Ready(Some(Err(io::Error::other(error))));

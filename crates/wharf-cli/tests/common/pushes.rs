@@ -65,7 +65,11 @@ impl Scene {
 
     /// The bytes of all layers together.
     pub(crate) fn layers(&self) -> u64 {
-        let sizes = self.image.layers.iter().map(|(digest, _)| self.layout.read(digest).len());
+        let sizes = self
+            .image
+            .layers
+            .iter()
+            .map(|(digest, _)| self.layout.read(digest).len());
         sizes.map(|size| size as u64).sum()
     }
 
