@@ -17,7 +17,7 @@ impl Target<'_> {
     ///
     /// # Errors
     /// The first final one.
-    pub(super) async fn commit(&self, plan: Plan) -> Result<()> {
+    pub(super) async fn commit(&self, plan: &Plan) -> Result<()> {
         let made = self.made();
         let became = |layer: &PendingLayer| made.get(layer.key()).cloned();
         self.note(|summary| summary.layers = plan.pending.iter().filter_map(became).collect());
@@ -32,7 +32,7 @@ impl Target<'_> {
         for root in &plan.roots {
             self.put_root(&root.manifest, &root.tags).await?;
         }
-        let mut named = plan.named;
+        let mut named = plan.named.clone();
         for planned in &plan.drafts {
             let finished = planned.draft.finish(&made)?;
             if let Some(config) = finished.config {

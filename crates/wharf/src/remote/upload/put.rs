@@ -44,7 +44,8 @@ pub(in crate::remote) async fn put(repository: &RemoteRepository, blob: &Blob) -
         },
     };
     let size = blob.descriptor().size;
-    if size > 0 && size <= SMALL && repository.host().finds_blobs() {
+    let small = size > 0 && size <= SMALL && repository.host().finds_blobs();
+    if small && !mount::is_believed(repository, blob).await {
         return at_once(repository, blob).await;
     }
     let (session, reading) = match mount::ask(repository, blob).await {
