@@ -215,6 +215,12 @@ pub(super) async fn tags(
     .collect()
 }
 
+/// What a tag or digest names, in full.
+pub(super) async fn read_whole(repository: &RemoteRepository, at: &Selector) -> Result<Manifest> {
+    let response = ask(repository, Method::GET, at).await?;
+    read(response, at).await
+}
+
 async fn ask(repository: &RemoteRepository, method: Method, at: &Selector) -> Result<Response> {
     let url = repository.endpoint().await?.manifest(repository.name(), at);
     repository

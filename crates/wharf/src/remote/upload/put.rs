@@ -113,10 +113,12 @@ async fn afresh(
             Err(error) => error,
         };
         let next = manner.after(&error, size, session.least());
-        let Some(next) = next.filter(|_| !broke_off(&error)) else {
-            let (error, _note) = stop(session, blob, error);
+        if broke_off(&error) {
+            session.keep(&blob.descriptor().digest);
             return Err(error);
-        };
+        }
+        // Dropped, it is cancelled.
+        let Some(next) = next else { return Err(error) };
         tracing::debug!(%error, ?next, "refused: sending in another manner");
         (manner, changed) = (next, true);
         let note = session.give_up();
