@@ -1,5 +1,7 @@
 //! Single manifests: tagged, put and deleted, each with the retries of a copy.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use wharf_oci::{Descriptor, Manifest, MediaType, Reference, Selector, Tag};
 
@@ -21,16 +23,16 @@ impl Pusher {
         Ok(manifest.descriptor().clone())
     }
 
-    /// Puts the exact bytes of a manifest at `to` (PUSH.md O5): under the tag there, by digest
-    /// where `to` has a digest alone, else as `latest`. What it links to must be in the repository
-    /// already. A manifest with a subject becomes a referrer of that.
+    /// Puts the exact bytes of a manifest at `to` (PUSH.md O5): under the tag there, by its digest
+    /// where there is none. What it links to must be in the repository already. A manifest with a
+    /// subject becomes a referrer of that.
     ///
     /// Its media type is `media_type` where given, else what the document says of itself, else
-    /// that of its form, which for images is Docker schema 2.
+    /// Docker schema 2; see [`Manifest::parse_raw`].
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where the bytes are no manifest, or not of that media type, or have
-    /// not the digest in `to`; what the registry says otherwise.
+    /// not the digest in `to`: then nothing is sent. What the registry says otherwise.
     pub async fn put(
         &self,
         media_type: Option<&MediaType>,
@@ -39,12 +41,8 @@ impl Pusher {
     ) -> Result<Descriptor> {
         let manifest = Manifest::parse_raw(media_type, bytes.into(), to.digest())
             .map_err(|error| Error::from(error).target(to))?;
-        let tag = match to.digest() {
-            Some(_) => to.tag().cloned(),
-            None => Some(to.tag_or_latest()),
-        };
         let store = self.repository(to.repository());
-        let put = || store.put_root(&manifest, tag.as_ref());
+        let put = || store.put_root(&manifest, to.tag());
         self.options().retry.run(put).await?;
         Ok(manifest.descriptor().clone())
     }
@@ -64,7 +62,19 @@ impl Pusher {
             (Some(_), Some(_)) => return Err(unclear(at, "has a tag and a digest")),
         };
         let store = self.repository(at.repository());
-        self.options().retry.run(|| store.delete(&selector)).await
+        let tried = AtomicBool::new(false);
+        let delete = || {
+            let again = tried.swap(true, Ordering::Relaxed);
+            let deleting = store.delete(&selector);
+            async move {
+                match deleting.await {
+                    // A try whose answer was lost had done it.
+                    Err(error) if again && error.kind() == ErrorKind::NotFound => Ok(()),
+                    outcome => outcome,
+                }
+            }
+        };
+        self.options().retry.run(delete).await
     }
 }
 
