@@ -552,6 +552,26 @@ async fn f5_a_referrer_that_is_deleted_is_listed_no_more() {
 }
 
 #[tokio::test]
+async fn f5_a_deletion_whose_answer_was_lost_is_finished() {
+    let kept = Kept::default();
+    let by_digest = format!("/v2/app/manifests/{}", referrer(1).digest());
+    let gone = Arc::clone(&kept);
+    let lost = Answer::from_fn(move |request| {
+        gone.lock().unwrap().remove(&name(request));
+        Answer::drop_connection()
+    });
+    let script = keeping(&kept, Conditions::None).on("DELETE", &by_digest, [lost]);
+    let server = FaultServer::start(script);
+    let store = store(server.address());
+    for number in [1, 2] {
+        store.put_manifest(&referrer(number), None).await.unwrap();
+    }
+    let at = Selector::Digest(referrer(1).digest().clone());
+    store.delete(&at).await.unwrap();
+    assert_eq!(listed(&kept), [referrer(2).digest().to_string()]);
+}
+
+#[tokio::test]
 async fn f2_pages_of_referrers_are_followed_to_their_end() {
     let page = |number: usize, next: Option<&str>| {
         let list = json!({

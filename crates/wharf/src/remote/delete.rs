@@ -23,10 +23,12 @@ pub(super) async fn delete(repository: &RemoteRepository, at: &Selector) -> Resu
     };
     let url = repository.endpoint().await?.manifest(repository.name(), at);
     let request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
-    let response = repository.send(request).await?;
-    match response.status().as_u16() {
-        200 | 202 | 204 => {}
-        _ => return Err(explained(answer::error(response).await, at)),
+    match repository.send(request).await {
+        Ok(response) if matches!(response.status().as_u16(), 200 | 202 | 204) => {}
+        Ok(response) => return Err(explained(answer::error(response).await, at)),
+        // Where the answer was lost, the next try would not know any more whose referrer it was.
+        Err(error) if subject.is_none() || is_there(repository, at).await? => return Err(error),
+        Err(_) => {}
     }
     match (subject, at) {
         (Some(subject), Selector::Digest(digest)) => {
@@ -51,6 +53,14 @@ async fn subject(repository: &RemoteRepository, digest: &Digest) -> Result<Optio
             tracing::debug!(%error, "subject not known");
             Ok(None)
         }
+    }
+}
+
+async fn is_there(repository: &RemoteRepository, at: &Selector) -> Result<bool> {
+    match manifests::resolve(repository, at).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
