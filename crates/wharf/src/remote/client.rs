@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::repository::RemoteRepository;
 use super::transport::{Settings, Timeouts, Transport};
 use crate::Result;
+use crate::credentials::Credentials;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
@@ -57,6 +58,7 @@ pub struct ClientBuilder {
     resolve: Vec<(String, SocketAddr)>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
+    credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Default for ClientBuilder {
@@ -68,6 +70,7 @@ impl Default for ClientBuilder {
             resolve: Vec::new(),
             chunk_size: None,
             sessions: None,
+            credentials: None,
         }
     }
 }
@@ -117,6 +120,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Who knows credentials for registries; nobody is asked before a registry wants some.
+    /// Without this all registries are talked to by nobody in particular.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -135,6 +146,7 @@ impl ClientBuilder {
                 .sessions
                 .map(|directory| Arc::new(Journal::new(directory))),
             janitor: Janitor::default(),
+            credentials: self.credentials,
         };
         let inner = Inner {
             transport,

@@ -8,6 +8,7 @@ use http::StatusCode;
 use tokio::sync::OnceCell;
 use wharf_oci::Registry;
 
+use super::auth::Authorizer;
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
@@ -17,6 +18,7 @@ use super::transport::{Probe, Response, Transport};
 use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
+use crate::credentials::Credentials;
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -34,6 +36,7 @@ pub(super) struct Host {
     finds_blobs: AtomicBool,
     uploads: Uploads,
     sessions: Sessions,
+    authorizer: Authorizer,
 }
 
 /// What all hosts of a client have in common.
@@ -44,10 +47,12 @@ pub(super) struct Shared {
     pub(super) chunk_size: Option<u64>,
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) janitor: Janitor,
+    pub(super) credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Host {
     pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
+        let authorizer = Authorizer::new(registry.clone(), shared.credentials.clone());
         Host {
             registry,
             shared,
@@ -56,7 +61,13 @@ impl Host {
             finds_blobs: AtomicBool::new(false),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
+            authorizer,
         }
+    }
+
+    /// What it wants to be shown.
+    pub(super) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 
     /// Where the API is. The first call may have to find out whether it is https or http.

@@ -1,6 +1,7 @@
 //! Repositories in registries: the distribution spec spoken over HTTP.
 
 mod answer;
+mod auth;
 mod blobs;
 mod client;
 mod endpoint;

@@ -4,6 +4,7 @@ mod activity;
 mod clients;
 mod failure;
 mod http;
+mod replay;
 
 pub(super) use self::clients::Settings;
 pub use self::http::Timeouts;
