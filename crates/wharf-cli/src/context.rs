@@ -11,6 +11,7 @@ use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
+use crate::logins::{self, Places};
 use crate::printer::Printer;
 
 /// How all commands are to behave.
@@ -56,6 +57,7 @@ impl Context {
     pub(crate) fn client(&self) -> Result<Client> {
         Client::builder()
             .insecure(self.insecure)
+            .credentials(Arc::new(login_places().credentials()?))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             .build()
     }
@@ -94,6 +96,44 @@ pub(crate) fn registry_directory() -> Result<PathBuf> {
 /// The file in which layers that were compressed before are remembered, if there is a place.
 pub(crate) fn layer_memory() -> Option<PathBuf> {
     Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf/layers"))
+}
+
+/// Where credentials are looked for: first what the user points to, then where other tools keep
+/// them. Docker's file comes before Podman's, as in other tools.
+pub(crate) fn login_places() -> Places {
+    let path = |variable: &str| {
+        env::var_os(variable)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
+    // A directory, which may be yet to be made.
+    let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
+    let docker_first = docker.is_some();
+    let docker = docker.or_else(|| below("HOME", ".docker/config.json"));
+    let (podman, podman_told) = match path("REGISTRY_AUTH_FILE") {
+        Some(file) => (vec![file], true),
+        None => {
+            let user = base_directory("XDG_CONFIG_HOME", ".config");
+            let places = [
+                below("XDG_RUNTIME_DIR", "containers/auth.json"),
+                user.map(|base| base.join("containers/auth.json")),
+            ];
+            (places.into_iter().flatten().collect(), false)
+        }
+    };
+    let mut files: Vec<PathBuf> = docker.into_iter().collect();
+    let at = if podman_told && !docker_first {
+        0
+    } else {
+        files.len()
+    };
+    files.splice(at..at, podman);
+    let given = env::var_os(logins::VARIABLE);
+    Places {
+        given: given.map(|text| text.to_string_lossy().into_owned()),
+        files,
+    }
 }
 
 /// The specification has relative paths in these variables ignored.

@@ -13,6 +13,7 @@ mod image_refs;
 mod listing;
 mod location;
 mod logging;
+mod logins;
 mod naming;
 mod platform;
 mod printer;

@@ -238,7 +238,7 @@ fn closed() -> Error {
     Error::new(ErrorKind::Io, "its output could not be read")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
