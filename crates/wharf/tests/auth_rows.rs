@@ -22,7 +22,10 @@ use wharf::oci::{Descriptor, MediaType, Registry};
 use wharf::remote::{Client, RemoteRepository};
 use wharf::store::{Memory, Source, Store};
 use wharf::{Error, ErrorKind, Result};
-use wharf_testkit::{Answer, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes};
+use wharf_testkit::{
+    Answer, DockerRegistry, FaultServer, RecordedRequest, RegistryAuth, Script, TokenServer,
+    push_registry, seeded_bytes,
+};
 
 /// base64 of `me:hidden`.
 const BASIC: &str = "Basic bWU6aGlkZGVu";
@@ -566,4 +569,112 @@ async fn rule_10_nothing_that_is_printed_of_a_client_holds_a_secret() {
         !printed.contains("hidden") && !printed.contains("token-1"),
         "{printed}"
     );
+}
+
+fn client_of(registry: &DockerRegistry, credential: Credential) -> Client {
+    let host: Registry = registry.address().to_string().parse().unwrap();
+    let given = Given::new(host, credential, "the test");
+    Client::builder()
+        .credentials(Arc::new(given))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a1_a_real_registry_takes_a_password() {
+    let Some(registry) = DockerRegistry::start_with(&RegistryAuth::Basic) else {
+        return;
+    };
+    let client = client_of(&registry, password().unwrap());
+    let store = client.repository(&format!("{}/app", registry.address()).parse().unwrap());
+    let (source, root) = image(&[seeded_bytes(1, 100_000)]).await;
+    push(&store, &source, &root).await.unwrap();
+    assert_eq!(
+        store.resolve(&tag()).await.unwrap(),
+        *support::descriptor(&root)
+    );
+    let wrong = client_of(&registry, Credential::password("me", "wrong".into()));
+    let store = wrong.repository(store.repository());
+    let error = store.resolve(&tag()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+}
+
+#[tokio::test]
+async fn a2_tokens_that_end_in_the_middle_of_a_push_are_replaced() {
+    let tokens = TokenServer::start(Duration::from_secs(2));
+    let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
+        return;
+    };
+    let (source, root) = image(&[]).await;
+    // Each of the blobs takes half as long as a token lives.
+    let layers: Vec<_> = (1..5).map(|seed| seeded_bytes(seed, 10_000)).collect();
+    for credential in [
+        password().unwrap(),
+        Credential::IdentityToken("identity".into()),
+    ] {
+        let store = client_of(&registry, credential)
+            .repository(&format!("{}/app", registry.address()).parse().unwrap());
+        let before = tokens.requests().len();
+        for layer in &layers {
+            let slow = layer.clone();
+            let blob = Blob::new(described(layer), move |_| {
+                let halves = [slow[..5000].to_vec(), slow[5000..].to_vec()];
+                let chunks = futures::stream::iter(halves).then(|half| async {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    Ok(half.into())
+                });
+                async move { Ok(chunks.boxed()) }.boxed()
+            });
+            store.put_blob(&blob).await.unwrap();
+        }
+        push(&store, &source, &root).await.unwrap();
+        let asked = tokens.requests().len() - before;
+        assert!((3..8).contains(&asked), "{asked} tokens in 4 seconds");
+    }
+}
+
+#[tokio::test]
+async fn m3_a_real_registry_mounts_with_a_token_for_both_repositories() {
+    let tokens = TokenServer::start(Duration::from_secs(60));
+    let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
+        return;
+    };
+    let client = client_of(&registry, password().unwrap());
+    let named =
+        |name: &str| client.repository(&format!("{}/{name}", registry.address()).parse().unwrap());
+    let (source, root) = image(&[seeded_bytes(1, 100_000)]).await;
+    push(&named("base/image"), &source, &root).await.unwrap();
+    let roots = [root];
+    let summary = copy(&named("base/image"), &named("app"), &roots, &options().0)
+        .await
+        .unwrap();
+    assert_eq!((summary.mounted, summary.written), (2, 0));
+    let scopes: Vec<_> = tokens
+        .requests()
+        .iter()
+        .map(|request| request.target.clone())
+        .collect();
+    assert_eq!(scopes.len(), 3, "{scopes:?}");
+}
+
+#[tokio::test]
+async fn a2_a_session_is_given_up_though_that_takes_another_scope() {
+    let tokens = TokenServer::start(Duration::from_secs(60));
+    let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
+        return;
+    };
+    let client = client_of(&registry, password().unwrap());
+    let store = client.repository(&format!("{}/app", registry.address()).parse().unwrap());
+    let broken = Blob::new(described(b"promised"), |_| {
+        let error = Error::new(ErrorKind::Io, "the disk is gone");
+        let chunks = futures::stream::iter([Ok("prom".into()), Err(error)]);
+        async move { Ok(chunks.boxed()) }.boxed()
+    });
+    store.put_blob(&broken).await.unwrap_err();
+    client.tidy(Duration::from_secs(10)).await;
+    let log = registry.log();
+    let mut ends = log
+        .lines()
+        .filter(|line| line.contains("\"DELETE /v2/app/blobs/uploads/"));
+    assert!(ends.any(|line| line.contains(" HTTP/1.1\" 204 ")), "{log}");
 }
