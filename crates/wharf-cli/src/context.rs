@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
+use wharf::credentials::Credentials;
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
@@ -55,9 +56,17 @@ impl Context {
     /// # Errors
     /// Where the system's certificates cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
+        self.client_showing(Arc::new(login_places().credentials()?))
+    }
+
+    /// A client that shows these credentials and no others.
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn client_showing(&self, credentials: Arc<dyn Credentials>) -> Result<Client> {
         Client::builder()
             .insecure(self.insecure)
-            .credentials(Arc::new(login_places().credentials()?))
+            .credentials(credentials)
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             .build()
     }

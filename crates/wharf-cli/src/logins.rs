@@ -20,6 +20,18 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// The file that logins go to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where there is no place for one.
+    pub(crate) fn first(&self) -> Result<AuthFile> {
+        let first = self.files.first().ok_or_else(|| {
+            let message = "no place for credentials: neither DOCKER_CONFIG nor HOME is set";
+            Error::new(ErrorKind::Invalid, message)
+        })?;
+        Ok(AuthFile::new(first, &Helpers::default()))
+    }
+
     /// All of them, as one.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The commands, a file each: from what was typed to a call of the library.
 
+mod auth;
 mod copy;
 mod push;
 mod registry;

@@ -3,7 +3,7 @@
 use wharf::Result;
 
 use crate::args::{Args, Command, Registry};
-use crate::commands::{copy, push, registry, version};
+use crate::commands::{auth, copy, push, registry, version};
 use crate::context::Context;
 use crate::signals::{self, Signal};
 
@@ -26,6 +26,7 @@ pub(crate) async fn run(args: Args) -> Result<Ended> {
         Command::Push(push) => unless_interrupted(push::run(push, &context)).await,
         Command::Copy(copy) => unless_interrupted(copy::run(copy, &context)).await,
         Command::Registry(Registry::Serve(serve)) => registry::serve(serve, &context).await,
+        Command::Auth(auth) => unless_interrupted(auth::run(auth, &context)).await,
         Command::Version => version::run(&context),
     }
 }

@@ -46,6 +46,10 @@ impl AuthFile {
         &self.path
     }
 
+    pub(super) fn helpers(&self) -> &Helpers {
+        &self.helpers
+    }
+
     /// What the file says; `None` where there is no file.
     ///
     /// # Errors

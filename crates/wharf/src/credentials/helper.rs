@@ -44,6 +44,8 @@ type Answer = Arc<OnceCell<Option<Credential>>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Get,
+    Store,
+    Erase,
 }
 
 impl Default for Helpers {
@@ -101,12 +103,68 @@ impl Helpers {
         let output = match self.run(helper, Verb::Get, server, file).await? {
             Ended::Well(output) => output,
             Ended::Badly(why) if says_nothing(&why) => return Ok(None),
-            Ended::Badly(why) => return Err(failed(helper, server, why)),
+            Ended::Badly(why) => return Err(failed(helper, Verb::Get, server, why)),
         };
-        let printed: Printed = serde_json::from_slice(&output)
-            .map_err(|_| failed(helper, server, "it printed no credential".to_owned()))?;
+        let printed: Printed = serde_json::from_slice(&output).map_err(|_| {
+            failed(
+                helper,
+                Verb::Get,
+                server,
+                "it printed no credential".to_owned(),
+            )
+        })?;
         let secret = printed.secret.filter(|secret| !secret.is_empty());
         Ok(secret.map(|secret| Credential::password(printed.username, secret)))
+    }
+
+    /// Has `helper` keep a credential for `server`.
+    ///
+    /// # Errors
+    /// As [`Helpers::find`].
+    pub(super) async fn store(
+        &self,
+        helper: &str,
+        server: &str,
+        username: &str,
+        secret: &Secret,
+        file: &Path,
+    ) -> Result<()> {
+        let quoted = |text: &str| Zeroizing::new(serde_json::Value::from(text).to_string());
+        let input = Zeroizing::new(format!(
+            r#"{{"ServerURL":{},"Username":{},"Secret":{}}}"#,
+            *quoted(server),
+            *quoted(username),
+            *quoted(secret.expose())
+        ));
+        self.tell(helper, Verb::Store, &input, server, file).await
+    }
+
+    /// Has `helper` forget what it keeps for `server`, if anything.
+    ///
+    /// # Errors
+    /// As [`Helpers::find`].
+    pub(super) async fn erase(&self, helper: &str, server: &str, file: &Path) -> Result<()> {
+        self.tell(helper, Verb::Erase, server, server, file).await
+    }
+
+    /// What it said before about the server is not true any more.
+    async fn tell(
+        &self,
+        helper: &str,
+        verb: Verb,
+        input: &str,
+        server: &str,
+        file: &Path,
+    ) -> Result<()> {
+        let ended = self.run(helper, verb, input, file).await?;
+        let question = (helper.to_owned(), server.to_owned());
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.remove(&question);
+        match ended {
+            Ended::Well(_) => Ok(()),
+            Ended::Badly(why) if verb == Verb::Erase && says_nothing(&why) => Ok(()),
+            Ended::Badly(why) => Err(failed(helper, verb, server, why)),
+        }
     }
 
     /// Runs a helper with `input` on its standard input.
@@ -156,6 +214,8 @@ impl Verb {
     fn word(self) -> &'static str {
         match self {
             Verb::Get => "get",
+            Verb::Store => "store",
+            Verb::Erase => "erase",
         }
     }
 }
@@ -230,8 +290,10 @@ fn missing(helper: &str, file: &Path) -> Error {
     Error::new(ErrorKind::NotFound, message)
 }
 
-fn failed(helper: &str, server: &str, why: String) -> Error {
-    Error::new(ErrorKind::Io, why).target(format_args!("docker-credential-{helper} get {server}"))
+fn failed(helper: &str, verb: Verb, server: &str, why: String) -> Error {
+    let verb = verb.word();
+    Error::new(ErrorKind::Io, why)
+        .target(format_args!("docker-credential-{helper} {verb} {server}"))
 }
 
 fn closed() -> Error {

@@ -5,6 +5,8 @@
 
 use wharf_oci::{Registry, RepositoryName};
 
+use crate::{Error, ErrorKind, Result};
+
 /// The name of Docker Hub in files and helpers of Docker.
 pub(super) const HUB_SERVER: &str = "https://index.docker.io/v1/";
 
@@ -54,6 +56,19 @@ pub(super) fn server(registry: &Registry) -> String {
     } else {
         registry.as_str().to_owned()
     }
+}
+
+/// The registry that a server is, by whichever of its names files and helpers know it:
+/// `ghcr.io`, `https://index.docker.io/v1/`.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where it is none.
+pub fn registry_of(server: &str) -> Result<Registry> {
+    let key = normal(server);
+    let host = key.split('/').next().unwrap_or_default();
+    host.parse().map_err(|error: wharf_oci::RegistryError| {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 mod chain;
 mod credential;
 mod document;
+mod edit;
 mod file;
 mod helper;
+mod keep;
 mod key;
 mod secret;
 
@@ -16,4 +18,5 @@ pub use self::chain::{Chain, Given};
 pub use self::credential::{Credential, Credentials, Found};
 pub use self::file::AuthFile;
 pub use self::helper::Helpers;
+pub use self::key::registry_of;
 pub use self::secret::Secret;

@@ -7,15 +7,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wharf_oci::{Registry, Repository};
+use wharf_oci::{Registry, Repository, RepositoryName};
 
+use super::auth::{self, Access};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::repository::RemoteRepository;
 use super::transport::{Settings, Timeouts, Transport};
 use crate::Result;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Secret};
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
@@ -172,9 +173,45 @@ impl Client {
         self.inner.shared.janitor.finish(limit).await;
     }
 
+    /// Whether a registry takes the credentials that this client finds for it. One that wants
+    /// none takes all.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
+    pub async fn check_credentials(&self, registry: &Registry) -> Result<()> {
+        let checked = auth::check(&self.host(registry), &self.inner.transport).await;
+        checked.map_err(|error| error.target(registry))
+    }
+
+    /// The value of the header `Authorization` for requests to `repository`, by another program:
+    /// a token that allows `access`, and mounts from the repositories `sources` of the same
+    /// registry; or user name and password, where the registry wants those.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where nothing need be shown, or there is nothing to show;
+    /// what the registry and its token server say.
+    pub async fn authorization(
+        &self,
+        repository: &Repository,
+        access: Access,
+        sources: &[RepositoryName],
+    ) -> Result<Secret> {
+        let host = self.host(repository.registry());
+        let (transport, name) = (&self.inner.transport, repository.name());
+        let shown = auth::authorization(&host, transport, name, access, sources).await;
+        shown.map_err(|error| error.target(repository))
+    }
+
     /// One repository, as a source and a store. Makes no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
-        let registry = repository.registry();
+        RemoteRepository::new(
+            repository.clone(),
+            self.inner.transport.clone(),
+            self.host(repository.registry()),
+        )
+    }
+
+    fn host(&self, registry: &Registry) -> Arc<Host> {
         // No code that holds the lock can panic half-way through a change.
         let mut hosts = self
             .inner
@@ -184,10 +221,6 @@ impl Client {
         let host = hosts.entry(registry.clone()).or_insert_with(|| {
             Arc::new(Host::new(registry.clone(), Arc::clone(&self.inner.shared)))
         });
-        RemoteRepository::new(
-            repository.clone(),
-            self.inner.transport.clone(),
-            Arc::clone(host),
-        )
+        Arc::clone(host)
     }
 }

@@ -16,6 +16,7 @@ mod transport;
 mod upload;
 mod uploads;
 
+pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::repository::RemoteRepository;
 pub use self::transport::Timeouts;

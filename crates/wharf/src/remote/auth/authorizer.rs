@@ -24,7 +24,7 @@ pub(in crate::remote) struct Authorizer {
     registry: Registry,
     credentials: Option<Arc<dyn Credentials>>,
     challenge: Mutex<Option<Challenge>>,
-    found: Mutex<HashMap<RepositoryName, Option<Found>>>,
+    found: Mutex<HashMap<Option<RepositoryName>, Option<Found>>>,
     tokens: Tokens,
 }
 
@@ -34,7 +34,8 @@ pub(super) struct Asker<'a> {
     pub(super) transport: &'a Transport,
     /// The root of the registry's API.
     pub(super) root: &'a Url,
-    pub(super) name: &'a RepositoryName,
+    /// `None`: the registry as a whole.
+    pub(super) name: Option<&'a RepositoryName>,
 }
 
 /// What a request shows.
@@ -118,7 +119,7 @@ impl Authorizer {
             return Ok(None);
         }
         // Somebody may have logged in meanwhile.
-        lock(&self.found).remove(asker.name);
+        lock(&self.found).remove(&asker.name.cloned());
         let refused = shown.token.as_ref();
         if let Some(refused) = refused {
             self.tokens.forget(refused);
@@ -190,20 +191,21 @@ impl Authorizer {
         }
     }
 
-    async fn find(&self, name: &RepositoryName) -> Result<Option<Found>> {
+    async fn find(&self, name: Option<&RepositoryName>) -> Result<Option<Found>> {
         let Some(credentials) = &self.credentials else {
             return Ok(None);
         };
-        if let Some(found) = lock(&self.found).get(name) {
+        let key = name.cloned();
+        if let Some(found) = lock(&self.found).get(&key) {
             return Ok(found.clone());
         }
-        let found = credentials.find(&self.registry, Some(name)).await;
+        let found = credentials.find(&self.registry, name).await;
         let found = found.map_err(|error| error.target("credentials"))?;
         let mut known = lock(&self.found);
         if known.len() >= MANY {
             known.clear();
         }
-        known.insert(name.clone(), found.clone());
+        known.insert(key, found.clone());
         Ok(found)
     }
 

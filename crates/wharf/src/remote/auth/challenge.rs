@@ -30,6 +30,16 @@ pub(super) struct Demand {
     pub(super) scopes: ScopeSet,
 }
 
+impl Demand {
+    /// The challenge alone.
+    pub(super) fn without_scopes(self) -> Self {
+        Demand {
+            scopes: ScopeSet::default(),
+            ..self
+        }
+    }
+}
+
 /// The best challenge of an answer's headers: a token is worth more than a password each time.
 pub(super) fn choose<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Demand> {
     let offers: Vec<Offer> = headers.into_iter().flat_map(parse).take(MANY).collect();

@@ -6,6 +6,7 @@
 
 mod authorizer;
 mod challenge;
+mod login;
 mod origin;
 mod realm;
 mod scope;
@@ -14,6 +15,7 @@ mod token;
 mod tokens;
 
 pub(super) use self::authorizer::Authorizer;
+pub(super) use self::login::{authorization, check};
 pub(super) use self::origin::same_origin;
-pub(super) use self::scope::Access;
+pub use self::scope::Access;
 pub(super) use self::send::send;

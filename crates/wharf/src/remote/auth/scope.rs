@@ -14,7 +14,7 @@ const MANY: usize = 32;
 
 /// Whether a repository is only read or is written to as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::remote) enum Access {
+pub enum Access {
     /// `pull`.
     Read,
     /// `pull,push`.
@@ -168,6 +168,22 @@ fn mounted_from(url: &Url) -> Option<String> {
         (Some(_), None) => value("from"),
         _ => None,
     }
+}
+
+/// What a token for the repository `name` allows, with mounts from `sources` (PUSH.md M3).
+pub(super) fn for_push(
+    name: &RepositoryName,
+    access: Access,
+    sources: &[RepositoryName],
+) -> ScopeSet {
+    let mut scopes = match access {
+        Access::Read => ScopeSet::repository(name.as_str(), ["pull"]),
+        Access::Write => ScopeSet::repository(name.as_str(), ["pull", "push"]),
+    };
+    for source in sources {
+        scopes.add("repository", source.as_str(), ["pull"]);
+    }
+    scopes
 }
 
 #[cfg(test)]

@@ -35,10 +35,10 @@ pub(in crate::remote) async fn send(
     let asker = Asker {
         transport: repository.transport(),
         root: &root,
-        name: repository.name(),
+        name: Some(repository.name()),
     };
     let (method, url) = (request.method(), request.url());
-    let needed = scope::needed(method, url, asker.name, repository.access());
+    let needed = scope::needed(method, url, repository.name(), repository.access());
     let shown = authorizer.known(asker, &needed).await?;
     let (request, again) = request.twice();
     let response = repository.dispatch(with(request, shown.as_ref())).await?;
