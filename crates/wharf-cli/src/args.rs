@@ -1,11 +1,15 @@
 //! What can be typed. What it means is decided elsewhere.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
-use wharf_oci::Platform;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use wharf_oci::{MediaType, Platform};
+
+use crate::units;
+
+use crate::timing::Timing;
 
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
@@ -35,12 +39,49 @@ pub(crate) struct Global {
     /// How often work is tried before it is given up
     #[arg(long, global = true, value_name = "N", default_value = "5")]
     pub(crate) retries: NonZeroU32,
+    /// Neither use nor keep what was learned of layers and registries in earlier runs
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
+    /// Send blobs in requests of at most so many bytes; found out by itself where a registry refuses
+    /// large ones
+    #[arg(long, global = true, value_name = "BYTES", value_parser = units::size)]
+    pub(crate) chunk_size: Option<NonZeroU64>,
     /// Say more on standard error; twice or thrice for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Say nothing on standard error but errors
+    /// How to show on standard error what is done
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    progress: ProgressChoice,
+    /// Say nothing on standard error but errors, as --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
+    quiet: bool,
+    #[command(flatten)]
+    pub(crate) timing: Timing,
+}
+
+impl Global {
+    /// How to show what is done.
+    pub(crate) fn progress(&self) -> ProgressChoice {
+        match self.quiet {
+            true => ProgressChoice::None,
+            false => self.progress,
+        }
+    }
+}
+
+/// How to show what is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressChoice {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// A bar for each blob that moves; plain lines where there is no terminal
+    Bars,
+    /// A line for each blob that was moved
+    Plain,
+    /// A JSON object a line, for programs
+    Json,
+    /// Nothing
+    None,
 }
 
 /// Which images of an index are wanted.
@@ -59,6 +100,16 @@ pub(crate) enum Command {
     /// Copy an image from anywhere to a registry or a layout directory
     #[command(visible_alias = "cp")]
     Copy(Copy),
+    /// Put an image of a repository under further tags
+    Tag(Tag),
+    /// Delete tags, or manifests by digest
+    Delete(Delete),
+    /// Single manifests, without what they link to
+    #[command(subcommand, arg_required_else_help = true)]
+    Manifest(Manifest),
+    /// Single blobs, such as layers, without a manifest
+    #[command(subcommand, arg_required_else_help = true)]
+    Blob(Blob),
     /// The embedded registry
     #[command(subcommand, arg_required_else_help = true)]
     Registry(Registry),
@@ -79,8 +130,11 @@ pub(crate) struct Push {
     #[arg(value_name = "REF")]
     pub(crate) references: Vec<String>,
     /// Write the pushed references with their digests to this file too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) image_refs: Option<PathBuf>,
+    /// Push all that a layout lists as one index: its index.json, byte for byte
+    #[arg(long)]
+    pub(crate) index: bool,
     #[command(flatten)]
     pub(crate) moving: Moving,
 }
@@ -99,6 +153,73 @@ pub(crate) struct Copy {
     pub(crate) moving: Moving,
 }
 
+/// What `wharf tag` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tag {
+    /// What to tag, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    pub(crate) image: String,
+    /// The tags it gets in the same repository
+    #[arg(required = true, value_name = "TAG")]
+    pub(crate) tags: Vec<wharf_oci::Tag>,
+}
+
+/// What `wharf delete` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DELETE_HELP)]
+pub(crate) struct Delete {
+    /// What to delete, REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Manifest {
+    /// Put a manifest's bytes as they are and print its reference with digest
+    Put(ManifestPut),
+}
+
+/// What `wharf manifest put` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = MANIFEST_PUT_HELP)]
+pub(crate) struct ManifestPut {
+    /// Where to put it, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "REPO")]
+    pub(crate) reference: String,
+    /// A file, or - for standard input
+    pub(crate) file: OsString,
+    /// What it is; its own mediaType when left out, else Docker schema 2
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) media_type: Option<MediaType>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Blob {
+    /// Push one blob or layer into a repository and print its digest
+    Push(BlobPush),
+}
+
+/// What `wharf blob push` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = BLOB_PUSH_HELP)]
+pub(crate) struct BlobPush {
+    /// Where to push to, REGISTRY/REPOSITORY
+    #[arg(value_name = "REPO")]
+    pub(crate) repository: String,
+    /// A file, - for standard input, or, with --compress, a directory
+    pub(crate) file: OsString,
+    /// Compress it while it is sent; FILE is a tar then, or a directory of which one is made
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) compress: Option<Compress>,
+}
+
+/// How a layer is compressed while it is sent.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compress {
+    // Comments for readers of the help would spread all of it over twice the lines.
+    Gzip,
+    Zstd,
+}
+
 /// How content is moved, whatever the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Moving {
@@ -108,6 +229,12 @@ pub(crate) struct Moving {
     /// Look for every blob even behind a manifest that is there, and repair what is missing
     #[arg(long)]
     pub(crate) force: bool,
+    /// Print what would be done, a line for each blob, manifest and tag, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Say at the end how many requests were made, by kind
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -206,6 +333,20 @@ const PUSH_HELP: &str = "\
 The reference with its digest is printed for each REF. A REF without a tag takes the tag that the
 image has on disk, else `latest`. Where PATH holds several images, one is chosen by
 oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME[:TAG], or PATH@DIGEST.";
+
+const DELETE_HELP: &str = "\
+A tag is taken away and its manifest stays; a digest takes the manifest away with all its tags.
+Not every registry allows either. Each IMAGE is deleted or not on its own.";
+
+const MANIFEST_PUT_HELP: &str = "\
+Nothing else is uploaded: what the manifest links to must be there. Without a tag it is put by its
+digest; a DIGEST that is written must be that of FILE. A manifest with a subject becomes a referrer
+of that, also in registries that keep no lists of referrers.";
+
+const BLOB_PUSH_HELP: &str = "\
+The digest is printed; with --compress, the diff id is said on standard error. What comes from a
+file is not sent when the repository has it. A tar made of a directory has its entries sorted and
+belonging to root, and the times of SOURCE_DATE_EPOCH where that is set.";
 
 const COPY_HELP: &str = "\
 SRC and DST are each one of:

@@ -3,30 +3,57 @@
 //! Environment variables are read here and nowhere else.
 
 use std::env;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use indicatif::MultiProgress;
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
-use wharf::credentials::Credentials;
+use wharf::credentials::{Chain, Credentials};
+use wharf::layer::Times;
+use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, Insecure};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
+use crate::embedded::Running;
 use crate::logins::{self, Places};
+use crate::pauses::Pauses;
 use crate::printer::Printer;
+use crate::timing::Timing;
 
 /// How all commands are to behave.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Where words go.
     pub(crate) printer: Printer,
+    /// All bars of the command.
+    pub(crate) bars: MultiProgress,
     /// Which images of an index are wanted.
     pub(crate) platform: PlatformChoice,
     insecure: Insecure,
     nondistributable: Nondistributable,
+    timing: Timing,
+    /// Where things are remembered between runs; `None`: they are not.
+    cache: Option<PathBuf>,
+    /// Shared by all clients of a command, and written at its end.
+    registries: RegistryMemory,
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
+    chunk_size: Option<NonZeroU64>,
+    ending: Mutex<Ending>,
 }
+
+/// What is to be ended in order when a command ends, however it does.
+#[derive(Debug, Default)]
+struct Ending {
+    clients: Vec<Client>,
+    servers: Vec<Running>,
+}
+
+/// How long a command that was given up waits for registries to hear of it.
+const TIDYING: Duration = Duration::from_millis(700);
 
 impl Context {
     /// The meaning of `global`.
@@ -35,8 +62,19 @@ impl Context {
             true => Nondistributable::Move,
             false => Nondistributable::Skip,
         };
+        let cache = match global.no_cache {
+            true => None,
+            false => cache_directory(),
+        };
+        let registries = match &cache {
+            Some(cache) => RegistryMemory::open(&cache.join("registries")),
+            None => RegistryMemory::in_process(),
+        };
         Context {
-            printer: Printer::new(global.quiet),
+            cache,
+            registries,
+            printer: Printer::new(global.progress()),
+            bars: MultiProgress::new(),
             platform: global.platform.clone(),
             insecure: if global.insecure {
                 Insecure::Yes
@@ -44,10 +82,10 @@ impl Context {
                 Insecure::No
             },
             nondistributable,
-            retry: RetryPolicy {
-                tries: global.retries.get(),
-                ..RetryPolicy::default()
-            },
+            timing: global.timing.clone(),
+            retry: global.timing.retry(global.retries.get()),
+            chunk_size: global.chunk_size,
+            ending: Mutex::default(),
         }
     }
 
@@ -64,11 +102,72 @@ impl Context {
     /// # Errors
     /// As [`Context::client`].
     pub(crate) fn client_showing(&self, credentials: Arc<dyn Credentials>) -> Result<Client> {
-        Client::builder()
+        self.client_with(self.registries.clone(), credentials)
+    }
+
+    /// A client for a registry that nobody will meet again.
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn forgetful_client(&self) -> Result<Client> {
+        self.client_with(RegistryMemory::in_process(), Arc::new(Chain::default()))
+    }
+
+    fn client_with(
+        &self,
+        memory: RegistryMemory,
+        credentials: Arc<dyn Credentials>,
+    ) -> Result<Client> {
+        let pauses = Pauses {
+            printer: self.printer,
+            bars: self.bars.clone(),
+        };
+        let mut builder = Client::builder()
             .insecure(self.insecure)
             .credentials(credentials)
-            .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
-            .build()
+            .memory(memory)
+            .timeouts(self.timing.timeouts())
+            .limits(self.timing.limits())
+            .pause_observer(Arc::new(pauses))
+            .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
+        if let Some(cache) = &self.cache {
+            builder = builder
+                .sessions(cache.join("sessions"))
+                .locks(cache.join("locks"));
+        }
+        if let Some(bytes) = self.chunk_size {
+            builder = builder.chunk_size(bytes);
+        }
+        let client = builder.build()?;
+        self.ending().clients.push(client.clone());
+        Ok(client)
+    }
+
+    /// Has a server run until everything else has ended.
+    pub(crate) fn keep_running(&self, server: Running) {
+        self.ending().servers.push(server);
+    }
+
+    /// Ends what the command began, however it ended itself: registries are told of uploads that
+    /// were given up, servers stop, and what was learned is kept.
+    pub(crate) async fn end(&self) {
+        let Ending { clients, servers } = std::mem::take(&mut *self.ending());
+        for client in clients {
+            client.tidy(TIDYING).await;
+        }
+        for server in servers {
+            server.stop().await;
+        }
+        self.registries.save();
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file in which layers that were compressed before are remembered, if there is a place.
+    pub(crate) fn layer_memory(&self) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join("layers"))
     }
 
     /// What a copy may do, telling `observer`.
@@ -102,9 +201,25 @@ pub(crate) fn registry_directory() -> Result<PathBuf> {
     Ok(base.join("wharf/registry"))
 }
 
-/// The file in which layers that were compressed before are remembered, if there is a place.
-pub(crate) fn layer_memory() -> Option<PathBuf> {
-    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf/layers"))
+/// Where things are remembered between runs, if there is a place.
+fn cache_directory() -> Option<PathBuf> {
+    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf"))
+}
+
+/// The times in what is made of directories: those of `SOURCE_DATE_EPOCH`, where it is set
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where it is no number of seconds.
+pub(crate) fn source_date_epoch() -> Result<Times> {
+    let Some(text) = env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(Times::Kept);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Times::Fixed).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "not a number of seconds since 1970")
+            .target("SOURCE_DATE_EPOCH")
+    })
 }
 
 /// Where credentials are looked for: first what the user points to, then where other tools keep

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wharf::copy::RootContent;
 use wharf::remote::Client;
-use wharf::store::{Layout, Store};
+use wharf::store::{Layout, Memory, Store};
 
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Digest, Reference, Selector, Tag};
@@ -14,10 +14,21 @@ use wharf_oci::{Digest, Reference, Selector, Tag};
 use crate::location::{Choice, Form, Local, Location, Place};
 use crate::source::Chosen;
 
+/// Whether a destination is written to or only asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It is made where it is not there.
+    Write,
+    /// It stays as it is, for a dry run.
+    Ask,
+}
+
 /// A store, and the tags a root gets in it.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) store: Arc<dyn Store>,
+    /// What it is called, without a tag: `localhost:5000/app`, `oci:DIR`.
+    pub(crate) name: String,
     /// None: the root is there by digest only.
     pub(crate) tags: Vec<Tag>,
     /// What is taken away again where nothing came to be written into it.
@@ -42,14 +53,29 @@ impl Drop for Fresh {
 }
 
 impl Destination {
+    /// A store that needs nothing done before or after.
+    pub(crate) fn of(store: Arc<dyn Store>, name: String, tag: Tag) -> Self {
+        Destination {
+            store,
+            name,
+            tags: vec![tag],
+            _fresh: None,
+        }
+    }
+
     /// What `location` names, for `chosen` to be written to.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for places that are only read; otherwise as opening them.
-    pub(crate) fn open(location: &Location, chosen: &Chosen, client: &Client) -> Result<Self> {
+    pub(crate) fn open(
+        location: &Location,
+        chosen: &Chosen,
+        client: &Client,
+        access: Access,
+    ) -> Result<Self> {
         match location {
             Location::Registry(reference) => Destination::registry(reference, chosen, client),
-            Location::Local(local) => Destination::layout(local, chosen),
+            Location::Local(local) => Destination::layout(local, chosen, access),
         }
     }
 
@@ -71,12 +97,13 @@ impl Destination {
         };
         Ok(Destination {
             store: Arc::new(client.repository(reference.repository())),
+            name: reference.repository().to_string(),
             tags,
             _fresh: None,
         })
     }
 
-    fn layout(local: &Local, chosen: &Chosen) -> Result<Self> {
+    fn layout(local: &Local, chosen: &Chosen, access: Access) -> Result<Self> {
         let directory = directory(local)?;
         let tag = match &local.choice {
             Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
@@ -86,16 +113,34 @@ impl Destination {
             }
             Some(Choice::Name(_)) | None => chosen.tag.clone(),
         };
+        let (name, tags) = (format!("oci:{}", local.place), tag.into_iter().collect());
         let before = state(directory);
+        if access == Access::Ask {
+            return Ok(Destination {
+                store: asked(directory, before).map_err(|error| error.side(Side::Destination))?,
+                name,
+                tags,
+                _fresh: None,
+            });
+        }
         let layout = Layout::create(directory).map_err(|error| error.side(Side::Destination))?;
         Ok(Destination {
             store: Arc::new(layout.clone()),
-            tags: tag.into_iter().collect(),
+            name,
+            tags,
             _fresh: (before != Before::Used).then_some(Fresh {
                 layout,
                 directory: before == Before::Nothing,
             }),
         })
+    }
+}
+
+/// What is there now; what would be made has nothing in it.
+fn asked(directory: &Path, before: Before) -> Result<Arc<dyn Store>> {
+    match before {
+        Before::Nothing | Before::EmptyDirectory => Ok(Arc::new(Memory::new())),
+        Before::Used => Ok(Arc::new(Layout::open(directory)?)),
     }
 }
 

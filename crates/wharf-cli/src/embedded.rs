@@ -4,10 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use wharf::Result;
+use tokio::task::JoinHandle;
+use wharf::{Error, ErrorKind, Result};
 use wharf_registry::storage::Disk;
 use wharf_registry::{Registry, Server};
+
+use crate::context::Context;
 
 /// What the registry is called by those who pull from it, when it is served as by default.
 pub(crate) const SERVED: &str = "localhost:5000";
@@ -25,27 +29,43 @@ pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
 /// # Errors
 /// Where the directory or the address cannot be used.
 pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server> {
+    // An address that is taken is found before a directory is made.
+    let bound = TcpListener::bind(address).await;
+    let listener = bound.map_err(|error| Error::io(address, error))?;
+    if directory.exists() && !directory.is_dir() {
+        let message = "not a directory, and a registry keeps its content in one";
+        return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
+    }
     let disk = Disk::open(directory).await?;
-    Server::bind(address, Registry::new(Arc::new(disk))).await
+    Server::from_listener(listener, Registry::new(Arc::new(disk)))
 }
 
-/// Serves `directory` on a free port of the loopback address while `work` is under way.
+/// Serves `directory` on a free port of the loopback address until the command ends.
 ///
 /// # Errors
-/// As [`bind`], and what `work` says.
-pub(crate) async fn during<T>(
-    directory: &Path,
-    work: impl AsyncFnOnce(SocketAddr) -> Result<T>,
-) -> Result<T> {
+/// As [`bind`].
+pub(crate) async fn start(directory: &Path, context: &Context) -> Result<SocketAddr> {
     let server = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), directory).await?;
     let address = server.local_addr();
-    let (done, finished) = oneshot::channel::<()>();
-    let serving = server.run(async { drop(finished.await) });
-    let working = async {
-        let outcome = work(address).await;
-        drop(done);
-        outcome
-    };
-    let ((), outcome) = tokio::join!(serving, working);
-    outcome
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
+    context.keep_running(Running { stop, serving });
+    Ok(address)
+}
+
+/// A registry that runs inside this process. It outlives the work that uses it: what that
+/// gave up is still to be cleaned up.
+#[derive(Debug)]
+pub(crate) struct Running {
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    /// Has it end what it is doing, and end.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        // It bounds the time that it gives to connections itself; a panic was printed.
+        let _ = self.serving.await;
+    }
 }

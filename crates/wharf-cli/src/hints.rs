@@ -34,9 +34,10 @@ fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'st
         ErrorKind::Server if status == Some(507) => Some("free some space on the registry's disk"),
         ErrorKind::Server => Some("the registry has trouble of its own; its log knows more"),
         ErrorKind::NoSpace => Some("free some space; running it again sends only what is missing"),
-        ErrorKind::Ambiguous => {
-            Some("write oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME or PATH@DIGEST")
-        }
+        ErrorKind::Ambiguous => Some(
+            "write oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME or PATH@DIGEST; \
+             push --index takes a whole layout",
+        ),
         ErrorKind::Corrupt if side == Some(Side::Source) => {
             Some("the source is damaged; fetch or build it again")
         }

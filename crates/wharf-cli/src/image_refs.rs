@@ -1,33 +1,65 @@
 //! The file that `--image-refs` names: whole or not there at all.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 use wharf::{Error, Result};
 
-/// Writes one line a reference.
-///
-/// # Errors
-/// What the system says, naming the file.
-pub(crate) fn write(path: &Path, references: &[String]) -> Result<()> {
-    let text: String = references
-        .iter()
-        .map(|reference| format!("{reference}\n"))
-        .collect();
-    let written = match fs::metadata(path) {
-        // A device or a pipe is written to: a rename would put a plain file in its place.
-        Ok(there) if !there.is_file() || is_open_stream(path) => fs::OpenOptions::new()
-            .append(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(text.as_bytes())),
-        Ok(there) => path
-            .canonicalize()
-            .and_then(|target| replace(&target, &text, Some(there.permissions()))),
-        Err(_) => replace(path, &text, None),
-    };
-    written.map_err(|error| Error::io(path.display(), error))
+/// A place for references that can be written to, found before there are any.
+#[derive(Debug)]
+pub(crate) struct ImageRefs {
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A device or a pipe is written to: a rename would put a plain file in its place.
+    Stream(File),
+    /// A file is written beside its place, and renamed.
+    Beside(NamedTempFile, PathBuf),
+}
+
+impl ImageRefs {
+    /// Gets ready to write to `path`, which stays as it is until then.
+    ///
+    /// # Errors
+    /// What the system says, naming the file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let place = match fs::metadata(path) {
+            Ok(there) if there.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+            Ok(there) if !there.is_file() || is_open_stream(path) => OpenOptions::new()
+                .append(true)
+                .open(path)
+                .map(Place::Stream),
+            Ok(there) => path
+                .canonicalize()
+                .and_then(|target| beside(&target, Some(there.permissions()))),
+            Err(_) => beside(path, None),
+        };
+        Ok(ImageRefs {
+            place: place.map_err(|error| Error::io(path.display(), error))?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Writes one line a reference.
+    ///
+    /// # Errors
+    /// What the system says, naming the file.
+    pub(crate) fn write(self, references: &[String]) -> Result<()> {
+        let text: String = references
+            .iter()
+            .map(|reference| format!("{reference}\n"))
+            .collect();
+        let written = match self.place {
+            Place::Stream(mut file) => file.write_all(text.as_bytes()),
+            Place::Beside(file, target) => publish(file, &target, &text),
+        };
+        written.map_err(|error| Error::io(self.path.display(), error))
+    }
 }
 
 /// Names such as `/dev/stdout` stand for a file that is open already, perhaps with words in it.
@@ -36,18 +68,22 @@ fn is_open_stream(path: &Path) -> bool {
 }
 
 /// A new file gets what the umask allows, one that was there keeps its permissions.
-fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> std::io::Result<()> {
+fn beside(path: &Path, permissions: Option<fs::Permissions>) -> std::io::Result<Place> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let mut file = temporary(&directory)?;
-    file.write_all(text.as_bytes())?;
+    let file = temporary(&directory)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
+    Ok(Place::Beside(file, path.to_owned()))
+}
+
+fn publish(mut file: NamedTempFile, target: &Path, text: &str) -> std::io::Result<()> {
+    file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.persist(target)?;
     Ok(())
 }
 
@@ -69,6 +105,10 @@ fn temporary(directory: &Path) -> std::io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn write(path: &Path, references: &[String]) -> Result<()> {
+        ImageRefs::open(path)?.write(references)
+    }
 
     #[test]
     fn writes_a_line_a_reference_and_leaves_nothing_beside() {
@@ -139,10 +179,24 @@ mod tests {
 
     #[test]
     fn a_missing_directory_is_named() {
-        let error = write(Path::new("/nowhere/refs"), &[]).unwrap_err();
+        let error = ImageRefs::open(Path::new("/nowhere/refs")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "/nowhere/refs: no such file or directory"
         );
+    }
+
+    #[test]
+    fn a_directory_is_refused_before_there_is_anything_to_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = ImageRefs::open(directory.path()).unwrap_err();
+        assert!(error.to_string().ends_with("is a directory"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_written_in_the_end_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(ImageRefs::open(&directory.path().join("refs")).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

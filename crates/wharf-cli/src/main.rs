@@ -7,19 +7,25 @@ mod args;
 mod commands;
 mod context;
 mod destination;
+mod dry_run;
 mod embedded;
+mod failures;
 mod hints;
 mod image_refs;
+mod json_line;
 mod listing;
 mod location;
 mod logging;
 mod logins;
 mod naming;
+mod pauses;
 mod platform;
 mod printer;
 mod progress;
 mod signals;
 mod source;
+mod stats;
+mod timing;
 mod transfer;
 mod units;
 mod usage;
@@ -40,11 +46,18 @@ fn main() -> ExitCode {
         Err(error) => return usage::report(&error),
     };
     logging::start(args.global.verbose);
+    let printer = Printer::new(args.global.progress());
+    printer.begin();
     match run(args) {
         Ok(Ended::Done) => ExitCode::SUCCESS,
-        Ok(Ended::Interrupted(signal)) => signal.exit_code(),
+        Ok(Ended::Interrupted(signal)) => {
+            printer.failed("interrupted");
+            signal.exit_code()
+        }
         Err(error) => {
-            Printer::complain(&hints::line(&error));
+            let line = hints::line(&error);
+            printer.failed(&line);
+            Printer::complain(&line);
             ExitCode::FAILURE
         }
     }

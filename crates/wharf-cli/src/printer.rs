@@ -2,7 +2,14 @@
 
 use std::io::{self, ErrorKind as Io, IsTerminal, Write};
 
+use indicatif::MultiProgress;
 use wharf::{Error, Result};
+
+use crate::args::ProgressChoice;
+use crate::json_line::JsonLine;
+
+/// The meaning of the lines of JSON; a larger number where a program has to learn anew.
+const SCHEMA: u64 = 1;
 
 /// Whether anything but errors is said on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +20,8 @@ pub(crate) enum Voice {
     Plain,
     /// Bars that redraw themselves, for a terminal.
     Terminal,
+    /// A line of JSON for all that is said.
+    Json,
 }
 
 /// Writes to the two streams.
@@ -22,14 +31,37 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// A printer that says nothing on the side where `quiet` was asked for.
-    pub(crate) fn new(quiet: bool) -> Self {
-        let voice = match quiet {
-            true => Voice::Silent,
-            false if io::stderr().is_terminal() => Voice::Terminal,
-            false => Voice::Plain,
+    /// A printer that talks as was asked for. Bars need a terminal: elsewhere they are lines.
+    pub(crate) fn new(choice: ProgressChoice) -> Self {
+        let voice = match choice {
+            ProgressChoice::None => Voice::Silent,
+            ProgressChoice::Json => Voice::Json,
+            ProgressChoice::Plain => Voice::Plain,
+            ProgressChoice::Auto | ProgressChoice::Bars if io::stderr().is_terminal() => {
+                Voice::Terminal
+            }
+            ProgressChoice::Auto | ProgressChoice::Bars => Voice::Plain,
         };
         Printer { voice }
+    }
+
+    /// Says what is said first.
+    pub(crate) fn begin(self) {
+        let version = env!("CARGO_PKG_VERSION");
+        let line = JsonLine::new("event", "begin").number("schema", SCHEMA);
+        self.event(line.text("version", version));
+    }
+
+    /// Says how a command failed, for programs.
+    pub(crate) fn failed(self, error: &str) {
+        self.event(JsonLine::new("event", "failed").text("error", error));
+    }
+
+    /// Says a line for programs, where they listen.
+    pub(crate) fn event(self, line: JsonLine) {
+        if self.voice == Voice::Json {
+            let _ = writeln!(io::stderr().lock(), "{line}");
+        }
     }
 
     /// How to talk on standard error.
@@ -52,9 +84,20 @@ impl Printer {
 
     /// Says a line that is no data.
     pub(crate) fn say(self, line: &str) {
-        if self.voice != Voice::Silent {
+        match self.voice {
+            Voice::Silent => {}
+            Voice::Json => self.event(JsonLine::new("event", "message").text("text", line)),
             // There is no place left to complain.
-            let _ = writeln!(io::stderr().lock(), "{line}");
+            Voice::Plain | Voice::Terminal => drop(writeln!(io::stderr().lock(), "{line}")),
+        }
+    }
+
+    /// Says a line above `bars`: between them only their owner knows where there is room.
+    pub(crate) fn say_above(self, bars: &MultiProgress, line: &str) {
+        match self.voice {
+            Voice::Silent => {}
+            Voice::Plain | Voice::Json => self.say(line),
+            Voice::Terminal => drop(bars.println(line)),
         }
     }
 

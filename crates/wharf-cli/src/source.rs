@@ -11,12 +11,21 @@ use wharf::layer::{LayerMemory, Settings};
 use wharf::remote::Client;
 use wharf::store::Source;
 use wharf::store::archive::{self, Archive, ArchiveOptions, DockerArchive, ImageChoice, Input};
-use wharf::store::{Entry, Layout};
+use wharf::store::{Entry, Layout, WholeLayout};
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Reference, Selector, Tag};
 
-use crate::context;
+use crate::context::Context;
 use crate::location::{Choice, Form, Local, Location, Place};
+
+/// How much of a layout is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// One of the things it lists.
+    One,
+    /// All of them, as the index that it is.
+    Whole,
+}
 
 /// A source, and what of it is to be moved.
 #[derive(Debug)]
@@ -39,14 +48,14 @@ impl Chosen {
     pub(crate) async fn open(
         location: &Location,
         client: &Client,
-        retry: &RetryPolicy,
+        context: &Context,
     ) -> Result<Self> {
         match location {
             Location::Registry(reference) => {
-                let chosen = Chosen::registry(reference, client, retry).await;
+                let chosen = Chosen::registry(reference, client, &context.retry).await;
                 chosen.map_err(|error| error.side(Side::Source))
             }
-            Location::Local(local) => Chosen::local(local).await,
+            Location::Local(local) => Chosen::local(local, Part::One, context).await,
         }
     }
 
@@ -54,10 +63,16 @@ impl Chosen {
     ///
     /// # Errors
     /// As [`Chosen::open`].
-    pub(crate) async fn local(local: &Local) -> Result<Self> {
+    pub(crate) async fn local(local: &Local, part: Part, context: &Context) -> Result<Self> {
+        if part == Part::Whole && local.choice.is_some() {
+            let message = "--index pushes all that a layout lists, so nothing of it can be chosen";
+            return Err(Error::new(ErrorKind::Invalid, message).target(&local.place));
+        }
         let opened = match (&local.place, is_directory(local)) {
-            (Place::Path(path), Ok(true)) => Chosen::layout(path, local.choice.as_ref()).await,
-            (_, Ok(_)) => Chosen::archive(local).await,
+            (Place::Path(path), Ok(true)) => {
+                Chosen::layout(path, local.choice.as_ref(), part).await
+            }
+            (_, Ok(_)) => Chosen::archive(local, part, context).await,
             (place, Err(error)) => Err(Error::io(place, error)),
         };
         opened.map_err(|error| error.side(Side::Source))
@@ -81,24 +96,28 @@ impl Chosen {
         })
     }
 
-    async fn layout(directory: &Path, choice: Option<&Choice>) -> Result<Self> {
+    async fn layout(directory: &Path, choice: Option<&Choice>, part: Part) -> Result<Self> {
         let (directory, wanted) = (directory.to_owned(), choice.map(Choice::to_string));
-        let (layout, entry) = blocking(move || {
+        let (source, entry) = blocking(move || {
             let layout = Layout::open(directory)?;
+            if part == Part::Whole {
+                return layout.whole().map(whole);
+            }
             let entry = layout.select(wanted.as_deref())?;
-            Ok((layout, entry))
+            let source: Arc<dyn Source> = Arc::new(layout);
+            Ok((source, entry))
         })
         .await?;
-        Ok(Chosen::entry(Arc::new(layout), entry, choice))
+        Ok(Chosen::entry(source, entry, choice))
     }
 
-    async fn archive(local: &Local) -> Result<Self> {
+    async fn archive(local: &Local, part: Part, context: &Context) -> Result<Self> {
         let choice = local.choice.as_ref();
         let input = match &local.place {
             Place::Path(path) => Input::Path(path.clone()),
             Place::Stdin => Input::Reader(Box::new(io::stdin()), local.place.to_string()),
         };
-        match archive::open(input, archive_options()).await? {
+        match archive::open(input, archive_options(context)).await? {
             Archive::Oci(_) if local.form == Form::DockerArchive => {
                 Err(other_form(local, "an OCI layout", "oci-archive:"))
             }
@@ -107,12 +126,20 @@ impl Chosen {
             }
             Archive::Oci(archive) => {
                 let wanted = choice.map(Choice::to_string);
-                let (archive, entry) = blocking(move || {
+                let (source, entry) = blocking(move || {
+                    if part == Part::Whole {
+                        return archive.whole().map(whole);
+                    }
                     let entry = archive.select(wanted.as_deref())?;
-                    Ok((archive, entry))
+                    let source: Arc<dyn Source> = Arc::new(archive);
+                    Ok((source, entry))
                 })
                 .await?;
-                Ok(Chosen::entry(Arc::new(archive), entry, choice))
+                Ok(Chosen::entry(source, entry, choice))
+            }
+            Archive::Docker(_) if part == Part::Whole => {
+                let message = "a docker archive, which has no index that --index could push";
+                Err(Error::new(ErrorKind::Invalid, message).target(&local.place))
             }
             Archive::Docker(archive) => Chosen::docker(archive, choice).await,
             _ => {
@@ -149,6 +176,11 @@ impl Chosen {
         })
     }
 
+    /// The tag it gets where nobody says another.
+    pub(crate) fn tag_or_latest(&self) -> Tag {
+        self.tag.clone().unwrap_or_else(Tag::latest)
+    }
+
     /// The tag that an entry was chosen by is its tag, also where it has several.
     fn entry(source: Arc<dyn Source>, entry: Entry, choice: Option<&Choice>) -> Self {
         let tag = match choice {
@@ -166,6 +198,11 @@ impl Chosen {
     }
 }
 
+fn whole(layout: WholeLayout) -> (Arc<dyn Source>, Entry) {
+    let entry = layout.entry().clone();
+    (Arc::new(layout), entry)
+}
+
 /// What is opened as a directory: what is said to be one, and any path that is one.
 fn is_directory(local: &Local) -> io::Result<bool> {
     match (&local.place, local.form) {
@@ -175,11 +212,13 @@ fn is_directory(local: &Local) -> io::Result<bool> {
     }
 }
 
-fn archive_options() -> ArchiveOptions {
+fn archive_options(context: &Context) -> ArchiveOptions {
     ArchiveOptions {
         spool_dir: env::temp_dir(),
         compression: Settings::default(),
-        memory: context::layer_memory().map(|path| Arc::new(LayerMemory::open(path))),
+        memory: context
+            .layer_memory()
+            .map(|path| Arc::new(LayerMemory::open(path))),
     }
 }
 

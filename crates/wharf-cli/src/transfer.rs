@@ -1,24 +1,23 @@
-//! One copy as the user sees it: with progress while it works and a summary at its end.
+//! One copy, to one destination or several, as the user sees it: with progress while it works and a summary at its end.
 
 use std::sync::Arc;
 
-use wharf::copy::{Observer, Root, copy};
+use wharf::copy::{self, NoObserver, Plan, Root, copy_to_all};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Descriptor;
 
 use crate::args::Moving;
 use crate::context::Context;
 use crate::destination::Destination;
+use crate::dry_run;
 use crate::progress::Progress;
 use crate::source::Chosen;
 
-/// What is copied where, and what that is called.
+/// What is copied, how, and what that is called.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
     /// What is copied.
     pub(crate) chosen: &'a Chosen,
-    /// Where to.
-    pub(crate) destination: &'a Destination,
     /// How.
     pub(crate) moving: &'a Moving,
     /// What was done, for the summary: `pushed`.
@@ -26,22 +25,85 @@ pub(crate) struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Does it, and says what the root is in the store.
+    /// Does it, and says what the root is in the store; in a dry run it prints what would be
+    /// done, and there is no root.
     ///
     /// # Errors
     /// The first final one of the copy.
-    pub(crate) async fn run(&self, context: &Context) -> Result<Descriptor> {
-        let progress = Arc::new(Progress::new(context.printer));
-        let observer: Arc<dyn Observer> = Arc::clone(&progress) as _;
-        let options = context.copy_options(self.moving, observer);
-        let root = Root {
+    pub(crate) async fn run(
+        &self,
+        to: &Destination,
+        context: &Context,
+    ) -> Result<Option<Descriptor>> {
+        let mut outcomes = self.run_all(&[to], context).await;
+        let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
+        outcomes.pop().ok_or_else(nowhere)?
+    }
+
+    /// Does it for several destinations at once: each fails or succeeds on its own, in the order
+    /// given, as with [`Transfer::run`].
+    pub(crate) async fn run_all(
+        &self,
+        to: &[&Destination],
+        context: &Context,
+    ) -> Vec<Result<Option<Descriptor>>> {
+        if !self.moving.dry_run {
+            return self.copy(to, context).await;
+        }
+        let mut outcomes = Vec::new();
+        for destination in to {
+            let survey = self.survey(destination, context).await;
+            outcomes.push(survey.map(|()| None));
+        }
+        outcomes
+    }
+
+    async fn copy(
+        &self,
+        to: &[&Destination],
+        context: &Context,
+    ) -> Vec<Result<Option<Descriptor>>> {
+        let shown = to.iter().map(|to| {
+            let progress = Progress::new(context.printer, &context.bars, &to.name);
+            (progress, [self.root(to)])
+        });
+        let shown: Vec<(Progress, [Root; 1])> = shown.collect();
+        let destinations = to
+            .iter()
+            .zip(&shown)
+            .map(|(to, (progress, roots))| copy::Destination {
+                store: to.store.as_ref(),
+                roots,
+                observer: progress.observer(),
+            });
+        let destinations: Vec<_> = destinations.collect();
+        let options = context.copy_options(self.moving, Arc::new(NoObserver));
+        let source = self.chosen.source.as_ref();
+        let outcomes = copy_to_all(source, &destinations, &options).await;
+        let told = outcomes
+            .into_iter()
+            .zip(&shown)
+            .map(|(outcome, (progress, _))| {
+                let mut summary = outcome?;
+                progress.finish(self.verb, &summary);
+                let unnamed = || Error::new(ErrorKind::Invalid, "the copy named no root");
+                summary.roots.pop().ok_or_else(unnamed).map(Some)
+            });
+        told.collect()
+    }
+
+    fn root(&self, to: &Destination) -> Root {
+        Root {
             content: self.chosen.content.clone(),
-            tags: self.destination.tags.clone(),
-        };
-        let (source, store) = (self.chosen.source.as_ref(), self.destination.store.as_ref());
-        let mut summary = copy(source, store, &[root], &options).await?;
-        progress.finish(self.verb, &summary);
-        let root = summary.roots.pop();
-        root.ok_or_else(|| Error::new(ErrorKind::Invalid, "the copy named no root"))
+            tags: to.tags.clone(),
+        }
+    }
+
+    async fn survey(&self, to: &Destination, context: &Context) -> Result<()> {
+        let options = context.copy_options(self.moving, Arc::new(NoObserver));
+        let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
+        let plan = Plan::build(source, store, &[self.root(to)], &options).await?;
+        let survey = plan.survey(source, store, &options).await?;
+        dry_run::print(context.printer, &to.name, &survey)
     }
 }

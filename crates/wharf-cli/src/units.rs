@@ -1,8 +1,9 @@
 //! Numbers as people read them.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, MediaType};
 
 /// Digits of a digest's hex that are enough to tell the blobs of an image apart.
 const SHORT: usize = 12;
@@ -38,9 +39,65 @@ pub(crate) fn short(digest: &Digest) -> String {
     format!("{}:{}", digest.algorithm(), hex.get(..SHORT).unwrap_or(hex))
 }
 
+/// What content of a media type is, in a word.
+pub(crate) fn kind(media_type: &MediaType) -> &'static str {
+    match () {
+        () if media_type.is_layer() => "layer",
+        () if media_type.is_config() => "config",
+        () if media_type.is_index() => "index",
+        () if media_type.is_manifest() => "manifest",
+        () => "blob",
+    }
+}
+
+/// Reads a number of bytes, as it is or with `k`, `M` or `G` for thousands, millions and
+/// thousands of millions, `Ki`, `Mi` or `Gi` for powers of 1024.
+///
+/// # Errors
+/// Words for the user, where it is none.
+pub(crate) fn size(text: &str) -> Result<NonZeroU64, String> {
+    const UNITS: [(&str, u64); 6] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("k", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+    ];
+    let text = text.strip_suffix('B').unwrap_or(text);
+    let unit = UNITS
+        .iter()
+        .find_map(|(name, factor)| Some((text.strip_suffix(name)?, *factor)));
+    let (number, factor) = unit.unwrap_or((text, 1));
+    let number: Option<u64> = number.trim().parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(factor));
+    let none = || "not a number of bytes, such as 5000000, 16Mi or 10M".to_owned();
+    bytes.and_then(NonZeroU64::new).ok_or_else(none)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_may_have_units() {
+        let read = |text| size(text).map(NonZeroU64::get).ok();
+        assert_eq!(read("5000"), Some(5000));
+        assert_eq!(read("16Mi"), Some(16 << 20));
+        assert_eq!(read("10MB"), Some(10_000_000));
+        assert_eq!(read("1 GiB"), Some(1 << 30));
+        for text in [
+            "",
+            "0",
+            "x",
+            "-1",
+            "1T",
+            "99999999999999999999",
+            "18446744073709551615k",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_one_decimal_in_the_unit_that_fits() {

@@ -22,6 +22,12 @@ fn help_is_what_is_checked_in() {
     check(&["--help"], "wharf");
     check(&["push", "--help"], "push");
     check(&["copy", "--help"], "copy");
+    check(&["tag", "--help"], "tag");
+    check(&["delete", "--help"], "delete");
+    check(&["manifest", "--help"], "manifest");
+    check(&["manifest", "put", "--help"], "manifest-put");
+    check(&["blob", "--help"], "blob");
+    check(&["blob", "push", "--help"], "blob-push");
     check(&["registry", "--help"], "registry");
     check(&["registry", "serve", "--help"], "registry-serve");
     check(&["version", "--help"], "version");

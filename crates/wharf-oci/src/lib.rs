@@ -18,6 +18,7 @@ mod media_type;
 mod name;
 mod outline;
 mod platform;
+mod raw;
 mod reference;
 mod registry;
 mod schema1;

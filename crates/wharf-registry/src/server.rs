@@ -43,12 +43,20 @@ impl Server {
     /// # Errors
     /// What the system says, naming the address.
     pub async fn bind(address: SocketAddr, registry: Registry) -> Result<Self> {
-        let bound = async {
-            let listener = TcpListener::bind(address).await?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = bound.await.map_err(|error| Error::io(address, error))?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| Error::io(address, error))?;
+        Server::from_listener(listener, registry)
+    }
+
+    /// Serves on a socket that listens already: who wants to know first whether an address is
+    /// free takes it before the registry is opened.
+    ///
+    /// # Errors
+    /// What the system says about the socket.
+    pub fn from_listener(listener: TcpListener, registry: Registry) -> Result<Self> {
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::io("socket", error))?;
         Ok(Server {
             listener,
             address,

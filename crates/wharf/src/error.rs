@@ -77,7 +77,8 @@ pub enum Side {
 /// An error of the library, one pointer wide.
 ///
 /// `Display` gives one line: target, what happened, what the registry said, how many tries.
-#[derive(Debug)]
+/// `Debug` gives the kind before that line, as a program sees it whose `main` returns the error;
+/// with `{:#?}` it gives all parts.
 pub struct Error(Box<Parts>);
 
 #[derive(Debug)]
@@ -250,6 +251,15 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.debug_tuple("Error").field(&self.0).finish();
+        }
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
 impl std::error::Error for Error {}
 
 impl From<std::io::Error> for Error {
@@ -284,6 +294,30 @@ impl From<wharf_oci::ManifestError> for Error {
     }
 }
 
+impl From<wharf_oci::ReferenceError> for Error {
+    fn from(error: wharf_oci::ReferenceError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
+impl From<wharf_oci::NameError> for Error {
+    fn from(error: wharf_oci::NameError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
+impl From<wharf_oci::DigestError> for Error {
+    fn from(error: wharf_oci::DigestError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
+impl From<wharf_oci::MediaTypeError> for Error {
+    fn from(error: wharf_oci::MediaTypeError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +332,14 @@ mod tests {
             error.to_string(),
             "localhost:5000/a: PUT /v2/a/blobs/uploads/1: 500 Internal Server Error (after 5 tries)"
         );
+    }
+
+    #[test]
+    fn a_main_that_returns_it_says_kind_and_line() {
+        let name = "Foo".parse::<wharf_oci::Reference>().map_err(Error::from);
+        let error = name.unwrap_err();
+        assert_eq!(format!("{error:?}"), format!("Invalid: {error}"));
+        assert!(format!("{error:#?}").contains("transient: None"));
     }
 
     #[test]

@@ -1,6 +1,102 @@
 //! Move container images and OCI artifacts between files, streams and registries.
 //!
-//! There is one operation, [`copy::copy`], between a [`store::Source`] and a [`store::Store`].
+//! # A first push
+//!
+//! ```no_run
+//! use wharf::{Client, Layout, Pusher, Reference};
+//!
+//! #[tokio::main]
+//! async fn main() -> wharf::Result<()> {
+//!     let layout = Layout::open("examples/hello")?;
+//!     let to: Reference = "localhost:5000/hello:1".parse()?;
+//!     let pusher = Pusher::new(Client::builder().build()?);
+//!     let pushed = pusher.push(&layout, layout.select(None)?, &to).await?;
+//!     println!("{pushed}"); // localhost:5000/hello@sha256:…
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Six small programs in `examples/` go on from here: `push_layout`, `push_generated`,
+//! `stream_layer`, `attach_artifact`, `push_two` and `progress`.
+//!
+//! # A map
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | [`push`] | the front door: [`Pusher`], a client and options, with a short call for each operation |
+//! | [`mod@copy`] | the one operation below it: from a source to a store, or to several; plans, events, retries |
+//! | [`store`] | [`Source`] and [`Store`], and those on disk and in memory: [`Layout`], [`Memory`], [`store::archive`] |
+//! | [`remote`] | [`Client`] and the repositories of registries, which are stores too |
+//! | [`blob`], [`mod@file`], [`spool`] | bytes of known digest that are opened when they are needed, and files as such |
+//! | [`layer`], [`draft`] | layers made of streams, files and directories while they are sent, and images of them |
+//! | [`memory`] | what is remembered of registries between runs |
+//! | [`verify`] | where bytes are compared with what they should be |
+//! | [`oci`] | what OCI says, as types: [`Reference`], [`Digest`], [`Descriptor`], [`Manifest`], … |
+//!
+//! # Sources and stores
+//!
+//! A [`Source`] is what content is read from, a [`Store`] what it is written to as well; each is
+//! *one repository*: in a registry, a layout directory, an archive, memory. Push, pull and copy are
+//! [`copy::copy`] with other arguments, and whoever writes a source of their own can push it:
+//!
+//! ```no_run
+//! use wharf::copy::{Root, copy};
+//! use wharf::{Client, CopyOptions, Layout, Reference, Source};
+//!
+//! # async fn pull() -> wharf::Result<()> {
+//! let image: Reference = "registry.example/app:1".parse()?;
+//! let repository = Client::builder().build()?.repository(image.repository());
+//! let manifest = repository.resolve(&image.selector()).await?;
+//! let root = Root { content: manifest.into(), tags: vec![image.tag_or_latest()] };
+//! let layout = Layout::create("app")?;
+//! copy(&repository, &layout, &[root], &CopyOptions::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What always holds: a manifest is put only when everything it links to is in the store; a tag
+//! moves only after its manifest; manifest bytes are never serialised again; bytes are checked
+//! against digest and size as they flow. A copy that fails has moved no tag, and a second run does
+//! only what is missing.
+//!
+//! # Errors
+//!
+//! Everything that can fail gives an [`Error`]: [`Error::kind`] is for programs, `Display` is one
+//! line for people, with what it was about, what the registry said, and how often it was tried.
+//! [`Error::failed_side`] says which end of a copy it was. No error holds a secret.
+//!
+//! # Progress
+//!
+//! An [`Observer`] in [`CopyOptions`] is told each [`Event`]; [`copy::Tally`] sums them up to bytes
+//! complete and in total, which are the same at the end. [`remote::PauseObserver`] is told when a
+//! registry asks to wait, and [`Client::requests`] counts requests. The library prints nothing; it
+//! logs through `tracing`, without secrets.
+//!
+//! # Retries and limits
+//!
+//! Work that met a transient error is tried again as [`copy::RetryPolicy`] says, a blob or manifest
+//! at a time together with the question whether it is there; a blob goes on where the registry has
+//! it. That is the only level of retries: [`remote::RemoteRepository`] used by itself tries once.
+//! `jobs` in [`CopyOptions`] bounds what moves at once, and [`remote::Limits`] the requests of each
+//! kind to a registry, fewer while it says that they are too many. [`remote::Timeouts`] bound each
+//! wait, never the whole.
+//!
+//! Dropping a future cancels its work. Sessions it had open are ended in the background;
+//! [`Client::tidy`] waits for that before a process ends.
+//!
+//! # Memory
+//!
+//! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a
+//! mebibyte, whatever the sizes. Manifests are, up to 8 MiB each and 128 MiB in one copy.
+//!
+//! # Number of requests
+//!
+//! It is a promise, told for each operation in [`push`] and kept by tests: an image of n layers
+//! costs 3n + 5 requests the first time, 1 unchanged, and 2 under a new tag.
+//!
+//! # Runtime
+//!
+//! Futures need tokio with its timers and network; they are `Send` and can be spawned.
 
 pub mod blob;
 pub mod copy;
@@ -9,10 +105,17 @@ pub mod draft;
 mod error;
 pub mod file;
 pub mod layer;
+pub mod memory;
+pub mod push;
 pub mod remote;
 pub mod spool;
 pub mod store;
 pub mod verify;
 
+pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
 pub use error::{Error, ErrorKind, Result, Side};
+pub use push::{Pushed, Pusher};
+pub use remote::Client;
+pub use store::{Layout, Memory, Source, Store};
 pub use wharf_oci as oci;
+pub use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Reference, Repository, Tag};

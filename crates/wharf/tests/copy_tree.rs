@@ -4,13 +4,14 @@
 mod support;
 
 use std::slice;
+use std::time::Duration;
 
 use support::{add_manifest, descriptor, finish, options, repository};
 use wharf::ErrorKind;
-use wharf::copy::{Root, copy};
+use wharf::copy::{CopyOptions, Root, copy};
 use wharf::oci::{Descriptor, Digest, MediaType, Selector};
 use wharf::store::{Memory, Source, Store};
-use wharf_testkit::{FaultServer, push_registry, seeded_bytes};
+use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
 async fn image(source: &Memory, seed: u64) -> Descriptor {
     let layer = source.add_blob(MediaType::OCI_LAYER_GZIP, seeded_bytes(seed, 500));
@@ -62,6 +63,37 @@ async fn a_tree_keeps_every_digest_and_a_second_copy_moves_nothing() {
         (second.written, second.manifests, second.unchanged),
         (0, 0, 1)
     );
+}
+
+#[tokio::test]
+async fn s6_children_go_in_parallel_within_one_bound_for_the_whole_tree() {
+    let source = Memory::new();
+    let mut children = Vec::new();
+    for seed in 1..=8 {
+        children.push(image(&source, seed).await);
+    }
+    let inner = index(&source, &children[4..]).await;
+    children.truncate(4);
+    children.push(descriptor(&inner).clone());
+    let root = index(&source, &children).await;
+    // Every PUT is held for a moment; POSTs that overtake it show how many are under way.
+    let slow = Answer::fall_through().after(Duration::from_millis(30));
+    let script = push_registry().on("PUT", "/v2/*/blobs/uploads/*", [slow]);
+    let server = FaultServer::start(script);
+    let options = CopyOptions {
+        jobs: 3,
+        ..options().0
+    };
+    let store = repository(server.address(), "app");
+    copy(&source, &store, &[root], &options).await.unwrap();
+    let (mut open, mut most) = (0i32, 0);
+    for line in server.lines() {
+        open += i32::from(line.starts_with("POST"));
+        most = most.max(open);
+        open -= i32::from(line.starts_with("PUT /v2/app/blobs"));
+    }
+    // Each child has one layer of its own: more than one at a time are layers of several children.
+    assert!((2..=3).contains(&most), "{most}");
 }
 
 #[tokio::test]

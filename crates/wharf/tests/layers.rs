@@ -25,7 +25,9 @@ use wharf::layer::{
 use wharf::oci::{Compression, Descriptor, Digest, ImageConfig, MediaType, Selector};
 use wharf::store::{Memory, Outcome, Source};
 use wharf::{Error, ErrorKind, Side};
-use wharf_testkit::{Answer, FaultServer, compressible_bytes, push_registry, seeded_bytes};
+use wharf_testkit::{
+    Answer, DockerRegistry, FaultServer, Skopeo, compressible_bytes, push_registry, seeded_bytes,
+};
 
 const UPLOADS: &str = "/v2/*/blobs/uploads/";
 const SESSION: &str = "/v2/*/blobs/uploads/*";
@@ -299,7 +301,7 @@ async fn s3_s4_an_image_made_on_the_fly_is_whole() {
 
         let tag = Selector::Tag("v1".parse().unwrap());
         let descriptor = store.resolve(&tag).await.unwrap();
-        assert_eq!(summary.roots, [descriptor.clone()]);
+        assert_eq!(summary.roots, std::slice::from_ref(&descriptor));
         assert_eq!(descriptor.media_type, family.manifest());
         let manifest = store.manifest(&descriptor).await.unwrap();
         let wharf::oci::Payload::Image(image) = manifest.payload() else {
@@ -358,6 +360,50 @@ async fn s4_a_config_beside_pending_layers_may_be_known() {
     };
     let summary = copy(&source, &store, &[root], &options().0).await.unwrap();
     assert_eq!((summary.written, summary.manifests), (2, 1));
+}
+
+/// Every compression, as images that a reader of another house unpacks: it names the layers by
+/// what they are then.
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_images_made_on_the_fly_are_read_by_others() {
+    let (Some(registry), Some(skopeo)) = (DockerRegistry::start(), Skopeo::find()) else {
+        return;
+    };
+    let tree = tempfile::tempdir().unwrap();
+    // More than a block of each compression.
+    fs::write(tree.path().join("data"), compressible_bytes(1, 3_000_000)).unwrap();
+    fs::write(tree.path().join("n".repeat(150)), "long").unwrap();
+    std::os::unix::fs::symlink("data", tree.path().join("link")).unwrap();
+    for (name, packing) in ["plain", "gzip", "zstd"].into_iter().zip(packings()) {
+        let rootfs = LayerInput::directory(tree.path(), TreeOptions::default());
+        let root = image(
+            vec![rootfs.tar(&packing, Family::Oci).unwrap()],
+            Family::Oci,
+        );
+        let store = repository(registry.address(), name);
+        let summary = copy(&Memory::new(), &store, &[root], &options().0)
+            .await
+            .unwrap();
+        let reference = format!("docker://{}/{name}:v1", registry.address());
+        assert_eq!(
+            skopeo.inspect_digest(&reference),
+            summary.roots[0].digest.to_string()
+        );
+        let out = tree.path().with_extension(name);
+        let directory = format!("dir:{}", out.display());
+        let copied = skopeo.run(&[
+            "copy",
+            "--src-tls-verify=false",
+            "--dest-decompress",
+            &reference,
+            &directory,
+        ]);
+        assert!(copied.status.success(), "{copied:?}");
+        let diff_id = summary.layers[0].diff_id.clone().unwrap();
+        let unpacked = out.join(diff_id.hex()).is_file();
+        fs::remove_dir_all(&out).unwrap();
+        assert!(unpacked, "{name}: {diff_id}");
+    }
 }
 
 async fn blob_of(bytes: &[u8]) -> (tempfile::TempDir, wharf::blob::Blob) {

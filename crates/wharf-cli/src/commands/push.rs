@@ -1,23 +1,24 @@
 //! `wharf push PATH [REF]…`: from disk to registries, or into the embedded one.
 
-use std::net::SocketAddr;
-
 use wharf::remote::Client;
 use wharf::{Error, ErrorKind, Result};
-use wharf_oci::{Reference, Repository};
+use wharf_oci::Reference;
 
 use crate::args::Push;
-use crate::context::{self, Context};
+use crate::commands::embed;
+use crate::context::Context;
 use crate::destination::Destination;
-use crate::location::{Local, Place};
-use crate::source::Chosen;
+use crate::image_refs::ImageRefs;
+use crate::location::Local;
+use crate::source::{Chosen, Part};
 use crate::transfer::Transfer;
-use crate::{embedded, image_refs, listing, naming, platform};
+use crate::{failures, platform, stats};
 
-/// Pushes to each REF in turn; prints each with its digest.
+/// Pushes to each REF; prints each with its digest.
 ///
 /// # Errors
-/// Where PATH or a REF makes no sense, before anything is sent; where a push fails.
+/// Where PATH or a REF makes no sense, or the file for the references cannot be written, before
+/// anything is sent; where a push fails.
 pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
     let references = args
         .references
@@ -25,15 +26,29 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
         .map(|text| parse(text))
         .collect::<Result<Vec<_>>>()?;
     let local = Local::parse(&args.path)?;
-    let chosen = Chosen::local(&local).await?;
+    let part = match args.index {
+        true => Part::Whole,
+        false => Part::One,
+    };
+    let image_refs = args.image_refs.as_deref().map(ImageRefs::open);
+    let image_refs = image_refs.transpose()?;
+    let chosen = Chosen::local(&local, part, context).await?;
     let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
-    let client = context.client()?;
+    let client = match references.is_empty() {
+        // The embedded registry has another port each time.
+        true => context.forgetful_client()?,
+        false => context.client()?,
+    };
     let pushed = match references.is_empty() {
-        true => vec![into_embedded(args, &chosen, &local.place, &client, context).await?],
+        true => embed::push(&chosen, &local.place, &args.moving, &client, context)
+            .await?
+            .into_iter()
+            .collect(),
         false => to_registries(args, &references, &chosen, &client, context).await?,
     };
-    match &args.image_refs {
-        Some(file) => image_refs::write(file, &pushed),
+    stats::say(context.printer, &args.moving, &client);
+    match image_refs {
+        Some(file) => file.write(&pushed),
         None => Ok(()),
     }
 }
@@ -44,6 +59,8 @@ fn parse(text: &str) -> Result<Reference> {
     })
 }
 
+/// Pushes to all at once, reading and compressing everything once; each REF fails or succeeds on
+/// its own. What was pushed is printed; of several errors the last is given, the others are said.
 async fn to_registries(
     args: &Push,
     references: &[Reference],
@@ -51,68 +68,61 @@ async fn to_registries(
     client: &Client,
     context: &Context,
 ) -> Result<Vec<String>> {
-    let destinations = references
-        .iter()
-        .map(|reference| Destination::registry(reference, chosen, client))
-        .collect::<Result<Vec<_>>>()?;
-    let mut pushed = Vec::new();
-    for (reference, destination) in references.iter().zip(&destinations) {
-        let transfer = Transfer {
-            chosen,
-            destination,
-            moving: &args.moving,
-            verb: "pushed",
-        };
-        let root = transfer.run(context).await?;
-        let line = reference.with_digest(root.digest).to_string();
-        context.printer.data(&line)?;
-        pushed.push(line);
-    }
-    Ok(pushed)
-}
-
-/// Pushes to a registry inside this process, under a name that `wharf registry serve` will have.
-async fn into_embedded(
-    args: &Push,
-    chosen: &Chosen,
-    place: &Place,
-    client: &Client,
-    context: &Context,
-) -> Result<String> {
-    let directory = context::registry_directory()?;
-    let name = naming::repository(chosen, place);
-    let push = async |address: SocketAddr| {
-        let repository = Repository::new(embedded::registry(address), name.clone())
-            .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
-        let reference = Reference::new(repository, None, None);
-        let destination = Destination::registry(&reference, chosen, client)?;
-        let transfer = Transfer {
-            chosen,
-            destination: &destination,
-            moving: &args.moving,
-            verb: "pushed",
-        };
-        let root = transfer.run(context).await?;
-        let lines = listing::lines(destination.store.as_ref(), &root).await?;
-        Ok((root, destination.tags, lines))
+    let repositories = by_repository(references, chosen, client)?;
+    let transfer = Transfer {
+        chosen,
+        moving: &args.moving,
+        verb: "pushed",
     };
-    let (root, tags, lines) = embedded::during(&directory, push).await?;
-    let served = format!("{}/{name}", embedded::SERVED);
-    let tag = tags.first().map(ToString::to_string).unwrap_or_default();
-    let line = format!("{served}@{}", root.digest);
-    context.printer.data(&line)?;
-    let listing = [format!("{served}:{tag}")].into_iter().chain(lines);
-    for line in listing.chain(how_to_pull(&served, &tag, name.as_str())) {
-        context.printer.say(&line);
+    let destinations: Vec<&Destination> = repositories.iter().map(|(to, _)| to).collect();
+    let outcomes = transfer.run_all(&destinations, context).await;
+    let (mut pushed, mut failed) = (Vec::new(), Vec::new());
+    for (outcome, (_, references)) in outcomes.into_iter().zip(&repositories) {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                for (position, reference) in references {
+                    let line = (*reference).clone().with_digest(root.digest.clone());
+                    pushed.push((*position, line.to_string()));
+                }
+            }
+            Err(error) => failed.push(error),
+        }
     }
-    Ok(line)
+    pushed.sort();
+    for (_, line) in &pushed {
+        context.printer.data(line)?;
+    }
+    failures::all(failed)?;
+    Ok(pushed.into_iter().map(|(_, line)| line).collect())
 }
 
-fn how_to_pull(served: &str, tag: &str, name: &str) -> [String; 3] {
-    let directory = name.rsplit('/').next().unwrap_or(name);
-    [
-        "to serve it:  wharf registry serve".to_owned(),
-        format!("to pull it:   wharf copy {served}:{tag} oci:{directory}"),
-        format!("              docker pull {served}:{tag}"),
-    ]
+type Destinations<'a> = Vec<(Destination, Vec<(usize, &'a Reference)>)>;
+
+/// Each repository once, with all its tags (PUSH.md O6), and the references that name it.
+fn by_repository<'a>(
+    references: &'a [Reference],
+    chosen: &Chosen,
+    client: &Client,
+) -> Result<Destinations<'a>> {
+    let mut repositories: Destinations<'a> = Vec::new();
+    for (position, reference) in references.iter().enumerate() {
+        let destination = Destination::registry(reference, chosen, client)?;
+        let same = repositories.iter_mut().find(|(_, of)| {
+            of.iter()
+                .any(|(_, one)| one.repository() == reference.repository())
+        });
+        match same {
+            Some((known, of)) => {
+                for tag in destination.tags {
+                    if !known.tags.contains(&tag) {
+                        known.tags.push(tag);
+                    }
+                }
+                of.push((position, reference));
+            }
+            None => repositories.push((destination, vec![(position, reference)])),
+        }
+    }
+    Ok(repositories)
 }

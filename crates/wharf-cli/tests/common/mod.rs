@@ -6,7 +6,9 @@
     reason = "each test program uses a part of it, and a fixture that fails fails the test"
 )]
 
-use std::io::{BufRead, BufReader};
+pub(crate) mod wire;
+
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -41,6 +43,28 @@ pub(crate) fn wharf(home: &Path, arguments: &[&str]) -> Run {
         code: status.code().unwrap_or(-1),
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// Runs the binary with `input` on standard input.
+pub(crate) fn piped(home: &Path, arguments: &[&str], input: &[u8]) -> Run {
+    let mut child = command(home)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // One that gives up early closes its end: what it says is what counts.
+    let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

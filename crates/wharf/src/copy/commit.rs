@@ -24,9 +24,8 @@ impl Target<'_> {
         for group in &plan.children {
             stream::iter(group)
                 .map(Ok)
-                .try_for_each_concurrent(self.options.jobs.max(1), |manifest| async {
-                    let put = async || self.store.put_manifest(manifest, None).await;
-                    self.put_manifest(manifest, 1, put).await
+                .try_for_each_concurrent(self.options.jobs.max(1), |manifest| {
+                    self.put_child(manifest)
                 })
                 .await?;
         }
@@ -61,30 +60,38 @@ impl Target<'_> {
         }
     }
 
+    async fn put_child(&self, manifest: &Manifest) -> Result<()> {
+        let put = || self.store.put_manifest(manifest, None);
+        self.put_manifest(manifest, 1, put).await
+    }
+
     /// Puts a root under all of its tags, or by digest where it has none.
     async fn put_root(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
         match tags {
             [] => {
-                let put = async || self.store.put_root(manifest, None).await;
+                let put = || self.store.put_root(manifest, None);
                 self.put_manifest(manifest, 1, put).await
             }
             [tag] => {
-                let put = async || self.store.put_root(manifest, Some(tag)).await;
+                let put = || self.store.put_root(manifest, Some(tag));
                 self.put_manifest(manifest, 1, put).await
             }
             tags => {
-                let put = async || self.store.put_tags(manifest, tags).await;
+                let put = || self.store.put_tags(manifest, tags);
                 self.put_manifest(manifest, tags.len() as u64, put).await
             }
         }
     }
 
-    async fn put_manifest(
+    async fn put_manifest<W>(
         &self,
         manifest: &Manifest,
         names: u64,
-        put: impl AsyncFnMut() -> Result<()>,
-    ) -> Result<()> {
+        put: impl FnMut() -> W,
+    ) -> Result<()>
+    where
+        W: Future<Output = Result<()>>,
+    {
         let descriptor = manifest.descriptor();
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor, again));
         let put = retry::run(&self.options.retry, put, &Reach::default(), notice).await;

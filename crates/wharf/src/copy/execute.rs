@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use tokio::sync::Semaphore;
 use wharf_oci::{Descriptor, Digest};
@@ -65,7 +64,7 @@ pub async fn copy_to_all(
     let planned = destinations.iter().map(|to| Planned {
         store: to.store,
         observer: &to.observer,
-        plan: Plan::build(source, to.store, to.roots, options).boxed_local(),
+        plan: Plan::build(source, to.store, to.roots, options),
     });
     run(source, planned.collect(), options).await
 }
@@ -84,7 +83,7 @@ impl Plan {
         let planned = Planned {
             store,
             observer: &options.observer,
-            plan: future::ready(Ok(self)).boxed_local(),
+            plan: future::ready(Ok(self)),
         };
         one(run(source, vec![planned], options).await)
     }
@@ -96,15 +95,15 @@ fn one(mut outcomes: Vec<Result<Summary>>) -> Result<Summary> {
 }
 
 /// A destination and what is to be done there, once that is known.
-struct Planned<'a> {
+struct Planned<'a, P> {
     store: &'a dyn Store,
     observer: &'a Arc<dyn Observer>,
-    plan: LocalBoxFuture<'a, Result<Plan>>,
+    plan: P,
 }
 
-async fn run(
+async fn run<P: Future<Output = Result<Plan>>>(
     source: &dyn Source,
-    destinations: Vec<Planned<'_>>,
+    destinations: Vec<Planned<'_, P>>,
     options: &CopyOptions,
 ) -> Vec<Result<Summary>> {
     let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
@@ -323,5 +322,19 @@ fn add<'a>(works: &mut Vec<Work<'a>>, index: usize, item: Item<'a>, wanted_by: u
             item,
             wanted: vec![wanted_by],
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    #[tokio::test]
+    async fn o8_a_copy_can_be_handed_to_another_thread() {
+        let memory = crate::store::Memory::new();
+        let options = CopyOptions::default();
+        is_send(&copy(&memory, &memory, &[], &options));
     }
 }

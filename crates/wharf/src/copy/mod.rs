@@ -4,6 +4,7 @@
 //! moves blobs, and commits manifests, children first and tags last.
 
 mod commit;
+mod content;
 mod event;
 mod execute;
 mod head;
@@ -14,6 +15,7 @@ mod plan;
 mod retry;
 mod single;
 mod summary;
+mod survey;
 mod tally;
 mod target;
 mod tee;
@@ -24,6 +26,7 @@ pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;
 pub use self::single::{push_blob, push_layer};
 pub use self::summary::Summary;
+pub use self::survey::{Fate, Survey, SurveyedManifest};
 pub use self::tally::Tally;
 
 use std::sync::Arc;

@@ -127,6 +127,14 @@ impl Plan {
     }
 }
 
+/// What a store has of a root.
+struct There {
+    /// Whether it has the manifest.
+    known: bool,
+    /// The tags that name something else, or nothing.
+    lacking: Vec<Tag>,
+}
+
 struct Planner<'a> {
     source: &'a dyn Source,
     store: &'a dyn Store,
@@ -157,45 +165,64 @@ impl<'a> Planner<'a> {
     async fn add(&mut self, root: &Root) -> Result<()> {
         match &root.content {
             RootContent::Manifest(descriptor) => {
-                let lacking = self.lacking(&descriptor.digest, &root.tags).await?;
+                let there = self.there(descriptor, &root.tags).await?;
                 self.plan.named.push(Some(descriptor.clone()));
-                if lacking.is_empty() && !root.tags.is_empty() {
+                if there.lacking.is_empty() && !root.tags.is_empty() {
                     self.plan.existing.push(descriptor.clone());
                     return Ok(());
                 }
                 let manifest = self.read(descriptor).await?;
-                self.add_manifest(manifest, lacking, &root.tags).await
+                self.add_manifest(manifest, there).await
             }
             RootContent::Draft(draft) if draft.is_complete() => {
                 let manifest = draft.finish(&HashMap::new())?.manifest;
-                let lacking = self.lacking(manifest.digest(), &root.tags).await?;
+                let there = self.there(manifest.descriptor(), &root.tags).await?;
                 self.plan.named.push(Some(manifest.descriptor().clone()));
-                if lacking.is_empty() && !root.tags.is_empty() {
+                if there.lacking.is_empty() && !root.tags.is_empty() {
                     self.plan.existing.push(manifest.descriptor().clone());
                     return Ok(());
                 }
-                self.add_manifest(manifest, lacking, &root.tags).await
+                self.add_manifest(manifest, there).await
             }
             RootContent::Draft(draft) => self.add_draft(draft, &root.tags),
         }
     }
 
-    /// Plans a root manifest; `lacking` are those of its `tags` that name something else.
-    async fn add_manifest(
-        &mut self,
-        manifest: Manifest,
-        lacking: Vec<Tag>,
-        tags: &[Tag],
-    ) -> Result<()> {
-        let known = lacking.len() < tags.len() || self.has(manifest.descriptor()).await?;
-        if !known {
+    /// Plans a root manifest, and what is below it unless the store has that.
+    async fn add_manifest(&mut self, manifest: Manifest, there: There) -> Result<()> {
+        if !there.known {
             self.walk(&manifest).await?;
         }
         self.plan.roots.push(PlannedManifest {
             manifest,
-            tags: lacking,
+            tags: there.lacking,
         });
         Ok(())
+    }
+
+    /// What the store has of a root, in as few questions as can be: by tag, which an unchanged
+    /// image answers with one; by digest first where only the tag is believed to be new. An image
+    /// that nobody believes to be there is not asked for by digest: asking for its blobs costs one
+    /// request each, with or without that. An index is, as that may save asking for a tree.
+    async fn there(&self, root: &Descriptor, tags: &[Tag]) -> Result<There> {
+        let recalled = self.store.recalls(root, None);
+        let recalls = |tag: &Tag| self.store.recalls(root, Some(tag));
+        let (old, new): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(recalls);
+        if recalled && !new.is_empty() {
+            let known = self.has(root).await?;
+            // What is not there has no tags either.
+            let mut lacking = if known {
+                self.lacking(&root.digest, &old).await?
+            } else {
+                old
+            };
+            lacking.extend(new);
+            return Ok(There { known, lacking });
+        }
+        let lacking = self.lacking(&root.digest, tags).await?;
+        let ask = tags.is_empty() || recalled || root.media_type.is_index();
+        let known = lacking.len() < tags.len() || (ask && self.has(root).await?);
+        Ok(There { known, lacking })
     }
 
     fn add_draft(&mut self, draft: &Draft, tags: &[Tag]) -> Result<()> {
@@ -366,7 +393,10 @@ impl<'a> Planner<'a> {
             .map_err(|error| error.side(Side::Source))
     }
 
-    async fn retry<T>(&self, work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    async fn retry<T, W>(&self, work: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
         self.options.retry.run(work).await
     }
 

@@ -128,10 +128,11 @@ impl<'a> Target<'a> {
         let descriptor = blob.descriptor();
         let reach = Arc::new(Reach::default());
         let moving = self.observed(&seat.share(blob), &reach);
-        let mut asked = asked;
-        let attempt = async || {
+        let asked = Mutex::new(asked);
+        let attempt = || async {
             reach.start();
-            let there = match asked.take() {
+            let asked = take(&asked);
+            let there = match asked {
                 Some(lacking) => lacking.map(|()| false),
                 None => self.has(descriptor).await,
             };
@@ -174,11 +175,12 @@ impl<'a> Target<'a> {
         making: &Making,
     ) -> Result<()> {
         let reach = Arc::new(Reach::default());
-        let mut begun = None;
-        let attempt = async || {
+        let begun = Mutex::new(None);
+        let attempt = || async {
             reach.start();
             self.tell(Event::LayerStarted(layer));
-            let (head, diff) = match begun.take() {
+            let earlier = take(&begun);
+            let (head, diff) = match earlier {
                 Some(begun) => begun,
                 None => {
                     let started = making.stream(layer, seat).await;
@@ -190,7 +192,7 @@ impl<'a> Target<'a> {
             match self.store.ingest(layer.media_type(), stream).await {
                 Ok(descriptor) => making.became(diff, descriptor).await,
                 Err(error) if head.is_whole() => {
-                    begun = Some((head, diff));
+                    *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, diff));
                     Err(error)
                 }
                 Err(error) => Err(layer.judged(error)),
@@ -250,6 +252,11 @@ impl<'a> Target<'a> {
             })
             .boxed()
     }
+}
+
+/// What the last try left for this one.
+fn take<T>(left: &Mutex<Option<T>>) -> Option<T> {
+    left.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// A place among those who may work at once.

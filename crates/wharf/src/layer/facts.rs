@@ -5,6 +5,10 @@ use std::fs::Metadata;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "not all systems tell all kinds apart")
+)]
 pub(super) enum Kind {
     File,
     Directory,

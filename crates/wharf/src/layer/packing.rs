@@ -13,8 +13,7 @@ pub enum Packing {
     Plain,
     /// Compressed with gzip, which everybody reads.
     Gzip(Settings),
-    /// Compressed with zstd: smaller and faster, read by docker 20.10.9, containerd 1.5, podman 1.8
-    /// and newer.
+    /// Compressed with zstd: smaller and faster, but not read by everybody yet.
     Zstd(ZstdSettings),
 }
 

@@ -336,7 +336,8 @@ fn unspeakable(path: &Path) -> Error {
     Error::new(ErrorKind::Invalid, "has a name that is not Unicode").target(path.display())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;

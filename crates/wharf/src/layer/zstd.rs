@@ -1,7 +1,7 @@
 //! Compression of layers with zstd, in parallel, to bytes that depend on content and settings alone.
 //!
 //! Each block becomes a frame of its own; frames one after the other are one content (RFC 8878,
-//! section 3: "Zstandard frames are independent").
+//! section 3).
 
 use ::zstd::bulk::Compressor;
 use bytes::Bytes;
@@ -12,8 +12,8 @@ use crate::blob::ByteStream;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes of content in a frame: costs one part in a hundred of what one long frame saves, and
-/// eight of them under work at once stay small.
+/// Bytes of content in a frame: a frame knows nothing of the one before, so small ones compress
+/// badly; several of this size under work at once do not take much memory.
 const BLOCK: usize = 1 << 20;
 
 /// How layers are compressed with zstd: all that their bytes depend on.

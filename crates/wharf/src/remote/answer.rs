@@ -35,9 +35,7 @@ pub(super) async fn error_in_words(
     let status = response.status();
     let endpoint = response.endpoint().to_owned();
     let tried = response.what_was_tried().cloned();
-    let wait = response
-        .header("retry-after")
-        .and_then(|value| retry_after(value, SystemTime::now()));
+    let wait = wait(&response);
     // A body that is cut off, too slow or too long says nothing; the status still does.
     let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
@@ -57,6 +55,11 @@ pub(super) async fn error_in_words(
         Some((registry, words)) => error.tried(&registry, &words),
         None => error,
     }
+}
+
+/// How long an answer asks to wait before the next request.
+pub(super) fn wait(response: &Response) -> Option<Duration> {
+    retry_after(response.header("retry-after")?, SystemTime::now())
 }
 
 /// The answer itself where its status is one of `welcome`.

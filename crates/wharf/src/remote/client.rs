@@ -13,10 +13,12 @@ use super::auth::{self, Access};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
+use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
-use super::transport::{Settings, Timeouts, Transport};
+use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
 use crate::credentials::{Credentials, Secret};
+use crate::memory::RegistryMemory;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
@@ -55,11 +57,16 @@ pub enum Insecure {
 pub struct ClientBuilder {
     insecure: Insecure,
     timeouts: Timeouts,
+    limits: Limits,
+    pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
     resolve: Vec<(String, SocketAddr)>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
     credentials: Option<Arc<dyn Credentials>>,
+    referrers_fallback: ReferrersFallback,
+    locks: Option<PathBuf>,
+    memory: RegistryMemory,
 }
 
 impl Default for ClientBuilder {
@@ -67,11 +74,16 @@ impl Default for ClientBuilder {
         ClientBuilder {
             insecure: Insecure::No,
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            pauses: None,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: Vec::new(),
             chunk_size: None,
             sessions: None,
             credentials: None,
+            referrers_fallback: ReferrersFallback::default(),
+            locks: None,
+            memory: RegistryMemory::in_process(),
         }
     }
 }
@@ -88,6 +100,20 @@ impl ClientBuilder {
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// How many requests may be under way to each registry, and how long it may make us wait.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who is told when a registry asks to wait.
+    #[must_use]
+    pub fn pause_observer(mut self, observer: Arc<dyn PauseObserver>) -> Self {
+        self.pauses = Some(observer);
         self
     }
 
@@ -129,6 +155,29 @@ impl ClientBuilder {
         self
     }
 
+    /// What is done where a registry does not list referrers (PUSH.md F3).
+    #[must_use]
+    pub fn referrers_fallback(mut self, fallback: ReferrersFallback) -> Self {
+        self.referrers_fallback = fallback;
+        self
+    }
+
+    /// Has the processes that share `directory` change a list of referrers one after the other,
+    /// which spares them to find and mend what they overwrote (PUSH.md F4).
+    #[must_use]
+    pub fn locks(mut self, directory: PathBuf) -> Self {
+        self.locks = Some(directory);
+        self
+    }
+
+    /// What to remember registries with; by default until the process ends.
+    /// [`Client::save`] keeps what was learned.
+    #[must_use]
+    pub fn memory(mut self, memory: RegistryMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -142,10 +191,15 @@ impl ClientBuilder {
         let transport = Transport::new(settings, self.timeouts)?;
         let shared = Shared {
             insecure: self.insecure,
+            memory: self.memory,
+            limits: self.limits,
+            pauses: self.pauses,
             chunk_size: self.chunk_size,
             journal: self
                 .sessions
                 .map(|directory| Arc::new(Journal::new(directory))),
+            referrers_fallback: self.referrers_fallback,
+            locks: self.locks,
             janitor: Janitor::default(),
             credentials: self.credentials,
         };
@@ -164,6 +218,11 @@ impl Client {
     /// Sane settings, to be changed.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    /// How many requests it and its clones have made so far (PUSH.md P4).
+    pub fn requests(&self) -> RequestCounts {
+        self.inner.transport.counts().read()
     }
 
     /// Waits until what was given up is cleaned up at the registries, but no longer than `limit`
@@ -200,6 +259,16 @@ impl Client {
         let (transport, name) = (&self.inner.transport, repository.name());
         let shown = auth::authorization(&host, transport, name, access, sources).await;
         shown.map_err(|error| error.target(repository))
+    }
+
+    /// Writes what was learned of registries to their memory's files, where it has any: also when
+    /// what was tried failed. Trouble is no error; it is logged. See [`RegistryMemory::save`].
+    pub async fn save(&self) {
+        let memory = self.inner.shared.memory.clone();
+        let saved = tokio::task::spawn_blocking(move || memory.save()).await;
+        if let Err(error) = saved {
+            tracing::debug!(%error, "memory not written");
+        }
     }
 
     /// One repository, as a source and a store. Makes no request.

@@ -23,6 +23,14 @@ impl Endpoint {
         self.base.clone()
     }
 
+    /// The same request's URL at this root, when it was made for another.
+    pub(super) fn moved(&self, url: &Url) -> Url {
+        let mut moved = self.base.clone();
+        moved.set_path(url.path());
+        moved.set_query(url.query());
+        moved
+    }
+
     /// end-2, end-9, end-10: a blob.
     pub(super) fn blob(&self, name: &RepositoryName, digest: &Digest) -> Url {
         self.at(format!("{name}/blobs/{digest}"))
@@ -48,6 +56,11 @@ impl Endpoint {
     /// end-3, end-7: a manifest.
     pub(super) fn manifest(&self, name: &RepositoryName, at: &Selector) -> Url {
         self.at(format!("{name}/manifests/{at}"))
+    }
+
+    /// end-12: what refers to a subject.
+    pub(super) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> Url {
+        self.at(format!("{name}/referrers/{subject}"))
     }
 
     /// end-8: a page of tags.

@@ -1,24 +1,29 @@
 //! One registry host: how it is reached, and what was learned of it in this process.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::OnceCell;
-use wharf_oci::Registry;
+use wharf_oci::{Digest, Registry, RepositoryName};
 
 use super::auth::Authorizer;
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
 use super::journal::Journal;
+use super::referrers::ReferrersFallback;
+use super::scheme::{self, Remembered, Verdict};
 use super::sessions::Sessions;
-use super::transport::{Probe, Response, Transport};
+use super::transport::{Gate, Limits, PauseObserver, Probe, Request, Response, Transport};
+use super::turns::Turns;
 use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
 use crate::credentials::Credentials;
+use crate::memory::{Fact, Facts, RegistryMemory};
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -31,21 +36,31 @@ const OWN: &str = "wharf/";
 pub(super) struct Host {
     registry: Registry,
     shared: Arc<Shared>,
+    remembered: Remembered,
     endpoint: OnceCell<Endpoint>,
-    learned: Mutex<Learned>,
-    finds_blobs: AtomicBool,
+    sending: Mutex<Learned>,
+    is_ours: AtomicBool,
+    referrers: Mutex<Option<bool>>,
+    asking_for_referrers: tokio::sync::Mutex<()>,
+    referrer_turns: Turns<(RepositoryName, Digest)>,
     uploads: Uploads,
     sessions: Sessions,
     authorizer: Authorizer,
+    gate: Gate,
 }
 
 /// What all hosts of a client have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) insecure: Insecure,
+    pub(super) memory: RegistryMemory,
+    pub(super) limits: Limits,
+    pub(super) pauses: Option<Arc<dyn PauseObserver>>,
     /// The largest chunk, in bytes, that the user wants blobs to be sent in.
     pub(super) chunk_size: Option<u64>,
     pub(super) journal: Option<Arc<Journal>>,
+    pub(super) referrers_fallback: ReferrersFallback,
+    pub(super) locks: Option<PathBuf>,
     pub(super) janitor: Janitor,
     pub(super) credentials: Option<Arc<dyn Credentials>>,
 }
@@ -53,15 +68,21 @@ pub(super) struct Shared {
 impl Host {
     pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
         let authorizer = Authorizer::new(registry.clone(), shared.credentials.clone());
+        let gate = Gate::new(registry.as_str(), &shared.limits, shared.pauses.clone());
         Host {
             registry,
             shared,
+            remembered: Remembered::default(),
             endpoint: OnceCell::new(),
-            learned: Mutex::default(),
-            finds_blobs: AtomicBool::new(false),
+            sending: Mutex::default(),
+            is_ours: AtomicBool::new(false),
+            referrers: Mutex::default(),
+            asking_for_referrers: tokio::sync::Mutex::default(),
+            referrer_turns: Turns::default(),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
             authorizer,
+            gate,
         }
     }
 
@@ -75,7 +96,67 @@ impl Host {
     /// # Errors
     /// Where nobody answers.
     pub(super) async fn endpoint(&self, transport: &Transport) -> Result<&Endpoint> {
+        if self.may_be_plain()
+            && let Some(endpoint) = self.remembered.endpoint(&self.registry, || self.facts())
+        {
+            return Ok(endpoint);
+        }
         self.endpoint.get_or_try_init(|| self.find(transport)).await
+    }
+
+    /// Sends a request. Where the scheme comes from memory and the answer does not show that it is
+    /// right, both schemes are tried, and the request is sent again if the other one is it.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub(super) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
+        if !self.may_be_plain() {
+            return self.gate.send(transport, request).await;
+        }
+        let asked = request.url().clone();
+        let untried = self.remembered.is_untried_at(&asked);
+        let again = request.again().filter(|_| untried);
+        let sent = self.gate.send(transport, request).await;
+        let verdict = scheme::judge(&asked, &sent);
+        if let Some(again) = again.filter(|_| verdict == Verdict::Open) {
+            self.remembered.refute();
+            tracing::debug!(registry = %self.registry, "remembered scheme not confirmed");
+            return match self.endpoint(transport).await {
+                Ok(found) if found.root().scheme() != asked.scheme() => {
+                    self.gate
+                        .send(transport, again.at(found.moved(&asked)))
+                        .await
+                }
+                Err(error) if sent.is_err() => Err(error),
+                _ => sent,
+            };
+        }
+        // An answer from elsewhere says nothing of this host.
+        if self.registry.host()
+            == asked
+                .host_str()
+                .unwrap_or_default()
+                .trim_matches(['[', ']'])
+            && let Some(fact) = self.remembered.first_shown(verdict)
+        {
+            self.learn(fact);
+        }
+        sent
+    }
+
+    /// What is remembered between runs.
+    pub(super) fn memory(&self) -> &RegistryMemory {
+        &self.shared.memory
+    }
+
+    /// What is believed of this host.
+    pub(super) fn facts(&self) -> Facts {
+        self.shared.memory.facts(&self.registry)
+    }
+
+    /// Remembers what an answer of this host showed.
+    pub(super) fn learn(&self, fact: Fact) {
+        self.shared.memory.learn(&self.registry, fact);
     }
 
     /// What is being sent to it by this process.
@@ -103,20 +184,89 @@ impl Host {
         self.shared.chunk_size
     }
 
-    /// What experience says about sending blobs to it.
+    /// What experience says about sending blobs to it, in this process and before.
     pub(super) fn learned(&self) -> Learned {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+        let facts = self.facts();
+        let learned = *self.sending();
+        Learned {
+            patch: learned.patch || facts.wants_patch == Some(true),
+            largest: learned.largest.or(facts.body_limit),
+            ..learned
+        }
     }
 
     /// Adds to that.
-    pub(super) fn learn(&self, change: impl FnOnce(&mut Learned)) {
-        change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn learn_sending(&self, change: impl FnOnce(&mut Learned)) {
+        let learned = {
+            let mut learned = self.sending();
+            change(&mut learned);
+            *learned
+        };
+        if learned.patch {
+            self.learn(Fact::WantsPatch(true));
+        }
+        if let Some(bytes) = learned.largest {
+            self.learn(Fact::BodyLimit(bytes));
+        }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Learned> {
+        // No code that holds the lock can panic half-way through a change.
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
     /// (PUSH.md E5, U1): our own does, and says so in each answer.
     pub(super) fn finds_blobs(&self) -> bool {
-        self.finds_blobs.load(Ordering::Relaxed)
+        self.is_ours()
+    }
+
+    /// Whether it is the embedded registry, which does all that ours do: take several tags with
+    /// one PUT (O6), decide conditions (F4).
+    pub(super) fn is_ours(&self) -> bool {
+        self.is_ours.load(Ordering::Relaxed)
+    }
+
+    /// Whether it lists referrers itself, if that is known. Of what was known before only the no
+    /// counts: it is taken back by an answer that names the subject, a wrong yes by nothing.
+    pub(super) fn lists_referrers(&self) -> Option<bool> {
+        let known = *self
+            .referrers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.or(self.facts().referrers.filter(|lists| !lists))
+    }
+
+    /// It showed whether it lists referrers.
+    pub(super) fn learn_referrers(&self, lists: bool) {
+        let known = self
+            .referrers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(lists);
+        if known != Some(lists) {
+            self.learn(Fact::Referrers(lists));
+        }
+    }
+
+    /// The turn of the one who asks whether it lists referrers.
+    pub(super) async fn asking_for_referrers(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.asking_for_referrers.lock().await
+    }
+
+    /// Turns of those who change a list of referrers.
+    pub(super) fn referrer_turns(&self) -> &Turns<(RepositoryName, Digest)> {
+        &self.referrer_turns
+    }
+
+    /// What is done where it lists no referrers.
+    pub(super) fn referrers_fallback(&self) -> ReferrersFallback {
+        self.shared.referrers_fallback
+    }
+
+    /// Where processes wait for each other, if they do.
+    pub(super) fn locks(&self) -> Option<&Path> {
+        self.shared.locks.as_deref()
     }
 
     /// Looks at an answer for what it says about who gave it.
@@ -125,7 +275,7 @@ impl Host {
             .header("server")
             .is_some_and(|server| server.starts_with(OWN))
         {
-            self.finds_blobs.store(true, Ordering::Relaxed);
+            self.is_ours.store(true, Ordering::Relaxed);
         }
     }
 
@@ -173,6 +323,6 @@ impl Host {
 }
 
 /// Whether an answer to plain http is what servers that want TLS say: 400, or a redirect.
-fn points_to_tls(status: StatusCode) -> bool {
+pub(super) fn points_to_tls(status: StatusCode) -> bool {
     status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

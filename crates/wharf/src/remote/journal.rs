@@ -151,8 +151,8 @@ impl Drop for Note {
     }
 }
 
-/// Removes notes of sessions that no registry can still have.
-fn sweep(directory: &Path) {
+/// Removes files of `directory` that nobody has used for so long that they mean nothing any more.
+pub(super) fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };

@@ -8,8 +8,9 @@ use wharf_oci::{
 };
 
 use super::answer;
+use super::referrers;
 use super::repository::RemoteRepository;
-use super::transport::{Body, Request, Response, Wait};
+use super::transport::{Body, Kind, Request, Response, Wait};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a page of tags.
@@ -54,6 +55,11 @@ pub(super) async fn fetch(
         .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()).target(endpoint))
 }
 
+/// The manifest that a tag or digest names, with one request.
+pub(super) async fn fetch_at(repository: &RemoteRepository, at: &Selector) -> Result<Manifest> {
+    read(ask(repository, Method::GET, at).await?, at).await
+}
+
 /// Whether a manifest of this digest is there. Some registries answer 403 where it is not; one
 /// that names another digest of the same kind has something else there.
 pub(super) async fn contains(
@@ -81,7 +87,8 @@ pub(super) async fn contains(
     }
 }
 
-/// Puts a manifest's exact bytes under a tag, or under its digest.
+/// Puts a manifest's exact bytes under a tag, or under its digest; a referrer is then found with
+/// its subject (PUSH.md F1, F2).
 pub(super) async fn put(
     repository: &RemoteRepository,
     manifest: &Manifest,
@@ -91,20 +98,92 @@ pub(super) async fn put(
         Some(tag) => Selector::Tag(tag.clone()),
         None => Selector::Digest(manifest.digest().clone()),
     };
-    let url = repository
-        .endpoint()
-        .await?
-        .manifest(repository.name(), &at);
-    let request = Request::new(Method::PUT, url)
+    let request = put_request(repository, manifest, &at).await?;
+    let response = repository.send(request).await?;
+    let response = accepted(repository, manifest, &at, response).await?;
+    referrers::register(repository, manifest, &response).await
+}
+
+/// Tags that one request carries: as many as every registry that takes several must take.
+const TAGS_AT_ONCE: usize = 10;
+
+/// Puts a manifest under several tags: in one request for some of them where the registry is
+/// known to take that (distribution-spec end-7b; PUSH.md O6), one after the other elsewhere.
+pub(super) async fn put_tags(
+    repository: &RemoteRepository,
+    manifest: &Manifest,
+    tags: &[Tag],
+) -> Result<()> {
+    let mut left: Vec<&Tag> = tags.iter().collect();
+    if repository.host().is_ours() {
+        for some in tags.chunks(TAGS_AT_ONCE) {
+            let done = put_some(repository, manifest, some).await?;
+            left.retain(|tag| !done.contains(tag));
+        }
+    }
+    for tag in left {
+        put(repository, manifest, Some(tag)).await?;
+    }
+    Ok(())
+}
+
+/// Puts a manifest under tags that are part of the query; gives those that the registry set.
+async fn put_some(
+    repository: &RemoteRepository,
+    manifest: &Manifest,
+    tags: &[Tag],
+) -> Result<Vec<Tag>> {
+    let at = Selector::Digest(manifest.digest().clone());
+    let request = put_request(repository, manifest, &at).await?;
+    let mut url = request.url().clone();
+    url.query_pairs_mut()
+        .extend_pairs(tags.iter().map(|tag| ("tag", tag.as_str())));
+    let response = repository.send(request.at(url)).await?;
+    let response = accepted(repository, manifest, &at, response).await?;
+    referrers::register(repository, manifest, &response).await?;
+    let set = response.all("oci-tag").flat_map(|list| list.split(','));
+    Ok(set.filter_map(|tag| tag.trim().parse().ok()).collect())
+}
+
+/// The request that puts a manifest's exact bytes somewhere.
+pub(super) async fn put_request(
+    repository: &RemoteRepository,
+    manifest: &Manifest,
+    at: &Selector,
+) -> Result<Request> {
+    let url = repository.endpoint().await?.manifest(repository.name(), at);
+    Ok(Request::new(Method::PUT, url)
+        .kind(Kind::Manifest)
         .header(CONTENT_TYPE, manifest.media_type().as_str())
         .body(Body::Bytes(manifest.bytes().clone()))
-        .wait(Wait::Commit);
-    let response = answer::expect(repository.send(request).await?, &[200, 201, 202]).await?;
+        .wait(Wait::Commit))
+}
+
+/// The answer, where it says that the manifest is in place. One that is odd, but a success, counts
+/// when the manifest is there (PUSH.md section 11, rule 8).
+async fn accepted(
+    repository: &RemoteRepository,
+    manifest: &Manifest,
+    at: &Selector,
+    response: Response,
+) -> Result<Response> {
+    let odd = response.status().is_success() && response.status().as_u16() > 202;
+    let response = match odd {
+        true => response,
+        false => answer::expect(response, &[200, 201, 202]).await?,
+    };
     match digest_header(&response) {
         Some(digest) if digest != *manifest.digest() => {
             Err(Error::digest_mismatch(manifest.digest(), &digest).target(response.endpoint()))
         }
-        _ => Ok(()),
+        _ if odd && resolve(repository, at).await?.digest != *manifest.digest() => {
+            let message = format!(
+                "answered {}, but the manifest is not there",
+                response.status()
+            );
+            Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()))
+        }
+        _ => Ok(response),
     }
 }
 

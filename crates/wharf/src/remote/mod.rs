@@ -4,19 +4,30 @@ mod answer;
 mod auth;
 mod blobs;
 mod client;
+mod delete;
 mod endpoint;
 mod guard;
 mod host;
 mod janitor;
 mod journal;
+mod link;
 mod manifests;
+mod referrers;
+mod referrers_api;
+mod referrers_index;
 mod repository;
+mod scheme;
 mod sessions;
+mod sighted;
 mod transport;
+mod turns;
 mod upload;
 mod uploads;
 
 pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};
+pub use self::referrers::ReferrersFallback;
 pub use self::repository::RemoteRepository;
-pub use self::transport::Timeouts;
+pub use self::transport::{
+    EndpointClass, Limits, PauseObserver, RequestClass, RequestCounts, Timeouts,
+};

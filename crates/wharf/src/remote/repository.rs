@@ -12,7 +12,7 @@ use super::auth::{self, Access};
 use super::endpoint::Endpoint;
 use super::host::Host;
 use super::transport::{Request, Response, Transport};
-use super::{blobs, manifests, upload};
+use super::{blobs, delete, manifests, referrers, sighted, upload};
 use crate::Result;
 use crate::blob::{Blob, ByteStream};
 use crate::store::{Outcome, Source, Store};
@@ -42,6 +42,19 @@ impl RemoteRepository {
     /// Registry and name.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// The manifest that a tag or digest names, with one request where resolving it first would
+    /// take two. A registry may count that as a pull.
+    ///
+    /// # Errors
+    /// As [`Source::resolve`] and [`Source::manifest`].
+    pub async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+        let fetched = manifests::fetch_at(self, at).await;
+        if let Ok(manifest) = &fetched {
+            sighted::fetched(self.host.memory(), &self.repository, manifest);
+        }
+        self.about(fetched)
     }
 
     pub(super) fn name(&self) -> &RepositoryName {
@@ -74,18 +87,29 @@ impl RemoteRepository {
 
     /// Sends a request as it is.
     pub(super) async fn dispatch(&self, request: Request) -> Result<Response> {
-        let response = self.transport.send(request).await?;
+        let response = self.host.send(&self.transport, request).await?;
         self.host.notice(&response);
         Ok(response)
     }
 
-    /// Another repository of the registry that is believed to have a blob (PUSH.md E4).
-    pub(super) fn elsewhere(&self, _: &Digest) -> Option<RepositoryName> {
-        None
+    /// The other repository of this registry in which a blob was seen last: it may be mounted from
+    /// there (PUSH.md E4).
+    pub(super) fn elsewhere(&self, blob: &Digest) -> Option<RepositoryName> {
+        self.host.memory().elsewhere(&self.repository, blob)
     }
 
-    /// That belief was wrong.
-    pub(super) fn forget_elsewhere(&self, _: &str, _: &Digest) {}
+    /// Takes back that a blob was seen in a repository of this registry: it was not mounted.
+    pub(super) fn forget(&self, from: &RepositoryName, blob: &Digest) {
+        let registry = self.repository.registry().clone();
+        if let Ok(from) = Repository::new(registry, from.clone()) {
+            self.host.memory().forget_blob(&from, blob);
+        }
+    }
+
+    /// Remembers that content is there.
+    fn saw(&self, descriptor: &Descriptor) {
+        self.host.memory().saw(&self.repository, descriptor);
+    }
 
     fn about<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.target(&self.repository))
@@ -95,11 +119,17 @@ impl RemoteRepository {
 #[async_trait]
 impl Source for RemoteRepository {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
-        self.about(manifests::resolve(self, at).await)
+        let resolved = manifests::resolve(self, at).await;
+        sighted::resolved(self.host.memory(), &self.repository, at, &resolved);
+        self.about(resolved)
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        self.about(manifests::fetch(self, descriptor).await)
+        let fetched = manifests::fetch(self, descriptor).await;
+        if let Ok(manifest) = &fetched {
+            sighted::fetched(self.host.memory(), &self.repository, manifest);
+        }
+        self.about(fetched)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
@@ -117,6 +147,10 @@ impl Source for RemoteRepository {
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         self.about(manifests::tags(self, after, limit).await)
     }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        self.about(referrers::list(self, subject).await)
+    }
 }
 
 #[async_trait]
@@ -132,6 +166,11 @@ impl Store for RemoteRepository {
         } else {
             blobs::contains(self, descriptor).await
         };
+        match contains {
+            Ok(true) => self.saw(descriptor),
+            Ok(false) => self.host.memory().missed(&self.repository, descriptor),
+            Err(_) => {}
+        }
         self.about(contains)
     }
 
@@ -139,6 +178,9 @@ impl Store for RemoteRepository {
         let digest = &blob.descriptor().digest;
         let upload = upload::put(self, blob);
         let put = self.host.uploads().once(self.name(), digest, upload).await;
+        if put.is_ok() {
+            self.saw(blob.descriptor());
+        }
         put.map_err(|error| match error.failed_side() {
             // What the source said names the source, not this repository.
             Some(crate::Side::Source) => error,
@@ -150,6 +192,9 @@ impl Store for RemoteRepository {
 
     async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
         let ingested = upload::ingest(self, media_type, stream).await;
+        if let Ok(descriptor) = &ingested {
+            self.saw(descriptor);
+        }
         ingested.map_err(|error| match error.failed_side() {
             Some(crate::Side::Source) => error,
             _ => error.target(&self.repository),
@@ -157,7 +202,50 @@ impl Store for RemoteRepository {
     }
 
     async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-        self.about(manifests::put(self, manifest, tag).await)
+        let put = manifests::put(self, manifest, tag).await;
+        if put.is_ok() {
+            self.saw(manifest.descriptor());
+            if let Some(tag) = tag {
+                let memory = self.host.memory();
+                memory.saw_tag(&self.repository, tag, manifest.digest());
+            }
+        }
+        self.about(put)
+    }
+
+    async fn put_tags(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+        let put = manifests::put_tags(self, manifest, tags).await;
+        if put.is_ok() {
+            let memory = self.host.memory();
+            self.saw(manifest.descriptor());
+            for tag in tags {
+                memory.saw_tag(&self.repository, tag, manifest.digest());
+            }
+        }
+        self.about(put)
+    }
+
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        let deleted = delete::delete(self, at).await;
+        if deleted.is_ok() {
+            sighted::deleted(self.host.memory(), &self.repository, at);
+        }
+        self.about(deleted)
+    }
+
+    fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+        let memory = self.host.memory();
+        match tag {
+            None => memory.recalls(&self.repository, manifest),
+            Some(tag) => {
+                memory.recalls_tag(&self.repository, tag).as_ref() == Some(&manifest.digest)
+            }
+        }
+    }
+
+    fn mount_source(&self, blob: &Descriptor) -> Option<Repository> {
+        let name = self.elsewhere(&blob.digest)?;
+        Repository::new(self.repository.registry().clone(), name).ok()
     }
 
     fn asks_when_putting(&self, blob: &Descriptor) -> bool {

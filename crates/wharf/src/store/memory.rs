@@ -117,6 +117,16 @@ impl Source for Memory {
             .filter(|tag| after.is_none_or(|after| *tag > after));
         Ok(later.take(limit).cloned().collect())
     }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let content = self.content();
+        let refers = |manifest: &&Manifest| {
+            let of = manifest.subject();
+            of.is_some_and(|of| of.digest == *subject)
+        };
+        let found = content.manifests.values().filter(refers);
+        Ok(found.map(Manifest::referrer_descriptor).collect())
+    }
 }
 
 #[async_trait]
@@ -149,6 +159,18 @@ impl Store for Memory {
             content.tags.insert(tag.clone(), manifest.digest().clone());
         }
         Ok(())
+    }
+
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        let mut content = self.content();
+        let found = match at {
+            Selector::Tag(tag) => content.tags.remove(tag).is_some(),
+            Selector::Digest(digest) => {
+                content.tags.retain(|_, tagged| tagged != digest);
+                content.manifests.remove(digest).is_some()
+            }
+        };
+        found.then_some(()).ok_or_else(|| Self::missing(at))
     }
 
     async fn flush(&self) -> Result<()> {

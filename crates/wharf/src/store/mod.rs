@@ -6,13 +6,14 @@ pub mod archive;
 mod files;
 mod layout;
 mod memory;
+mod referrers;
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, Tag};
 
-pub use self::layout::{Entry, Layout};
+pub use self::layout::{Entry, Layout, WholeLayout};
 pub use self::memory::Memory;
 use crate::blob::{Blob, ByteStream};
 use crate::{Error, ErrorKind, Result};
@@ -114,11 +115,18 @@ pub trait Store: Source {
         false
     }
 
-    /// Whether this store is believed to hold `manifest`, from what was seen of it before, without
-    /// asking it: a hint for the order of questions, never an answer.
-    fn recalls(&self, manifest: &Descriptor) -> bool {
-        let _ = manifest;
+    /// Whether this store is believed to hold `manifest`, under `tag` where given, from what was
+    /// seen of it before, without asking it: a hint for the order of questions, never an answer.
+    fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+        let _ = (manifest, tag);
         false
+    }
+
+    /// Another repository of the same registry that is believed to have a blob, so that it will be
+    /// tried to link it from there (PUSH.md E4): a hint.
+    fn mount_source(&self, blob: &Descriptor) -> Option<Repository> {
+        let _ = blob;
+        None
     }
 
     /// Puts a manifest that is here under further tags. One request where a registry is known to

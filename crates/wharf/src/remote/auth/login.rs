@@ -23,7 +23,7 @@ pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Resu
     let ask = || Request::new(Method::GET, root.clone());
     let response = transport.send(ask()).await?;
     let demand = match response.status().as_u16() {
-        401 => challenge::choose(response.headers(WWW_AUTHENTICATE)),
+        401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         _ => None,
     };
     let Some(demand) = demand else {
@@ -68,7 +68,7 @@ pub(in crate::remote) async fn authorization(
     let nothing =
         |why: &str| Error::new(ErrorKind::NotFound, why).target(host.authorizer().registry());
     let demand = match response.status().as_u16() {
-        401 => challenge::choose(response.headers(WWW_AUTHENTICATE)),
+        401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         _ => return Err(nothing("the registry wants no credentials")),
     };
     let demand =

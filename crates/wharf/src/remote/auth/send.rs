@@ -42,9 +42,16 @@ pub(in crate::remote) async fn send(
     let shown = authorizer.known(asker, &needed).await?;
     let (request, again) = request.twice();
     let response = repository.dispatch(with(request, shown.as_ref())).await?;
+    // What was remembered of the scheme may have proved wrong.
+    let endpoint = repository.endpoint().await?;
+    let root = endpoint.root();
+    let asker = Asker {
+        root: &root,
+        ..asker
+    };
     let refused = response.status().as_u16() == 401 && same_origin(response.url(), &root);
     let demand = match refused {
-        true => challenge::choose(response.headers(WWW_AUTHENTICATE)),
+        true => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         false => None,
     };
     let Some(demand) = demand else {
@@ -55,7 +62,11 @@ pub(in crate::remote) async fn send(
         return Ok(noted(repository, response, shown.as_ref()));
     };
     drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
-    let request = again.request().await?;
+    let mut request = again.request().await?;
+    if !same_origin(request.url(), &root) {
+        let url = endpoint.moved(request.url());
+        request = request.at(url);
+    }
     let response = repository.dispatch(with(request, Some(&better))).await?;
     Ok(noted(repository, response, Some(&better)))
 }

@@ -3,12 +3,16 @@
 use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
+use super::redact::SafeUrl;
 use crate::{Error, ErrorKind};
 
 /// Turns a client error into ours. `authority` is the host and port that was asked.
 pub(super) fn explain(error: &reqwest::Error, authority: &str) -> Error {
     let kind = kind(error);
-    let why = innermost(error);
+    let mut why = innermost(error);
+    if let Some(url) = error.url() {
+        why = why.replace(url.as_str(), &SafeUrl(url).to_string());
+    }
     let message = match kind {
         ErrorKind::Unreachable | ErrorKind::Untrusted => {
             format!("cannot connect to {authority}: {why}")

@@ -12,8 +12,10 @@ use url::Url;
 use wharf_oci::Registry;
 
 use super::clients::{Clients, Settings};
+use super::counts::{Counts, RequestClass};
+use super::kind::Kind;
 use super::replay::Replay;
-use super::{activity, failure};
+use super::{activity, failure, trace};
 use crate::blob::ByteStream;
 use crate::credentials::Secret;
 use crate::remote::auth::same_origin;
@@ -52,23 +54,28 @@ const REDIRECTS: usize = 10;
 pub(crate) struct Transport {
     clients: Arc<Clients>,
     timeouts: Timeouts,
+    counts: Arc<Counts>,
 }
 
 /// One request, before it is sent.
 #[derive(Debug)]
 pub(crate) struct Request {
-    head: Head,
+    pub(super) head: Head,
     body: Body,
 }
 
 /// A request without what it carries.
 #[derive(Clone, Debug)]
-struct Head {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
     wait: Wait,
     reach: Reach,
+    /// Which limit it is under.
+    pub(super) kind: Kind,
+    /// What it is counted as, also where it is sent on to.
+    pub(super) class: RequestClass,
 }
 
 /// Where a request may be sent on to.
@@ -115,6 +122,8 @@ pub(crate) enum Wait {
 impl Request {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         let head = Head {
+            kind: Kind::of(&method),
+            class: RequestClass::of(&method, url.path()),
             method,
             url,
             headers: HeaderMap::new(),
@@ -165,8 +174,34 @@ impl Request {
         &self.head.method
     }
 
+    /// Puts it under another limit than its method suggests.
+    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+        self.head.kind = kind;
+        self
+    }
+
     pub(crate) fn url(&self) -> &Url {
         &self.head.url
+    }
+
+    /// The same request elsewhere; another origin is not to see who we are.
+    pub(crate) fn at(mut self, url: Url) -> Self {
+        if !same_origin(&self.head.url, &url) {
+            self.head.headers.remove(AUTHORIZATION);
+        }
+        self.head.url = url;
+        self
+    }
+
+    /// The same request once more, unless its body can be read once only.
+    pub(crate) fn again(&self) -> Option<Request> {
+        let body = match &self.body {
+            Body::Empty => Body::Empty,
+            Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
+            Body::Stream(_) => return None,
+        };
+        let head = self.head.clone();
+        Some(Request { head, body })
     }
 
     /// The request, and what it takes to send it once more.
@@ -217,7 +252,13 @@ impl Transport {
         Ok(Transport {
             clients: Arc::new(clients),
             timeouts,
+            counts: Arc::default(),
         })
+    }
+
+    /// How many requests were sent so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
@@ -240,7 +281,11 @@ impl Transport {
         let authority = authority(url);
         let sending = client.get(url.clone()).send();
         match tokio::time::timeout(self.timeouts.header, sending).await {
-            Ok(Ok(response)) => Ok(response.status()),
+            Ok(Ok(response)) => {
+                self.counts.add(RequestClass::of(&Method::GET, url.path()));
+                trace::probed(url, response.status());
+                Ok(response.status())
+            }
             Ok(Err(error)) => Err(Probe {
                 distrusted: failure::distrusts(&error),
                 error: failure::explain(&error, &authority),
@@ -263,13 +308,12 @@ impl Transport {
         for _ in 0..=REDIRECTS {
             let (carried, rest) = split(body);
             let response = self
-                .exchange(&head, carried)
+                .observed(&head, carried)
                 .await
                 .map_err(|error| match error {
                     Failed::Source(error) => error,
                     Failed::Exchange(error) => error.target(&endpoint),
                 })?;
-            tracing::debug!(%endpoint, status = response.status().as_u16(), "answered");
             let Some(next) = redirect(&head.method, &response) else {
                 let idle = self.timeouts.idle;
                 return Ok(Response {
@@ -302,7 +346,11 @@ impl Transport {
         .target(endpoint))
     }
 
-    async fn exchange(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
+    pub(super) async fn exchange(
+        &self,
+        head: &Head,
+        body: Body,
+    ) -> Result<reqwest::Response, Failed> {
         let client = self.clients.of(&head.url).map_err(Failed::Exchange)?;
         let mut builder = client
             .request(head.method.clone(), head.url.clone())
@@ -399,7 +447,7 @@ impl Rest {
     }
 }
 
-enum Failed {
+pub(super) enum Failed {
     Source(Error),
     Exchange(Error),
 }
@@ -443,8 +491,8 @@ impl Response {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// The texts of all headers of a name.
-    pub(crate) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+    /// Every value of a header that is text.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.response.headers().get_all(name).into_iter();
         values.filter_map(|value| value.to_str().ok())
     }
@@ -493,6 +541,7 @@ impl Response {
     /// [`ErrorKind::Invalid`] where it is longer; what [`Response::stream`] says.
     pub(crate) async fn bytes(self, limit: usize) -> Result<Bytes> {
         let endpoint = self.endpoint.clone();
+        let show = trace::show(&self.response);
         let mut all = BytesMut::new();
         let mut stream = self.stream();
         while let Some(chunk) = stream.next().await.transpose()? {
@@ -502,6 +551,7 @@ impl Response {
             }
             all.extend_from_slice(&chunk);
         }
+        trace::body(show, "answer", &all);
         Ok(all.freeze())
     }
 }

@@ -2,12 +2,13 @@
 //! (distribution-spec: "Mounting a blob from another repository"; PUSH.md M1, M2, E4, E5).
 
 use http::Method;
-use wharf_oci::{Digest, Repository};
+use wharf_oci::{Digest, Repository, RepositoryName};
 
 use super::super::repository::RemoteRepository;
 use super::super::transport::Request;
 use super::session::Session;
 use crate::blob::Blob;
+use crate::verify::blocking;
 
 /// What came of asking for a mount.
 #[expect(
@@ -26,17 +27,22 @@ pub(super) enum Asked {
 /// Where a mount may come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum From {
-    /// A repository of the same registry; `hint`: believed only, from memory.
-    Here { name: String, hint: bool },
+    /// A repository of the same registry that has it.
+    Here(RepositoryName),
+    /// One that is believed to have it, from memory (PUSH.md E4).
+    Believed(RepositoryName),
     /// A repository of another registry, which the registry may know as well.
-    Elsewhere { name: String, registry: String },
+    Elsewhere(Repository),
     /// Wherever the registry finds it.
     Anywhere,
 }
 
 /// Has the registry mount the blob, where there is reason to believe that it can.
 pub(super) async fn ask(repository: &RemoteRepository, blob: &Blob) -> Asked {
-    let Some(from) = candidate(repository, blob) else {
+    let (asking, of) = (repository.clone(), blob.clone());
+    // The first question may read what is remembered from a file.
+    let candidate = blocking(move || candidate(&asking, &of)).await;
+    let Ok(Some(from)) = candidate else {
         return Asked::Nothing;
     };
     let (owned, digest) = (repository.clone(), blob.descriptor().digest.clone());
@@ -49,9 +55,10 @@ pub(super) async fn ask(repository: &RemoteRepository, blob: &Blob) -> Asked {
 async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> Asked {
     let mut pairs = vec![("mount", digest.to_string())];
     match &from {
-        From::Here { name, .. } => pairs.push(("from", name.clone())),
-        From::Elsewhere { name, registry } => {
-            pairs.extend([("from", name.clone()), ("origin", registry.clone())]);
+        From::Here(name) | From::Believed(name) => pairs.push(("from", name.to_string())),
+        From::Elsewhere(origin) => {
+            pairs.push(("from", origin.name().to_string()));
+            pairs.push(("origin", origin.registry().to_string()));
         }
         From::Anywhere => {}
     }
@@ -73,8 +80,8 @@ async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> 
         return Asked::Mounted;
     }
     tracing::debug!(status, ?from, "not mounted");
-    if let From::Here { name, hint: true } = &from {
-        repository.forget_elsewhere(name, digest);
+    if let From::Believed(name) = &from {
+        repository.forget(name, digest);
     }
     if status != 202 {
         return Asked::Nothing;
@@ -83,35 +90,27 @@ async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> 
 }
 
 fn candidate(repository: &RemoteRepository, blob: &Blob) -> Option<From> {
-    let here = repository.repository();
+    let (here, digest) = (repository.repository(), &blob.descriptor().digest);
     let origin = blob.origin().filter(|origin| *origin != here);
     let near = origin.filter(|origin| origin.registry() == here.registry());
     if let Some(near) = near {
-        return Some(From::Here {
-            name: near.name().to_string(),
-            hint: false,
-        });
+        return Some(From::Here(near.name().clone()));
     }
-    if let Some(name) = repository.elsewhere(&blob.descriptor().digest) {
-        return Some(From::Here {
-            name: name.to_string(),
-            hint: true,
-        });
+    if let Some(name) = repository.elsewhere(digest) {
+        return Some(From::Believed(name));
     }
     // One large registry fails on `mount` alone (PUSH.md M1): only those known to take it.
     if repository.host().finds_blobs() {
         return Some(From::Anywhere);
     }
-    origin.and_then(|origin| far(here, origin))
-}
-
-/// The origin in another registry, for destinations that may know that one.
-fn far(here: &Repository, origin: &Repository) -> Option<From> {
     if here.registry().is_docker_hub() {
         return None;
     }
-    Some(From::Elsewhere {
-        name: origin.name().to_string(),
-        registry: origin.registry().to_string(),
-    })
+    // One that is private to this machine or network means nothing to another registry. Nor is a
+    // registry told of others that were only seen once: what they hold is not its business.
+    let known = |origin: &Repository| {
+        let registry = origin.registry();
+        !registry.is_local() && !registry.is_private()
+    };
+    origin.cloned().filter(known).map(From::Elsewhere)
 }

@@ -126,7 +126,7 @@ async fn afresh(
     }
     session.close();
     if changed {
-        repository.host().learn(|learned| match manner {
+        repository.host().learn_sending(|learned| match manner {
             Manner::Chunks(bytes) => learned.largest = Some(bytes),
             _ => learned.patch = true,
         });
@@ -164,12 +164,21 @@ async fn at_once(repository: &RemoteRepository, blob: &Blob) -> Result<Outcome> 
         .header(CONTENT_TYPE, MediaType::OCTET_STREAM.as_str())
         .body(Body::Bytes(bytes))
         .wait(Wait::Commit);
-    let response = answer::expect(repository.send(request).await?, &[201, 202]).await?;
-    if response.status().as_u16() == 201 {
-        return Ok(Outcome::Written);
-    }
-    // The body was not looked at: the answer is that to any other POST.
-    let session = Session::opened(repository, &response)?;
+    let response = repository.send(request).await?;
+    let session = match response.status().as_u16() {
+        201 => return Ok(Outcome::Written),
+        // The body was not looked at: the answer is that to any other POST.
+        202 => Session::opened(repository, &response)?,
+        _ => {
+            let error = answer::error(response).await;
+            if error.is_transient() {
+                return Err(error);
+            }
+            // Whatever is wrong with it, it is no reason not to go the usual way.
+            tracing::debug!(%error, "not taken with the POST");
+            begin(repository).await?
+        }
+    };
     let reading = Reading::open(blob, 0).await?;
     afresh(repository, session, reading, None).await
 }

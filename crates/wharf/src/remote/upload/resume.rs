@@ -52,7 +52,7 @@ pub(super) async fn find(repository: &RemoteRepository, blob: &Blob) -> Result<F
             return Ok(Found::Session(session, length));
         }
         // Bytes were sent and are not there: from now on in pieces that are acknowledged.
-        None | Some(0) if forgot => host.learn(|learned| learned.forgets = true),
+        None | Some(0) if forgot => host.learn_sending(|learned| learned.forgets = true),
         _ => {}
     }
     let note = match length {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::Method;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use wharf_oci::{Digest, MediaType};
@@ -61,6 +61,10 @@ async fn bytes(blob: &Blob, offset: u64) -> Result<ByteStream> {
     }
     let descriptor = blob.descriptor();
     let rest = descriptor.size.saturating_sub(offset);
+    if rest == 0 {
+        // Nothing is asked of a source that may have no answer to that.
+        return Ok(stream::empty().boxed());
+    }
     Ok(verify::sized(
         blob.open(offset).await?,
         rest,

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::blob::Blob;
 use crate::store::Source;
 use crate::store::files::Files;
-use crate::store::layout::{Entry, LayoutReader};
+use crate::store::layout::{Entry, LayoutReader, WholeLayout};
 
 /// An OCI image layout in a tar (OCI image-spec, "Image Layout Specification"); cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,6 +55,15 @@ impl OciArchive {
     /// several entries do; both list what there is.
     pub fn select(&self, wanted: Option<&str>) -> Result<Entry> {
         self.reader.select(wanted)
+    }
+
+    /// The layout as one index: what `index.json` says, as a manifest. Blocking.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where it lists nothing, [`crate::ErrorKind::Invalid`] where
+    /// it is larger than a manifest may be.
+    pub fn whole(&self) -> Result<WholeLayout> {
+        WholeLayout::open(self.reader.clone())
     }
 }
 

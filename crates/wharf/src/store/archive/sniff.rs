@@ -86,6 +86,9 @@ fn looks_like(head: &[u8]) -> &'static str {
     if let Some((_, what)) = known.into_iter().find(|(magic, _)| head.starts_with(magic)) {
         return what;
     }
+    if head.iter().all(|byte| *byte == 0) {
+        return "zeros, as an empty tar or a device has them";
+    }
     let text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     if head.iter().all(text) {
         "text"
@@ -114,6 +117,10 @@ mod tests {
     fn says_what_other_files_look_like() {
         assert_eq!(looks_like(b"PK\x03\x04..."), "a zip archive");
         assert_eq!(looks_like(b"hello, world\n"), "text");
+        assert_eq!(
+            looks_like(&[0; 9]),
+            "zeros, as an empty tar or a device has them"
+        );
         assert_eq!(looks_like(b"\x00\x01"), "data of an unknown kind");
     }
 }

@@ -72,10 +72,8 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
     for _ in 0..=MOST_PACKINGS {
         let head = head(&mut reader).map_err(|error| Error::io(name, error))?;
         let packing = Packing::of(&head);
-        // Said before a stream of something else, perhaps without an end, fills the disk. Zeros
-        // are an empty tar.
-        let long = head.len() == ENOUGH && head.iter().any(|byte| *byte != 0);
-        if packing.is_none() && long && !is_tar(&head) {
+        // Said before a stream of something else, perhaps without an end, fills the disk.
+        if packing.is_none() && head.len() == ENOUGH && !is_tar(&head) {
             return Err(not_a_tar(&head).target(name));
         }
         reader = Box::new(Cursor::new(head).chain(reader));

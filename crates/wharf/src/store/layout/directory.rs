@@ -22,9 +22,10 @@ use super::entry::Entry;
 use super::listing;
 use super::reader::blob_path;
 use super::tree::Tree;
+use super::whole::WholeLayout;
 use super::write::{NewFile, is_temporary, remove_stale};
 use crate::blob::{Blob, ByteStream};
-use crate::store::{Outcome, Source, Store};
+use crate::store::{Outcome, Source, Store, referrers};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
@@ -124,6 +125,15 @@ impl Layout {
         self.reader.select(wanted)
     }
 
+    /// The layout as one index: what `index.json` says, as a manifest. Blocking.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where it lists nothing, [`ErrorKind::Invalid`] where it is not
+    /// valid any more or larger than a manifest may be.
+    pub fn whole(&self) -> Result<WholeLayout> {
+        WholeLayout::open(self.reader.clone())
+    }
+
     /// Whether the very bytes are here, not only a file of their name and size.
     async fn has_bytes(&self, descriptor: &Descriptor) -> Result<bool> {
         if !self.reader.contains(descriptor).await? {
@@ -202,6 +212,13 @@ impl Source for Layout {
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         self.reader.tags(after, limit).await
     }
+
+    /// Those that are listed in `index.json`, or below what is.
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let reader = self.reader.clone();
+        let roots = blocking(move || reader.index()).await??.manifests;
+        referrers::below(self, roots, subject).await
+    }
 }
 
 #[async_trait]
@@ -243,6 +260,26 @@ impl Store for Layout {
     async fn put_root(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
         self.put_bytes(manifest).await?;
         self.list(manifest, tag).await
+    }
+
+    /// Only `index.json` changes: what a manifest linked to, and its own bytes, may be needed by
+    /// others and stay.
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        let (layout, at) = (self.clone(), at.clone());
+        blocking(move || {
+            let _lock = lock(&layout.root)?;
+            let mut index = layout.reader.index()?;
+            let found = match &at {
+                Selector::Tag(tag) => listing::untag(&mut index, tag),
+                Selector::Digest(digest) => listing::remove(&mut index, digest),
+            };
+            if !found {
+                let missing = Error::new(ErrorKind::NotFound, format!("no such manifest: {at}"));
+                return Err(missing.target(layout.root.display()));
+            }
+            json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
+        })
+        .await?
     }
 
     /// Nothing is left to do: every write was durable when it returned.

@@ -92,14 +92,19 @@ pub(crate) fn only(entries: &[Entry]) -> Option<Entry> {
     {
         return None;
     }
-    let mut only = first.clone();
-    if others.iter().any(|other| other.name != first.name) {
-        only.name = None;
+    Some(common_names(first.descriptor.clone(), entries))
+}
+
+/// `descriptor` under the name and the tag that all of `entries` have.
+pub(crate) fn common_names(descriptor: Descriptor, entries: &[Entry]) -> Entry {
+    let first = entries.first();
+    let named = first.filter(|first| entries.iter().all(|entry| entry.name == first.name));
+    let tagged = first.filter(|first| entries.iter().all(|entry| entry.tag == first.tag));
+    Entry {
+        descriptor,
+        name: named.and_then(|first| first.name.clone()),
+        tag: tagged.and_then(|first| first.tag.clone()),
     }
-    if others.iter().any(|other| other.tag != first.tag) {
-        only.tag = None;
-    }
-    Some(only)
 }
 
 /// All of `entries` on one line.

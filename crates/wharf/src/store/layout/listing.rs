@@ -50,6 +50,31 @@ fn enter_tagged(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
     true
 }
 
+/// Takes a tag away; what it named stays listed, by digest. Says whether it named anything.
+pub(super) fn untag(index: &mut Index, tag: &Tag) -> bool {
+    let mut found = false;
+    for entry in &mut index.manifests {
+        if is_named(entry, tag) {
+            entry.annotations.remove(ANNOTATION_REF_NAME);
+            found = true;
+        }
+    }
+    // Of equal entries without any name one is enough.
+    let mut nameless = std::collections::HashSet::new();
+    index.manifests.retain(|entry| {
+        let named = ref_name(entry).is_some() || containerd_name(entry).is_some();
+        named || nameless.insert(entry.digest.clone())
+    });
+    found
+}
+
+/// Lists a manifest no more, under whatever name. Says whether it was listed.
+pub(super) fn remove(index: &mut Index, digest: &wharf_oci::Digest) -> bool {
+    let before = index.manifests.len();
+    index.manifests.retain(|entry| entry.digest != *digest);
+    index.manifests.len() < before
+}
+
 /// A tag names one thing only: entries of other content lose it, and go if it was all they had.
 fn take_from_others(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
     let mut moved = false;
@@ -144,6 +169,20 @@ mod tests {
             containerd_name(&index.manifests[0]),
             Some("example.com/a:1")
         );
+    }
+
+    #[test]
+    fn o9_a_tag_goes_alone_and_a_digest_with_all_its_tags() {
+        let mut index = Index::new(Vec::new());
+        enter(&mut index, &manifest("a"), Some(&tag("1")));
+        enter(&mut index, &manifest("a"), Some(&tag("2")));
+        assert!(untag(&mut index, &tag("1")) && !untag(&mut index, &tag("1")));
+        let a = Digest::of(b"a");
+        assert_eq!(listed(&index), [(a.clone(), None), (a.clone(), Some("2"))]);
+        assert!(untag(&mut index, &tag("2")));
+        assert_eq!(listed(&index), [(a.clone(), None)]);
+        assert!(remove(&mut index, &a) && !remove(&mut index, &a));
+        assert_eq!(listed(&index), []);
     }
 
     #[test]

@@ -102,6 +102,23 @@ impl LayoutReader {
         }
     }
 
+    /// `index.json` as an index manifest, in its exact bytes. Blocking.
+    ///
+    /// # Errors
+    /// As [`LayoutReader::new`]; [`ErrorKind::NotFound`] where it lists nothing,
+    /// [`ErrorKind::Invalid`] where it is larger than a manifest may be.
+    pub(crate) fn index_manifest(&self) -> Result<Manifest> {
+        let index = self.index()?;
+        if index.manifests.is_empty() {
+            return Err(self.error(ErrorKind::NotFound, "holds no image"));
+        }
+        let region = self.required(INDEX_FILE)?;
+        let media_type = index.media_type.unwrap_or(MediaType::OCI_IMAGE_INDEX);
+        let bytes = read_whole(&region, MAX_MANIFEST_SIZE)?;
+        Manifest::parse(Some(&media_type), bytes)
+            .map_err(|error| Error::from(error).target(&region.name))
+    }
+
     fn check_marker(&self) -> Result<()> {
         let region = self.required(OCI_LAYOUT_FILE)?;
         let version = read_json::<LayoutMarker>(&region, MAX_MANIFEST_SIZE)?.image_layout_version;

@@ -1,0 +1,94 @@
+//! `wharf push PATH` without REF: into the registry inside this process.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use wharf::remote::Client;
+use wharf::store::Memory;
+use wharf::{Error, ErrorKind, Result};
+use wharf_oci::{Reference, Repository};
+
+use crate::args::Moving;
+use crate::context::{self, Context};
+use crate::destination::Destination;
+use crate::location::Place;
+use crate::source::Chosen;
+use crate::transfer::Transfer;
+use crate::{embedded, listing, naming};
+
+/// Pushes under the name that `wharf registry serve` will have; gives the reference with its
+/// digest, which a dry run has not.
+///
+/// # Errors
+/// Where the data directory cannot be used, or the push fails.
+pub(crate) async fn push(
+    chosen: &Chosen,
+    place: &Place,
+    moving: &Moving,
+    client: &Client,
+    context: &Context,
+) -> Result<Option<String>> {
+    let directory = context::registry_directory()?;
+    let name = naming::repository(chosen, place);
+    let served = format!("{}/{name}", embedded::SERVED);
+    if moving.dry_run && is_unused(&directory) {
+        return would_push(chosen, served.clone(), moving, context).await;
+    }
+    let address = embedded::start(&directory, context).await?;
+    let repository = Repository::new(embedded::registry(address), name.clone())
+        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+    let reference = Reference::new(repository, None, None);
+    let mut destination = Destination::registry(&reference, chosen, client)?;
+    destination.name.clone_from(&served);
+    let root = transfer(chosen, moving).run(&destination, context).await?;
+    let tag = destination.tags.first().map(ToString::to_string);
+    let tag = tag.unwrap_or_default();
+    let Some(root) = root else {
+        return Ok(None);
+    };
+    let lines = listing::lines(destination.store.as_ref(), &root).await?;
+    let line = format!("{served}@{}", root.digest);
+    context.printer.data(&line)?;
+    let listing = [format!("{served}:{tag}")].into_iter().chain(lines);
+    for line in listing.chain(how_to_pull(&served, &tag, name.as_str())) {
+        context.printer.say(&line);
+    }
+    Ok(Some(line))
+}
+
+/// A dry run makes no registry where there is none: nothing is in it yet.
+async fn would_push(
+    chosen: &Chosen,
+    served: String,
+    moving: &Moving,
+    context: &Context,
+) -> Result<Option<String>> {
+    let destination = Destination::of(Arc::new(Memory::new()), served, chosen.tag_or_latest());
+    transfer(chosen, moving).run(&destination, context).await?;
+    Ok(None)
+}
+
+fn transfer<'a>(chosen: &'a Chosen, moving: &'a Moving) -> Transfer<'a> {
+    Transfer {
+        chosen,
+        moving,
+        verb: "pushed",
+    }
+}
+
+fn is_unused(directory: &Path) -> bool {
+    match fs::read_dir(directory) {
+        Ok(mut files) => files.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+fn how_to_pull(served: &str, tag: &str, name: &str) -> [String; 3] {
+    let directory = name.rsplit('/').next().unwrap_or(name);
+    [
+        "to serve it:  wharf registry serve".to_owned(),
+        format!("to pull it:   wharf copy {served}:{tag} oci:{directory}"),
+        format!("              docker pull {served}:{tag}"),
+    ]
+}

@@ -1,0 +1,64 @@
+//! One line of JSON for programs: an object whose fields keep the order they are given in.
+
+use std::fmt::{self, Display};
+
+use serde_json::Value;
+
+/// An object in the making. Its first field says what kind of line it is.
+#[derive(Clone, Debug)]
+pub(crate) struct JsonLine {
+    fields: String,
+}
+
+impl JsonLine {
+    /// A line whose field `key` is `kind`.
+    pub(crate) fn new(key: &str, kind: &str) -> Self {
+        let line = JsonLine {
+            fields: String::new(),
+        };
+        line.text(key, kind)
+    }
+
+    /// Adds text.
+    #[must_use]
+    pub(crate) fn text(self, key: &str, value: impl Display) -> Self {
+        self.field(key, &Value::String(value.to_string()))
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub(crate) fn number(self, key: &str, value: u64) -> Self {
+        self.field(key, &Value::from(value))
+    }
+
+    fn field(mut self, key: &str, value: &Value) -> Self {
+        if !self.fields.is_empty() {
+            self.fields.push(',');
+        }
+        let field = format!("{}:{value}", Value::String(key.to_owned()));
+        self.fields.push_str(&field);
+        self
+    }
+}
+
+impl Display for JsonLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}", self.fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_order_and_text_cannot_break_the_line() {
+        let line = JsonLine::new("event", "failed")
+            .text("error", "a\n\"b\"")
+            .number("after", 1);
+        assert_eq!(
+            line.to_string(),
+            r#"{"event":"failed","error":"a\n\"b\"","after":1}"#
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! Each event as a line of JSON, for programs. The lines are documented in `docs/progress.md`:
+//! fields are only ever added to them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use wharf::copy::{Event, Observer, Retry, Tally};
+use wharf::layer::PendingLayer;
+use wharf::store::Outcome;
+use wharf_oci::Descriptor;
+
+use super::throttle::Throttle;
+use crate::hints;
+use crate::json_line::JsonLine;
+use crate::printer::Printer;
+
+/// Writes lines.
+#[derive(Debug)]
+pub(super) struct Json {
+    printer: Printer,
+    lines: Mutex<Lines>,
+}
+
+impl Json {
+    /// Lines by `printer` about a copy to `destination`.
+    pub(super) fn new(printer: Printer, destination: &str) -> Self {
+        Json {
+            printer,
+            lines: Mutex::new(Lines::new(destination)),
+        }
+    }
+}
+
+impl Observer for Json {
+    fn on(&self, event: Event<'_>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in lines.of(&event, Instant::now()) {
+            self.printer.event(line);
+        }
+    }
+}
+
+/// What lines need to know of earlier events.
+#[derive(Debug)]
+struct Lines {
+    destination: String,
+    tally: Tally,
+    throttle: Throttle,
+    /// Where the blob was mounted from whose end is told next.
+    from: Option<String>,
+}
+
+/// Content as lines name it.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Blob(&'a Descriptor),
+    Layer(&'a PendingLayer),
+}
+
+impl Lines {
+    fn new(destination: &str) -> Self {
+        Lines {
+            destination: destination.to_owned(),
+            tally: Tally::default(),
+            throttle: Throttle::default(),
+            from: None,
+        }
+    }
+
+    /// The lines that an event at this time makes.
+    fn of(&mut self, event: &Event<'_>, now: Instant) -> Vec<JsonLine> {
+        let held_back = self.held_back(event);
+        self.tally.on(event);
+        let line = match *event {
+            Event::Planned { bytes, nodes } => Some(
+                self.line("planned")
+                    .number("bytes", bytes)
+                    .number("nodes", nodes as u64),
+            ),
+            Event::Checked(blob) => Some(self.about("checked", Item::Blob(blob))),
+            Event::Mounted(_, from) => {
+                self.from = Some(from.to_string());
+                None
+            }
+            Event::Started(blob) => Some(self.started(Item::Blob(blob))),
+            Event::LayerStarted(layer) => {
+                let line = self.started(Item::Layer(layer));
+                Some(match layer.size() {
+                    Some(size) => line.number("uncompressed_size", size),
+                    None => line,
+                })
+            }
+            Event::Advanced(blob, position) => self.advanced(Item::Blob(blob), position, now),
+            Event::LayerAdvanced(layer, position) => {
+                self.advanced(Item::Layer(layer), position, now)
+            }
+            Event::Resumed(blob, position) => {
+                let line = self.about("resumed", Item::Blob(blob));
+                Some(line.number("position", position))
+            }
+            Event::Retried(blob, again) => Some(self.retried(Item::Blob(blob), again)),
+            Event::LayerRetried(layer, again) => Some(self.retried(Item::Layer(layer), again)),
+            Event::Finished(blob, outcome) => Some(self.finished(blob, outcome)),
+            Event::LayerFinished(layer, became) => {
+                let line = self.about("finished", Item::Blob(became));
+                Some(with_layer(line, layer))
+            }
+            // The end of the command says what went wrong; what joins is told when it ends.
+            _ => None,
+        };
+        let sums = |line: JsonLine| {
+            line.number("complete", self.tally.complete())
+                .number("total", self.tally.total())
+        };
+        held_back.into_iter().chain(line.map(sums)).collect()
+    }
+
+    /// The last position of what ends with this event, where it was not shown.
+    fn held_back(&mut self, event: &Event<'_>) -> Option<JsonLine> {
+        let item = match *event {
+            Event::Retried(blob, _) | Event::Finished(blob, _) => Item::Blob(blob),
+            Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => Item::Layer(layer),
+            _ => return None,
+        };
+        let position = self.throttle.end(&item.key())?;
+        let line = self.about("advanced", item).number("position", position);
+        Some(
+            line.number("complete", self.tally.complete())
+                .number("total", self.tally.total()),
+        )
+    }
+
+    fn started(&mut self, item: Item<'_>) -> JsonLine {
+        self.throttle.start(&item.key());
+        self.about("started", item)
+    }
+
+    fn advanced(&mut self, item: Item<'_>, position: u64, now: Instant) -> Option<JsonLine> {
+        let shows = self.throttle.shows(&item.key(), position, now);
+        shows.then(|| self.about("advanced", item).number("position", position))
+    }
+
+    fn retried(&self, item: Item<'_>, again: &Retry<'_>) -> JsonLine {
+        let wait = u64::try_from(again.wait.as_millis()).unwrap_or(u64::MAX);
+        self.about("retried", item)
+            .number("tries", u64::from(again.tries))
+            .number("wait_milliseconds", wait)
+            .text("error", hints::line(again.error))
+    }
+
+    fn finished(&mut self, blob: &Descriptor, outcome: Outcome) -> JsonLine {
+        let from = self.from.take();
+        let name = match outcome {
+            Outcome::Existed => "exists",
+            Outcome::Mounted => "mounted",
+            Outcome::Written => "finished",
+        };
+        let line = self.about(name, Item::Blob(blob));
+        match from {
+            Some(from) if outcome == Outcome::Mounted => line.text("from", from),
+            _ => line,
+        }
+    }
+
+    fn line(&self, name: &str) -> JsonLine {
+        JsonLine::new("event", name).text("destination", &self.destination)
+    }
+
+    fn about(&self, name: &str, item: Item<'_>) -> JsonLine {
+        let line = self.line(name);
+        match item {
+            Item::Blob(blob) => line
+                .text("digest", &blob.digest)
+                .text("media_type", &blob.media_type)
+                .number("size", blob.size),
+            Item::Layer(layer) => with_layer(line, layer),
+        }
+    }
+}
+
+/// Names a layer that has, or had, no digest: always the same way within a copy.
+fn with_layer(line: JsonLine, layer: &PendingLayer) -> JsonLine {
+    let line = line.text("layer", layer.key());
+    match layer.diff_id() {
+        Some(diff_id) => line.text("diff_id", diff_id),
+        None => line,
+    }
+}
+
+impl Item<'_> {
+    fn key(self) -> String {
+        match self {
+            Item::Blob(blob) => blob.digest.to_string(),
+            Item::Layer(layer) => layer.key().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wharf::{Error, ErrorKind};
+    use wharf_oci::{Digest, MediaType};
+
+    use super::*;
+
+    /// The lines of an event, without what all have in common.
+    fn told(lines: &mut Lines, event: &Event<'_>, now: Instant) -> Vec<String> {
+        let common = format!(
+            r#""destination":"d","digest":"{}","media_type":"application/octet-stream","size":10"#,
+            Digest::of(b"a")
+        );
+        let lines = lines.of(event, now).into_iter();
+        lines
+            .map(|line| line.to_string().replace(&common, "…"))
+            .collect()
+    }
+
+    #[test]
+    fn p2_every_event_is_a_line_with_the_sums_and_the_last_position_is_never_lost() {
+        let (mut lines, now) = (Lines::new("d"), Instant::now());
+        let blob = Descriptor::new(MediaType::OCTET_STREAM, Digest::of(b"a"), 10);
+        let error = Error::new(ErrorKind::Interrupted, "cut off");
+        let again = Retry {
+            tries: 1,
+            wait: Duration::from_millis(250),
+            error: &error,
+        };
+        let from = "localhost:5000/b".parse().unwrap();
+        for (event, expected) in [
+            (
+                Event::Planned {
+                    bytes: 10,
+                    nodes: 1,
+                },
+                vec![
+                    r#"{"event":"planned","destination":"d","bytes":10,"nodes":1,"complete":0,"total":10}"#,
+                ],
+            ),
+            (
+                Event::Checked(&blob),
+                vec![r#"{"event":"checked",…,"complete":0,"total":10}"#],
+            ),
+            (
+                Event::Started(&blob),
+                vec![r#"{"event":"started",…,"complete":0,"total":10}"#],
+            ),
+            (
+                Event::Advanced(&blob, 4),
+                vec![r#"{"event":"advanced",…,"position":4,"complete":4,"total":10}"#],
+            ),
+            (Event::Advanced(&blob, 6), vec![]),
+            (
+                Event::Retried(&blob, &again),
+                vec![
+                    r#"{"event":"advanced",…,"position":6,"complete":6,"total":10}"#,
+                    r#"{"event":"retried",…,"tries":1,"wait_milliseconds":250,"error":"cut off (running it again sends only what is missing)","complete":0,"total":10}"#,
+                ],
+            ),
+            (
+                Event::Started(&blob),
+                vec![r#"{"event":"started",…,"complete":0,"total":10}"#],
+            ),
+            (
+                Event::Resumed(&blob, 6),
+                vec![r#"{"event":"resumed",…,"position":6,"complete":6,"total":10}"#],
+            ),
+            (Event::Mounted(&blob, &from), vec![]),
+            (
+                Event::Finished(&blob, Outcome::Mounted),
+                vec![r#"{"event":"mounted",…,"from":"localhost:5000/b","complete":10,"total":10}"#],
+            ),
+        ] {
+            assert_eq!(told(&mut lines, &event, now), expected, "{event:?}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! How much was asked of registries, said at the end of a command (PUSH.md P4).
+
+use wharf::remote::Client;
+
+use crate::args::Moving;
+use crate::json_line::JsonLine;
+use crate::printer::{Printer, Voice};
+
+/// Says the requests of `client` by kind, where that was asked for.
+pub(crate) fn say(printer: Printer, moving: &Moving, client: &Client) {
+    if !moving.stats {
+        return;
+    }
+    let requests = client.requests();
+    if printer.voice() != Voice::Json {
+        return printer.say(&requests.to_string());
+    }
+    let line = JsonLine::new("event", "requests").number("total", requests.total());
+    let by_kind = requests.by_class.iter();
+    let line = by_kind.fold(line, |line, (class, count)| {
+        line.number(&class.to_string(), *count)
+    });
+    printer.event(line);
+}

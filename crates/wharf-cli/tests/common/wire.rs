@@ -1,0 +1,46 @@
+//! What a registry says over the wire, asked by hand.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.headers.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = lines.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        Some(value.trim())
+    }
+}
+
+/// What stands at a path: HTTP/1.0, so that nothing comes in chunks.
+pub(crate) fn fetch(address: SocketAddr, path: &str) -> Answer {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{ACCEPT}\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    connection.read_to_end(&mut bytes).unwrap();
+    let mut ends = bytes.windows(4);
+    let end = ends.position(|part| part == b"\r\n\r\n").unwrap();
+    let body = bytes.split_off(end + 4);
+    let headers = String::from_utf8(bytes).unwrap();
+    let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer {
+        status,
+        headers,
+        body,
+    }
+}
+
+/// Registries answer with what was put only where it is asked for.
+const ACCEPT: &str = "\
+Accept: application/vnd.oci.image.manifest.v1+json\r\n\
+Accept: application/vnd.oci.image.index.v1+json\r\n\
+Accept: application/vnd.docker.distribution.manifest.v2+json\r\n";

@@ -1,0 +1,51 @@
+//! Attaches a file to an image, as a signature or a list of ingredients is attached:
+//! `cargo run --example attach_artifact -- registry.example/app:1 FILE application/spdx+json`.
+
+use std::path::Path;
+
+use wharf::{Client, Digest, MediaType, Pusher, Reference, Result, Source};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [image, file, artifact_type] = arguments.as_slice() else {
+        eprintln!("usage: attach_artifact IMAGE FILE ARTIFACT_TYPE");
+        std::process::exit(2);
+    };
+    let image: Reference = image.parse()?;
+    let artifact_type: MediaType = artifact_type.parse()?;
+
+    let pusher = Pusher::new(Client::builder().build()?);
+    let repository = pusher.client().repository(image.repository());
+    let subject = repository.resolve(&image.selector()).await?;
+
+    // The blobs first: no registry takes a manifest before what it links to.
+    let blob = wharf::file::blob(Path::new(file), artifact_type.clone()).await?;
+    pusher.push_blob(&blob, image.repository()).await?;
+    let empty = wharf::blob::Blob::from_bytes(empty_config(), "{}".into());
+    pusher.push_blob(&empty, image.repository()).await?;
+
+    // image-spec: "Guidelines for Artifact Usage".
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_IMAGE_MANIFEST,
+        "artifactType": artifact_type,
+        "config": empty.descriptor(),
+        "layers": [blob.descriptor()],
+        "subject": subject,
+    })
+    .to_string();
+    // A referrer has no tag: it is found with its subject.
+    let to = image.with_digest(Digest::of(manifest.as_bytes()));
+    pusher.put(None, manifest, &to).await?;
+    println!("{to}");
+
+    for referrer in repository.referrers(&subject.digest).await? {
+        eprintln!("attached: {}", referrer.digest);
+    }
+    Ok(())
+}
+
+fn empty_config() -> wharf::Descriptor {
+    wharf::Descriptor::new(MediaType::OCI_EMPTY, Digest::of(b"{}"), 2)
+}

@@ -1,0 +1,49 @@
+//! Pushes an image from a layout and says on standard error how far it is:
+//! `cargo run --example progress -- DIRECTORY registry.example/app:1`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wharf::copy::Tally;
+use wharf::{Client, Event, Layout, Observer, Pusher, Reference, Result};
+
+/// Prints a line for each tenth of the bytes, and for what is out of the ordinary.
+#[derive(Debug, Default)]
+struct Lines(Mutex<(Tally, u64)>);
+
+impl Observer for Lines {
+    fn on(&self, event: Event<'_>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tally, printed) = &mut *state;
+        tally.on(&event);
+        match event {
+            Event::Mounted(blob, from) => eprintln!("{}: linked from {from}", blob.digest),
+            Event::Retried(blob, retry) => eprintln!(
+                "{}: again in {:?}, after: {}",
+                blob.digest, retry.wait, retry.error
+            ),
+            _ => {}
+        }
+        let tenths = tally.complete().saturating_mul(10) / tally.total().max(1);
+        if tenths > *printed {
+            *printed = tenths;
+            eprintln!("{} of {} bytes", tally.complete(), tally.total());
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [directory, reference] = arguments.as_slice() else {
+        eprintln!("usage: progress DIRECTORY REFERENCE");
+        std::process::exit(2);
+    };
+    let to: Reference = reference.parse()?;
+    let layout = Layout::open(directory)?;
+    let image = layout.select(None)?;
+
+    let pusher = Pusher::new(Client::builder().build()?);
+    let watched = pusher.observed_by(Arc::new(Lines::default()));
+    println!("{}", watched.push(&layout, image, &to).await?);
+    Ok(())
+}

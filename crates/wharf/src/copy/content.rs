@@ -1,0 +1,36 @@
+//! What can be the root of a copy.
+
+use wharf_oci::Descriptor;
+
+use super::RootContent;
+use crate::draft::Draft;
+use crate::layer::NewImage;
+use crate::store::Entry;
+
+/// A manifest of the source.
+impl From<Descriptor> for RootContent {
+    fn from(manifest: Descriptor) -> Self {
+        RootContent::Manifest(manifest)
+    }
+}
+
+/// What a layout lists.
+impl From<Entry> for RootContent {
+    fn from(entry: Entry) -> Self {
+        RootContent::Manifest(entry.descriptor)
+    }
+}
+
+/// An image some of whose layers are made on the way.
+impl From<Draft> for RootContent {
+    fn from(draft: Draft) -> Self {
+        RootContent::Draft(draft)
+    }
+}
+
+/// An image all of whose layers are made on the way.
+impl From<NewImage> for RootContent {
+    fn from(image: NewImage) -> Self {
+        RootContent::Draft(image.into_draft())
+    }
+}

@@ -1,0 +1,22 @@
+//! When something was learned, and whether that is long ago.
+
+use std::time::{Duration, SystemTime};
+
+/// Seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(pub(super) u64);
+
+/// Clocks of machines that share a home directory differ by less.
+const AHEAD: u64 = 24 * 60 * 60;
+
+impl Moment {
+    pub(super) fn now() -> Moment {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Moment(since.map_or(0, |since| since.as_secs()))
+    }
+
+    /// Whether this lies at most `limit` before `now`. What lies far ahead of it was made up.
+    pub(super) fn is_within(self, limit: Duration, now: Moment) -> bool {
+        now.0.saturating_sub(self.0) <= limit.as_secs() && self.0.saturating_sub(now.0) <= AHEAD
+    }
+}

@@ -1,0 +1,79 @@
+//! Tags and manifests are taken away (distribution-spec: "Deleting tags", "Deleting Manifests").
+
+use http::Method;
+use http::header::ACCEPT;
+use wharf_oci::{Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, manifest_accept};
+
+use super::answer;
+use super::referrers;
+use super::repository::RemoteRepository;
+use super::transport::{Kind, Request};
+use crate::{Error, ErrorKind, Result};
+
+/// Deletes a tag, or a manifest with all its tags; a referrer is then listed no more (PUSH.md O9,
+/// F5).
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] where nothing has that name, [`ErrorKind::Unsupported`] where the
+/// registry deletes nothing of the kind, and what it says otherwise.
+pub(super) async fn delete(repository: &RemoteRepository, at: &Selector) -> Result<()> {
+    let subject = match at {
+        Selector::Tag(_) => None,
+        Selector::Digest(digest) => subject(repository, digest).await?,
+    };
+    let url = repository.endpoint().await?.manifest(repository.name(), at);
+    let request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
+    let response = repository.send(request).await?;
+    match response.status().as_u16() {
+        200 | 202 | 204 => {}
+        _ => return Err(explained(answer::error(response).await, at)),
+    }
+    match (subject, at) {
+        (Some(subject), Selector::Digest(digest)) => {
+            let gone = referrers::unregister(repository, &subject, digest).await;
+            gone.map_err(|error| {
+                let what = format!("it is deleted, but still listed as a referrer of {subject}");
+                error.target(what)
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a manifest that is about to go refers to.
+async fn subject(repository: &RemoteRepository, digest: &Digest) -> Result<Option<Digest>> {
+    let at = Selector::Digest(digest.clone());
+    let url = repository
+        .endpoint()
+        .await?
+        .manifest(repository.name(), &at);
+    let request = Request::new(Method::GET, url).header(ACCEPT, manifest_accept());
+    let response = answer::expect(repository.send(request).await?, &[200]).await?;
+    let media_type = response.header("content-type");
+    let media_type = media_type.and_then(|text| MediaType::from_content_type(text).ok());
+    let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap_or(usize::MAX);
+    let bytes = response.bytes(limit).await?;
+    // What cannot be read can still be deleted; it is nobody's referrer.
+    let manifest = Manifest::parse_as(media_type.as_ref(), bytes, digest).ok();
+    let subject = manifest.as_ref().and_then(Manifest::subject);
+    Ok(subject.map(|subject| subject.digest.clone()))
+}
+
+fn explained(error: Error, at: &Selector) -> Error {
+    let codes = error.diagnostic().map(|diagnostic| &diagnostic.errors);
+    let unsupported = |code: &str| code == "UNSUPPORTED";
+    let refused = matches!(error.status(), Some(405 | 501))
+        || codes.is_some_and(|codes| codes.iter().any(|entry| unsupported(&entry.code)));
+    match at {
+        Selector::Tag(_) if refused || error.status() == Some(400) => {
+            let message = "the registry does not delete tags; a manifest is deleted, with all its \
+                           tags, by its digest";
+            Error::new(ErrorKind::Unsupported, message).source(error)
+        }
+        Selector::Digest(_) if refused => {
+            let message = "the registry does not let manifests be deleted";
+            Error::new(ErrorKind::Unsupported, message).source(error)
+        }
+        _ => error,
+    }
+}

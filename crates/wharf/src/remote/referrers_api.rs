@@ -1,0 +1,97 @@
+//! The referrers that a registry lists itself (distribution-spec: "Listing Referrers", end-12).
+
+use std::collections::HashSet;
+
+use http::Method;
+use http::header::ACCEPT;
+use url::Url;
+use wharf_oci::{Descriptor, Digest, Index, MediaType};
+
+use super::answer;
+use super::guard;
+use super::link;
+use super::repository::RemoteRepository;
+use super::transport::{Request, Response};
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes of a page.
+const PAGE: usize = 8 << 20;
+
+/// Referrers of one subject that are taken for real.
+const MOST: usize = 1_000_000;
+
+/// Whether the registry has the API.
+///
+/// # Errors
+/// Where its answer says neither yes nor no.
+pub(super) async fn is_there(repository: &RemoteRepository, subject: &Digest) -> Result<bool> {
+    let url = repository
+        .endpoint()
+        .await?
+        .referrers(repository.name(), subject);
+    Ok(page(repository, url).await?.is_some())
+}
+
+/// All referrers of a subject; `None` where the registry has no such API.
+///
+/// # Errors
+/// What the registry says; [`ErrorKind::Invalid`] where its answer is no list, or has no end.
+pub(super) async fn list(
+    repository: &RemoteRepository,
+    subject: &Digest,
+) -> Result<Option<Vec<Descriptor>>> {
+    let first = repository
+        .endpoint()
+        .await?
+        .referrers(repository.name(), subject);
+    let (mut url, mut seen) = (first.clone(), HashSet::new());
+    let mut all: Vec<Descriptor> = Vec::new();
+    loop {
+        let Some(response) = page(repository, url.clone()).await? else {
+            return Ok((url != first).then_some(all));
+        };
+        let endpoint = response.endpoint().to_owned();
+        let next = response
+            .header("link")
+            .and_then(link::next)
+            .map(str::to_owned);
+        let bytes = response.bytes(PAGE).await?;
+        let invalid = |why: String| Error::new(ErrorKind::Invalid, why).target(&endpoint);
+        let index: Index =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        all.extend(index.manifests);
+        if all.len() > MOST {
+            return Err(invalid(format!("more than {MOST} referrers")));
+        }
+        let Some(next) = next else {
+            return Ok(Some(all));
+        };
+        seen.insert(url.clone());
+        let following =
+            guard::follow(&first, &url, &next).map_err(|error| error.target(&endpoint))?;
+        if following.origin() != first.origin() {
+            return Err(invalid("the next page is on another host".to_owned()));
+        }
+        if seen.contains(&following) {
+            return Ok(Some(all));
+        }
+        url = following;
+    }
+}
+
+/// A page; `None` where there is no such API.
+async fn page(repository: &RemoteRepository, url: Url) -> Result<Option<Response>> {
+    let request =
+        Request::new(Method::GET, url).header(ACCEPT, MediaType::OCI_IMAGE_INDEX.as_str());
+    let response = repository.send(request).await?;
+    match response.status().as_u16() {
+        200 => {
+            let kind = response.header("content-type");
+            let kind = kind.and_then(|kind| MediaType::from_content_type(kind).ok());
+            // Some answer any path with a page of their own.
+            Ok((kind == Some(MediaType::OCI_IMAGE_INDEX)).then_some(response))
+        }
+        400 | 404 | 405 | 406 | 501 => Ok(None),
+        _ => Err(answer::error(response).await),
+    }
+}
