@@ -67,7 +67,11 @@ pub(super) struct Shared {
 
 impl Host {
     pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
-        let authorizer = Authorizer::new(registry.clone(), shared.credentials.clone());
+        let authorizer = Authorizer::new(
+            registry.clone(),
+            shared.credentials.clone(),
+            shared.memory.clone(),
+        );
         let gate = Gate::new(registry.as_str(), &shared.limits, shared.pauses.clone());
         Host {
             registry,

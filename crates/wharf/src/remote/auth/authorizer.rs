@@ -8,12 +8,13 @@ use url::Url;
 use wharf_oci::{Registry, RepositoryName};
 
 use super::super::transport::Transport;
-use super::challenge::{Challenge, Demand};
+use super::challenge::{self, Challenge, Demand};
 use super::realm;
 use super::scope::ScopeSet;
 use super::token::{self, Question};
 use super::tokens::{Got, Tokens};
 use crate::credentials::{Credential, Credentials, Found, Secret};
+use crate::memory::{Fact, RegistryMemory};
 use crate::{Error, Result};
 
 /// Repositories whose credentials are kept in mind.
@@ -23,9 +24,24 @@ const MANY: usize = 512;
 pub(in crate::remote) struct Authorizer {
     registry: Registry,
     credentials: Option<Arc<dyn Credentials>>,
-    challenge: Mutex<Option<Challenge>>,
+    memory: RegistryMemory,
+    challenge: Mutex<Wanted>,
     found: Mutex<HashMap<Option<RepositoryName>, Option<Found>>>,
     tokens: Tokens,
+}
+
+/// What the host is believed to want.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Wanted {
+    /// Nobody looked into the memory yet.
+    #[default]
+    Unknown,
+    /// That is all there is to know before it is asked.
+    Nothing,
+    /// It wanted this once; that may be wrong, and must not do more harm than a request too many.
+    Remembered(Challenge),
+    /// It said so.
+    Said(Challenge),
 }
 
 /// On whose behalf something is asked.
@@ -57,10 +73,12 @@ impl Authorizer {
     pub(in crate::remote) fn new(
         registry: Registry,
         credentials: Option<Arc<dyn Credentials>>,
+        memory: RegistryMemory,
     ) -> Self {
         Authorizer {
             registry,
             credentials,
+            memory,
             challenge: Mutex::default(),
             found: Mutex::default(),
             tokens: Tokens::default(),
@@ -71,15 +89,28 @@ impl Authorizer {
         &self.registry
     }
 
-    /// How the host wants to be shown credentials, if that is known. Without secrets: it may be
-    /// kept between runs, so that the next one need not begin with a refusal.
-    pub(in crate::remote) fn challenge(&self) -> Option<Challenge> {
-        lock(&self.challenge).clone()
+    /// What the host is believed to want: what it said, else what it wanted in an earlier run.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = lock(&self.challenge);
+        if *wanted == Wanted::Unknown {
+            let text = self.memory.facts(&self.registry).challenge;
+            let demand = text.as_deref().and_then(|text| challenge::choose([text]));
+            *wanted = match demand {
+                Some(demand) => Wanted::Remembered(demand.challenge),
+                None => Wanted::Nothing,
+            };
+        }
+        wanted.clone()
     }
 
-    /// Takes it that the host wants what it wanted once. Should that be wrong, it will say so.
-    pub(in crate::remote) fn expect(&self, challenge: Challenge) {
-        *lock(&self.challenge) = Some(challenge);
+    /// Notes what the host said, also for later runs: they need not begin with a refusal.
+    fn learn(&self, challenge: &Challenge) {
+        let said = Wanted::Said(challenge.clone());
+        let before = std::mem::replace(&mut *lock(&self.challenge), said.clone());
+        if before != said && challenge.may_be_kept() {
+            let fact = Fact::Challenge(challenge.to_string());
+            self.memory.learn(&self.registry, fact);
+        }
     }
 
     /// What to show with a request that needs `scopes`; nothing as long as the host asked for
@@ -92,9 +123,17 @@ impl Authorizer {
         asker: Asker<'_>,
         scopes: &ScopeSet,
     ) -> Result<Option<Authorization>> {
-        match self.challenge() {
-            Some(challenge) => self.authorization(asker, &challenge, scopes, None).await,
-            None => Ok(None),
+        match self.wanted() {
+            Wanted::Said(challenge) => self.authorization(asker, &challenge, scopes, None).await,
+            Wanted::Remembered(challenge) => {
+                let shown = self.authorization(asker, &challenge, scopes, None).await;
+                // The host may want something else by now, or nothing.
+                Ok(shown.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "remembered challenge of no use");
+                    None
+                }))
+            }
+            Wanted::Unknown | Wanted::Nothing => Ok(None),
         }
     }
 
@@ -110,7 +149,7 @@ impl Authorizer {
         shown: Option<&Authorization>,
     ) -> Result<Option<Authorization>> {
         let Demand { challenge, scopes } = demand;
-        self.expect(challenge.clone());
+        self.learn(&challenge);
         let wanted = needed.merged(&scopes);
         let Some(shown) = shown.filter(|shown| shown.challenge == challenge) else {
             return self.authorization(asker, &challenge, &wanted, None).await;
@@ -242,7 +281,7 @@ impl fmt::Debug for Authorizer {
         f.debug_struct("Authorizer")
             .field("registry", &self.registry)
             .field("credentials", &self.credentials)
-            .field("challenge", &self.challenge())
+            .field("challenge", &self.challenge)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,10 @@
 //! Pure. Several challenges may stand in one header or in many, in any case; commas separate
 //! challenges as well as their parameters.
 
+use std::fmt;
+
 use super::scope::ScopeSet;
+use crate::memory::is_line;
 
 /// Challenges, and parameters of one, beyond which nobody means well.
 const MANY: usize = 32;
@@ -20,6 +23,35 @@ pub(crate) enum Challenge {
         /// What the token server calls the registry.
         service: Option<String>,
     },
+}
+
+impl Challenge {
+    /// Whether it can be written down for later runs: in one line of bounded length, and without
+    /// a password in the URL.
+    pub(super) fn may_be_kept(&self) -> bool {
+        let plain = match self {
+            Challenge::Basic => true,
+            Challenge::Bearer { realm, .. } => !realm.contains('@'),
+        };
+        plain && is_line(&self.to_string())
+    }
+}
+
+/// As in the header.
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        match self {
+            Challenge::Basic => f.write_str("Basic"),
+            Challenge::Bearer { realm, service } => {
+                write!(f, "Bearer realm=\"{}\"", quoted(realm))?;
+                match service {
+                    Some(service) => write!(f, ",service=\"{}\"", quoted(service)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
 }
 
 /// A challenge, and what the refused request would have needed.
@@ -240,6 +272,20 @@ mod tests {
             demand.scopes.to_string(),
             "repository:a/b:pull,push repository:c:pull"
         );
+    }
+
+    #[test]
+    fn a1_what_is_kept_of_a_challenge_is_read_back() {
+        let odd = bearer_of(r#"https://a.example/"t"\x?y=1"#, Some("a, b"));
+        for challenge in [
+            Challenge::Basic,
+            bearer_of("https://a.example/t", None),
+            odd,
+        ] {
+            assert!(challenge.may_be_kept());
+            assert_eq!(chosen(&[&challenge.to_string()]), Some(challenge));
+        }
+        assert!(!bearer_of("https://me:hidden@a.example/t", None).may_be_kept());
     }
 
     #[test]
