@@ -18,6 +18,7 @@ use support::{image, options};
 use wharf::blob::Blob;
 use wharf::copy::{Root, copy};
 use wharf::credentials::{Credential, Given};
+use wharf::memory::RegistryMemory;
 use wharf::oci::{Descriptor, MediaType, Registry};
 use wharf::remote::{Client, RemoteRepository};
 use wharf::store::{Memory, Source, Store};
@@ -112,6 +113,35 @@ async fn a1_the_first_request_goes_out_bare_and_its_refusal_is_answered() {
         .await
         .unwrap();
     assert_eq!(bare(&registry).len(), 1);
+}
+
+#[tokio::test]
+async fn a1_the_next_run_knows_what_is_wanted_and_a_wrong_memory_costs_a_request() {
+    let memory = RegistryMemory::in_process();
+    let run = |registry: &FaultServer| {
+        let host: Registry = registry.address().to_string().parse().unwrap();
+        let given = Given::new(host, password().unwrap(), "the test");
+        let client = Client::builder()
+            .memory(memory.clone())
+            .credentials(Arc::new(given))
+            .build()
+            .unwrap();
+        repository(&client, registry, "app")
+    };
+    let tokens = token_server(300);
+    let any = |request: &RecordedRequest| request.header("authorization").is_none();
+    let refusal = Answer::status(401).header("WWW-Authenticate", &bearer(&tokens));
+    let registry = FaultServer::start(push_registry().on_when("*", "/v2/*/*", any, [refusal]));
+    for tokens_so_far in [1, 2] {
+        drop(run(&registry).resolve(&tag()).await);
+        assert_eq!(tokens.requests().len(), tokens_so_far);
+        assert_eq!(bare(&registry), ["HEAD /v2/app/manifests/v1"]);
+    }
+    // The token server is gone: what is remembered is of no use, and the registry is asked anew.
+    drop(tokens);
+    let error = run(&registry).resolve(&tag()).await.unwrap_err();
+    assert_eq!(bare(&registry).len(), 2);
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub(super) struct Authorization {
     token: Option<Secret>,
     /// What the token allows.
     scopes: ScopeSet,
-    /// Whether it was got for this very request.
+    /// Whether it holds a token that was got for this very request.
     new: bool,
     /// Which credentials these are, for messages.
     pub(super) words: String,
@@ -190,7 +190,7 @@ impl Authorizer {
             challenge: challenge.clone(),
             token: None,
             scopes: scopes.clone(),
-            new: true,
+            new: false,
             words: words.clone(),
         };
         let credential = found.as_ref().map(|found| &found.credential);
@@ -220,7 +220,7 @@ impl Authorizer {
                         self.tokens.get(&key, refused, fetch).await
                     }
                 };
-                let got = got.map_err(|error| self.tried(error, &words))?;
+                let got = got.map_err(|error| self.tried(asker, error, &words))?;
                 Ok(Some(Authorization {
                     new: got.new,
                     token: Some(got.token.secret.clone()),
@@ -259,9 +259,13 @@ impl Authorizer {
         }
     }
 
-    fn tried(&self, error: Error, words: &str) -> Error {
+    /// The error of a token server, with what it was shown. Next time that is looked for anew.
+    fn tried(&self, asker: Asker<'_>, error: Error, words: &str) -> Error {
         match error.status() {
-            Some(400..=499) => error.tried(&self.registry, words),
+            Some(400..=499) => {
+                lock(&self.found).remove(&asker.name.cloned());
+                error.tried(&self.registry, words)
+            }
             _ => error,
         }
     }
