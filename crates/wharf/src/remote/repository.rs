@@ -82,7 +82,8 @@ impl RemoteRepository {
 
     /// Sends a request with what the registry wants to be shown.
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
-        auth::send(self, request).await
+        // Large, and part of many futures.
+        Box::pin(auth::send(self, request)).await
     }
 
     /// Sends a request as it is.

@@ -254,8 +254,8 @@ impl Authorizer {
             (None, _) => self.without_words(),
         };
         match challenge {
-            Challenge::Basic => whose,
-            Challenge::Bearer { .. } => format!("{whose}, for {scopes}"),
+            Challenge::Bearer { .. } if !scopes.is_empty() => format!("{whose}, for {scopes}"),
+            _ => whose,
         }
     }
 

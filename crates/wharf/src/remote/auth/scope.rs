@@ -106,6 +106,10 @@ impl ScopeSet {
         })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each scope in its own text.
     pub(super) fn each(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(Scope::to_string)
