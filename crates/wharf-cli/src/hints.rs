@@ -8,10 +8,18 @@ pub(crate) fn line(error: &Error) -> String {
     if let Some(registry) = error.refusing_registry() {
         return format!("{text} (wharf auth login {registry})");
     }
-    match hint(error.kind(), error.failed_side(), error.status()) {
+    let hint = links(error).or_else(|| hint(error.kind(), error.failed_side(), error.status()));
+    match hint {
         Some(hint) => format!("{text} ({hint})"),
         None => text,
     }
+}
+
+/// What to do where a registry misses what a manifest links to, whatever status says so.
+fn links(error: &Error) -> Option<&'static str> {
+    let mut codes = error.diagnostic()?.errors.iter();
+    let missing = codes.any(|entry| entry.code == "MANIFEST_BLOB_UNKNOWN");
+    missing.then_some("all that a manifest links to must be in the repository before it")
 }
 
 /// What to do about it. Files speak for themselves: most hints are about registries.

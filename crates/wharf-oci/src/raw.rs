@@ -2,29 +2,41 @@
 
 use bytes::Bytes;
 
-use crate::{Manifest, ManifestError, MediaType};
+use crate::{Digest, Manifest, ManifestError, MediaType};
 
 impl Manifest {
     /// Reads bytes that are to be put as they are: `media_type` is what the caller says they are,
     /// else they are what their own `mediaType` says, else Docker schema 2.
     ///
     /// Bytes that say nothing and cannot be Docker schema 2 by their fields, such as those of an
-    /// index, are what the fields make them.
+    /// index, are what the fields make them. They must have the digest `expected` where one is.
     ///
     /// ```
     /// use wharf_oci::{Manifest, MediaType};
     /// let index = br#"{"schemaVersion":2,"manifests":[]}"#;
-    /// let manifest = Manifest::parse_raw(None, index.as_slice().into())?;
+    /// let manifest = Manifest::parse_raw(None, index.as_slice().into(), None)?;
     /// assert_eq!(manifest.media_type(), &MediaType::OCI_IMAGE_INDEX);
     /// # Ok::<(), wharf_oci::ManifestError>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Manifest::parse`]; also when the caller's type is none of a manifest.
+    /// As [`Manifest::parse_as`]; also when the caller's type is none of a manifest.
     pub fn parse_raw(
         media_type: Option<&MediaType>,
         bytes: Bytes,
+        expected: Option<&Digest>,
     ) -> Result<Manifest, ManifestError> {
+        let manifest = Manifest::of_kind(media_type, bytes)?;
+        match expected {
+            None => Ok(manifest),
+            Some(expected) => {
+                let (media_type, bytes) = (manifest.media_type(), manifest.bytes().clone());
+                Manifest::parse_as(Some(media_type), bytes, expected)
+            }
+        }
+    }
+
+    fn of_kind(media_type: Option<&MediaType>, bytes: Bytes) -> Result<Manifest, ManifestError> {
         match media_type {
             Some(said) if said.may_be_manifest() => Manifest::parse(Some(said), bytes),
             Some(other) => Err(ManifestError::Unknown {
@@ -42,7 +54,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Descriptor, Digest};
+    use crate::Descriptor;
 
     fn image() -> Value {
         let config = Descriptor::new(MediaType::OCI_IMAGE_CONFIG, Digest::of(b"{}"), 2);
@@ -51,7 +63,7 @@ mod tests {
 
     fn read(said: Option<&str>, document: &Value) -> Result<MediaType, String> {
         let said: Option<MediaType> = said.map(|text| text.parse().unwrap());
-        let manifest = Manifest::parse_raw(said.as_ref(), document.to_string().into());
+        let manifest = Manifest::parse_raw(said.as_ref(), document.to_string().into(), None);
         let manifest = manifest.map_err(|error| error.to_string())?;
         Ok(manifest.media_type().clone())
     }

@@ -7,8 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -18,6 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 
 use crate::loopback::Loopback;
 
@@ -66,6 +69,8 @@ impl RecordingProxy {
             upstream,
             records: Mutex::new(Vec::new()),
             faults: Mutex::default(),
+            pace: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
         });
         let serving = Arc::clone(&shared);
         let loopback = Loopback::start(Ipv4Addr::LOCALHOST.into(), move |stream, number| {
@@ -100,7 +105,35 @@ impl RecordingProxy {
     /// Cuts the next request whose body is longer than `bytes`, once: exactly so many are passed on,
     /// then both connections are closed without an answer. Called again, it cuts one more after that.
     pub fn fail_connection_after(&self, bytes: u64) {
-        lock(&self.shared.faults).push_back(bytes);
+        self.fail_connection_later(0, bytes);
+    }
+
+    /// As [`RecordingProxy::fail_connection_after`], but lets so many requests with longer bodies
+    /// pass first.
+    pub fn fail_connection_later(&self, passing: usize, bytes: u64) {
+        self.shared.fault(bytes, passing, Cut::Soon);
+    }
+
+    /// Holds the next request whose body is longer than `bytes`, once: exactly so many are passed
+    /// on, and then nothing, until the client is gone or this proxy is. What the client sends on
+    /// is thrown away, so that its end is seen at once.
+    pub fn hold_after(&self, bytes: u64) {
+        self.hold_later(0, bytes);
+    }
+
+    /// As [`RecordingProxy::hold_after`], but lets so many requests with longer bodies pass first.
+    pub fn hold_later(&self, passing: usize, bytes: u64) {
+        self.shared.fault(bytes, passing, Cut::Hold);
+    }
+
+    /// How many requests were held so far.
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// From now on no body is passed on to the upstream faster than this, in bytes a second.
+    pub fn pace(&self, bytes: u64) {
+        self.shared.pace.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -108,7 +141,29 @@ impl RecordingProxy {
 struct Shared {
     upstream: SocketAddr,
     records: Mutex<Vec<Record>>,
-    faults: Mutex<VecDeque<u64>>,
+    faults: Mutex<VecDeque<Fault>>,
+    /// Bytes a second; 0: as they come.
+    pace: AtomicU64,
+    held: AtomicUsize,
+}
+
+/// What happens to the next body that is longer than so many bytes.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    bytes: u64,
+    /// How many such bodies pass first.
+    passing: usize,
+    cut: Cut,
+}
+
+impl Shared {
+    fn fault(&self, bytes: u64, passing: usize, cut: Cut) {
+        lock(&self.faults).push_back(Fault {
+            bytes,
+            passing,
+            cut,
+        });
+    }
 }
 
 type Record = Arc<Mutex<ProxiedRequest>>;
@@ -177,6 +232,7 @@ struct PassingBody {
     record: Record,
     direction: Direction,
     cut: Cut,
+    wait: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -190,6 +246,7 @@ enum Cut {
     No,
     Soon,
     Now,
+    Hold,
 }
 
 impl PassingBody {
@@ -199,6 +256,7 @@ impl PassingBody {
             record,
             direction,
             cut: Cut::No,
+            wait: None,
         }
     }
 
@@ -210,17 +268,46 @@ impl PassingBody {
         };
         let mut faults = lock(&shared.faults);
         let end = record.request_bytes + bytes.len() as u64;
-        let passed = match faults.front().copied() {
-            Some(limit) if end > limit => {
-                faults.pop_front();
-                self.cut = Cut::Soon;
+        let passes = |limit: u64| record.request_bytes <= limit && limit < end;
+        let passed = match faults.front_mut() {
+            Some(fault) if passes(fault.bytes) && fault.passing > 0 => {
+                fault.passing -= 1;
+                bytes
+            }
+            Some(Fault {
+                bytes: limit, cut, ..
+            }) if passes(*limit) => {
                 // Less than the length of `bytes`, so it fits.
-                bytes.slice(..limit.saturating_sub(record.request_bytes) as usize)
+                let passed = bytes.slice(..(*limit - record.request_bytes) as usize);
+                self.cut = *cut;
+                if matches!(cut, Cut::Hold) {
+                    shared.held.fetch_add(1, Ordering::Relaxed);
+                }
+                faults.pop_front();
+                passed
             }
             _ => bytes,
         };
         record.request_bytes += passed.len() as u64;
+        let pace = shared.pace.load(Ordering::Relaxed);
+        if pace > 0 {
+            let time = Duration::from_secs_f64(passed.len() as f64 / pace as f64);
+            self.wait = Some(Box::pin(tokio::time::sleep(time)));
+        }
         passed
+    }
+}
+
+impl PassingBody {
+    /// Reads on, and gives nothing out until the client is gone.
+    fn throw_away(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        while let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(context)) {
+            if let Err(error) = frame {
+                return Poll::Ready(Some(Err(io::Error::other(error))));
+            }
+        }
+        // All of it came: hyper ends the exchange when the client goes.
+        Poll::Pending
     }
 }
 
@@ -232,8 +319,13 @@ impl Body for PassingBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(wait) = &mut self.wait {
+            ready!(wait.as_mut().poll(context));
+            self.wait = None;
+        }
         match self.cut {
             Cut::No => {}
+            Cut::Hold => return self.throw_away(context),
             Cut::Soon => {
                 // hyper writes its buffer out only when the body makes it wait.
                 self.cut = Cut::Now;
@@ -312,6 +404,33 @@ mod tests {
         assert_eq!(proxy.requests()[1].status, None);
         assert_eq!(server.requests()[1].body_len, 70_000);
         assert_eq!(server.requests()[2].body_len, 900_000);
+    }
+
+    #[test]
+    fn a_body_is_held_until_its_client_is_gone() {
+        use std::io::Write;
+        let (server, proxy) = upstream([Answer::status(201)]);
+        proxy.hold_after(70_000);
+        let mut client = std::net::TcpStream::connect(proxy.address()).unwrap();
+        let head = b"PUT /held HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n";
+        client.write_all(head).unwrap();
+        client.write_all(&[0; 900_000]).unwrap();
+        drop(client);
+        while server.requests().first().map(|request| request.body_len) != Some(70_000) {
+            std::thread::yield_now();
+        }
+        assert_eq!(proxy.requests()[0].request_bytes, 70_000);
+        assert_eq!(proxy.requests()[0].status, None);
+    }
+
+    #[test]
+    fn bodies_pass_no_faster_than_asked() {
+        let (_server, proxy) = upstream([Answer::status(201)]);
+        proxy.pace(1_000_000);
+        let start = std::time::Instant::now();
+        send(proxy.address(), "PUT /slow", "", &[0; 200_000]);
+        assert!(start.elapsed() >= Duration::from_millis(150));
+        assert_eq!(proxy.requests()[0].status, Some(201));
     }
 
     #[test]

@@ -35,10 +35,10 @@ async fn main() -> Result<()> {
         "subject": subject,
     })
     .to_string();
-    // A referrer has no tag: it is found with its subject.
-    let to = image.with_digest(Digest::of(manifest.as_bytes()));
-    pusher.put(None, manifest, &to).await?;
-    println!("{to}");
+    // A referrer has no tag: it is put by its digest, and found with its subject.
+    let to = Reference::new(image.repository().clone(), None, None);
+    let attached = pusher.put(None, manifest, &to).await?;
+    println!("{}", to.with_digest(attached.digest));
 
     for referrer in repository.referrers(&subject.digest).await? {
         eprintln!("attached: {}", referrer.digest);

@@ -86,7 +86,7 @@ pub enum DraftLayer {
     Pending(PendingLayer),
 }
 
-/// What a draft became.
+/// What a draft became, made by [`Draft::finish`].
 #[derive(Clone, Debug)]
 pub struct FinishedDraft {
     /// The config, where it was made just now and must still be sent, before the manifest.

@@ -237,11 +237,25 @@ async fn r1_single_requests_are_tried_again_too() {
     let server = FaultServer::start(script);
     let (source, root) = image(&[]).await;
     let manifest = source.manifest(descriptor(&root)).await.unwrap();
-    let (bytes, to) = (manifest.bytes().clone(), reference(server.address(), "app"));
+    let (bytes, to) = (
+        manifest.bytes().clone(),
+        reference(server.address(), "app:1"),
+    );
     let put = pusher().put(Some(manifest.media_type()), bytes, &to).await;
     assert_eq!(put.unwrap(), *manifest.descriptor());
-    let put = ["PUT /v2/app/manifests/latest"; 2];
+    let put = ["PUT /v2/app/manifests/1"; 2];
     assert_eq!(server.lines()[server.lines().len() - 2..], put);
+}
+
+#[tokio::test]
+async fn r1_what_is_gone_when_deleting_it_is_tried_again_is_deleted() {
+    let answers = [Answer::drop_connection(), Answer::status(404)];
+    let script = push_registry().on("DELETE", "/v2/*/manifests/*", answers);
+    let server = FaultServer::start(script);
+    let at = reference(server.address(), "app:1");
+    pusher().delete(&at).await.unwrap();
+    let error = pusher().delete(&at).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
 #[tokio::test]

@@ -111,9 +111,9 @@ async fn e3_another_process_knows_what_was_there() {
     let next = later(directory.path(), &memory);
     push(&repository(&next, &proxy, "app"), &source, &root).await;
     assert_eq!(methods(&proxy), ["HEAD"]);
-    // Remembered in one repository, and asked of another.
+    // Remembered in one repository, and mounted from there into another.
     push(&repository(&next, &proxy, "other"), &source, &root).await;
-    assert_eq!(methods(&proxy).len(), 3 + 5);
+    assert_eq!(methods(&proxy).len(), 2 + 4);
 }
 
 #[tokio::test]

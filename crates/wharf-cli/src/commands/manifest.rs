@@ -42,14 +42,12 @@ async fn manifest(args: &ManifestPut, reference: &Reference) -> Result<Manifest>
         let message = format!("more than {MAX_MANIFEST_SIZE} bytes, which no manifest may have");
         return Err(Error::new(ErrorKind::Invalid, message));
     }
-    let manifest = Manifest::parse_raw(args.media_type.as_ref(), bytes.into())?;
-    match reference.digest() {
-        None => Ok(manifest),
-        Some(digest) => {
-            let (media_type, bytes) = (manifest.media_type(), manifest.bytes().clone());
-            Ok(Manifest::parse_as(Some(media_type), bytes, digest)?)
-        }
-    }
+    let media_type = args.media_type.as_ref();
+    Ok(Manifest::parse_raw(
+        media_type,
+        bytes.into(),
+        reference.digest(),
+    )?)
 }
 
 /// All of it, or one byte more than a manifest may have: standard input may never end.

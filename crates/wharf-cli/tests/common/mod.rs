@@ -6,6 +6,7 @@
     reason = "each test program uses a part of it, and a fixture that fails fails the test"
 )]
 
+pub(crate) mod pushes;
 pub(crate) mod wire;
 
 use std::io::{BufRead, BufReader, Write};

@@ -10,14 +10,14 @@ use crate::blob::Blob;
 use crate::copy::{Event, Plan, Retry};
 use crate::draft::PendingLayer;
 use crate::store::Outcome;
-use crate::{Result, Side};
+use crate::{Error, Result, Side};
 
 impl Target<'_> {
     /// Puts every manifest of `plan`, whose blobs are in the store, and makes all durable.
     ///
     /// # Errors
     /// The first final one.
-    pub(super) async fn commit(&self, plan: Plan) -> Result<()> {
+    pub(super) async fn commit(&self, plan: &Plan) -> Result<()> {
         let made = self.made();
         let became = |layer: &PendingLayer| made.get(layer.key()).cloned();
         self.note(|summary| summary.layers = plan.pending.iter().filter_map(became).collect());
@@ -32,7 +32,7 @@ impl Target<'_> {
         for root in &plan.roots {
             self.put_root(&root.manifest, &root.tags).await?;
         }
-        let mut named = plan.named;
+        let mut named = plan.named.clone();
         for planned in &plan.drafts {
             let finished = planned.draft.finish(&made)?;
             if let Some(config) = finished.config {
@@ -87,17 +87,33 @@ impl Target<'_> {
         &self,
         manifest: &Manifest,
         names: u64,
-        put: impl FnMut() -> W,
+        mut put: impl FnMut() -> W,
     ) -> Result<()>
     where
         W: Future<Output = Result<()>>,
     {
         let descriptor = manifest.descriptor();
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor, again));
+        let put = || {
+            let put = put();
+            async { put.await.map_err(unsettled) }
+        };
         let put = retry::run(&self.options.retry, put, &Reach::default(), notice).await;
         put.map_err(|error| error.side(Side::Destination))?;
         self.tell(Event::Finished(descriptor, Outcome::Written));
         self.note(|summary| summary.manifests += names);
         Ok(())
+    }
+}
+
+/// Everything that a manifest links to was put or found before. A registry that does not know some
+/// of it is not ready yet: where files are its storage, distribution writes the link of a blob
+/// anew, and not at once, each time that somebody else puts the blob too.
+fn unsettled(error: Error) -> Error {
+    let codes = error.diagnostic().map(|diagnostic| &diagnostic.errors);
+    let unknown = |code: &str| matches!(code, "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN");
+    match codes.is_some_and(|codes| codes.iter().any(|entry| unknown(&entry.code))) {
+        true => error.transient(true),
+        false => error,
     }
 }

@@ -173,7 +173,7 @@ enum Item<'a> {
     Layer(&'a PendingLayer),
 }
 
-impl Executor<'_> {
+impl<'a> Executor<'a> {
     /// Does what the plans say; `None` stands for one that could not be made.
     async fn execute(&self, plans: Vec<Option<Plan>>, options: &CopyOptions) {
         for (target, plan) in self.targets.iter().zip(&plans) {
@@ -181,30 +181,46 @@ impl Executor<'_> {
                 announce(target, plan);
             }
         }
+        let works = union(&plans);
+        for target in works.iter().flat_map(|work| self.wanting(work)) {
+            target.lacks();
+        }
         // More blobs are under way than are moved: the others are being checked.
         let under_way = options.jobs.max(1) + options.checks.max(1);
-        let moving = stream::iter(union(&plans)).map(Ok).try_for_each_concurrent(
-            under_way,
-            |work| async move {
-                self.move_to_all(&work).await;
-                // When all have failed nothing is left to be done.
-                let failed = self.targets.iter().all(Target::has_failed);
-                if failed { Err(()) } else { Ok(()) }
-            },
-        );
-        let _ = moving.await;
-        let committing = self.targets.iter().zip(plans);
+        let moving =
+            stream::iter(works)
+                .map(Ok)
+                .try_for_each_concurrent(under_way, |work| async move {
+                    self.move_to_all(&work).await;
+                    // When all have failed nothing is left to be done.
+                    let failed = self.targets.iter().all(Target::has_failed);
+                    if failed { Err(()) } else { Ok(()) }
+                });
+        // One that has everything does not wait for the others.
+        let committing = self.targets.iter().zip(&plans);
         let committing = committing.map(|(target, plan)| async move {
             if let Some(plan) = plan {
-                target.run(target.commit(plan)).await;
+                let commit = async {
+                    target.has_all().await;
+                    target.commit(plan).await
+                };
+                target.run(commit).await;
             }
         });
-        future::join_all(committing).await;
+        // Boxed: the compiler cannot see yet that these may be sent to another thread together
+        // (rust-lang/rust#110338).
+        let committing = committing.map(FutureExt::boxed).collect::<Vec<_>>();
+        let _ = future::join(moving.boxed(), future::join_all(committing)).await;
+    }
+
+    /// Those who want it, whatever became of them.
+    fn wanting<'b>(&'b self, work: &'b Work<'_>) -> impl Iterator<Item = &'b Target<'a>> {
+        work.wanted.iter().filter_map(|at| self.targets.get(*at))
     }
 
     async fn move_to_all(&self, work: &Work<'_>) {
-        let wanted = work.wanted.iter().filter_map(|at| self.targets.get(*at));
-        let wanted: Vec<&Target<'_>> = wanted.filter(|target| !target.has_failed()).collect();
+        let wanted = self.wanting(work).filter(|target| !target.has_failed());
+        let wanted: Vec<&Target<'_>> = wanted.collect();
         match work.item {
             Item::Blob(descriptor) => self.move_blob(descriptor, &wanted).await,
             Item::Layer(layer) => self.make_layer(layer, &wanted).await,
@@ -219,6 +235,7 @@ impl Executor<'_> {
             match asked.await? {
                 Ok(true) => {
                     target.there(descriptor, Outcome::Existed);
+                    target.lacks_one_less();
                     None
                 }
                 Ok(false) => Some((target, Ok(()))),
@@ -240,7 +257,10 @@ impl Executor<'_> {
             .zip(seats)
             .map(|((target, asked), seat)| {
                 let blob = &blob;
-                async move { target.run(target.put(blob, &seat, Some(asked))).await }
+                async move {
+                    target.run(target.put(blob, &seat, Some(asked))).await;
+                    target.lacks_one_less();
+                }
             });
         let reading = tee.pump(Pace::LeavesBehind, blob.open(0).boxed());
         future::join(reading, future::join_all(putting)).await;
@@ -257,7 +277,8 @@ impl Executor<'_> {
             let making = &making;
             async move {
                 let make = async |seat: Arc<Seat>| target.make(layer, &seat, making).await;
-                target.run(make(seat)).await
+                target.run(make(seat)).await;
+                target.lacks_one_less();
             }
         });
         let reading = tee.pump(Pace::OfTheSlowest, making.start(layer).boxed());

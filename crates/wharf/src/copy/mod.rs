@@ -34,9 +34,10 @@ use std::sync::Arc;
 /// What a copy may do, and how hard it tries.
 #[derive(Clone, Debug)]
 pub struct CopyOptions {
-    /// How many blobs are moved at once (PUSH.md R6).
+    /// How many blobs are moved at once, 4 by default (PUSH.md R6). Memory grows with it, by a few
+    /// mebibytes each.
     pub jobs: usize,
-    /// How many cheap questions (is it there?) are asked at once.
+    /// How many cheap questions (is it there?) are asked at once, 16 by default.
     pub checks: usize,
     /// Whether layers that their makers do not let be distributed are moved too (PUSH.md S2).
     pub nondistributable: Nondistributable,
@@ -44,7 +45,7 @@ pub struct CopyOptions {
     pub existing: Existing,
     /// When and how often work is tried again.
     pub retry: RetryPolicy,
-    /// Who is told of progress.
+    /// Who is told of progress; by default nobody.
     pub observer: Arc<dyn Observer>,
 }
 

@@ -13,7 +13,7 @@ use crate::draft::{Draft, LayerKey, PendingLayer};
 use crate::store::{Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
-/// Where a copy starts.
+/// Where a copy starts, and what that is called at its end.
 #[derive(Clone, Debug)]
 pub struct Root {
     /// The manifest, or the image that becomes one.
@@ -22,7 +22,7 @@ pub struct Root {
     pub tags: Vec<Tag>,
 }
 
-/// What a root is.
+/// What a root is. It comes [`From`] a descriptor, an entry of a layout, a draft or a new image.
 #[derive(Clone, Debug)]
 pub enum RootContent {
     /// A manifest of the source.
@@ -31,16 +31,20 @@ pub enum RootContent {
     Draft(Draft),
 }
 
-/// Everything a copy will do. Made by [`Plan::build`], which changes nothing.
+/// Everything a copy will do. Made by [`Plan::build`], which changes nothing; [`Plan::survey`] asks
+/// what it would mean, and [`Plan::execute`] does it.
+///
+/// A plan is data, and may be read, changed or made by hand: what it does not name is not done.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Distinct blobs to check and move, largest first.
+    /// Distinct blobs to check and move, largest first: configs, layers and what else manifests
+    /// link to. Those that the store has are still among them.
     pub blobs: Vec<Descriptor>,
-    /// Distinct layers to make and move.
+    /// Distinct layers to make and move; their digests are learned on the way.
     pub pending: Vec<PendingLayer>,
     /// Manifests below the roots, in groups: each group links to earlier ones only.
     pub children: Vec<Vec<Manifest>>,
-    /// Root manifests, in the order given.
+    /// Root manifests that are still to be put, or tagged, in the order given; after `children`.
     pub roots: Vec<PlannedManifest>,
     /// Roots that become manifests once their layers are made.
     pub drafts: Vec<PlannedDraft>,

@@ -10,13 +10,14 @@ use crate::{Error, Result};
 /// How often, and how soon, work that met a transient error is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries in a row without progress, the first included; at least one is made.
+    /// Tries in a row without progress, the first included; 5 by default, and at least one is made.
     pub tries: u32,
-    /// Longest wait before the second try; it doubles with each further one.
+    /// Longest wait before the second try, 1 s by default; it doubles with each further one, and
+    /// each wait is a random part of that.
     pub base: Duration,
-    /// No wait of our own is longer.
+    /// No wait of our own is longer; 20 s by default.
     pub cap: Duration,
-    /// No wait that a registry asks for (`Retry-After`) is obeyed for longer.
+    /// No wait that a registry asks for (`Retry-After`) is obeyed for longer; 120 s by default.
     pub patience: Duration,
 }
 

@@ -5,7 +5,7 @@ use wharf_oci::Descriptor;
 use crate::draft::MadeLayer;
 use crate::store::Outcome;
 
-/// What a copy did.
+/// What a copy did, to one destination. The blobs it counts are distinct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Blobs whose bytes were moved.

@@ -28,6 +28,8 @@ pub(super) struct Target<'a> {
     checks: Semaphore,
     progress: Mutex<Progress>,
     stopped: watch::Sender<bool>,
+    /// How many blobs and layers are not yet there.
+    lacking: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -45,6 +47,7 @@ impl<'a> Target<'a> {
             options,
             progress: Mutex::default(),
             stopped: watch::Sender::new(false),
+            lacking: watch::Sender::new(0),
         }
     }
 
@@ -66,6 +69,27 @@ impl<'a> Target<'a> {
 
     pub(super) fn has_failed(&self) -> bool {
         *self.stopped.borrow()
+    }
+
+    /// One more thing is to be moved here.
+    pub(super) fn lacks(&self) {
+        self.lacking.send_modify(|lacking| *lacking += 1);
+    }
+
+    /// One of them is done with: it is there, or this destination has failed.
+    pub(super) fn lacks_one_less(&self) {
+        self.lacking
+            .send_modify(|lacking| *lacking = lacking.saturating_sub(1));
+    }
+
+    /// Waits until nothing is lacking: the others may be slower.
+    pub(super) async fn has_all(&self) {
+        // The sender lives as long as we do.
+        let _ = self
+            .lacking
+            .subscribe()
+            .wait_for(|lacking| *lacking == 0)
+            .await;
     }
 
     /// Adds to what was done.

@@ -74,7 +74,7 @@ impl Pusher {
         &self.client
     }
 
-    /// How it works.
+    /// How it copies, and how often single requests are tried.
     pub fn options(&self) -> &CopyOptions {
         &self.options
     }

@@ -52,7 +52,8 @@ pub enum Insecure {
     Yes,
 }
 
-/// Settings of a [`Client`].
+/// Settings of a [`Client`], made by [`Client::builder`]. Each has a default that suits most
+/// registries; none reads the environment.
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
     insecure: Insecure,
@@ -96,7 +97,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to wait for what.
+    /// How long to wait for what; see [`Timeouts`] for the defaults.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
@@ -117,7 +118,7 @@ impl ClientBuilder {
         self
     }
 
-    /// What to call ourselves in `User-Agent`.
+    /// What to call ourselves in `User-Agent`; by default `wharf/` and the version.
     #[must_use]
     pub fn user_agent(mut self, user_agent: &str) -> Self {
         user_agent.clone_into(&mut self.user_agent);

@@ -1,10 +1,10 @@
 //! Tags and manifests are taken away (distribution-spec: "Deleting tags", "Deleting Manifests").
 
 use http::Method;
-use http::header::ACCEPT;
-use wharf_oci::{Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, manifest_accept};
+use wharf_oci::{Digest, Selector};
 
 use super::answer;
+use super::manifests;
 use super::referrers;
 use super::repository::RemoteRepository;
 use super::transport::{Kind, Request};
@@ -40,23 +40,18 @@ pub(super) async fn delete(repository: &RemoteRepository, at: &Selector) -> Resu
     }
 }
 
-/// What a manifest that is about to go refers to.
+/// What a manifest that is about to go refers to. What cannot be read can still be deleted; it is
+/// taken for nobody's referrer.
 async fn subject(repository: &RemoteRepository, digest: &Digest) -> Result<Option<Digest>> {
     let at = Selector::Digest(digest.clone());
-    let url = repository
-        .endpoint()
-        .await?
-        .manifest(repository.name(), &at);
-    let request = Request::new(Method::GET, url).header(ACCEPT, manifest_accept());
-    let response = answer::expect(repository.send(request).await?, &[200]).await?;
-    let media_type = response.header("content-type");
-    let media_type = media_type.and_then(|text| MediaType::from_content_type(text).ok());
-    let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap_or(usize::MAX);
-    let bytes = response.bytes(limit).await?;
-    // What cannot be read can still be deleted; it is nobody's referrer.
-    let manifest = Manifest::parse_as(media_type.as_ref(), bytes, digest).ok();
-    let subject = manifest.as_ref().and_then(Manifest::subject);
-    Ok(subject.map(|subject| subject.digest.clone()))
+    match manifests::read_whole(repository, &at).await {
+        Ok(manifest) => Ok(manifest.subject().map(|subject| subject.digest.clone())),
+        Err(error) if error.is_transient() || error.kind() == ErrorKind::NotFound => Err(error),
+        Err(error) => {
+            tracing::debug!(%error, "subject not known");
+            Ok(None)
+        }
+    }
 }
 
 fn explained(error: Error, at: &Selector) -> Error {

@@ -134,11 +134,18 @@ impl Note {
         self.file.write_all(&text)
     }
 
-    /// There is no session any more.
-    pub(super) fn clear(self) {
+    /// There is no session any more, unless another one is written: else its file goes with it.
+    #[must_use]
+    pub(super) fn emptied(self) -> Self {
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(path = %self.path.display(), %error, "note not cleared");
         }
+        self
+    }
+
+    /// There is no session any more.
+    pub(super) fn clear(self) {
+        drop(self.emptied());
     }
 }
 

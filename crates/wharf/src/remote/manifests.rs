@@ -173,10 +173,10 @@ async fn accepted(
         false => answer::expect(response, &[200, 201, 202]).await?,
     };
     match digest_header(&response) {
-        Some(digest) if digest != *manifest.digest() => {
+        Some(digest) if !names(&digest, manifest) => {
             Err(Error::digest_mismatch(manifest.digest(), &digest).target(response.endpoint()))
         }
-        _ if odd && resolve(repository, at).await?.digest != *manifest.digest() => {
+        _ if odd && !names(&resolve(repository, at).await?.digest, manifest) => {
             let message = format!(
                 "answered {}, but the manifest is not there",
                 response.status()
@@ -185,6 +185,12 @@ async fn accepted(
         }
         _ => Ok(response),
     }
+}
+
+/// Whether it is the manifest's digest, by whichever algorithm: what is put under a tag is named
+/// by the registry's own.
+fn names(digest: &Digest, manifest: &Manifest) -> bool {
+    digest == manifest.digest() || *digest == Digest::of_with(digest.algorithm(), manifest.bytes())
 }
 
 /// A page of tags.
@@ -213,6 +219,12 @@ pub(super) async fn tags(
             .map_err(|error: wharf_oci::NameError| invalid(error.to_string()))
     })
     .collect()
+}
+
+/// What a tag or digest names, in full.
+pub(super) async fn read_whole(repository: &RemoteRepository, at: &Selector) -> Result<Manifest> {
+    let response = ask(repository, Method::GET, at).await?;
+    read(response, at).await
 }
 
 async fn ask(repository: &RemoteRepository, method: Method, at: &Selector) -> Result<Response> {

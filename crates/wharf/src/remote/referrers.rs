@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use http::header::{ACCEPT, IF_MATCH, IF_NONE_MATCH};
 use tokio::time::Instant;
@@ -48,6 +49,12 @@ enum Change {
 
 /// How often the list is changed again, because others changed it too or something broke.
 const TRIES: u32 = 40;
+
+/// After this long no further try is begun.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// Entries that are looked for at a time.
+const CHECKS: usize = 8;
 
 /// The wait before the next change grows from one to the other, with jitter.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
@@ -105,10 +112,14 @@ pub(super) async fn unregister(
     subject: &Digest,
     referrer: &Digest,
 ) -> Result<()> {
-    if is_supported(repository, subject).await? {
-        return Ok(());
-    }
-    update(repository, subject, &Change::Remove(referrer.clone())).await
+    let step = async {
+        if is_supported(repository, subject).await? {
+            return Ok(());
+        }
+        update(repository, subject, &Change::Remove(referrer.clone())).await
+    };
+    // The manifest is gone: deleting it again would find nothing, and say nothing of the list.
+    step.await.map_err(|error| error.transient(false))
 }
 
 /// The referrers of a subject, from the registry or from the list under the tag.
@@ -167,8 +178,10 @@ async fn update(repository: &RemoteRepository, subject: &Digest, change: &Change
     };
     let mut known = ReferrersIndex::empty();
     let mut wait = SHORTEST_WAIT;
-    let mut last = None;
-    for _ in 0..TRIES {
+    let (mut last, begun) = (None, Instant::now());
+    let mut tries = 0;
+    while tries < TRIES && begun.elapsed() < LONGEST {
+        tries += 1;
         match attempt(repository, &tag, change, &mut known).await {
             Ok(true) => return Ok(()),
             Ok(false) => {
@@ -184,7 +197,7 @@ async fn update(repository: &RemoteRepository, subject: &Digest, change: &Change
         }
     }
     let error = last.unwrap_or_else(|| Error::new(ErrorKind::Busy, "was not changed"));
-    Err(error.tries(TRIES).target(&tag))
+    Err(error.tries(tries).target(&tag))
 }
 
 async fn pause(wait: &mut Duration, error: &Error) {
@@ -204,6 +217,7 @@ async fn attempt(
 ) -> Result<bool> {
     let begun = Instant::now();
     let found = read(repository, tag).await?;
+    drop_deleted(repository, known, &found.index).await?;
     let mut wanted = found.index.clone();
     wanted.merge(known);
     match change {
@@ -214,22 +228,41 @@ async fn attempt(
         Change::Add(_) => index.covers(&wanted),
         Change::Remove(digest) => !index.contains(digest) && index.covers(&wanted),
     };
-    if !is_so(&found.index) {
+    if is_so(&found.index) {
+        if known.is_empty() {
+            // It was so before we came.
+            return Ok(true);
+        }
+    } else {
         match write(repository, tag, &wanted, &found).await? {
             Written::Declined => return Ok(false),
             Written::Decided => return Ok(true),
-            Written::Unsure => {}
+            Written::Unsure => *known = wanted.clone(),
         }
-        if is_so(&read(repository, tag).await?.index) {
-            let later = (begun.elapsed() * LATER).clamp(SOONEST_LOOK, LATEST_LOOK);
-            tokio::time::sleep(later.mul_f64(1.0 + fastrand::f64())).await;
+        if !is_so(&read(repository, tag).await?.index) {
+            return Ok(false);
         }
-    } else if known.is_empty() {
-        // It was so before we came.
-        return Ok(true);
     }
-    *known = wanted.clone();
+    let later = (begun.elapsed() * LATER).clamp(SOONEST_LOOK, LATEST_LOOK);
+    tokio::time::sleep(later.mul_f64(1.0 + fastrand::f64())).await;
     Ok(is_so(&read(repository, tag).await?.index))
+}
+
+/// Of what this writer wrote and is listed no more, what was deleted is not listed again.
+async fn drop_deleted(
+    repository: &RemoteRepository,
+    known: &mut ReferrersIndex,
+    listed: &ReferrersIndex,
+) -> Result<()> {
+    let vanished = stream::iter(known.missing_from(listed)).map(|referrer| async move {
+        let there = manifests::contains(repository, &referrer).await?;
+        Ok::<_, Error>((!there).then_some(referrer.digest))
+    });
+    let gone: Vec<_> = vanished.buffered(CHECKS).try_collect().await?;
+    for digest in gone.into_iter().flatten() {
+        known.remove(&digest);
+    }
+    Ok(())
 }
 
 /// What is under the tag.
@@ -285,8 +318,12 @@ async fn write(
     found: &Found,
 ) -> Result<Written> {
     let selector = Selector::Tag(tag.clone());
-    if index.is_empty() && found.there && delete_tag(repository, &selector).await? {
-        return Ok(Written::Unsure);
+    if index.is_empty() && found.there {
+        match delete_tag(repository, &selector, found.etag.as_deref()).await? {
+            Deleted::Gone => return Ok(Written::Unsure),
+            Deleted::Changed => return Ok(Written::Declined),
+            Deleted::Refused => {}
+        }
     }
     let manifest = index.manifest()?;
     let mut request = manifests::put_request(repository, &manifest, &selector).await?;
@@ -309,22 +346,37 @@ async fn write(
     })
 }
 
-/// Takes an empty list away; `false` where the registry does not let tags be deleted.
-async fn delete_tag(repository: &RemoteRepository, tag: &Selector) -> Result<bool> {
+/// What became of an empty list.
+enum Deleted {
+    Gone,
+    /// It is not empty any more.
+    Changed,
+    /// The registry does not let tags be deleted.
+    Refused,
+}
+
+async fn delete_tag(
+    repository: &RemoteRepository,
+    tag: &Selector,
+    etag: Option<&str>,
+) -> Result<Deleted> {
     let url = repository
         .endpoint()
         .await?
         .manifest(repository.name(), tag);
-    let request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
+    let mut request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
+    if let Some(etag) = etag {
+        request = request.header(IF_MATCH, etag);
+    }
     let response = repository.send(request).await?;
     match response.status().as_u16() {
-        200 | 202 | 204 | 404 => Ok(true),
+        200 | 202 | 204 | 404 => Ok(Deleted::Gone),
+        412 => Ok(Deleted::Changed),
         _ => {
             let error = answer::error(response).await;
-            if error.is_transient() {
-                Err(error)
-            } else {
-                Ok(false)
+            match error.is_transient() {
+                true => Err(error),
+                false => Ok(Deleted::Refused),
             }
         }
     }

@@ -48,7 +48,11 @@ pub(super) async fn list(
     let mut all: Vec<Descriptor> = Vec::new();
     loop {
         let Some(response) = page(repository, url.clone()).await? else {
-            return Ok((url != first).then_some(all));
+            if url == first {
+                return Ok(None);
+            }
+            let message = "a page of the list of referrers is not there";
+            return Err(Error::new(ErrorKind::Rejected, message).target(url.path()));
         };
         let endpoint = response.endpoint().to_owned();
         let next = response

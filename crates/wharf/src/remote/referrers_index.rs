@@ -117,6 +117,13 @@ impl ReferrersIndex {
         digests.all(|digest| self.entries.contains_key(digest))
     }
 
+    /// What is listed here and not in `other`, as far as it can be read.
+    pub(super) fn missing_from(&self, other: &ReferrersIndex) -> Vec<Descriptor> {
+        let mut missing = self.descriptors();
+        missing.retain(|referrer| !other.contains(&referrer.digest));
+        missing
+    }
+
     /// What is listed, as far as it can be read.
     pub(super) fn descriptors(&self) -> Vec<Descriptor> {
         let entries = self.entries.values().cloned();

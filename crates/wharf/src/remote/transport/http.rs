@@ -25,13 +25,15 @@ use crate::{Error, ErrorKind, Result};
 /// How long anything may take without anything moving. There is no limit on total time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection stands.
+    /// Until a connection stands; 10 s by default.
     pub connect: Duration,
-    /// From the end of a request to the headers of its answer.
+    /// From the end of a request to the headers of its answer; 30 s by default.
     pub header: Duration,
-    /// The same for a request that makes the registry work: committing a blob or manifest.
+    /// The same for a request that makes the registry work, committing a blob or manifest; 300 s
+    /// by default.
     pub commit: Duration,
-    /// Between two bytes, in either direction.
+    /// Between two bytes, in either direction; 60 s by default. Waiting for our own source does
+    /// not count.
     pub idle: Duration,
 }
 

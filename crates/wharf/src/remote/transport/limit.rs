@@ -20,17 +20,18 @@ use crate::remote::answer;
 /// while when it says that there are too many (429, 503).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Questions whether something is there.
+    /// Questions whether something is there; 64 by default.
     pub checks: usize,
-    /// Sessions opened, mounts, deletions.
+    /// Sessions opened, mounts, deletions; 32 by default.
     pub opens: usize,
-    /// Bodies of blobs being sent, until they are answered.
+    /// Bodies of blobs being sent, until they are answered; 16 by default.
     pub sends: usize,
-    /// Manifests put.
+    /// Manifests put; 8 by default.
     pub manifests: usize,
-    /// Reads, until their first byte.
+    /// Reads, until their first byte; 32 by default.
     pub reads: usize,
-    /// A registry that asks to wait (`Retry-After`) is left alone for at most this long.
+    /// A registry that asks to wait (`Retry-After`) is left alone for at most this long; 120 s by
+    /// default.
     pub patience: Duration,
 }
 

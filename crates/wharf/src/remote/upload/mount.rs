@@ -52,6 +52,13 @@ pub(super) async fn ask(repository: &RemoteRepository, blob: &Blob) -> Asked {
     asked.unwrap_or(Asked::Nothing)
 }
 
+/// Whether a certain repository of the registry is believed to have the blob.
+pub(super) async fn is_believed(repository: &RemoteRepository, blob: &Blob) -> bool {
+    let (asking, of) = (repository.clone(), blob.clone());
+    let candidate = blocking(move || candidate(&asking, &of)).await;
+    matches!(candidate, Ok(Some(From::Here(_) | From::Believed(_))))
+}
+
 async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> Asked {
     let mut pairs = vec![("mount", digest.to_string())];
     match &from {

@@ -44,7 +44,8 @@ pub(in crate::remote) async fn put(repository: &RemoteRepository, blob: &Blob) -
         },
     };
     let size = blob.descriptor().size;
-    if size > 0 && size <= SMALL && repository.host().finds_blobs() {
+    let small = size > 0 && size <= SMALL && repository.host().finds_blobs();
+    if small && !mount::is_believed(repository, blob).await {
         return at_once(repository, blob).await;
     }
     let (session, reading) = match mount::ask(repository, blob).await {
@@ -113,10 +114,12 @@ async fn afresh(
             Err(error) => error,
         };
         let next = manner.after(&error, size, session.least());
-        let Some(next) = next.filter(|_| !broke_off(&error)) else {
-            let (error, _note) = stop(session, blob, error);
+        if broke_off(&error) {
+            session.keep(&blob.descriptor().digest);
             return Err(error);
-        };
+        }
+        // Dropped, it is cancelled.
+        let Some(next) = next else { return Err(error) };
         tracing::debug!(%error, ?next, "refused: sending in another manner");
         (manner, changed) = (next, true);
         let note = session.give_up();

@@ -87,6 +87,6 @@ async fn noted(
     let url = session.and_then(|url| guard::follow(&root, &root, url.as_str()).ok());
     Ok(match url {
         Some(url) => Ok(Place::noted(url, note)),
-        None => Err(Some(note)),
+        None => Err(Some(note.emptied())),
     })
 }

@@ -147,17 +147,18 @@ impl Session {
         }
     }
 
-    /// Has it end; its note is there for the next one.
+    /// Has it end; its note is there for the next session of the blob, and says nothing until then.
+    /// Where there is none, dropping the session is better: the note stays until the end is sure.
     pub(super) fn give_up(mut self) -> Option<Note> {
         let mut place = self.place.take()?;
         let note = place.note.take();
         place.cancel(&self.repository);
-        note
+        note.map(Note::emptied)
     }
 
-    /// The registry does not know it any more; its note is there for the next one.
+    /// The registry does not know it any more; its note is as that of one that was given up.
     pub(super) fn forget(mut self) -> Option<Note> {
-        self.place.take()?.note
+        self.place.take()?.note.map(Note::emptied)
     }
 
     /// Leaves it for the next try to send `digest`.
