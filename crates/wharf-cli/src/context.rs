@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use indicatif::MultiProgress;
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy};
+use wharf::credentials::{Chain, Credentials};
 use wharf::layer::Times;
 use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, Insecure};
@@ -17,6 +18,7 @@ use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
 use crate::embedded::Running;
+use crate::logins::{self, Places};
 use crate::pauses::Pauses;
 use crate::printer::Printer;
 use crate::timing::Timing;
@@ -92,7 +94,15 @@ impl Context {
     /// # Errors
     /// Where the system's certificates cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
-        self.client_with(self.registries.clone())
+        self.client_showing(Arc::new(login_places().credentials()?))
+    }
+
+    /// A client that shows these credentials and no others.
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn client_showing(&self, credentials: Arc<dyn Credentials>) -> Result<Client> {
+        self.client_with(self.registries.clone(), credentials)
     }
 
     /// A client for a registry that nobody will meet again.
@@ -100,16 +110,21 @@ impl Context {
     /// # Errors
     /// As [`Context::client`].
     pub(crate) fn forgetful_client(&self) -> Result<Client> {
-        self.client_with(RegistryMemory::in_process())
+        self.client_with(RegistryMemory::in_process(), Arc::new(Chain::default()))
     }
 
-    fn client_with(&self, memory: RegistryMemory) -> Result<Client> {
+    fn client_with(
+        &self,
+        memory: RegistryMemory,
+        credentials: Arc<dyn Credentials>,
+    ) -> Result<Client> {
         let pauses = Pauses {
             printer: self.printer,
             bars: self.bars.clone(),
         };
         let mut builder = Client::builder()
             .insecure(self.insecure)
+            .credentials(credentials)
             .memory(memory)
             .timeouts(self.timing.timeouts())
             .limits(self.timing.limits())
@@ -205,6 +220,44 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
         Error::new(ErrorKind::Invalid, "not a number of seconds since 1970")
             .target("SOURCE_DATE_EPOCH")
     })
+}
+
+/// Where credentials are looked for: first what the user points to, then where other tools keep
+/// them. Docker's file comes before Podman's, as in other tools.
+pub(crate) fn login_places() -> Places {
+    let path = |variable: &str| {
+        env::var_os(variable)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
+    // A directory, which may be yet to be made.
+    let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
+    let docker_first = docker.is_some();
+    let docker = docker.or_else(|| below("HOME", ".docker/config.json"));
+    let (podman, podman_told) = match path("REGISTRY_AUTH_FILE") {
+        Some(file) => (vec![file], true),
+        None => {
+            let user = base_directory("XDG_CONFIG_HOME", ".config");
+            let places = [
+                below("XDG_RUNTIME_DIR", "containers/auth.json"),
+                user.map(|base| base.join("containers/auth.json")),
+            ];
+            (places.into_iter().flatten().collect(), false)
+        }
+    };
+    let mut files: Vec<PathBuf> = docker.into_iter().collect();
+    let at = if podman_told && !docker_first {
+        0
+    } else {
+        files.len()
+    };
+    files.splice(at..at, podman);
+    let given = env::var_os(logins::VARIABLE);
+    Places {
+        given: given.map(|text| text.to_string_lossy().into_owned()),
+        files,
+    }
 }
 
 /// The specification has relative paths in these variables ignored.

@@ -5,6 +5,9 @@ use wharf::{Error, ErrorKind, Side};
 /// The error in one line, with a hint where there is one.
 pub(crate) fn line(error: &Error) -> String {
     let text = escaped(&error.to_string());
+    if let Some(registry) = error.refusing_registry() {
+        return format!("{text} (wharf auth login {registry})");
+    }
     let hint = links(error).or_else(|| hint(error.kind(), error.failed_side(), error.status()));
     match hint {
         Some(hint) => format!("{text} ({hint})"),
@@ -28,9 +31,6 @@ fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'st
         }
         ErrorKind::Untrusted => {
             Some("add who signed it to the system's certificates, or trust anybody with --insecure")
-        }
-        ErrorKind::Unauthorized | ErrorKind::Denied if registry => {
-            Some("wharf cannot log in to registries yet")
         }
         ErrorKind::NotFound if registry && side == Some(Side::Destination) => {
             Some("some registries want the repository to be created first")

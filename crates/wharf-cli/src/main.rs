@@ -16,6 +16,7 @@ mod json_line;
 mod listing;
 mod location;
 mod logging;
+mod logins;
 mod naming;
 mod pauses;
 mod platform;

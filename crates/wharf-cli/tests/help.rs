@@ -31,6 +31,11 @@ fn help_is_what_is_checked_in() {
     check(&["registry", "--help"], "registry");
     check(&["registry", "serve", "--help"], "registry-serve");
     check(&["version", "--help"], "version");
+    check(&["auth", "--help"], "auth");
+    check(&["auth", "login", "--help"], "auth-login");
+    check(&["auth", "logout", "--help"], "auth-logout");
+    check(&["auth", "get", "--help"], "auth-get");
+    check(&["auth", "token", "--help"], "auth-token");
 }
 
 #[test]

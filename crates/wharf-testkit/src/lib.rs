@@ -22,6 +22,7 @@ pub mod process;
 pub mod proxy;
 pub mod registry_script;
 pub mod rootfs;
+pub mod token_server;
 #[cfg(test)]
 mod wire;
 
@@ -31,8 +32,9 @@ pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
 pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};
 pub use layer::LayerSpec;
 pub use layout::{Child, Content, ImageFixture, LayoutFixture, tar_layout};
-pub use peers::{DockerRegistry, Skopeo};
+pub use peers::{DockerRegistry, RegistryAuth, Skopeo};
 pub use process::{PeakRss, files_below};
 pub use proxy::{ProxiedRequest, RecordingProxy};
 pub use registry_script::push_registry;
 pub use rootfs::RootfsImage;
+pub use token_server::TokenServer;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use wharf_oci::{Diagnostic, Digest};
+use wharf_oci::{Diagnostic, Digest, Registry};
 
 /// What every fallible function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,6 +92,7 @@ struct Parts {
     retry_after: Option<Duration>,
     transient: Option<bool>,
     tries: u32,
+    tried: Option<(Registry, String)>,
     source: Option<BoxError>,
 }
 
@@ -108,6 +109,7 @@ impl Error {
             retry_after: None,
             transient: None,
             tries: 1,
+            tried: None,
             source: None,
         }))
     }
@@ -175,6 +177,13 @@ impl Error {
         self
     }
 
+    /// Says which credentials were shown to `registry` in vain; `words` hold no secret.
+    #[must_use]
+    pub(crate) fn tried(mut self, registry: &Registry, words: &str) -> Self {
+        self.0.tried = Some((registry.clone(), words.to_owned()));
+        self
+    }
+
     /// The kind, for programs.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -188,6 +197,11 @@ impl Error {
     /// The HTTP status the registry answered with, if it answered.
     pub fn status(&self) -> Option<u16> {
         self.0.status
+    }
+
+    /// The registry that wants other credentials than it was shown, if that is the matter.
+    pub fn refusing_registry(&self) -> Option<&Registry> {
+        self.0.tried.as_ref().map(|(registry, _)| registry)
     }
 
     /// The registry's own error envelope, if it sent one.
@@ -214,6 +228,9 @@ impl fmt::Display for Error {
         write!(f, "{}", self.0.message)?;
         if let Some(diagnostic) = &self.0.diagnostic {
             write!(f, ": {diagnostic}")?;
+        }
+        if let Some((_, words)) = &self.0.tried {
+            write!(f, "; {words}")?;
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> =
             self.0.source.as_deref().map(|error| error as _);

@@ -100,6 +100,7 @@
 
 pub mod blob;
 pub mod copy;
+pub mod credentials;
 pub mod draft;
 mod error;
 pub mod file;

@@ -1,5 +1,6 @@
 //! The commands, a file each: from what was typed to a call of the library.
 
+mod auth;
 mod blob;
 mod copy;
 mod delete;

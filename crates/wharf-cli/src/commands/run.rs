@@ -3,7 +3,7 @@
 use wharf::Result;
 
 use crate::args::{Args, Blob, Command, Manifest, Registry};
-use crate::commands::{blob, copy, delete, manifest, push, registry, tag, version};
+use crate::commands::{auth, blob, copy, delete, manifest, push, registry, tag, version};
 use crate::context::Context;
 use crate::signals::{self, Signal};
 
@@ -32,6 +32,7 @@ pub(crate) async fn run(args: Args) -> Result<Ended> {
         }
         Command::Blob(Blob::Push(push)) => unless_interrupted(blob::push(push, &context)).await,
         Command::Registry(Registry::Serve(serve)) => registry::serve(serve, &context).await,
+        Command::Auth(auth) => unless_interrupted(auth::run(auth, &context)).await,
         Command::Version => version::run(&context),
     };
     context.end().await;

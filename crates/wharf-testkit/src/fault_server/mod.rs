@@ -16,6 +16,7 @@ mod record;
 mod script;
 mod serve;
 
+pub(crate) use self::record::percent_decoded;
 pub use answer::Answer;
 pub use record::RecordedRequest;
 pub use script::Script;

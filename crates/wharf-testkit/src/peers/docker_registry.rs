@@ -20,6 +20,29 @@ pub struct DockerRegistry {
     directory: TempDir,
 }
 
+/// How a registry wants to be shown credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryAuth {
+    /// Not at all.
+    None,
+    /// As the user `me` with the password `hidden`, with each request.
+    Basic,
+    /// By tokens that this token server gives.
+    Token {
+        /// The URL of the token server.
+        realm: String,
+        /// What the token server calls the registry.
+        service: String,
+        /// What the token server calls itself.
+        issuer: String,
+        /// The certificate that vouches for its key.
+        certificate: String,
+    },
+}
+
+/// `me:hidden` by bcrypt; made once, because that is slow on purpose.
+const HTPASSWD: &str = "me:$2y$05$abcdefghijklmnopqrstuu4BcS2/37KDukaKm7SMr8Dt17UhqpC0G\n";
+
 impl DockerRegistry {
     /// Starts one on a free port of 127.0.0.1; `None`, after saying so, when it is not installed.
     ///
@@ -27,9 +50,17 @@ impl DockerRegistry {
     /// When it does not answer within 20 seconds, with what it logged; when it is not installed and
     /// `WHARF_REQUIRE_PEERS` is 1.
     pub fn start() -> Option<Self> {
+        Self::start_with(&RegistryAuth::None)
+    }
+
+    /// The same, for a registry that wants credentials.
+    ///
+    /// # Panics
+    /// As [`DockerRegistry::start`].
+    pub fn start_with(auth: &RegistryAuth) -> Option<Self> {
         let program = super::find("docker-registry")?;
         let directory = tempfile::tempdir().expect("create a directory for docker-registry");
-        let process = spawn(&program, directory.path());
+        let process = spawn(&program, directory.path(), auth);
         let mut registry = Self {
             process,
             // Known as soon as its log says which port it was given.
@@ -83,14 +114,15 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn spawn(program: &Path, directory: &Path) -> Child {
+fn spawn(program: &Path, directory: &Path, auth: &RegistryAuth) -> Child {
     let config = directory.join("config.yml");
     let text = format!(
         "version: 0.1\n\
          log:\n  level: info\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:0\n",
-        directory.join("data").display()
+         http:\n  addr: 127.0.0.1:0\n{}",
+        directory.join("data").display(),
+        configured(auth, directory)
     );
     fs::write(&config, text).expect("write the configuration of docker-registry");
     let log = File::create(directory.join("log")).expect("create the log of docker-registry");
@@ -103,6 +135,34 @@ fn spawn(program: &Path, directory: &Path) -> Child {
         .stderr(log)
         .spawn()
         .expect("start docker-registry")
+}
+
+/// The part of the configuration that is about credentials; files for it lie in `directory`.
+fn configured(auth: &RegistryAuth, directory: &Path) -> String {
+    let file = |name: &str, content: &str| {
+        let path = directory.join(name);
+        fs::write(&path, content).expect("write a file for docker-registry");
+        path.display().to_string()
+    };
+    match auth {
+        RegistryAuth::None => String::new(),
+        RegistryAuth::Basic => {
+            let users = file("htpasswd", HTPASSWD);
+            format!("auth:\n  htpasswd:\n    realm: test\n    path: {users}\n")
+        }
+        RegistryAuth::Token {
+            realm,
+            service,
+            issuer,
+            certificate,
+        } => {
+            let bundle = file("certificate.pem", certificate);
+            format!(
+                "auth:\n  token:\n    realm: {realm}\n    service: {service}\n    \
+                 issuer: {issuer}\n    rootcertbundle: {bundle}\n"
+            )
+        }
+    }
 }
 
 fn listening_address(log: &str) -> Option<SocketAddr> {
@@ -122,5 +182,5 @@ fn answers(address: SocketAddr) -> bool {
         .set_read_timeout(Some(Duration::from_secs(5)))
         .and_then(|()| stream.write_all(request.as_bytes()))
         .and_then(|()| stream.read_to_string(&mut answer))
-        .is_ok_and(|_| answer.starts_with("HTTP/1.1 200"))
+        .is_ok_and(|_| answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 401"))
 }

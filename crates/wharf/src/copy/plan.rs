@@ -94,6 +94,7 @@ impl Plan {
         roots: &[Root],
         options: &CopyOptions,
     ) -> Result<Plan> {
+        store.prepare();
         let mut planner = Planner::new(source, store, options);
         for root in roots {
             planner.add(root).await?;

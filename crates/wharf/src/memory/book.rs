@@ -109,11 +109,11 @@ impl Book {
 
     pub(super) fn learn(&mut self, host: &Registry, fact: Fact, now: Moment) {
         let known = self.memories.facts.get(host);
-        let known = known.and_then(|facts| facts.knows(fact, now));
+        let known = known.and_then(|facts| facts.knows(&fact, now));
         if known.is_some_and(|learned| learned.is_within(FRESH, now)) {
             return;
         }
-        self.memories.learn(host, fact, now);
+        self.memories.learn(host, fact.clone(), now);
         if let Some(journal) = self.journal() {
             journal.learned(host, fact, now);
         }

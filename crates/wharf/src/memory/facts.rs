@@ -19,7 +19,7 @@ pub enum Scheme {
 }
 
 /// One thing that a registry showed by its answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fact {
     /// How it answers; of interest where both are allowed (PUSH.md A3).
@@ -35,10 +35,13 @@ pub enum Fact {
     /// Whether it takes several tags with one manifest, a mount without `from`, and a blob with
     /// the POST (O6, E5, U1).
     Extensions(bool),
+    /// How it wants to be shown credentials, in the words of `WWW-Authenticate` and without
+    /// secrets (A1).
+    Challenge(String),
 }
 
 /// What is believed of a host; `None` where nothing is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
     /// [`Fact::Scheme`]
@@ -53,6 +56,8 @@ pub struct Facts {
     pub body_limit: Option<u64>,
     /// [`Fact::Extensions`]
     pub extensions: Option<bool>,
+    /// [`Fact::Challenge`]
+    pub challenge: Option<String>,
 }
 
 /// The facts of one host, one of each kind.
@@ -73,15 +78,15 @@ impl Learned {
     }
 
     /// When exactly this was learned last, if it is still believed.
-    pub(super) fn knows(&self, fact: Fact, now: Moment) -> Option<Moment> {
+    pub(super) fn knows(&self, fact: &Fact, now: Moment) -> Option<Moment> {
         self.iter(now)
-            .find(|(known, _)| *known == fact)
+            .find(|(known, _)| known == fact)
             .map(|(_, learned)| learned)
     }
 
     /// Every fact that is believed at `now`, and when it was learned.
     pub(super) fn iter(&self, now: Moment) -> impl Iterator<Item = (Fact, Moment)> {
-        let facts = self.facts.iter().copied();
+        let facts = self.facts.iter().cloned();
         facts.filter(move |(_, learned)| learned.is_within(AGE, now))
     }
 
@@ -96,6 +101,7 @@ impl Learned {
                 Fact::ChunkMinimum(bytes) => facts.chunk_minimum = Some(bytes),
                 Fact::BodyLimit(bytes) => facts.body_limit = Some(bytes),
                 Fact::Extensions(answer) => facts.extensions = Some(answer),
+                Fact::Challenge(challenge) => facts.challenge = Some(challenge),
             }
         }
         facts
@@ -116,6 +122,7 @@ impl Fact {
             ("chunk-minimum", _) => Fact::ChunkMinimum(bytes()?),
             ("body-limit", _) => Fact::BodyLimit(bytes()?),
             ("extensions", _) => Fact::Extensions(answer()?),
+            ("challenge", _) if is_line(value) => Fact::Challenge(value.to_owned()),
             _ => return None,
         })
     }
@@ -131,9 +138,18 @@ impl fmt::Display for Fact {
             Fact::ChunkMinimum(bytes) => write!(f, "chunk-minimum {bytes}"),
             Fact::BodyLimit(bytes) => write!(f, "body-limit {bytes}"),
             Fact::Extensions(answer) => write!(f, "extensions {answer}"),
+            Fact::Challenge(challenge) => write!(f, "challenge {challenge}"),
         }
     }
 }
+
+/// Whether a text from elsewhere is fit to be remembered.
+pub(crate) fn is_line(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Bytes of a challenge; real ones have about a hundred.
+const LONGEST: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -151,6 +167,7 @@ mod tests {
             Fact::ChunkMinimum(5 << 20),
             Fact::BodyLimit(u64::MAX),
             Fact::Extensions(true),
+            Fact::Challenge(r#"Bearer realm="https://a.example/t",service="a b""#.to_owned()),
         ] {
             assert_eq!(Fact::parse(&fact.to_string()), Some(fact));
         }

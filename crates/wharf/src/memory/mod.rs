@@ -11,5 +11,6 @@ mod registries;
 mod sightings;
 mod text;
 
+pub(crate) use self::facts::is_line;
 pub use self::facts::{Fact, Facts, Scheme};
 pub use self::registries::RegistryMemory;

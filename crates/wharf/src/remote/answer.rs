@@ -23,19 +23,38 @@ const TRANSIENT_CODES: [&str; 4] = [
 
 /// The error an unwelcome answer stands for.
 pub(super) async fn error(response: Response) -> Error {
+    error_in_words(response, |_| None).await
+}
+
+/// The same, for peers with words of their own: what `words` finds in the body is told where there
+/// is no diagnostic.
+pub(super) async fn error_in_words(
+    response: Response,
+    words: impl FnOnce(&[u8]) -> Option<String>,
+) -> Error {
     let status = response.status();
     let endpoint = response.endpoint().to_owned();
+    let tried = response.what_was_tried().cloned();
     let wait = wait(&response);
     // A body that is cut off, too slow or too long says nothing; the status still does.
     let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
     let diagnostic = Diagnostic::parse(&body);
     let (kind, transient) = classify(status.as_u16(), diagnostic.as_ref());
-    Error::new(kind, status.to_string())
+    let words = diagnostic.is_none().then(|| words(&body)).flatten();
+    let message = match words {
+        Some(words) => format!("{status}: {words}"),
+        None => status.to_string(),
+    };
+    let error = Error::new(kind, message)
         .answer(status.as_u16(), diagnostic)
         .transient(transient)
         .retry_after(wait)
-        .target(endpoint)
+        .target(endpoint);
+    match tried {
+        Some((registry, words)) => error.tried(&registry, &words),
+        None => error,
+    }
 }
 
 /// How long an answer asks to wait before the next request.

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wharf_oci::{Registry, Repository};
+use wharf_oci::{Registry, Repository, RepositoryName};
 
+use super::auth::{self, Access};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
@@ -16,6 +17,7 @@ use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
 use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
 use crate::Result;
+use crate::credentials::{Credentials, Secret};
 use crate::memory::RegistryMemory;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
@@ -62,6 +64,7 @@ pub struct ClientBuilder {
     resolve: Vec<(String, SocketAddr)>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
+    credentials: Option<Arc<dyn Credentials>>,
     referrers_fallback: ReferrersFallback,
     locks: Option<PathBuf>,
     memory: RegistryMemory,
@@ -78,6 +81,7 @@ impl Default for ClientBuilder {
             resolve: Vec::new(),
             chunk_size: None,
             sessions: None,
+            credentials: None,
             referrers_fallback: ReferrersFallback::default(),
             locks: None,
             memory: RegistryMemory::in_process(),
@@ -144,6 +148,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Who knows credentials for registries; nobody is asked before a registry wants some.
+    /// Without this all registries are talked to by nobody in particular.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
     /// What is done where a registry does not list referrers (PUSH.md F3).
     #[must_use]
     pub fn referrers_fallback(mut self, fallback: ReferrersFallback) -> Self {
@@ -190,6 +202,7 @@ impl ClientBuilder {
             referrers_fallback: self.referrers_fallback,
             locks: self.locks,
             janitor: Janitor::default(),
+            credentials: self.credentials,
         };
         let inner = Inner {
             transport,
@@ -220,6 +233,35 @@ impl Client {
         self.inner.shared.janitor.finish(limit).await;
     }
 
+    /// Whether a registry takes the credentials that this client finds for it. One that wants
+    /// none takes all.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
+    pub async fn check_credentials(&self, registry: &Registry) -> Result<()> {
+        let checked = auth::check(&self.host(registry), &self.inner.transport).await;
+        checked.map_err(|error| error.target(registry))
+    }
+
+    /// The value of the header `Authorization` for requests to `repository`, by another program:
+    /// a token that allows `access`, and mounts from the repositories `sources` of the same
+    /// registry; or user name and password, where the registry wants those.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where nothing need be shown, or there is nothing to show;
+    /// what the registry and its token server say.
+    pub async fn authorization(
+        &self,
+        repository: &Repository,
+        access: Access,
+        sources: &[RepositoryName],
+    ) -> Result<Secret> {
+        let host = self.host(repository.registry());
+        let (transport, name) = (&self.inner.transport, repository.name());
+        let shown = auth::authorization(&host, transport, name, access, sources).await;
+        shown.map_err(|error| error.target(repository))
+    }
+
     /// Writes what was learned of registries to their memory's files, where it has any: also when
     /// what was tried failed. Trouble is no error; it is logged. See [`RegistryMemory::save`].
     pub async fn save(&self) {
@@ -232,7 +274,14 @@ impl Client {
 
     /// One repository, as a source and a store. Makes no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
-        let registry = repository.registry();
+        RemoteRepository::new(
+            repository.clone(),
+            self.inner.transport.clone(),
+            self.host(repository.registry()),
+        )
+    }
+
+    fn host(&self, registry: &Registry) -> Arc<Host> {
         // No code that holds the lock can panic half-way through a change.
         let mut hosts = self
             .inner
@@ -242,10 +291,6 @@ impl Client {
         let host = hosts.entry(registry.clone()).or_insert_with(|| {
             Arc::new(Host::new(registry.clone(), Arc::clone(&self.inner.shared)))
         });
-        RemoteRepository::new(
-            repository.clone(),
-            self.inner.transport.clone(),
-            Arc::clone(host),
-        )
+        Arc::clone(host)
     }
 }

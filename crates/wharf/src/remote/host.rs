@@ -9,6 +9,7 @@ use http::StatusCode;
 use tokio::sync::OnceCell;
 use wharf_oci::{Digest, Registry, RepositoryName};
 
+use super::auth::Authorizer;
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
@@ -21,6 +22,7 @@ use super::turns::Turns;
 use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::Result;
+use crate::credentials::Credentials;
 use crate::memory::{Fact, Facts, RegistryMemory};
 
 /// How long https is alone in being tried where http may be tried too (PUSH.md A3).
@@ -43,6 +45,7 @@ pub(super) struct Host {
     referrer_turns: Turns<(RepositoryName, Digest)>,
     uploads: Uploads,
     sessions: Sessions,
+    authorizer: Authorizer,
     gate: Gate,
 }
 
@@ -59,10 +62,16 @@ pub(super) struct Shared {
     pub(super) referrers_fallback: ReferrersFallback,
     pub(super) locks: Option<PathBuf>,
     pub(super) janitor: Janitor,
+    pub(super) credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Host {
     pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
+        let authorizer = Authorizer::new(
+            registry.clone(),
+            shared.credentials.clone(),
+            shared.memory.clone(),
+        );
         let gate = Gate::new(registry.as_str(), &shared.limits, shared.pauses.clone());
         Host {
             registry,
@@ -76,8 +85,14 @@ impl Host {
             referrer_turns: Turns::default(),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
+            authorizer,
             gate,
         }
+    }
+
+    /// What it wants to be shown.
+    pub(super) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 
     /// Where the API is. The first call may have to find out whether it is https or http.

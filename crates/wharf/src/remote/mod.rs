@@ -1,6 +1,7 @@
 //! Repositories in registries: the distribution spec spoken over HTTP.
 
 mod answer;
+mod auth;
 mod blobs;
 mod client;
 mod delete;
@@ -23,6 +24,7 @@ mod turns;
 mod upload;
 mod uploads;
 
+pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::referrers::ReferrersFallback;
 pub use self::repository::RemoteRepository;

@@ -1,12 +1,14 @@
 //! A repository in a registry: the store traits, by delegation to what knows each endpoint.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use wharf_oci::{
     Descriptor, Digest, Manifest, MediaType, Repository, RepositoryName, Selector, Tag,
 };
 
+use super::auth::{self, Access};
 use super::endpoint::Endpoint;
 use super::host::Host;
 use super::transport::{Request, Response, Transport};
@@ -23,6 +25,8 @@ pub struct RemoteRepository {
     repository: Repository,
     transport: Transport,
     host: Arc<Host>,
+    /// Whether it is written to, and its tokens are to allow that from the first one on.
+    written: Arc<AtomicBool>,
 }
 
 impl RemoteRepository {
@@ -31,6 +35,7 @@ impl RemoteRepository {
             repository,
             transport,
             host,
+            written: Arc::default(),
         }
     }
 
@@ -64,7 +69,25 @@ impl RemoteRepository {
         self.host.endpoint(&self.transport).await
     }
 
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    pub(super) fn access(&self) -> Access {
+        match self.written.load(Ordering::Relaxed) {
+            true => Access::Write,
+            false => Access::Read,
+        }
+    }
+
+    /// Sends a request with what the registry wants to be shown.
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
+        // Large, and part of many futures.
+        Box::pin(auth::send(self, request)).await
+    }
+
+    /// Sends a request as it is.
+    pub(super) async fn dispatch(&self, request: Request) -> Result<Response> {
         let response = self.host.send(&self.transport, request).await?;
         self.host.notice(&response);
         Ok(response)
@@ -133,7 +156,12 @@ impl Source for RemoteRepository {
 
 #[async_trait]
 impl Store for RemoteRepository {
+    fn prepare(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.prepare();
         let contains = if descriptor.media_type.is_manifest() {
             manifests::contains(self, descriptor).await
         } else {

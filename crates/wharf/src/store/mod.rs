@@ -69,6 +69,10 @@ pub trait Source: Debug + Send + Sync {
 /// Anything content can be written to. Writes are idempotent by digest.
 #[async_trait]
 pub trait Store: Source {
+    /// Told before a copy into this store asks it anything, so that it asks with the rights of
+    /// one who writes.
+    fn prepare(&self) {}
+
     /// Whether a blob or manifest of this digest is here; its size is compared where known.
     ///
     /// # Errors

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use futures::{StreamExt, stream};
-use http::header::{CONTENT_LENGTH, LOCATION};
+use futures::{FutureExt, StreamExt, future, stream};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
+use wharf_oci::Registry;
 
 use super::clients::{Clients, Settings};
 use super::counts::{Counts, RequestClass};
 use super::kind::Kind;
+use super::replay::Replay;
 use super::{activity, failure, trace};
 use crate::blob::ByteStream;
+use crate::credentials::Secret;
+use crate::remote::auth::same_origin;
 use crate::remote::guard;
 use crate::{Error, ErrorKind, Result};
 
@@ -69,10 +73,20 @@ pub(super) struct Head {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     wait: Wait,
+    reach: Reach,
     /// Which limit it is under.
     pub(super) kind: Kind,
     /// What it is counted as, also where it is sent on to.
     pub(super) class: RequestClass,
+}
+
+/// Where a request may be sent on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Wherever the registry may send us at all.
+    Any,
+    /// Nowhere but the origin it went to.
+    Origin,
 }
 
 /// What a request carries.
@@ -116,6 +130,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             wait: Wait::Header,
+            reach: Reach::Any,
         };
         Request {
             head,
@@ -131,6 +146,16 @@ impl Request {
         self
     }
 
+    /// Adds a header that is shown to nobody but the origin the request goes to.
+    pub(crate) fn secret(mut self, name: HeaderName, value: &Secret) -> Self {
+        // Makers of such values see to it that they fit.
+        if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
+            value.set_sensitive(true);
+            self.head.headers.insert(name, value);
+        }
+        self
+    }
+
     pub(crate) fn body(mut self, body: Body) -> Self {
         self.body = body;
         self
@@ -139,6 +164,16 @@ impl Request {
     pub(crate) fn wait(mut self, wait: Wait) -> Self {
         self.head.wait = wait;
         self
+    }
+
+    /// Has it go to its own origin or nowhere: its body is nobody else's business.
+    pub(crate) fn stay(mut self) -> Self {
+        self.head.reach = Reach::Origin;
+        self
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.head.method
     }
 
     /// Puts it under another limit than its method suggests.
@@ -151,8 +186,11 @@ impl Request {
         &self.head.url
     }
 
-    /// The same request elsewhere.
+    /// The same request elsewhere; another origin is not to see who we are.
     pub(crate) fn at(mut self, url: Url) -> Self {
+        if !same_origin(&self.head.url, &url) {
+            self.head.headers.remove(AUTHORIZATION);
+        }
         self.head.url = url;
         self
     }
@@ -166,6 +204,37 @@ impl Request {
         };
         let head = self.head.clone();
         Some(Request { head, body })
+    }
+
+    /// The request, and what it takes to send it once more.
+    pub(crate) fn twice(self) -> (Self, Spare) {
+        let Request { head, body } = self;
+        let (body, rest) = split(repeatable(body));
+        let spare = Spare {
+            head: head.clone(),
+            rest,
+        };
+        (Request { head, body }, spare)
+    }
+}
+
+/// What it takes to send a request once more.
+pub(crate) struct Spare {
+    head: Head,
+    rest: Rest,
+}
+
+impl Spare {
+    /// The request, with its body made anew.
+    ///
+    /// # Errors
+    /// What the body's source says; [`ErrorKind::Unsupported`] where it comes only once.
+    pub(crate) async fn request(self) -> Result<Request> {
+        let body = self.rest.renew().await?;
+        Ok(Request {
+            head: self.head,
+            body,
+        })
     }
 }
 
@@ -254,10 +323,19 @@ impl Transport {
                     endpoint,
                     response,
                     idle,
+                    tried: None,
                 });
             };
-            head.url =
+            let next =
                 guard::follow(&asked, &head.url, &next).map_err(|error| error.target(&endpoint))?;
+            if !same_origin(&asked, &next) {
+                // Whoever else gets it is not to see who we are (PUSH.md section 11, rule 2).
+                head.headers.remove(AUTHORIZATION);
+                if head.reach == Reach::Origin {
+                    return Err(elsewhere(&next).target(endpoint));
+                }
+            }
+            head.url = next;
             body = rest
                 .renew()
                 .await
@@ -325,6 +403,24 @@ enum Rest {
     Stream(Option<Again>, Option<u64>),
 }
 
+/// The same body; one that comes only once can be sent again as long as it has only begun.
+fn repeatable(body: Body) -> Body {
+    let Body::Stream(Payload {
+        stream,
+        length,
+        again: None,
+    }) = body
+    else {
+        return body;
+    };
+    let (replay, stream) = Replay::new(stream);
+    Body::Stream(Payload {
+        stream,
+        length,
+        again: Some(Arc::new(move || future::ready(replay.stream()).boxed())),
+    })
+}
+
 /// The body to send now, and what is kept of it for another time.
 fn split(body: Body) -> (Body, Rest) {
     let rest = match &body {
@@ -374,6 +470,7 @@ pub(crate) struct Response {
     endpoint: String,
     response: reqwest::Response,
     idle: Duration,
+    tried: Option<(Registry, String)>,
 }
 
 impl Response {
@@ -402,6 +499,17 @@ impl Response {
         values.filter_map(|value| value.to_str().ok())
     }
 
+    /// Notes which credentials were shown in vain.
+    pub(crate) fn tried(mut self, registry: Registry, words: String) -> Self {
+        self.tried = Some((registry, words));
+        self
+    }
+
+    /// To whom, and which credentials, were shown in vain.
+    pub(crate) fn what_was_tried(&self) -> Option<&(Registry, String)> {
+        self.tried.as_ref()
+    }
+
     /// The body as it arrives. Fails when nothing arrives for the idle limit.
     pub(crate) fn stream(self) -> ByteStream {
         let Response {
@@ -409,6 +517,7 @@ impl Response {
             response,
             idle,
             url,
+            ..
         } = self;
         let authority = authority(&url);
         let chunks = response.bytes_stream();
@@ -459,6 +568,14 @@ fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
     };
     let location = response.headers().get(LOCATION).filter(|_| redirects)?;
     location.to_str().ok().map(str::to_owned)
+}
+
+fn elsewhere(url: &Url) -> Error {
+    let message = format!(
+        "it sends us to {} with credentials; nothing was sent there",
+        authority(url)
+    );
+    Error::new(ErrorKind::Refused, message)
 }
 
 fn authority(url: &Url) -> String {

@@ -9,6 +9,7 @@ mod kind;
 mod limit;
 mod limit_window;
 mod redact;
+mod replay;
 mod trace;
 
 pub(super) use self::clients::Settings;

@@ -1,0 +1,164 @@
+//! `wharf auth`: logging in and out, and credentials for other programs.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use wharf::credentials::{Credential, Credentials, Given, Secret, registry_of};
+use wharf::remote::Access;
+use wharf::{Error, ErrorKind, Result};
+use wharf_oci::{Registry, Repository, RepositoryName};
+
+use crate::args::{Auth, Hidden, Login, Token};
+use crate::context::{Context, login_places};
+
+/// What helpers print that keep nothing for a server; others look for these words.
+const NOTHING: &str = "credentials not found in native keychain";
+
+/// Longer than any password or name of a registry.
+const INPUT: u64 = 64 * 1024;
+
+/// Does what was typed.
+///
+/// # Errors
+/// What the registry, the file of credentials or a helper says.
+pub(crate) async fn run(args: &Auth, context: &Context) -> Result<()> {
+    match args {
+        Auth::Login(login) => log_in(login, context).await,
+        Auth::Logout { host } => log_out(&registry(host)?, context).await,
+        Auth::Get { host } => get(host.as_deref(), context).await,
+        Auth::Token(token) => print_token(token, context).await,
+    }
+}
+
+async fn log_in(args: &Login, context: &Context) -> Result<()> {
+    let registry = registry(&args.host)?;
+    let password = match &args.password {
+        Some(Hidden(password)) => password.clone(),
+        None => input("the password").await?,
+    };
+    if args.username.is_empty() || password.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "user name and password must not be empty",
+        ));
+    }
+    let file = login_places().first()?;
+    let credential = Credential::password(args.username.as_str(), password);
+    let given = Given::new(registry.clone(), credential.clone(), "this login");
+    let client = context.client_showing(Arc::new(given))?;
+    client.check_credentials(&registry).await?;
+    let place = file.keep(&registry, &credential).await?;
+    context
+        .printer
+        .say(&format!("logged in to {registry} via {place}"));
+    Ok(())
+}
+
+async fn log_out(registry: &Registry, context: &Context) -> Result<()> {
+    let places = login_places();
+    let place = places.first()?.forget(registry).await?;
+    context
+        .printer
+        .say(&format!("logged out of {registry} via {place}"));
+    if let Some(left) = places.credentials()?.find(registry, None).await? {
+        context.printer.say(&format!(
+            "there are still credentials for it in {}",
+            left.source
+        ));
+    }
+    Ok(())
+}
+
+async fn get(host: Option<&str>, context: &Context) -> Result<()> {
+    let registry = match host {
+        Some(host) => registry(host)?,
+        None => registry(input("the registry").await?.expose())?,
+    };
+    let credentials = login_places().credentials()?;
+    let Some(found) = credentials.find(&registry, None).await? else {
+        context.printer.data(NOTHING)?;
+        let message = format!("no credentials in {}", credentials.places().join(", "));
+        return Err(Error::new(ErrorKind::NotFound, message).target(&registry));
+    };
+    let (username, secret) = match &found.credential {
+        Credential::Password { username, password } => (username.as_str(), password),
+        Credential::IdentityToken(token) => ("<token>", token),
+        _ => {
+            let message = "what is kept for it is a token that helpers cannot give";
+            return Err(Error::new(ErrorKind::Unsupported, message).target(&registry));
+        }
+    };
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let (username, secret) = (quoted(username), quoted(secret.expose()));
+    context
+        .printer
+        .data(&format!(r#"{{"Username":{username},"Secret":{secret}}}"#))
+}
+
+async fn print_token(args: &Token, context: &Context) -> Result<()> {
+    let repository = repository(&args.repository)?;
+    let sources: Result<Vec<RepositoryName>> = args
+        .mount
+        .iter()
+        .map(|source| {
+            let source = self::repository(source)?;
+            if source.registry() == repository.registry() {
+                return Ok(source.name().clone());
+            }
+            let message = format!(
+                "not in {}, where it is to be mounted",
+                repository.registry()
+            );
+            Err(Error::new(ErrorKind::Invalid, message).target(source))
+        })
+        .collect();
+    let access = if args.push {
+        Access::Write
+    } else {
+        Access::Read
+    };
+    let value = context
+        .client()?
+        .authorization(&repository, access, &sources?)
+        .await?;
+    if args.header {
+        return context
+            .printer
+            .data(&format!("Authorization: {}", value.expose()));
+    }
+    let token = value.expose().strip_prefix("Bearer ").ok_or_else(|| {
+        let message = "the registry takes a password and no token; --header prints what it takes";
+        Error::new(ErrorKind::Unsupported, message).target(&repository)
+    })?;
+    let token = serde_json::Value::from(token);
+    context.printer.data(&format!(r#"{{"token":{token}}}"#))
+}
+
+fn registry(text: &str) -> Result<Registry> {
+    registry_of(text).map_err(|error| error.target("HOST"))
+}
+
+fn repository(text: &str) -> Result<Repository> {
+    text.parse().map_err(|error: wharf_oci::ReferenceError| {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    })
+}
+
+/// Standard input to its end, without the end of its line.
+async fn input(what: &'static str) -> Result<Secret> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        let read = io::stdin().take(INPUT + 1).read_to_string(&mut text);
+        let text = Secret::new(text);
+        read.map_err(|error| Error::io("standard input", error))?;
+        if text.expose().len() as u64 > INPUT {
+            let message = format!("longer than {INPUT} bytes: not {what}");
+            return Err(Error::new(ErrorKind::Invalid, message).target("standard input"));
+        }
+        let line = text.expose();
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        Ok(Secret::from(line.strip_suffix('\r').unwrap_or(line)))
+    });
+    let gone = |error| Error::new(ErrorKind::Cancelled, "reading was given up").source(error);
+    read.await.map_err(gone)?
+}

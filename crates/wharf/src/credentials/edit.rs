@@ -1,0 +1,154 @@
+//! Changes of a file of credentials: one entry comes or goes, all else stays as it is, byte by byte.
+
+use std::fmt::{self, Write};
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::key::normal;
+
+/// The document in `bytes` with `entry`, a JSON text, under `written` in its `auths`, in place of
+/// all entries that mean the same; without an entry they are only taken out.
+///
+/// # Errors
+/// Where `bytes` are no JSON object, or `auths` is none.
+pub(super) fn with_entry(
+    bytes: &[u8],
+    written: &str,
+    entry: Option<&str>,
+) -> serde_json::Result<Zeroizing<String>> {
+    let blank = bytes.iter().all(u8::is_ascii_whitespace);
+    let bytes = if blank { b"{}" } else { bytes };
+    let mut document: Object = serde_json::from_slice(bytes)?;
+    let index = document.position(AUTHS);
+    let auths = index.and_then(|index| document.0.get(index));
+    let mut auths: Object = match auths {
+        Some((_, auths)) if auths.get() != "null" => serde_json::from_str(auths.get())?,
+        _ => Object::default(),
+    };
+    let key = normal(written);
+    auths.0.retain(|(written, _)| normal(written) != key);
+    if let Some(entry) = entry {
+        let entry = RawValue::from_string(entry.to_owned())?;
+        auths.0.push((written.to_owned(), entry));
+    }
+    let text = Zeroizing::new(auths.text(2));
+    let auths = RawValue::from_string(text.to_string())?;
+    match index.and_then(|index| document.0.get_mut(index)) {
+        Some((_, old)) => *old = auths,
+        None => document.0.push((AUTHS.to_owned(), auths)),
+    }
+    Ok(Zeroizing::new(document.text(1) + "\n"))
+}
+
+const AUTHS: &str = "auths";
+
+/// The fields of a JSON object in their order, their values as they were written.
+#[derive(Default)]
+struct Object(Vec<(String, Box<RawValue>)>);
+
+impl Object {
+    fn position(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|(key, _)| key == name)
+    }
+
+    /// A field a line, behind as many tabs as `depth`: so does Docker write it.
+    fn text(&self, depth: usize) -> String {
+        let (inner, outer) = ("\t".repeat(depth), "\t".repeat(depth.saturating_sub(1)));
+        let mut text = String::from("{");
+        for (index, (key, value)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let key = serde_json::Value::from(key.as_str());
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{comma}\n{inner}{key}: {}", value.get());
+        }
+        let end = if self.0.is_empty() {
+            "}".to_owned()
+        } else {
+            format!("\n{outer}}}")
+        };
+        text + &end
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edited(document: &str, written: &str, entry: Option<&str>) -> String {
+        with_entry(document.as_bytes(), written, entry)
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn rule_10_unknown_fields_stay_as_they_are() {
+        let document = "{\n\t\"z\": 1.000000000000000000001,\n\t\"auths\": {\n\t\t\"https://r.example/v1/\": {\"auth\": \"eA==\"},\n\t\t\"a\": {\"new\":  [1]}\n\t},\n\t\"psFormat\": \"\\u0041\"\n}\n";
+        let expected = document.replace(
+            "https://r.example/v1/\": {\"auth\": \"eA==\"},\n\t\t\"a\": {\"new\":  [1]}",
+            "a\": {\"new\":  [1]},\n\t\t\"r.example\": {\"auth\":\"eQ==\"}",
+        );
+        assert_eq!(
+            edited(document, "r.example", Some(r#"{"auth":"eQ=="}"#)),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_file_begins_with_nothing_and_ends_with_nothing() {
+        let one = edited("", "r", Some("{}"));
+        assert_eq!(one, "{\n\t\"auths\": {\n\t\t\"r\": {}\n\t}\n}\n");
+        assert_eq!(
+            edited(&one, "https://r/v1/", None),
+            "{\n\t\"auths\": {}\n}\n"
+        );
+        assert_eq!(edited(r#"{"auths":null}"#, "r", Some("{}")), one);
+        for wrong in ["[]", "{", r#"{"auths":[]}"#] {
+            assert!(with_entry(wrong.as_bytes(), "r", None).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_put_is_found_and_the_rest_is_the_same(
+            keys in proptest::collection::btree_set("[a-z]{1,3}", 0..5),
+            key in "[a-z]{1,3}",
+        ) {
+            let fields: Vec<String> = keys.iter().map(|key| format!("{key:?}:{{}}")).collect();
+            let document = format!(r#"{{"auths":{{{}}},"x":[]}}"#, fields.join(","));
+            let text = edited(&document, &key, Some(r#"{"auth":"1"}"#));
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&value["auths"][&key]["auth"], "1");
+            for other in keys.iter().filter(|other| **other != key) {
+                prop_assert_eq!(&value["auths"][other], &serde_json::json!({}));
+            }
+            prop_assert_eq!(&value["x"], &serde_json::json!([]));
+        }
+    }
+}

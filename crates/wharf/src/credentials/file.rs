@@ -1,0 +1,200 @@
+//! A file of credentials: Docker's `config.json` or Podman's `auth.json`.
+//!
+//! The longest key that fits decides. For each key a helper of its own comes first, for the
+//! registry the helper that keeps all others next, and what stands in the file last.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use wharf_oci::{Registry, RepositoryName};
+use zeroize::Zeroizing;
+
+use super::credential::{Credentials, Found};
+use super::document::Document;
+use super::helper::Helpers;
+use super::key;
+use crate::{Error, ErrorKind, Result};
+
+/// Such files hold a few hundred bytes.
+const LIMIT: u64 = 4 << 20;
+
+/// A file of credentials, which may be absent.
+#[derive(Clone, Debug)]
+pub struct AuthFile {
+    path: PathBuf,
+    helpers: Helpers,
+}
+
+impl AuthFile {
+    /// The file at `path`, or `config.json` in the directory at `path`. Helpers that the file
+    /// names are run by `helpers`.
+    pub fn new(path: impl Into<PathBuf>, helpers: &Helpers) -> Self {
+        let path = path.into();
+        let path = match path.is_dir() {
+            true => path.join("config.json"),
+            false => path,
+        };
+        AuthFile {
+            path,
+            helpers: helpers.clone(),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn helpers(&self) -> &Helpers {
+        &self.helpers
+    }
+
+    /// What the file says; `None` where there is no file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no such document.
+    pub(super) async fn document(&self) -> Result<Option<Document>> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || match read(&path)? {
+            Some(bytes) => Document::parse(&path, &bytes).map(Some),
+            None => Ok(None),
+        });
+        let gone = |error| Error::new(ErrorKind::Cancelled, "reading was given up").source(error);
+        read.await.map_err(gone)?
+    }
+}
+
+#[async_trait]
+impl Credentials for AuthFile {
+    async fn find(
+        &self,
+        registry: &Registry,
+        repository: Option<&RepositoryName>,
+    ) -> Result<Option<Found>> {
+        let Some(document) = self.document().await? else {
+            return Ok(None);
+        };
+        let keys = key::candidates(registry, repository);
+        for (index, key) in keys.iter().enumerate() {
+            let whole = index + 1 == keys.len();
+            let own = document.helper(key);
+            for helper in own.into_iter().chain(document.store().filter(|_| whole)) {
+                let server = match (document.written(key), whole) {
+                    (Some(written), _) => written.to_owned(),
+                    (None, true) => key::server(registry),
+                    (None, false) => key.clone(),
+                };
+                let asked = self.helpers.find(helper, &server, &self.path).await?;
+                if let Some(credential) = asked {
+                    let source = format!("docker-credential-{helper}");
+                    return Ok(Some(Found { credential, source }));
+                }
+            }
+            if let Some(credential) = document.credential(&self.path, key)? {
+                let source = self.path.display().to_string();
+                return Ok(Some(Found { credential, source }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn places(&self) -> Vec<String> {
+        vec![self.path.display().to_string()]
+    }
+}
+
+/// The bytes of a file; `None` where there is none.
+///
+/// # Errors
+/// What the system says; [`ErrorKind::Invalid`] where it is far too long.
+pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let failed = |error| Error::io(path.display(), error);
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if absent(&error) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > LIMIT {
+        let message = format!("longer than {LIMIT} bytes: no file of credentials");
+        return Err(Error::new(ErrorKind::Invalid, message).target(path.display()));
+    }
+    Ok(Some(bytes))
+}
+
+fn absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Credential;
+
+    async fn find(document: &str, registry: &str, repository: Option<&str>) -> Option<String> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("config.json"), document).unwrap();
+        let file = AuthFile::new(directory.path(), &Helpers::default());
+        let repository = repository.map(|name| name.parse().unwrap());
+        let found = file
+            .find(&registry.parse().unwrap(), repository.as_ref())
+            .await
+            .unwrap()?;
+        match found.credential {
+            Credential::Password { username, .. } => Some(username),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_key_decides() {
+        let document = r#"{"auths":{
+            "quay.io": {"username":"all","password":"p"},
+            "quay.io/team": {"username":"team","password":"p"},
+            "quay.io/team/app": {"username":"app","password":"p"},
+            "quay.io/te": {"username":"wrong","password":"p"}
+        }}"#;
+        for (repository, expected) in [
+            (Some("team/app"), "app"),
+            (Some("team/app/sub"), "app"),
+            (Some("team/other"), "team"),
+            (Some("teams/app"), "all"),
+            (None, "all"),
+        ] {
+            let found = find(document, "quay.io", repository).await;
+            assert_eq!(found.as_deref(), Some(expected), "{repository:?}");
+        }
+        assert_eq!(find(document, "quay.io:5000", None).await, None);
+    }
+
+    #[tokio::test]
+    async fn docker_hub_goes_by_many_names() {
+        for key in [
+            "docker.io",
+            "index.docker.io",
+            "registry-1.docker.io",
+            "https://index.docker.io/v1/",
+        ] {
+            let document =
+                format!(r#"{{"auths":{{"{key}":{{"username":"hub","password":"p"}}}}}}"#);
+            for registry in ["docker.io", "index.docker.io"] {
+                let found = find(&document, registry, Some("library/app")).await;
+                assert_eq!(found.as_deref(), Some("hub"), "{key} {registry}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_knows_nothing() {
+        let file = AuthFile::new("/nonexistent/auth.json", &Helpers::default());
+        let found = file.find(&Registry::docker_hub(), None).await.unwrap();
+        assert_eq!(found, None);
+    }
+}

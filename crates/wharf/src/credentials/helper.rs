@@ -1,0 +1,398 @@
+//! Credential helpers: programs named `docker-credential-NAME` that keep credentials.
+//!
+//! Each is asked once for a server, however many want to know; it has a limit of time, and what
+//! it prints a limit of length.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use super::credential::Credential;
+use super::secret::Secret;
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes that a helper may print.
+const OUTPUT: usize = 64 * 1024;
+
+/// How long a helper may take: some ask the user to unlock something.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long output is waited for whose writer outlives the helper.
+const REST: Duration = Duration::from_millis(500);
+
+/// Runs helpers and remembers what they said. Clones share what they remember.
+#[derive(Clone, Debug)]
+pub struct Helpers {
+    limit: Duration,
+    directory: Option<PathBuf>,
+    asked: Arc<Mutex<HashMap<Question, Answer>>>,
+}
+
+/// Helper and server.
+type Question = (String, String);
+type Answer = Arc<OnceCell<Option<Credential>>>;
+
+/// What is asked of a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Store,
+    Erase,
+}
+
+impl Default for Helpers {
+    fn default() -> Self {
+        Helpers {
+            limit: LIMIT,
+            directory: None,
+            asked: Arc::default(),
+        }
+    }
+}
+
+impl Helpers {
+    /// How long a helper may take; a minute when nothing is said.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Where helpers are, instead of where the system looks for programs.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// What `helper` keeps for `server`; `file` is the one that named the helper.
+    ///
+    /// # Errors
+    /// Where the helper cannot be run, fails, takes too long or says what makes no sense.
+    pub(super) async fn find(
+        &self,
+        helper: &str,
+        server: &str,
+        file: &Path,
+    ) -> Result<Option<Credential>> {
+        let question = (helper.to_owned(), server.to_owned());
+        let answer = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(asked.entry(question).or_default())
+        };
+        let ask = || self.ask(helper, server, file);
+        answer.get_or_try_init(ask).await.cloned()
+    }
+
+    async fn ask(&self, helper: &str, server: &str, file: &Path) -> Result<Option<Credential>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Printed {
+            #[serde(default)]
+            username: String,
+            secret: Option<Secret>,
+        }
+        let output = match self.run(helper, Verb::Get, server, file).await? {
+            Ended::Well(output) => output,
+            Ended::Badly(why) if says_nothing(&why) => return Ok(None),
+            Ended::Badly(why) => return Err(failed(helper, Verb::Get, server, why)),
+        };
+        let printed: Printed = serde_json::from_slice(&output).map_err(|_| {
+            failed(
+                helper,
+                Verb::Get,
+                server,
+                "it printed no credential".to_owned(),
+            )
+        })?;
+        let secret = printed.secret.filter(|secret| !secret.is_empty());
+        Ok(secret.map(|secret| Credential::password(printed.username, secret)))
+    }
+
+    /// Has `helper` keep a credential for `server`.
+    ///
+    /// # Errors
+    /// As [`Helpers::find`].
+    pub(super) async fn store(
+        &self,
+        helper: &str,
+        server: &str,
+        username: &str,
+        secret: &Secret,
+        file: &Path,
+    ) -> Result<()> {
+        let quoted = |text: &str| Zeroizing::new(serde_json::Value::from(text).to_string());
+        let input = Zeroizing::new(format!(
+            r#"{{"ServerURL":{},"Username":{},"Secret":{}}}"#,
+            *quoted(server),
+            *quoted(username),
+            *quoted(secret.expose())
+        ));
+        self.tell(helper, Verb::Store, &input, server, file).await
+    }
+
+    /// Has `helper` forget what it keeps for `server`, if anything.
+    ///
+    /// # Errors
+    /// As [`Helpers::find`].
+    pub(super) async fn erase(&self, helper: &str, server: &str, file: &Path) -> Result<()> {
+        self.tell(helper, Verb::Erase, server, server, file).await
+    }
+
+    /// What it said before about the server is not true any more.
+    async fn tell(
+        &self,
+        helper: &str,
+        verb: Verb,
+        input: &str,
+        server: &str,
+        file: &Path,
+    ) -> Result<()> {
+        let ended = self.run(helper, verb, input, file).await?;
+        let question = (helper.to_owned(), server.to_owned());
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.remove(&question);
+        match ended {
+            Ended::Well(_) => Ok(()),
+            Ended::Badly(why) if verb == Verb::Erase && says_nothing(&why) => Ok(()),
+            Ended::Badly(why) => Err(failed(helper, verb, server, why)),
+        }
+    }
+
+    /// Runs a helper with `input` on its standard input.
+    ///
+    /// # Errors
+    /// Where it cannot be run or does not come to an end; its own failure is none here.
+    async fn run(&self, helper: &str, verb: Verb, input: &str, file: &Path) -> Result<Ended> {
+        let program = self.program(helper, file)?;
+        let child = Command::new(&program)
+            .arg(verb.word())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => missing(helper, file),
+                _ => Error::io(program.display(), error).target(file.display()),
+            })?;
+        let ended = tokio::time::timeout(self.limit, converse(child, input)).await;
+        let ended = ended.map_err(|_| {
+            let seconds = self.limit.as_secs_f64();
+            let message = format!("did not end within {seconds} s");
+            Error::new(ErrorKind::Timeout, message).transient(false)
+        });
+        ended
+            .and_then(|ended| ended)
+            .map_err(|error| error.target(program.display()))
+    }
+
+    /// A name that is part of a path would have other programs run.
+    fn program(&self, helper: &str, file: &Path) -> Result<PathBuf> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if helper.is_empty() || !helper.bytes().all(plain) {
+            let message = format!("{helper:?} is not the name of a credential helper");
+            return Err(Error::new(ErrorKind::Invalid, message).target(file.display()));
+        }
+        let name = format!("docker-credential-{helper}");
+        Ok(match &self.directory {
+            Some(directory) => directory.join(name),
+            None => PathBuf::from(name),
+        })
+    }
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Store => "store",
+            Verb::Erase => "erase",
+        }
+    }
+}
+
+/// How a helper ended, with what it printed.
+enum Ended {
+    Well(Zeroizing<Vec<u8>>),
+    Badly(String),
+}
+
+async fn converse(mut child: Child, input: &str) -> Result<Ended> {
+    let stdin = child.stdin.take();
+    let stdout = child.stdout.take().ok_or_else(closed)?;
+    // As much as there may be at once: growing would leave copies behind.
+    let mut output = Zeroizing::new(Vec::with_capacity(OUTPUT + 1));
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // One that does not want to read says so by how it ends.
+            drop(stdin.write_all(input.as_bytes()).await);
+        }
+    };
+    let mut bounded = stdout.take(OUTPUT as u64 + 1);
+    let status = {
+        let mut talk =
+            std::pin::pin!(async { tokio::join!(write, bounded.read_to_end(&mut output)).1 });
+        tokio::select! {
+            read = &mut talk => {
+                if read? > OUTPUT {
+                    None
+                } else {
+                    Some(child.wait().await?)
+                }
+            }
+            status = child.wait() => {
+                // What it started may hold the pipe open for ever.
+                drop(tokio::time::timeout(REST, talk).await);
+                Some(status?)
+            }
+        }
+    };
+    match status {
+        _ if output.len() > OUTPUT => {
+            let message = format!("printed more than {OUTPUT} bytes");
+            Err(Error::new(ErrorKind::Invalid, message))
+        }
+        Some(status) if status.success() => Ok(Ended::Well(output)),
+        Some(status) => Ok(Ended::Badly(words(&output, &status))),
+        None => Err(closed()),
+    }
+}
+
+/// By the protocol a helper that fails prints why; the first line of it.
+fn words(output: &[u8], status: &std::process::ExitStatus) -> String {
+    let text = String::from_utf8_lossy(output);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    match line {
+        Some(line) => line.chars().take(200).collect(),
+        None => status.to_string(),
+    }
+}
+
+/// Whether a helper's complaint is that it keeps nothing for this server.
+fn says_nothing(why: &str) -> bool {
+    why.to_ascii_lowercase().contains("credentials not found")
+}
+
+fn missing(helper: &str, file: &Path) -> Error {
+    let message = format!(
+        "docker-credential-{helper}, which keeps credentials by the word of {}, is not installed",
+        file.display()
+    );
+    Error::new(ErrorKind::NotFound, message)
+}
+
+fn failed(helper: &str, verb: Verb, server: &str, why: String) -> Error {
+    let verb = verb.word();
+    Error::new(ErrorKind::Io, why)
+        .target(format_args!("docker-credential-{helper} {verb} {server}"))
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Io, "its output could not be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn helpers(directory: &Path, script: &str) -> Helpers {
+        let path = directory.join("docker-credential-test");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Helpers::default().directory(directory)
+    }
+
+    async fn ask(script: &str) -> Result<Option<Credential>> {
+        let directory = tempfile::tempdir().unwrap();
+        let helpers = helpers(directory.path(), script).limit(Duration::from_secs(5));
+        let file = Path::new("/home/config.json");
+        helpers.find("test", "r.example", file).await
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_run_once_for_a_server_however_many_ask() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "read server; echo $1 $server >> $(dirname $0)/log
+            echo '{\"ServerURL\":\"x\",\"Username\":\"u\",\"Secret\":\"s\"}'";
+        let helpers = helpers(directory.path(), script);
+        let file = Path::new("/home/config.json");
+        let ask = || helpers.find("test", "r.example", file);
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        let expected = Some(Credential::password("u", "s".into()));
+        for answer in [one, two, three] {
+            assert_eq!(answer.unwrap(), expected);
+        }
+        helpers.find("test", "other.example", file).await.unwrap();
+        let log = fs::read_to_string(directory.path().join("log")).unwrap();
+        assert_eq!(log, "get r.example\nget other.example\n");
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_has_nothing_is_no_failure() {
+        let script = "echo 'credentials not found in native keychain'; exit 1";
+        assert_eq!(ask(script).await.unwrap(), None);
+        let empty = r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#;
+        assert_eq!(ask(empty).await.unwrap(), None);
+        let token = r#"echo '{"Username":"<token>","Secret":"it"}'"#;
+        let expected = Some(Credential::IdentityToken("it".into()));
+        assert_eq!(ask(token).await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_fails_is_quoted() {
+        let error = ask("echo 'the vault is locked'; exit 1").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "docker-credential-test get r.example: the vault is locked"
+        );
+        let error = ask("echo hello").await.unwrap_err();
+        assert!(error.to_string().ends_with("it printed no credential"));
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_bounded_in_time_and_output() {
+        let error = ask("yes 0123456789").await.unwrap_err();
+        assert!(
+            error.to_string().contains("more than 65536 bytes"),
+            "{error}"
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let helpers = helpers(directory.path(), "exec sleep 100").limit(Duration::from_millis(50));
+        let file = Path::new("/home/config.json");
+        let error = helpers.find("test", "r.example", file).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().ends_with("did not end within 0.05 s"));
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_leaves_running_is_not_waited_for() {
+        let script = r#"sleep 100 & echo '{"Username":"u","Secret":"s"}'"#;
+        assert!(ask(script).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_missing_helper_is_named_with_who_wanted_it() {
+        let helpers = Helpers::default().directory("/nonexistent");
+        let file = Path::new("/home/config.json");
+        let error = helpers.find("gone", "r.example", file).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "docker-credential-gone, which keeps credentials by the word of /home/config.json, \
+             is not installed"
+        );
+        let error = helpers.find("../sh", "r", file).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}

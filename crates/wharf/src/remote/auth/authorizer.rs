@@ -1,0 +1,291 @@
+//! What one host wants to be shown, and what it is shown.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use url::Url;
+use wharf_oci::{Registry, RepositoryName};
+
+use super::super::transport::Transport;
+use super::challenge::{self, Challenge, Demand};
+use super::realm;
+use super::scope::ScopeSet;
+use super::token::{self, Question};
+use super::tokens::{Got, Tokens};
+use crate::credentials::{Credential, Credentials, Found, Secret};
+use crate::memory::{Fact, RegistryMemory};
+use crate::{Error, Result};
+
+/// Repositories whose credentials are kept in mind.
+const MANY: usize = 512;
+
+/// The challenge, the credentials and the tokens of one host.
+pub(in crate::remote) struct Authorizer {
+    registry: Registry,
+    credentials: Option<Arc<dyn Credentials>>,
+    memory: RegistryMemory,
+    challenge: Mutex<Wanted>,
+    found: Mutex<HashMap<Option<RepositoryName>, Option<Found>>>,
+    tokens: Tokens,
+}
+
+/// What the host is believed to want.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Wanted {
+    /// Nobody looked into the memory yet.
+    #[default]
+    Unknown,
+    /// That is all there is to know before it is asked.
+    Nothing,
+    /// It wanted this once; that may be wrong, and must not do more harm than a request too many.
+    Remembered(Challenge),
+    /// It said so.
+    Said(Challenge),
+}
+
+/// On whose behalf something is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) transport: &'a Transport,
+    /// The root of the registry's API.
+    pub(super) root: &'a Url,
+    /// `None`: the registry as a whole.
+    pub(super) name: Option<&'a RepositoryName>,
+}
+
+/// What a request shows.
+pub(super) struct Authorization {
+    /// The value of the header.
+    pub(super) header: Secret,
+    challenge: Challenge,
+    /// The token in it, if there is one that can be had anew.
+    token: Option<Secret>,
+    /// What the token allows.
+    scopes: ScopeSet,
+    /// Whether it holds a token that was got for this very request.
+    new: bool,
+    /// Which credentials these are, for messages.
+    pub(super) words: String,
+}
+
+impl Authorizer {
+    pub(in crate::remote) fn new(
+        registry: Registry,
+        credentials: Option<Arc<dyn Credentials>>,
+        memory: RegistryMemory,
+    ) -> Self {
+        Authorizer {
+            registry,
+            credentials,
+            memory,
+            challenge: Mutex::default(),
+            found: Mutex::default(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What the host is believed to want: what it said, else what it wanted in an earlier run.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = lock(&self.challenge);
+        if *wanted == Wanted::Unknown {
+            let text = self.memory.facts(&self.registry).challenge;
+            let demand = text.as_deref().and_then(|text| challenge::choose([text]));
+            *wanted = match demand {
+                Some(demand) => Wanted::Remembered(demand.challenge),
+                None => Wanted::Nothing,
+            };
+        }
+        wanted.clone()
+    }
+
+    /// Notes what the host said, also for later runs: they need not begin with a refusal.
+    fn learn(&self, challenge: &Challenge) {
+        let said = Wanted::Said(challenge.clone());
+        let before = std::mem::replace(&mut *lock(&self.challenge), said.clone());
+        if before != said && challenge.may_be_kept() {
+            let fact = Fact::Challenge(challenge.to_string());
+            self.memory.learn(&self.registry, fact);
+        }
+    }
+
+    /// What to show with a request that needs `scopes`; nothing as long as the host asked for
+    /// nothing.
+    ///
+    /// # Errors
+    /// Where credentials cannot be read, or the token server gives no token.
+    pub(super) async fn known(
+        &self,
+        asker: Asker<'_>,
+        scopes: &ScopeSet,
+    ) -> Result<Option<Authorization>> {
+        match self.wanted() {
+            Wanted::Said(challenge) => self.authorization(asker, &challenge, scopes, None).await,
+            Wanted::Remembered(challenge) => {
+                let shown = self.authorization(asker, &challenge, scopes, None).await;
+                // The host may want something else by now, or nothing.
+                Ok(shown.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "remembered challenge of no use");
+                    None
+                }))
+            }
+            Wanted::Unknown | Wanted::Nothing => Ok(None),
+        }
+    }
+
+    /// What to show instead of `shown`, which was refused; `None` where there is nothing better.
+    ///
+    /// # Errors
+    /// As [`Authorizer::known`].
+    pub(super) async fn answer(
+        &self,
+        asker: Asker<'_>,
+        demand: Demand,
+        needed: &ScopeSet,
+        shown: Option<&Authorization>,
+    ) -> Result<Option<Authorization>> {
+        let Demand { challenge, scopes } = demand;
+        self.learn(&challenge);
+        let wanted = needed.merged(&scopes);
+        let Some(shown) = shown.filter(|shown| shown.challenge == challenge) else {
+            return self.authorization(asker, &challenge, &wanted, None).await;
+        };
+        if shown.new && shown.scopes.covers(&wanted) {
+            return Ok(None);
+        }
+        // Somebody may have logged in meanwhile.
+        lock(&self.found).remove(&asker.name.cloned());
+        let refused = shown.token.as_ref();
+        if let Some(refused) = refused {
+            self.tokens.forget(refused);
+        }
+        let better = self.authorization(asker, &challenge, &wanted, refused);
+        Ok(better.await?.filter(|better| better.header != shown.header))
+    }
+
+    /// Says, for a message, what is shown where nothing is.
+    pub(super) fn without_words(&self) -> String {
+        let places = self.credentials.as_ref().map(|known| known.places());
+        match places.filter(|places| !places.is_empty()) {
+            Some(places) => format!("no credentials in {}", places.join(", ")),
+            None => "tried without credentials".to_owned(),
+        }
+    }
+
+    async fn authorization(
+        &self,
+        asker: Asker<'_>,
+        challenge: &Challenge,
+        scopes: &ScopeSet,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Authorization>> {
+        let found = self.find(asker.name).await?;
+        let words = self.words(found.as_ref(), challenge, scopes);
+        let shows = |header: Secret| Authorization {
+            header,
+            challenge: challenge.clone(),
+            token: None,
+            scopes: scopes.clone(),
+            new: false,
+            words: words.clone(),
+        };
+        let credential = found.as_ref().map(|found| &found.credential);
+        match (challenge, credential) {
+            (Challenge::Basic, Some(Credential::Password { username, password })) => {
+                Ok(Some(shows(token::basic(username, password))))
+            }
+            (Challenge::Basic, _) => Ok(None),
+            (Challenge::Bearer { .. }, Some(Credential::RegistryToken(token))) => {
+                Ok(Some(shows(bearer(token))))
+            }
+            (Challenge::Bearer { realm, service }, credential) => {
+                let fetch = async {
+                    let realm = realm::judge(asker.root, realm)?;
+                    let question = Question {
+                        realm: &realm,
+                        service: service.as_deref(),
+                        scopes,
+                        credential,
+                    };
+                    token::fetch(asker.transport, &question).await
+                };
+                let got = match self.tokens.covering(challenge, scopes, refused) {
+                    Some(token) => Ok(Got { token, new: false }),
+                    None => {
+                        let key = (challenge.clone(), scopes.clone());
+                        self.tokens.get(&key, refused, fetch).await
+                    }
+                };
+                let got = got.map_err(|error| self.tried(asker, error, &words))?;
+                Ok(Some(Authorization {
+                    new: got.new,
+                    token: Some(got.token.secret.clone()),
+                    ..shows(bearer(&got.token.secret))
+                }))
+            }
+        }
+    }
+
+    async fn find(&self, name: Option<&RepositoryName>) -> Result<Option<Found>> {
+        let Some(credentials) = &self.credentials else {
+            return Ok(None);
+        };
+        let key = name.cloned();
+        if let Some(found) = lock(&self.found).get(&key) {
+            return Ok(found.clone());
+        }
+        let found = credentials.find(&self.registry, name).await;
+        let found = found.map_err(|error| error.target("credentials"))?;
+        let mut known = lock(&self.found);
+        if known.len() >= MANY {
+            known.clear();
+        }
+        known.insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn words(&self, found: Option<&Found>, challenge: &Challenge, scopes: &ScopeSet) -> String {
+        let whose = match (found, challenge) {
+            (Some(Found { source, .. }), _) => format!("tried the credentials from {source}"),
+            (None, _) => self.without_words(),
+        };
+        match challenge {
+            Challenge::Bearer { .. } if !scopes.is_empty() => format!("{whose}, for {scopes}"),
+            _ => whose,
+        }
+    }
+
+    /// The error of a token server, with what it was shown. Next time that is looked for anew.
+    fn tried(&self, asker: Asker<'_>, error: Error, words: &str) -> Error {
+        match error.status() {
+            Some(400..=499) => {
+                lock(&self.found).remove(&asker.name.cloned());
+                error.tried(&self.registry, words)
+            }
+            _ => error,
+        }
+    }
+}
+
+fn bearer(token: &Secret) -> Secret {
+    Secret::new(format!("Bearer {}", token.expose()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that holds such a lock can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorizer")
+            .field("registry", &self.registry)
+            .field("credentials", &self.credentials)
+            .field("challenge", &self.challenge)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,90 @@
+//! Questions about credentials themselves: are they good, and what would be shown?
+
+use http::Method;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use wharf_oci::RepositoryName;
+
+use super::super::answer;
+use super::super::host::Host;
+use super::super::transport::{Request, Transport};
+use super::authorizer::Asker;
+use super::challenge;
+use super::scope::{Access, ScopeSet, for_push};
+use crate::credentials::Secret;
+use crate::{Error, ErrorKind, Result};
+
+/// Shows the host the credentials it wants, with a question for nothing but its API
+/// (distribution-spec: end-1).
+///
+/// # Errors
+/// [`ErrorKind::Unauthorized`] where they are not good.
+pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Result<()> {
+    let root = host.endpoint(transport).await?.root();
+    let ask = || Request::new(Method::GET, root.clone());
+    let response = transport.send(ask()).await?;
+    let demand = match response.status().as_u16() {
+        401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
+        _ => None,
+    };
+    let Some(demand) = demand else {
+        return answer::expect(response, &[200]).await.map(drop);
+    };
+    let (authorizer, asker) = (
+        host.authorizer(),
+        Asker {
+            transport,
+            root: &root,
+            name: None,
+        },
+    );
+    let shown = authorizer
+        .answer(asker, demand, &ScopeSet::default(), None)
+        .await?;
+    let (request, words) = match shown {
+        Some(shown) => (ask().secret(AUTHORIZATION, &shown.header), shown.words),
+        None => (ask(), authorizer.without_words()),
+    };
+    let response = transport.send(request).await?;
+    let response = response.tried(authorizer.registry().clone(), words);
+    answer::expect(response, &[200]).await.map(drop)
+}
+
+/// What a request to the repository `name` shows: the value of `Authorization`.
+///
+/// # Errors
+/// What [`check`] says; [`ErrorKind::NotFound`] where nothing need be shown, or there is nothing
+/// to show.
+pub(in crate::remote) async fn authorization(
+    host: &Host,
+    transport: &Transport,
+    name: &RepositoryName,
+    access: Access,
+    sources: &[RepositoryName],
+) -> Result<Secret> {
+    let root = host.endpoint(transport).await?.root();
+    let response = transport
+        .send(Request::new(Method::GET, root.clone()))
+        .await?;
+    let nothing =
+        |why: &str| Error::new(ErrorKind::NotFound, why).target(host.authorizer().registry());
+    let demand = match response.status().as_u16() {
+        401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
+        _ => return Err(nothing("the registry wants no credentials")),
+    };
+    let demand =
+        demand.ok_or_else(|| nothing("the registry wants credentials of an unknown kind"))?;
+    // What the API as a whole would need is not what is asked for here.
+    let demand = demand.without_scopes();
+    let asker = Asker {
+        transport,
+        root: &root,
+        name: Some(name),
+    };
+    let scopes = for_push(name, access, sources);
+    let shown = host
+        .authorizer()
+        .answer(asker, demand, &scopes, None)
+        .await?;
+    let missing = || nothing(&host.authorizer().without_words());
+    Ok(shown.ok_or_else(missing)?.header)
+}
