@@ -497,14 +497,29 @@ async fn u7_redirects_of_uploads_are_followed_with_the_body() {
 }
 
 #[tokio::test]
-async fn u7_bytes_that_come_once_cannot_be_sent_elsewhere() {
+async fn u7_bytes_that_come_once_cannot_be_sent_elsewhere_when_many_are_gone() {
     let elsewhere = Answer::status(307).header("Location", "/elsewhere");
-    let server = FaultServer::start(push_registry().on("PATCH", SESSION, [elsewhere]));
-    let once = stream::iter([Ok(vec![1; 10].into())]).boxed();
+    let script = push_registry().on("PATCH", SESSION, [elsewhere]).on(
+        "PATCH",
+        "/elsewhere",
+        [Answer::status(202)],
+    );
+    let server = FaultServer::start(script);
     let store = repository(server.address(), "app");
-    let error = store.ingest(&MediaType::OCI_LAYER, once).await.unwrap_err();
+    let once = |chunks: usize| {
+        let chunks = (0..chunks).map(|_| Ok(vec![1; 1 << 20].into()));
+        stream::iter(chunks.collect::<Vec<_>>()).boxed()
+    };
+    let many = store.ingest(&MediaType::OCI_LAYER, once(4)).await;
+    let error = many.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("sends us elsewhere"), "{error}");
+    assert!(error.to_string().contains("come only once"), "{error}");
+    assert_eq!(lines(&server, "PATCH /elsewhere").len(), 0);
+    // What is still in memory is sent once more.
+    store.ingest(&MediaType::OCI_LAYER, once(1)).await.unwrap();
+    let requests = server.requests();
+    let sent = requests.iter().find(|r| r.path() == "/elsewhere");
+    assert_eq!(sent.unwrap().body_len, 1 << 20);
 }
 
 #[tokio::test]
