@@ -99,10 +99,20 @@ impl Transfer<'_> {
         }
     }
 
+    /// What there would be to do: finds what is wrong with the source.
+    ///
+    /// # Errors
+    /// Where content is missing.
+    pub(crate) async fn plan(&self, to: &Destination, context: &Context) -> Result<Plan> {
+        let options = context.copy_options(self.moving, Arc::new(NoObserver));
+        let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
+        Plan::build(source, store, &[self.root(to)], &options).await
+    }
+
     async fn survey(&self, to: &Destination, context: &Context) -> Result<()> {
         let options = context.copy_options(self.moving, Arc::new(NoObserver));
         let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
-        let plan = Plan::build(source, store, &[self.root(to)], &options).await?;
+        let plan = self.plan(to, context).await?;
         let survey = plan.survey(source, store, &options).await?;
         dry_run::print(context.printer, &to.name, &survey)
     }

@@ -256,3 +256,16 @@ fn an_archive_as_a_destination_is_refused_before_the_source_is_opened() {
         "x.tar: archives are read only; write to a registry or to oci:DIR[:TAG]"
     );
 }
+
+#[test]
+fn a_first_push_of_what_is_incomplete_makes_no_registry() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    let image = layout.image(Some("1"), &[LayerSpec::random(1, 500)]);
+    let blob = image.layers[0].0.replace(':', "/");
+    fs::remove_file(layout.directory().join("blobs").join(blob)).unwrap();
+    let path = layout.directory().to_str().unwrap();
+    let said = complaint(home.path(), &["push", path]);
+    assert!(said.contains("is missing"), "{said}");
+    assert!(!home.path().join(".local").exists());
+}

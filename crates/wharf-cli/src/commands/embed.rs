@@ -32,8 +32,16 @@ pub(crate) async fn push(
     let directory = context::registry_directory()?;
     let name = naming::repository(chosen, place);
     let served = format!("{}/{name}", embedded::SERVED);
-    if moving.dry_run && is_unused(&directory) {
-        return would_push(chosen, served.clone(), moving, context).await;
+    if is_unused(&directory) {
+        // A registry is not made for what cannot be pushed anyway.
+        let nothing = Arc::new(Memory::new());
+        let empty = Destination::of(nothing, served.clone(), chosen.tag_or_latest());
+        let transfer = transfer(chosen, moving);
+        if moving.dry_run {
+            transfer.run(&empty, context).await?;
+            return Ok(None);
+        }
+        transfer.plan(&empty, context).await?;
     }
     let address = embedded::start(&directory, context).await?;
     let repository = Repository::new(embedded::registry(address), name.clone())
@@ -55,18 +63,6 @@ pub(crate) async fn push(
         context.printer.say(&line);
     }
     Ok(Some(line))
-}
-
-/// A dry run makes no registry where there is none: nothing is in it yet.
-async fn would_push(
-    chosen: &Chosen,
-    served: String,
-    moving: &Moving,
-    context: &Context,
-) -> Result<Option<String>> {
-    let destination = Destination::of(Arc::new(Memory::new()), served, chosen.tag_or_latest());
-    transfer(chosen, moving).run(&destination, context).await?;
-    Ok(None)
 }
 
 fn transfer<'a>(chosen: &'a Chosen, moving: &'a Moving) -> Transfer<'a> {
