@@ -1,6 +1,7 @@
 //! One request, one answer: everything about HTTP that is not about registries.
 
 mod activity;
+mod body;
 mod clients;
 mod counts;
 mod failure;
@@ -10,12 +11,17 @@ mod limit;
 mod limit_window;
 mod redact;
 mod replay;
+mod request;
+mod response;
 mod trace;
 
+pub(super) use self::body::{Body, Payload};
 pub(super) use self::clients::Settings;
 pub use self::counts::{EndpointClass, RequestClass, RequestCounts};
 pub use self::http::Timeouts;
-pub(super) use self::http::{Body, Payload, Probe, Request, Response, Transport, Wait};
+pub(super) use self::http::{Probe, Transport};
 pub(super) use self::kind::Kind;
 pub(super) use self::limit::Gate;
 pub use self::limit::{Limits, PauseObserver};
+pub(super) use self::request::{Request, Wait};
+pub(super) use self::response::Response;

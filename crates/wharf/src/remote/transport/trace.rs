@@ -7,8 +7,10 @@ use http::StatusCode;
 use tracing::{Level, debug, enabled, trace};
 use url::Url;
 
-use super::http::{Body, Failed, Head, Transport};
+use super::body::Body;
+use super::http::{Failed, Transport};
 use super::redact::{Excerpt, SafeHeaders, SafeUrl, Show};
+use super::request::Head;
 use crate::ErrorKind;
 
 impl Transport {

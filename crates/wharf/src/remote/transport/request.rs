@@ -1,0 +1,168 @@
+//! One request, before it is sent.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+use super::body::{Body, Rest, repeatable, split};
+use super::counts::RequestClass;
+use super::kind::Kind;
+use crate::Result;
+use crate::credentials::Secret;
+use crate::remote::auth::same_origin;
+
+/// One request, before it is sent.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(super) head: Head,
+    pub(super) body: Body,
+}
+
+/// A request without what it carries.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) wait: Wait,
+    pub(super) reach: Reach,
+    /// Which limit it is under.
+    pub(super) kind: Kind,
+    /// What it is counted as, also where it is sent on to.
+    pub(super) class: RequestClass,
+}
+
+/// Where a request may be sent on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Wherever the registry may send us at all.
+    Any,
+    /// Nowhere but the origin it went to.
+    Origin,
+}
+
+/// How long the answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As long as any answer.
+    Header,
+    /// As long as the registry may need to check and keep content.
+    Commit,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, url: Url) -> Self {
+        let head = Head {
+            kind: Kind::of(&method),
+            class: RequestClass::of(&method, url.path()),
+            method,
+            url,
+            headers: HeaderMap::new(),
+            wait: Wait::Header,
+            reach: Reach::Any,
+        };
+        Request {
+            head,
+            body: Body::Empty,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        // Every value we send is made of digests, numbers and media types.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.head.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Adds a header that is shown to nobody but the origin the request goes to.
+    pub(crate) fn secret(mut self, name: HeaderName, value: &Secret) -> Self {
+        // Makers of such values see to it that they fit.
+        if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
+            value.set_sensitive(true);
+            self.head.headers.insert(name, value);
+        }
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn wait(mut self, wait: Wait) -> Self {
+        self.head.wait = wait;
+        self
+    }
+
+    /// Has it go to its own origin or nowhere: its body is nobody else's business.
+    pub(crate) fn stay(mut self) -> Self {
+        self.head.reach = Reach::Origin;
+        self
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// Puts it under another limit than its method suggests.
+    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+        self.head.kind = kind;
+        self
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.head.url
+    }
+
+    /// The same request elsewhere; another origin is not to see who we are.
+    pub(crate) fn at(mut self, url: Url) -> Self {
+        if !same_origin(&self.head.url, &url) {
+            self.head.headers.remove(AUTHORIZATION);
+        }
+        self.head.url = url;
+        self
+    }
+
+    /// The same request once more, unless its body can be read once only.
+    pub(crate) fn again(&self) -> Option<Request> {
+        let body = match &self.body {
+            Body::Empty => Body::Empty,
+            Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
+            Body::Stream(_) => return None,
+        };
+        let head = self.head.clone();
+        Some(Request { head, body })
+    }
+
+    /// The request, and what it takes to send it once more.
+    pub(crate) fn twice(self) -> (Self, Spare) {
+        let Request { head, body } = self;
+        let (body, rest) = split(repeatable(body));
+        let spare = Spare {
+            head: head.clone(),
+            rest,
+        };
+        (Request { head, body }, spare)
+    }
+}
+
+/// What it takes to send a request once more.
+pub(crate) struct Spare {
+    head: Head,
+    rest: Rest,
+}
+
+impl Spare {
+    /// The request, with its body made anew.
+    ///
+    /// # Errors
+    /// What the body's source says; [`crate::ErrorKind::Unsupported`] where it comes only once.
+    pub(crate) async fn request(self) -> Result<Request> {
+        let body = self.rest.renew().await?;
+        Ok(Request {
+            head: self.head,
+            body,
+        })
+    }
+}
