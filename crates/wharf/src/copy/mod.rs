@@ -12,6 +12,7 @@ mod in_turn;
 mod making;
 mod order;
 mod plan;
+mod planner;
 mod retry;
 mod single;
 mod summary;
