@@ -128,7 +128,7 @@ impl Destination {
             store: Arc::new(layout.clone()),
             name,
             tags,
-            _fresh: (before != Before::Used).then_some(Fresh {
+            _fresh: (before != Before::Used).then(|| Fresh {
                 layout,
                 directory: before == Before::Nothing,
             }),

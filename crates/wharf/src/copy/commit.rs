@@ -24,9 +24,7 @@ impl Target<'_> {
         for group in &plan.children {
             stream::iter(group)
                 .map(Ok)
-                .try_for_each_concurrent(self.options.jobs.max(1), |manifest| {
-                    self.put_child(manifest)
-                })
+                .try_for_each_concurrent(self.options.jobs(), |manifest| self.put_child(manifest))
                 .await?;
         }
         for root in &plan.roots {

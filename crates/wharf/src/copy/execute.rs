@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_oci::{Descriptor, Digest};
 
 use super::making::Making;
 use super::target::{Target, permit};
-use super::tee::{Pace, Seat, Tee};
+use super::tee::{PATIENCE, Pace, Seat, Tee};
 use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Summary, in_turn};
 use crate::draft::{LayerKey, PendingLayer};
 use crate::store::{Outcome, Source, Store};
@@ -120,7 +121,7 @@ async fn run<P: Future<Output = Result<Plan>>>(
     let executor = Executor {
         source,
         targets: &targets,
-        transfers: Semaphore::new(options.jobs.max(1)),
+        transfers: Semaphore::new(options.jobs()),
     };
     executor.execute(plans, options).await;
     giving_up.into_iter().for_each(GivingUp::end);
@@ -149,7 +150,7 @@ impl<'a> GivingUp<'a> {
 impl Drop for GivingUp<'_> {
     fn drop(&mut self) {
         if !self.over || self.target.has_failed() {
-            self.target.store.give_up();
+            self.target.give_up();
         }
     }
 }
@@ -186,7 +187,7 @@ impl<'a> Executor<'a> {
             target.lacks();
         }
         // More blobs are under way than are moved: the others are being checked.
-        let under_way = options.jobs.max(1) + options.checks.max(1);
+        let under_way = options.jobs() + options.checks();
         let moving =
             stream::iter(works)
                 .map(Ok)
@@ -230,24 +231,31 @@ impl<'a> Executor<'a> {
     /// Asks all whether they have the blob, and moves it to those who have not.
     async fn move_blob(&self, descriptor: &Descriptor, wanted: &[&Target<'_>]) {
         let asking = wanted.iter().map(|&target| async move {
-            // An error counts as the first try.
+            // An error counts as the first try; one who takes too long is asked again, alone.
             let asked = target.run(async { Ok(target.has(descriptor).await) });
-            match asked.await? {
+            let asked = match wanted {
+                [_] => Ok(asked.await),
+                _ => tokio::time::timeout(PATIENCE, asked).await,
+            };
+            let Ok(asked) = asked else {
+                return Some((target, None));
+            };
+            match asked? {
                 Ok(true) => {
                     target.there(descriptor, Outcome::Existed);
                     target.lacks_one_less();
                     None
                 }
-                Ok(false) => Some((target, Ok(()))),
-                Err(error) => Some((target, Err(error))),
+                Ok(false) => Some((target, Some(Ok(())))),
+                Err(error) => Some((target, Some(Err(error)))),
             }
         });
         let asked = future::join_all(asking).await.into_iter().flatten();
-        let lacking: Vec<(&Target<'_>, Result<()>)> = asked.collect();
+        let lacking: Vec<(&Target<'_>, Option<Result<()>>)> = asked.collect();
         if lacking.is_empty() {
             return;
         }
-        let Ok(_moving) = permit(&self.transfers).await else {
+        let Ok(moving) = permit(&self.transfers).await else {
             return;
         };
         let blob = self.source.blob(descriptor);
@@ -258,17 +266,17 @@ impl<'a> Executor<'a> {
             .map(|((target, asked), seat)| {
                 let blob = &blob;
                 async move {
-                    target.run(target.put(blob, &seat, Some(asked))).await;
+                    target.run(target.put(blob, &seat, asked)).await;
                     target.lacks_one_less();
                 }
             });
         let reading = tee.pump(Pace::LeavesBehind, blob.open(0).boxed());
-        future::join(reading, future::join_all(putting)).await;
+        future::join(reading, all_within(putting.collect(), moving)).await;
     }
 
     /// Makes the layer once and moves it to all.
     async fn make_layer(&self, layer: &PendingLayer, wanted: &[&Target<'_>]) {
-        let Ok(_moving) = permit(&self.transfers).await else {
+        let Ok(moving) = permit(&self.transfers).await else {
             return;
         };
         let making = Making::default();
@@ -281,8 +289,35 @@ impl<'a> Executor<'a> {
                 target.lacks_one_less();
             }
         });
-        let reading = tee.pump(Pace::OfTheSlowest, making.start(layer).boxed());
-        future::join(reading, future::join_all(putting)).await;
+        let pace = match layer.comes_once() {
+            true => Pace::Patient,
+            false => Pace::LeavesBehind,
+        };
+        let reading = tee.pump(pace, making.start(layer).boxed());
+        future::join(reading, all_within(putting.collect(), moving)).await;
+    }
+}
+
+/// Does all of `work`. The place among those who move is given back a while after the first is
+/// done: who waits for its own registry must not keep others from theirs.
+async fn all_within<W: Future<Output = ()>>(
+    mut work: FuturesUnordered<W>,
+    place: SemaphorePermit<'_>,
+) {
+    let mut place = Some(place);
+    if work.next().await.is_none() {
+        return;
+    }
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            done = work.next() => match done {
+                Some(()) => {}
+                None => return,
+            },
+            () = &mut patience, if place.is_some() => place = None,
+        }
     }
 }
 
@@ -295,6 +330,7 @@ fn announce(target: &Target<'_>, plan: &Plan) {
     for descriptor in &plan.existing {
         target.tell(Event::Finished(descriptor, Outcome::Existed));
     }
+    target.will_move(plan);
     target.note(|summary| {
         summary.skipped = plan.skipped.len() as u64;
         summary.unchanged = plan.existing.len() as u64;

@@ -63,6 +63,21 @@ impl Default for CopyOptions {
     }
 }
 
+/// More of anything at once is not worth its memory.
+const MOST_AT_ONCE: usize = 1024;
+
+impl CopyOptions {
+    /// `jobs` within reason.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.clamp(1, MOST_AT_ONCE)
+    }
+
+    /// `checks` within reason.
+    pub(crate) fn checks(&self) -> usize {
+        self.checks.clamp(1, MOST_AT_ONCE)
+    }
+}
+
 /// What happens to layers with a non-distributable ("foreign") media type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nondistributable {

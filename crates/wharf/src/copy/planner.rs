@@ -160,10 +160,7 @@ impl<'a> Planner<'a> {
                 Err(error) => Err(error.side(Side::Destination)),
             }
         });
-        let answers: Vec<_> = asked
-            .buffered(self.options.checks.max(1))
-            .try_collect()
-            .await?;
+        let answers: Vec<_> = asked.buffered(self.options.checks()).try_collect().await?;
         Ok(answers.into_iter().flatten().collect())
     }
 
@@ -249,7 +246,7 @@ impl<'a> Planner<'a> {
             }
             Ok(Ok(this.read(&descriptor).await?))
         });
-        let mut answers = asked.buffered(this.options.checks.max(1));
+        let mut answers = asked.buffered(this.options.checks());
         let (mut manifests, mut existing) = (Vec::new(), Vec::new());
         let mut bytes = this.manifest_bytes;
         while let Some(answer) = answers.try_next().await? {
@@ -301,7 +298,7 @@ impl<'a> Planner<'a> {
         let source = self.source;
         stream::iter(&blobs)
             .map(Ok)
-            .try_for_each_concurrent(self.options.checks.max(1), |blob| source.precheck(blob))
+            .try_for_each_concurrent(self.options.checks(), |blob| source.precheck(blob))
             .await
             .map_err(|error| error.side(Side::Source))?;
         self.plan.blobs = blobs;

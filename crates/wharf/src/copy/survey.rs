@@ -77,7 +77,7 @@ impl Plan {
         // thread (rust-lang/rust#102211). Nothing is asked before its turn.
         let asked: Vec<_> = asked.collect();
         let blobs = stream::iter(asked)
-            .buffered(options.checks.max(1))
+            .buffered(options.checks())
             .try_collect()
             .await?;
         Ok(Survey {

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, watch};
-use wharf_oci::Descriptor;
+use wharf_oci::{Descriptor, Digest};
 
 use super::head::Head;
 use super::making::Making;
 use super::retry::{self, Reach};
 use super::tee::Seat;
 use crate::blob::{Blob, ByteStream};
-use crate::copy::{CopyOptions, Event, Retry, Summary};
+use crate::copy::{CopyOptions, Event, Plan, Retry, Summary};
 use crate::draft::{LayerKey, MadeLayer, PendingLayer};
 use crate::store::{Outcome, Store};
 use crate::{Error, ErrorKind, Result, Side};
@@ -37,18 +37,31 @@ struct Progress {
     summary: Summary,
     made: HashMap<LayerKey, MadeLayer>,
     failure: Option<Error>,
+    /// What was to be moved.
+    blobs: Vec<Digest>,
 }
 
 impl<'a> Target<'a> {
     pub(super) fn new(store: &'a dyn Store, options: CopyOptions) -> Self {
         Target {
             store,
-            checks: Semaphore::new(options.checks.max(1)),
+            checks: Semaphore::new(options.checks()),
             options,
             progress: Mutex::default(),
             stopped: watch::Sender::new(false),
             lacking: watch::Sender::new(0),
         }
+    }
+
+    /// What the plan wants moved, should it have to be given up.
+    pub(super) fn will_move(&self, plan: &Plan) {
+        let blobs = plan.blobs.iter().map(|blob| blob.digest.clone());
+        self.progress().blobs = blobs.collect();
+    }
+
+    /// Tells the store that the copy is given up.
+    pub(super) fn give_up(&self) {
+        self.store.give_up(&self.progress().blobs);
     }
 
     /// Does `work`, unless this destination has failed or fails meanwhile. Its error is this
@@ -224,7 +237,13 @@ impl<'a> Target<'a> {
         };
         let notice = |again: &Retry<'_>| self.tell(Event::LayerRetried(layer, again));
         let made = retry::run(&self.options.retry, attempt, &reach, notice).await;
-        let made = made.map_err(|error| error.side(Side::Destination))?;
+        let made = made.map_err(|error| match error.failed_side() {
+            // What the source said names it already.
+            Some(Side::Source) => error,
+            // So does what was judged to be the last try.
+            _ if !layer.can_start() => error.side(Side::Destination),
+            _ => error.target(layer.name()).side(Side::Destination),
+        })?;
         layer.tell(&made.descriptor);
         self.tell(Event::Joined(&made.descriptor));
         self.tell(Event::LayerFinished(layer, &made.descriptor));

@@ -2,7 +2,8 @@
 //!
 //! Everyone who may want the bytes has a seat, and joins or leaves; when all have decided, the
 //! source is read once and each chunk given to all who joined. The slowest sets the pace, as only
-//! a few chunks are held; who stands still for too long reads on alone.
+//! a few chunks are held. No wait for another is without end, as that one may wait for us: who does
+//! not decide, or stands still for too long, goes on alone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,23 +15,43 @@ use futures::{FutureExt, StreamExt, future, stream};
 use tokio::sync::{Notify, mpsc};
 
 use crate::blob::{Blob, ByteStream};
-use crate::{Error, Result, Side};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// Chunks that wait for each of those who joined.
 const QUEUE: usize = 2;
 
-/// How long the others wait for one who takes nothing, where that one can read on alone.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the others wait for one who does not decide or takes nothing, where that one can have
+/// the bytes in another way.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-type Chunks = mpsc::Sender<Result<Bytes>>;
+/// The same where it cannot, and fails.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
-/// Whether those who are too slow can be left behind.
+type Chunks = mpsc::Sender<Result<Piece>>;
+
+/// A part of what is read, or its end: a channel that ends without it has left somebody behind.
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// How long the others wait for one who is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// They open the source again where they were.
+    /// Not long: the bytes can be had again.
     LeavesBehind,
-    /// The bytes can be had only once: all wait for the slowest.
-    OfTheSlowest,
+    /// Long: they come only once.
+    Patient,
+}
+
+impl Pace {
+    fn patience(self) -> Duration {
+        match self {
+            Pace::LeavesBehind => PATIENCE,
+            Pace::Patient => LONG_PATIENCE,
+        }
+    }
 }
 
 /// The reading that is shared.
@@ -44,6 +65,8 @@ pub(super) struct Tee {
 struct State {
     undecided: usize,
     joined: Vec<Chunks>,
+    /// The reading has begun: it is too late to join.
+    closed: bool,
 }
 
 /// The place of one destination at a reading.
@@ -61,6 +84,7 @@ impl Tee {
             state: Mutex::new(State {
                 undecided: if count > 1 { count } else { 0 },
                 joined: Vec::new(),
+                closed: false,
             }),
             decided: Notify::new(),
         });
@@ -76,16 +100,9 @@ impl Tee {
 
     /// Reads what `open` gives, once all have decided; nothing, where nobody joined.
     pub(super) async fn pump(&self, pace: Pace, open: BoxFuture<'_, Result<ByteStream>>) {
-        let mut joined = loop {
-            let decided = self.decided.notified();
-            {
-                let mut state = self.state();
-                if state.undecided == 0 {
-                    break std::mem::take(&mut state.joined);
-                }
-            }
-            decided.await;
-        };
+        // Those who wait for us while we wait for them are no reason to wait for ever.
+        let joined = tokio::time::timeout(pace.patience(), self.all_decided()).await;
+        let mut joined = joined.unwrap_or_else(|_| self.close());
         if joined.is_empty() {
             return;
         }
@@ -95,22 +112,45 @@ impl Tee {
         };
         while let Some(chunk) = stream.next().await {
             match chunk {
-                Ok(chunk) => joined = give(joined, &chunk, pace).await,
+                Ok(chunk) => joined = give(joined, &Piece::Bytes(chunk), pace).await,
                 Err(error) => return fail(joined, error).await,
             }
             if joined.is_empty() {
                 return;
             }
         }
+        give(joined, &Piece::End, pace).await;
     }
 
-    fn decide(&self, joining: Option<Chunks>) {
+    async fn all_decided(&self) -> Vec<Chunks> {
+        loop {
+            let decided = self.decided.notified();
+            if self.state().undecided == 0 {
+                return self.close();
+            }
+            decided.await;
+        }
+    }
+
+    /// Whoever has not decided by now goes alone.
+    fn close(&self) -> Vec<Chunks> {
         let mut state = self.state();
+        state.closed = true;
+        std::mem::take(&mut state.joined)
+    }
+
+    /// Whether it was not too late.
+    fn decide(&self, joining: Option<Chunks>) -> bool {
+        let mut state = self.state();
+        if state.closed {
+            return false;
+        }
         state.joined.extend(joining);
         state.undecided = state.undecided.saturating_sub(1);
         drop(state);
         // There is one who waits; the permit is kept where it does not wait yet.
         self.decided.notify_one();
+        true
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,14 +159,11 @@ impl Tee {
     }
 }
 
-/// Gives a chunk to all; those who are gone, or too slow, are left out from then on.
-async fn give(joined: Vec<Chunks>, chunk: &Bytes, pace: Pace) -> Vec<Chunks> {
+/// Gives a piece to all; those who are gone, or too slow, are left out from then on.
+async fn give(joined: Vec<Chunks>, piece: &Piece, pace: Pace) -> Vec<Chunks> {
     let giving = joined.into_iter().map(|one| async move {
-        let sent = match pace {
-            Pace::LeavesBehind => one.send_timeout(Ok(chunk.clone()), PATIENCE).await.is_ok(),
-            Pace::OfTheSlowest => one.send(Ok(chunk.clone())).await.is_ok(),
-        };
-        sent.then_some(one)
+        let sent = one.send_timeout(Ok(piece.clone()), pace.patience());
+        sent.await.is_ok().then_some(one)
     });
     let left = future::join_all(giving).await;
     left.into_iter().flatten().collect()
@@ -135,22 +172,23 @@ async fn give(joined: Vec<Chunks>, chunk: &Bytes, pace: Pace) -> Vec<Chunks> {
 /// Tells all why there is no more.
 async fn fail(joined: Vec<Chunks>, error: Error) {
     let error = error.side(Side::Source);
-    for one in &joined {
+    let telling = joined.iter().map(|one| {
         // Errors are told once; the others hear the same words.
         let copy = Error::new(error.kind(), error.to_string())
             .side(Side::Source)
             .transient(error.is_transient());
-        let _ = one.send(Err(copy)).await;
-    }
+        // Who takes nothing is gone, or hears of it as one who was left behind.
+        one.send_timeout(Err(copy), PATIENCE)
+    });
+    future::join_all(telling).await;
 }
 
 impl Seat {
-    /// The bytes as they are read for all; `None` where this seat was used or left before.
-    pub(super) fn join(&self) -> Option<mpsc::Receiver<Result<Bytes>>> {
+    /// What is read for all; `None` where this seat was used or left before, or it is too late.
+    pub(super) fn join(&self) -> Option<mpsc::Receiver<Result<Piece>>> {
         let tee = self.first()?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tee.decide(Some(sender));
-        Some(receiver)
+        tee.decide(Some(sender)).then_some(receiver)
     }
 
     /// Does not want the bytes, or not now.
@@ -192,20 +230,22 @@ impl Drop for Seat {
 }
 
 /// The shared bytes, and the rest from `blob` itself where they end too early.
-fn followed(chunks: mpsc::Receiver<Result<Bytes>>, blob: Blob) -> ByteStream {
+fn followed(chunks: mpsc::Receiver<Result<Piece>>, blob: Blob) -> ByteStream {
     enum Reading {
-        Shared(mpsc::Receiver<Result<Bytes>>),
+        Shared(mpsc::Receiver<Result<Piece>>),
         Alone(ByteStream),
     }
     let state = (Reading::Shared(chunks), blob, 0u64);
     stream::try_unfold(state, |(mut reading, blob, position)| async move {
         if let Reading::Shared(chunks) = &mut reading {
-            if let Some(chunk) = chunks.recv().await.transpose()? {
-                let position = position + chunk.len() as u64;
-                return Ok(Some((chunk, (reading, blob, position))));
-            }
-            if position >= blob.descriptor().size {
-                return Ok(None);
+            match chunks.recv().await.transpose()? {
+                Some(Piece::Bytes(chunk)) => {
+                    let position = position + chunk.len() as u64;
+                    return Ok(Some((chunk, (reading, blob, position))));
+                }
+                Some(Piece::End) => return Ok(None),
+                None if position >= blob.descriptor().size => return Ok(None),
+                None => {}
             }
             reading = Reading::Alone(blob.open(position).await?);
         }
@@ -218,11 +258,20 @@ fn followed(chunks: mpsc::Receiver<Result<Bytes>>, blob: Blob) -> ByteStream {
     .boxed()
 }
 
-/// The shared bytes alone.
-pub(super) fn shared(chunks: mpsc::Receiver<Result<Bytes>>) -> ByteStream {
-    stream::unfold(chunks, |mut chunks| async move {
-        let chunk = chunks.recv().await?;
-        Some((chunk, chunks))
+/// The shared bytes alone; an error where they end before the end.
+pub(super) fn shared(chunks: mpsc::Receiver<Result<Piece>>) -> ByteStream {
+    stream::try_unfold(Some(chunks), |chunks| async move {
+        let Some(mut chunks) = chunks else {
+            return Ok(None);
+        };
+        match chunks.recv().await.transpose()? {
+            Some(Piece::Bytes(chunk)) => Ok(Some((chunk, Some(chunks)))),
+            Some(Piece::End) => Ok(None),
+            None => {
+                let message = "was too slow for the other destinations, which went on";
+                Err(Error::new(ErrorKind::Interrupted, message))
+            }
+        }
     })
     .boxed()
 }
@@ -235,7 +284,6 @@ mod tests {
     use wharf_oci::{Descriptor, Digest, MediaType};
 
     use super::*;
-    use crate::ErrorKind;
 
     /// A blob of four chunks that counts how often it is opened.
     fn counting() -> (Blob, Arc<AtomicUsize>) {
@@ -301,6 +349,38 @@ mod tests {
         assert_eq!((slow, quick), (b"abcdefgh".to_vec(), b"abcdefgh".to_vec()));
         assert!(in_time);
         assert_eq!(opened.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o7_one_who_never_decides_is_not_waited_for_and_goes_alone_later() {
+        let (blob, opened) = counting();
+        let (tee, seats) = Tee::with_seats(2);
+        let late = async {
+            tokio::time::sleep(PATIENCE * 20).await;
+            read(&seats[0].share(&blob)).await.unwrap()
+        };
+        let shared = seats[1].share(&blob);
+        let quick = async { read(&shared).await.unwrap() };
+        let ((), late, quick) = tokio::join!(pump(&tee, &blob), late, quick);
+        assert_eq!((late, quick), (b"abcdefgh".to_vec(), b"abcdefgh".to_vec()));
+        assert_eq!(opened.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o7_bytes_that_cannot_be_had_alone_do_not_end_as_if_they_were_whole() {
+        let (blob, _) = counting();
+        let (tee, seats) = Tee::with_seats(2);
+        let mut slow = shared(seats[0].join().unwrap());
+        let quick = shared(seats[1].join().unwrap()).try_collect::<Vec<Bytes>>();
+        let slow = async {
+            slow.next().await.unwrap().unwrap();
+            tokio::time::sleep(LONG_PATIENCE * 20).await;
+            slow.try_collect::<Vec<Bytes>>().await
+        };
+        let patient = tee.pump(Pace::Patient, blob.open(0).boxed());
+        let ((), slow, quick) = tokio::join!(patient, slow, quick);
+        assert_eq!(quick.unwrap().concat(), b"abcdefgh");
+        assert_eq!(slow.unwrap_err().kind(), ErrorKind::Interrupted);
     }
 
     #[tokio::test]

@@ -106,15 +106,11 @@ impl LayerMemory {
             .path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
-        std::fs::create_dir_all(directory.unwrap_or(".".as_ref()))?;
+        create_private(directory.unwrap_or(".".as_ref()))?;
         // Beside the file, which is replaced. Whoever cannot have it at once does without.
         let mut beside = self.path.clone().into_os_string();
         beside.push(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(beside)?;
+        let lock = private().truncate(false).write(true).open(beside)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(std::io::ErrorKind::WouldBlock.into()),
@@ -122,11 +118,7 @@ impl LayerMemory {
         }
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)?
-            .write_all(&text)?;
+        private().append(true).open(&self.path)?.write_all(&text)?;
         self.compact()
     }
 
@@ -170,6 +162,34 @@ fn read(path: &std::path::Path) -> Vec<Line> {
         .map_while(Result::ok)
         .filter_map(|line| serde_json::from_slice(&line).ok())
         .collect()
+}
+
+/// Whoever can write here can have other layers taken for ours.
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.create(true).mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true);
+    options
+}
+
+#[cfg(unix)]
+fn create_private(directory: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(not(unix))]
+fn create_private(directory: &std::path::Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)
 }
 
 #[cfg(test)]

@@ -156,6 +156,11 @@ impl PendingLayer {
         self.once.as_ref().is_none_or(|once| once.is_whole())
     }
 
+    /// Whether its bytes come from a stream that gives them once.
+    pub(crate) fn comes_once(&self) -> bool {
+        self.once.is_some()
+    }
+
     /// Starts making the layer's bytes, from the beginning.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! A registry out on the network must not make us talk to machines next to us (PUSH.md M5).
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -37,7 +37,8 @@ fn is_near<S: AsRef<str>>(host: &Host<S>) -> bool {
         Host::Ipv6(address) => match IpAddr::V6(*address).to_canonical() {
             IpAddr::V4(address) => is_near_v4(address),
             IpAddr::V6(address) => {
-                address.is_loopback()
+                embedded_v4(address).is_some_and(is_near_v4)
+                    || address.is_loopback()
                     || address.is_unspecified()
                     || address.is_unique_local()
                     || address.is_unicast_link_local()
@@ -49,6 +50,15 @@ fn is_near<S: AsRef<str>>(host: &Host<S>) -> bool {
                 || name.to_ascii_lowercase().ends_with(".localhost")
         }
     }
+}
+
+/// The older address within: IPv4-compatible ones, and those of translators (RFC 6052).
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, high, low] = address.segments();
+    let compatible = [a, b, c, d, e, f] == [0; 6] && high != 0;
+    let translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
+    let bits = (u32::from(high) << 16) | u32::from(low);
+    (compatible || translated).then(|| Ipv4Addr::from(bits))
 }
 
 fn is_near_v4(address: Ipv4Addr) -> bool {
@@ -114,6 +124,8 @@ mod tests {
             "[fe80::1]",
             "[fd00::1]",
             "[::ffff:10.0.0.1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
             "localhost",
             "LOCALHOST.",
             "x.localhost",

@@ -127,9 +127,12 @@ impl Host {
             tracing::debug!(registry = %self.registry, "remembered scheme not confirmed");
             return match self.endpoint(transport).await {
                 Ok(found) if found.root().scheme() != asked.scheme() => {
-                    self.gate
-                        .send(transport, again.at(found.moved(&asked)))
-                        .await
+                    let moved = found.moved(&asked);
+                    let sent = self.gate.send(transport, again.at(moved.clone())).await;
+                    if let Verdict::Shown(scheme) = scheme::judge(&moved, &sent) {
+                        self.learn(Fact::Scheme(scheme));
+                    }
+                    sent
                 }
                 Err(error) if sent.is_err() => Err(error),
                 _ => sent,

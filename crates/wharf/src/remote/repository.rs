@@ -107,6 +107,13 @@ impl RemoteRepository {
         }
     }
 
+    /// Nobody will go on with the session that was kept for a blob.
+    fn end_session(&self, digest: &Digest) {
+        if let Some(session) = self.host.sessions().take(self.name(), digest) {
+            session.cancel(self);
+        }
+    }
+
     /// Remembers that content is there.
     fn saw(&self, descriptor: &Descriptor) {
         self.host.memory().saw(&self.repository, descriptor);
@@ -168,7 +175,11 @@ impl Store for RemoteRepository {
             blobs::contains(self, descriptor).await
         };
         match contains {
-            Ok(true) => self.saw(descriptor),
+            Ok(true) => {
+                self.saw(descriptor);
+                // It came in another way, or the answer to its commit was lost.
+                self.end_session(&descriptor.digest);
+            }
             Ok(false) => self.host.memory().missed(&self.repository, descriptor),
             Err(_) => {}
         }
@@ -253,9 +264,9 @@ impl Store for RemoteRepository {
         upload::asks_first(self, blob.size)
     }
 
-    fn give_up(&self) {
-        for session in self.host.sessions().take_all(self.name()) {
-            session.cancel(self);
+    fn give_up(&self, blobs: &[Digest]) {
+        for digest in blobs {
+            self.end_session(digest);
         }
     }
 

@@ -24,13 +24,6 @@ impl Sessions {
         self.kept().remove(&(name.clone(), digest.clone()))
     }
 
-    /// All that were kept for blobs of a repository: nobody will try again.
-    pub(super) fn take_all(&self, name: &RepositoryName) -> Vec<Place> {
-        let mut kept = self.kept();
-        let gone = kept.extract_if(|(of, _), _| of == name);
-        gone.map(|(_, place)| place).collect()
-    }
-
     fn kept(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), Place>> {
         // No code that holds the lock can panic half-way through a change.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

@@ -150,9 +150,11 @@ pub trait Store: Source {
         Err(unsupported("nothing can be deleted here").target(at))
     }
 
-    /// Told when a copy into this store is given up, also when it was dropped half-way: what it
-    /// had begun is taken back in the background, best effort (PUSH.md U8). Must not block.
-    fn give_up(&self) {}
+    /// Told when a copy of `blobs` into this store is given up, also when it was dropped half-way:
+    /// what it had begun is taken back in the background, best effort (PUSH.md U8). Must not block.
+    fn give_up(&self, blobs: &[Digest]) {
+        let _ = blobs;
+    }
 
     /// Makes everything written so far durable; a copy calls it last.
     ///

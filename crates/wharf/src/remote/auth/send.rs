@@ -44,12 +44,12 @@ pub(in crate::remote) async fn send(
     let response = repository.dispatch(with(request, shown.as_ref())).await?;
     // What was remembered of the scheme may have proved wrong.
     let endpoint = repository.endpoint().await?;
-    let root = endpoint.root();
-    let asker = Asker {
-        root: &root,
-        ..asker
-    };
-    let refused = response.status().as_u16() == 401 && same_origin(response.url(), &root);
+    let found = endpoint.root();
+    // Then nothing was shown where the request went in the end.
+    let shown = shown.filter(|_| same_origin(&root, &found));
+    let root = &found;
+    let asker = Asker { root, ..asker };
+    let refused = response.status().as_u16() == 401 && same_origin(response.url(), root);
     let demand = match refused {
         true => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         false => None,
@@ -63,7 +63,7 @@ pub(in crate::remote) async fn send(
     };
     drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
     let mut request = again.request().await?;
-    if !same_origin(request.url(), &root) {
+    if !same_origin(request.url(), root) {
         let url = endpoint.moved(request.url());
         request = request.at(url);
     }

@@ -1,6 +1,7 @@
 //! Watches one exchange, so that a connection on which nothing moves is given up (PUSH.md R5).
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,10 @@ use tokio::time::Instant;
 
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind};
+
+/// Bytes handed to a connection at a time: one that takes fewer in all the time there is counts as
+/// standing still.
+const SLICE: usize = 64 * 1024;
 
 /// Shared by the body that is sent and the one who waits for the answer.
 #[derive(Clone, Debug)]
@@ -88,11 +93,17 @@ impl Activity {
     ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
         let activity = self.clone();
         let mut sent = 0;
+        let mut left = Bytes::new();
         futures::stream::poll_fn(move |context| {
-            let polled = stream.poll_next_unpin(context);
+            let polled = match left.is_empty() {
+                true => stream.poll_next_unpin(context),
+                false => Poll::Ready(Some(Ok(std::mem::take(&mut left)))),
+            };
             polled
                 .map(|item| match item {
-                    Some(Ok(chunk)) => {
+                    Some(Ok(mut chunk)) => {
+                        // What moves is seen when the next slice is asked for.
+                        left = chunk.split_off(SLICE.min(chunk.len()));
                         sent += chunk.len() as u64;
                         // A body of announced length is not asked for its end.
                         let whole = length.is_some_and(|length| sent >= length);
@@ -136,7 +147,7 @@ trait MapPending: Sized {
     fn map_pending(self, work: impl FnOnce()) -> Self;
 }
 
-impl<T> MapPending for std::task::Poll<T> {
+impl<T> MapPending for Poll<T> {
     fn map_pending(self, work: impl FnOnce()) -> Self {
         if self.is_pending() {
             work();

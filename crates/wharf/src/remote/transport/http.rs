@@ -32,6 +32,20 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+/// No limit is longer: sums with the clock must fit.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Timeouts {
+    fn clamped(self) -> Self {
+        Timeouts {
+            connect: self.connect.min(LONGEST),
+            header: self.header.min(LONGEST),
+            commit: self.commit.min(LONGEST),
+            idle: self.idle.min(LONGEST),
+        }
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
@@ -56,6 +70,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(settings: Settings, timeouts: Timeouts) -> Result<Self> {
+        let timeouts = timeouts.clamped();
         let clients = Clients::new(settings, timeouts.connect)?;
         Ok(Transport {
             clients: Arc::new(clients),

@@ -15,7 +15,7 @@ mod request;
 mod response;
 mod trace;
 
-pub(super) use self::body::{Body, Payload};
+pub(super) use self::body::{Again, Body, Payload};
 pub(super) use self::clients::Settings;
 pub use self::counts::{EndpointClass, RequestClass, RequestCounts};
 pub use self::http::Timeouts;

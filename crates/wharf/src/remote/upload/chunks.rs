@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::Mutex;
 
 use super::super::repository::RemoteRepository;
-use super::super::transport::{Body, Payload};
+use super::super::transport::{Again, Body, Payload};
 use super::send::{Reading, Span, counted, patch};
 use super::session::Session;
-use crate::blob::ByteStream;
+use crate::blob::{Blob, ByteStream};
 use crate::{Error, Result};
 
 /// How often a registry may say that it is elsewhere than we think, for one blob.
@@ -29,6 +29,8 @@ pub(super) async fn send(
     let (blob, total) = (reading.blob, reading.blob.descriptor().size);
     let mut position = reading.offset;
     let mut bytes = Cursor::new(reading.stream);
+    // Where the stream that the chunks are cut from begins.
+    let mut begun = position;
     let mut corrections = 0;
     while position < total {
         let span = Span {
@@ -38,21 +40,45 @@ pub(super) async fn send(
         let body = Body::Stream(Payload {
             stream: counted(session, Cursor::take(&bytes, span.end - span.start)),
             length: Some(span.end - span.start),
-            again: None,
+            again: Some(again(blob, span)),
         });
         match patch(repository, session, body, Some(span)).await {
-            Ok(()) => position = span.end,
+            Ok(()) => {
+                position = span.end;
+                // A chunk that was made anew was not taken from the stream.
+                if bytes.lock().await.given != span.end - begun {
+                    (bytes, begun) = (reopened(blob, position).await?, position);
+                }
+            }
             Err(error) => {
                 position = elsewhere(session, &error, total).await?.ok_or(error)?;
                 corrections += 1;
                 if corrections > CORRECTIONS {
                     return Err(lost(position));
                 }
-                bytes = Cursor::new(Reading::open(blob, position).await?.stream);
+                (bytes, begun) = (reopened(blob, position).await?, position);
             }
         }
     }
     Ok(())
+}
+
+/// The blob from `position` on, to cut chunks from; nothing of it is asked for before it is needed.
+async fn reopened(blob: &Blob, position: u64) -> Result<Arc<Mutex<Cursor>>> {
+    Ok(Cursor::new(Reading::open(blob, position).await?.stream))
+}
+
+/// How to have the bytes of one chunk once more.
+fn again(blob: &Blob, span: Span) -> Again {
+    let blob = blob.clone();
+    Arc::new(move || {
+        let blob = blob.clone();
+        async move {
+            let rest = reopened(&blob, span.start).await?;
+            Ok(Cursor::take(&rest, span.end - span.start))
+        }
+        .boxed()
+    })
 }
 
 /// Where the registry is, when it refused a chunk as beginning at the wrong place (416).
@@ -74,6 +100,8 @@ struct Cursor {
     stream: ByteStream,
     /// What came beyond the end of the last body.
     left: Bytes,
+    /// How many bytes were given to bodies.
+    given: u64,
 }
 
 impl Cursor {
@@ -81,6 +109,7 @@ impl Cursor {
         Arc::new(Mutex::new(Cursor {
             stream,
             left: Bytes::new(),
+            given: 0,
         }))
     }
 
@@ -108,7 +137,9 @@ impl Cursor {
             }
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        Ok(Some(self.left.split_to(most.min(self.left.len()))))
+        let piece = self.left.split_to(most.min(self.left.len()));
+        self.given += piece.len() as u64;
+        Ok(Some(piece))
     }
 }
 

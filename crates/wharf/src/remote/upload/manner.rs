@@ -22,6 +22,8 @@ pub(in crate::remote) struct Learned {
     pub(in crate::remote) largest: Option<u64>,
     /// A session that broke off in mid-body could not be continued.
     pub(in crate::remote) forgets: bool,
+    /// Chunks were refused: what breaks off is sent whole again.
+    pub(in crate::remote) unchunked: bool,
 }
 
 /// The first chunk size tried after a body was too large, in bytes.
@@ -43,7 +45,7 @@ fn chunks(limit: u64, least: u64) -> Manner {
 impl Manner {
     /// How to send `size` bytes; `asked` is the largest chunk the user wants.
     pub(super) fn choose(asked: Option<u64>, learned: &Learned, size: u64, least: u64) -> Manner {
-        let careful = learned.forgets.then_some(CAREFUL);
+        let careful = (learned.forgets && !learned.unchunked).then_some(CAREFUL);
         let limits = [asked, learned.largest, careful];
         match limits.into_iter().flatten().min() {
             Some(limit) if size > limit => chunks(limit, least),
@@ -66,11 +68,21 @@ impl Manner {
             _ => None,
         }
     }
+
+    /// Whether `error` says that a registry takes no chunks, which were our own idea.
+    pub(super) fn is_unwanted(self, error: &Error, asked: Option<u64>, learned: &Learned) -> bool {
+        let own = asked.is_none() && learned.largest.is_none() && learned.forgets;
+        let status = error.status();
+        let about_us = matches!(status, Some(401 | 403 | 408 | 413 | 429 | 499));
+        let refused = status.is_some_and(|status| (400..500).contains(&status) || status == 501);
+        matches!(self, Manner::Chunks(_)) && own && refused && !about_us
+    }
 }
 
 /// Whether a registry does not take a blob in one PUT, rather than not this blob or not from us.
 fn refuses(error: &Error) -> bool {
-    const ABOUT_THE_BLOB: [&str; 7] = [
+    const ABOUT_THE_BLOB: [&str; 8] = [
+        "BLOB_UPLOAD_UNKNOWN",
         "DIGEST_INVALID",
         "SIZE_INVALID",
         "NAME_INVALID",
@@ -82,7 +94,8 @@ fn refuses(error: &Error) -> bool {
     let by_status = match error.status() {
         Some(501) => true,
         Some(status) => {
-            (400..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 429 | 499)
+            (400..500).contains(&status)
+                && !matches!(status, 401 | 403 | 404 | 408 | 409 | 416 | 429 | 499)
         }
         None => false,
     };
@@ -171,14 +184,14 @@ mod tests {
 
     #[test]
     fn u1_what_is_said_of_the_blob_or_of_us_does_not_change_the_manner() {
-        for status in [401, 403, 429, 500, 503] {
+        for status in [401, 403, 404, 409, 416, 429, 500, 503] {
             assert_eq!(
                 Manner::Whole.after(&answered(status), 9, 0),
                 None,
                 "{status}"
             );
         }
-        for status in [400, 404, 405, 411, 501] {
+        for status in [400, 405, 411, 501] {
             let next = Manner::Whole.after(&answered(status), 9, 0);
             assert_eq!(next, Some(Manner::Patch), "{status}");
             assert_eq!(

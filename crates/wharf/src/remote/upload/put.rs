@@ -71,7 +71,7 @@ async fn go_on(
         Ok(reading) => reading,
         Err(error) => return Err(stop(session, blob, error)),
     };
-    let manner = manner(repository, blob, &session);
+    let manner = manner_of(repository, blob, &session);
     match send::all(repository, &mut session, reading, manner).await {
         Ok(()) => {
             session.close();
@@ -106,17 +106,22 @@ async fn afresh(
 ) -> Result<Outcome> {
     let (blob, size) = (reading.blob, reading.blob.descriptor().size);
     session.note(note);
-    let mut manner = manner(repository, blob, &session);
+    let mut manner = manner_of(repository, blob, &session);
     let mut changed = false;
     loop {
         let error = match send::all(repository, &mut session, reading, manner).await {
             Ok(()) => break,
             Err(error) => error,
         };
-        let next = manner.after(&error, size, session.least());
+        let mut next = manner.after(&error, size, session.least());
         if broke_off(&error) {
             session.keep(&blob.descriptor().digest);
             return Err(error);
+        }
+        let host = repository.host();
+        if manner.is_unwanted(&error, host.chunk_size(), &host.learned()) {
+            host.learn_sending(|learned| learned.unchunked = true);
+            next = Some(manner_of(repository, blob, &session));
         }
         // Dropped, it is cancelled.
         let Some(next) = next else { return Err(error) };
@@ -131,13 +136,14 @@ async fn afresh(
     if changed {
         repository.host().learn_sending(|learned| match manner {
             Manner::Chunks(bytes) => learned.largest = Some(bytes),
-            _ => learned.patch = true,
+            Manner::Patch => learned.patch = true,
+            Manner::Whole => {}
         });
     }
     Ok(Outcome::Written)
 }
 
-fn manner(repository: &RemoteRepository, blob: &Blob, session: &Session) -> Manner {
+fn manner_of(repository: &RemoteRepository, blob: &Blob, session: &Session) -> Manner {
     let host = repository.host();
     let (size, least) = (blob.descriptor().size, session.least());
     Manner::choose(host.chunk_size(), &host.learned(), size, least)

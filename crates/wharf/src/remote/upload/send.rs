@@ -159,8 +159,21 @@ pub(super) async fn patch(
     let request = Request::new(Method::PATCH, session.url()?.clone());
     let request = ranged(request, range).body(body).wait(Wait::Commit);
     let response = repository.send(request).await?;
-    let response = answer::expect(response, &[200, 201, 202, 204]).await?;
-    session.follow(&response)
+    let response = answer::expect(response, &[200, 201, 202, 204]).await;
+    session.follow(&response.map_err(lost)?)
+}
+
+/// A session that the registry lost is no word about the blob: another one may do.
+fn lost(error: Error) -> Error {
+    let codes = error.diagnostic().map(|diagnostic| &diagnostic.errors);
+    let lost = codes.is_some_and(|codes| {
+        let mut codes = codes.iter();
+        codes.any(|entry| entry.code == "BLOB_UPLOAD_UNKNOWN")
+    });
+    match lost {
+        true => error.transient(true),
+        false => error,
+    }
 }
 
 /// Ends a session: the registry checks the digest and keeps the blob.
@@ -177,7 +190,8 @@ pub(super) async fn finish(
     let request = Request::new(Method::PUT, with_digest(session.url()?, digest));
     let request = ranged(request, range).body(body).wait(Wait::Commit);
     let response = repository.send(request).await?;
-    let response = answer::expect(response, &[200, 201, 202, 204]).await?;
+    let response = answer::expect(response, &[200, 201, 202, 204]).await;
+    let response = response.map_err(lost)?;
     if response.status().as_u16() == 201 {
         return Ok(());
     }

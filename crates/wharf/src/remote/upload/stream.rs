@@ -12,7 +12,7 @@ use super::put::{begin, unread};
 use super::send::{Span, finish, first, patch};
 use super::session::Session;
 use crate::blob::ByteStream;
-use crate::{Result, verify};
+use crate::{Error, Result, verify};
 
 /// Sends a stream, and says what it was.
 ///
@@ -28,13 +28,11 @@ pub(in crate::remote) async fn ingest(
     let mut stream = first(stream).await?.peekable();
     let empty = std::pin::Pin::new(&mut stream).peek().await.is_none();
     let mut session = begin(repository).await?;
-    let host = repository.host();
-    let limits = [host.chunk_size(), host.learned().largest];
-    match limits.into_iter().flatten().min() {
+    match held_size(repository, &session) {
         _ if empty => {}
-        Some(limit) => {
-            let size = limit.max(session.least()).max(1);
-            chunked(repository, &mut session, stream.boxed(), size).await?;
+        Some(size) => {
+            let sent = chunked(repository, &mut session, stream.boxed(), size).await;
+            sent.map_err(|error| too_large(repository, error))?;
         }
         None => {
             let body = Body::Stream(Payload {
@@ -42,7 +40,8 @@ pub(in crate::remote) async fn ingest(
                 length: None,
                 again: None,
             });
-            patch(repository, &mut session, body, None).await?;
+            let sent = patch(repository, &mut session, body, None).await;
+            sent.map_err(|error| too_large(repository, error))?;
         }
     }
     let (digest, size) = learned.await.map_err(|_| unread())?;
@@ -50,6 +49,40 @@ pub(in crate::remote) async fn ingest(
     finish(repository, &session, &descriptor.digest, Body::Empty, None).await?;
     session.close();
     Ok(descriptor)
+}
+
+/// The most bytes of a stream that are held: as many for each transfer at a time.
+const HELD: u64 = 8 << 20;
+
+/// Front ends that limit bodies allow a mebibyte or more; this is below all of them.
+const SMALLEST: u64 = 512 << 10;
+
+/// In chunks of how many bytes the stream goes, if in chunks: one that is larger than what is held
+/// goes as a whole, whatever its length.
+fn held_size(repository: &RemoteRepository, session: &Session) -> Option<u64> {
+    let host = repository.host();
+    let limits = [host.chunk_size(), host.learned().largest];
+    let limit = limits.into_iter().flatten().min()?.min(HELD);
+    let size = limit.max(session.least()).max(1);
+    (size <= HELD).then_some(size)
+}
+
+/// A body that is too large, or whose length must be known, is another time cut smaller, where
+/// the stream can be had another time (PUSH.md U4).
+fn too_large(repository: &RemoteRepository, error: Error) -> Error {
+    if !matches!(error.status(), Some(411 | 413)) {
+        return error;
+    }
+    let host = repository.host();
+    let smaller = host
+        .learned()
+        .largest
+        .map_or(HELD, |bytes| bytes.min(HELD) / 4);
+    if smaller < SMALLEST {
+        return error;
+    }
+    host.learn_sending(|learned| learned.largest = Some(smaller));
+    error.transient(true)
 }
 
 /// Sends the stream in chunks of `size` bytes, each held in memory so that its length is known.
