@@ -3,6 +3,7 @@
 //! Environment variables are read here and nowhere else.
 
 use std::env;
+use std::io::IsTerminal;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use crate::args::{Global, Moving, PlatformChoice};
 use crate::embedded::Running;
 use crate::logins::{self, Places};
 use crate::pauses::Pauses;
-use crate::printer::Printer;
+use crate::printer::{Printer, Screen};
 use crate::timing::Timing;
 
 /// How all commands are to behave.
@@ -73,7 +74,7 @@ impl Context {
         Context {
             cache,
             registries,
-            printer: Printer::new(global.progress()),
+            printer: Printer::new(global.progress(), screen()),
             bars: MultiProgress::new(),
             platform: global.platform.clone(),
             insecure: if global.insecure {
@@ -184,6 +185,16 @@ impl Context {
             observer,
             ..CopyOptions::default()
         }
+    }
+}
+
+/// What standard error can show: a terminal that says nothing of itself, or that it is dumb, does
+/// not redraw.
+pub(crate) fn screen() -> Screen {
+    let able = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
+    match std::io::stderr().is_terminal() && (able || cfg!(windows)) {
+        true => Screen::Redraws,
+        false => Screen::Lines,
     }
 }
 

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Err(error) => return usage::report(&error),
     };
     logging::start(args.global.verbose);
-    let printer = Printer::new(args.global.progress());
+    let printer = Printer::new(args.global.progress(), context::screen());
     printer.begin();
     match run(args) {
         Ok(Ended::Done) => ExitCode::SUCCESS,

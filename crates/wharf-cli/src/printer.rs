@@ -1,6 +1,6 @@
 //! What goes where: data to standard output, everything else to standard error.
 
-use std::io::{self, ErrorKind as Io, IsTerminal, Write};
+use std::io::{self, ErrorKind as Io, Write};
 
 use indicatif::MultiProgress;
 use wharf::{Error, Result};
@@ -24,6 +24,15 @@ pub(crate) enum Voice {
     Json,
 }
 
+/// What standard error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Screen {
+    /// A terminal whose lines can be written again.
+    Redraws,
+    /// Anything else.
+    Lines,
+}
+
 /// Writes to the two streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer {
@@ -32,12 +41,12 @@ pub(crate) struct Printer {
 
 impl Printer {
     /// A printer that talks as was asked for. Bars need a terminal: elsewhere they are lines.
-    pub(crate) fn new(choice: ProgressChoice) -> Self {
+    pub(crate) fn new(choice: ProgressChoice, screen: Screen) -> Self {
         let voice = match choice {
             ProgressChoice::None => Voice::Silent,
             ProgressChoice::Json => Voice::Json,
             ProgressChoice::Plain => Voice::Plain,
-            ProgressChoice::Auto | ProgressChoice::Bars if io::stderr().is_terminal() => {
+            ProgressChoice::Auto | ProgressChoice::Bars if screen == Screen::Redraws => {
                 Voice::Terminal
             }
             ProgressChoice::Auto | ProgressChoice::Bars => Voice::Plain,
