@@ -455,3 +455,27 @@ async fn u5_a_lost_session_is_no_wish_for_patch() {
     copy(&source, &store, &[root], &options().0).await.unwrap();
     assert_eq!(memory.facts(&host).wants_patch, None);
 }
+
+/// An upload that is dropped while the registry asks to wait.
+#[tokio::test]
+async fn o8_nothing_is_sent_for_a_push_that_was_dropped_while_it_waited() {
+    let wait = Answer::status(429).header("Retry-After", "1");
+    let script = push_registry().on("POST", UPLOADS, [wait, Answer::fall_through()]);
+    let server = FaultServer::start(script);
+    let client = Client::builder().build().unwrap();
+    let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
+    let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
+    let options = options().0;
+    let roots = [root];
+    let pushing = copy(&source, &store, &roots, &options);
+    let dropped = tokio::time::timeout(Duration::from_millis(500), pushing).await;
+    assert!(dropped.is_err());
+    let before = server.lines();
+    // Longer than the registry asked for.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    client.tidy(Duration::from_secs(5)).await;
+    // What the other blob had opened is ended, and that is all.
+    let mut after = server.lines().split_off(before.len());
+    after.retain(|line| !line.starts_with("DELETE"));
+    assert_eq!(after, Vec::<String>::new());
+}

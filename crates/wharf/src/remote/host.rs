@@ -17,7 +17,7 @@ use super::journal::Journal;
 use super::referrers::ReferrersFallback;
 use super::scheme::{self, Remembered, Verdict};
 use super::sessions::Sessions;
-use super::transport::{Gate, Limits, PauseObserver, Probe, Request, Response, Transport};
+use super::transport::{Gate, Kind, Limits, PauseObserver, Probe, Request, Response, Transport};
 use super::turns::Turns;
 use super::upload::Learned;
 use super::uploads::Uploads;
@@ -149,6 +149,11 @@ impl Host {
             self.learn(fact);
         }
         sent
+    }
+
+    /// Waits until a session could be opened, without asking for one.
+    pub(super) async fn ready_to_open(&self) {
+        self.gate.ready(Kind::Open).await;
     }
 
     /// What is remembered between runs.

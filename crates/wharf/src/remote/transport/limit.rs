@@ -107,6 +107,12 @@ impl Gate {
         Ok(response)
     }
 
+    /// Waits until a request of this kind could be sent, and sends none: for those who see a request
+    /// through that must not be begun any more when nobody wants it.
+    pub(crate) async fn ready(&self, kind: Kind) {
+        drop(self.enter(kind).await);
+    }
+
     async fn enter(&self, kind: Kind) -> Place<'_> {
         let place = self.lane(kind).enter().await;
         // What is asked for meanwhile may prolong it.

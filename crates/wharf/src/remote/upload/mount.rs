@@ -48,6 +48,7 @@ pub(super) async fn ask(repository: &RemoteRepository, blob: &Blob) -> Asked {
     let (owned, digest) = (repository.clone(), blob.descriptor().digest.clone());
     // A session that the answer opens is to be ended, should nobody wait for it any more.
     let asking = async move { ask_for(&owned, &digest, from).await };
+    repository.host().ready_to_open().await;
     let asked = repository.host().janitor().see_through(asking).await;
     asked.unwrap_or(Asked::Nothing)
 }

@@ -160,6 +160,8 @@ pub(super) async fn begin(repository: &RemoteRepository) -> Result<Session> {
         let response = owned.send(Request::new(Method::POST, url)).await?;
         Session::opened(&owned, &answer::expect(response, &[202]).await?)
     };
+    // Waiting can be given up; what was asked for cannot.
+    repository.host().ready_to_open().await;
     repository.host().janitor().see_through(opening).await?
 }
 
