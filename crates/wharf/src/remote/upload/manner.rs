@@ -95,7 +95,7 @@ fn refuses(error: &Error) -> bool {
         Some(501) => true,
         Some(status) => {
             (400..500).contains(&status)
-                && !matches!(status, 401 | 403 | 404 | 408 | 409 | 416 | 429 | 499)
+                && !matches!(status, 401 | 403 | 408 | 409 | 416 | 429 | 499)
         }
         None => false,
     };
@@ -184,14 +184,14 @@ mod tests {
 
     #[test]
     fn u1_what_is_said_of_the_blob_or_of_us_does_not_change_the_manner() {
-        for status in [401, 403, 404, 409, 416, 429, 500, 503] {
+        for status in [401, 403, 409, 416, 429, 500, 503] {
             assert_eq!(
                 Manner::Whole.after(&answered(status), 9, 0),
                 None,
                 "{status}"
             );
         }
-        for status in [400, 405, 411, 501] {
+        for status in [400, 404, 405, 411, 501] {
             let next = Manner::Whole.after(&answered(status), 9, 0);
             assert_eq!(next, Some(Manner::Patch), "{status}");
             assert_eq!(
