@@ -28,13 +28,8 @@ pub enum Fact {
     WantsPatch(bool),
     /// Whether it has the referrers API (F2).
     Referrers(bool),
-    /// The least bytes of a chunk that it asks for (U4).
-    ChunkMinimum(u64),
     /// The most bytes of a request's body that it took when it refused a larger one (413).
     BodyLimit(u64),
-    /// Whether it takes several tags with one manifest, a mount without `from`, and a blob with
-    /// the POST (O6, E5, U1).
-    Extensions(bool),
     /// How it wants to be shown credentials, in the words of `WWW-Authenticate` and without
     /// secrets (A1).
     Challenge(String),
@@ -50,12 +45,8 @@ pub struct Facts {
     pub wants_patch: Option<bool>,
     /// [`Fact::Referrers`]
     pub referrers: Option<bool>,
-    /// [`Fact::ChunkMinimum`]
-    pub chunk_minimum: Option<u64>,
     /// [`Fact::BodyLimit`]
     pub body_limit: Option<u64>,
-    /// [`Fact::Extensions`]
-    pub extensions: Option<bool>,
     /// [`Fact::Challenge`]
     pub challenge: Option<String>,
 }
@@ -98,9 +89,7 @@ impl Learned {
                 Fact::Scheme(scheme) => facts.scheme = Some(scheme),
                 Fact::WantsPatch(answer) => facts.wants_patch = Some(answer),
                 Fact::Referrers(answer) => facts.referrers = Some(answer),
-                Fact::ChunkMinimum(bytes) => facts.chunk_minimum = Some(bytes),
                 Fact::BodyLimit(bytes) => facts.body_limit = Some(bytes),
-                Fact::Extensions(answer) => facts.extensions = Some(answer),
                 Fact::Challenge(challenge) => facts.challenge = Some(challenge),
             }
         }
@@ -119,9 +108,7 @@ impl Fact {
             ("scheme", "https") => Fact::Scheme(Scheme::Https),
             ("wants-patch", _) => Fact::WantsPatch(answer()?),
             ("referrers", _) => Fact::Referrers(answer()?),
-            ("chunk-minimum", _) => Fact::ChunkMinimum(bytes()?),
             ("body-limit", _) => Fact::BodyLimit(bytes()?),
-            ("extensions", _) => Fact::Extensions(answer()?),
             ("challenge", _) if is_line(value) => Fact::Challenge(value.to_owned()),
             _ => return None,
         })
@@ -135,9 +122,7 @@ impl fmt::Display for Fact {
             Fact::Scheme(Scheme::Https) => f.write_str("scheme https"),
             Fact::WantsPatch(answer) => write!(f, "wants-patch {answer}"),
             Fact::Referrers(answer) => write!(f, "referrers {answer}"),
-            Fact::ChunkMinimum(bytes) => write!(f, "chunk-minimum {bytes}"),
             Fact::BodyLimit(bytes) => write!(f, "body-limit {bytes}"),
-            Fact::Extensions(answer) => write!(f, "extensions {answer}"),
             Fact::Challenge(challenge) => write!(f, "challenge {challenge}"),
         }
     }
@@ -164,9 +149,7 @@ mod tests {
             Fact::Scheme(Scheme::Https),
             Fact::WantsPatch(true),
             Fact::Referrers(false),
-            Fact::ChunkMinimum(5 << 20),
             Fact::BodyLimit(u64::MAX),
-            Fact::Extensions(true),
             Fact::Challenge(r#"Bearer realm="https://a.example/t",service="a b""#.to_owned()),
         ] {
             assert_eq!(Fact::parse(&fact.to_string()), Some(fact));
