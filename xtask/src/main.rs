@@ -1,7 +1,8 @@
-//! Tasks of the project: `cargo xtask test | check | ci | bench`.
+//! Tasks of the project: `cargo xtask test | check | ci | bench | fuzz`.
 
 mod bench;
 mod check;
+mod fuzz;
 mod peers;
 mod run;
 mod test;
@@ -16,7 +17,9 @@ usage: cargo xtask TASK
                ARGS go to `cargo test`: a filter, or -- --nocapture
   check        format, lints and documentation, nothing is changed
   ci           check, then test
-  bench        wharf beside skopeo, into docker-registry: medians and ratios";
+  bench        wharf beside skopeo, into docker-registry: medians and ratios
+  fuzz SECONDS [TARGET]...
+               every fuzz target, or those named, each for so long (with cargo-fuzz)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         ("test", arguments) => test::run_all(arguments),
         ("check", []) => check::run_all(),
         ("bench", []) => bench::run_all(),
+        ("fuzz", [seconds, targets @ ..]) => fuzz::run_all(seconds, targets),
         ("ci", []) => check::run_all().and_then(|()| test::run_all(&[])),
         ("help" | "--help" | "-h", []) => {
             println!("{USAGE}");

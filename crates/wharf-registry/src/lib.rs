@@ -9,6 +9,9 @@
 mod blobs;
 mod body;
 mod conditions;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod manifests;
 mod page;
 mod patience;

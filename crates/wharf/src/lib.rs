@@ -104,6 +104,9 @@ pub mod credentials;
 pub mod draft;
 mod error;
 pub mod file;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod layer;
 pub mod memory;
 pub mod push;

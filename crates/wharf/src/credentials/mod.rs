@@ -9,6 +9,8 @@ mod credential;
 mod document;
 mod edit;
 mod file;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod helper;
 mod keep;
 mod key;

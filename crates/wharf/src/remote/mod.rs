@@ -6,6 +6,8 @@ mod blobs;
 mod client;
 mod delete;
 mod endpoint;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod guard;
 mod host;
 mod janitor;

@@ -85,6 +85,14 @@ pub(super) fn choose<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<D
     })
 }
 
+/// What is remembered of the challenge among those of `headers`, for the fuzz target.
+#[cfg(fuzzing)]
+pub(in crate::remote) fn chosen(headers: &[&str]) -> Option<String> {
+    let demand = choose(headers.iter().copied())?;
+    let kept = demand.challenge.may_be_kept();
+    kept.then(|| demand.challenge.to_string())
+}
+
 fn bearer(offer: &Offer) -> Option<Demand> {
     if offer.scheme != "bearer" {
         return None;

@@ -15,6 +15,8 @@ mod token;
 mod tokens;
 
 pub(super) use self::authorizer::Authorizer;
+#[cfg(fuzzing)]
+pub(super) use self::challenge::chosen;
 pub(super) use self::login::{authorization, check};
 pub(super) use self::origin::same_origin;
 pub use self::scope::Access;

@@ -12,4 +12,6 @@ mod stream;
 pub(super) use self::manner::Learned;
 pub(super) use self::put::{asks_first, put};
 pub(super) use self::session::Place;
+#[cfg(fuzzing)]
+pub(super) use self::session::length as session_length;
 pub(super) use self::stream::ingest;

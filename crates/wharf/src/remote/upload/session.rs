@@ -225,7 +225,7 @@ async fn delete(repository: &RemoteRepository, url: &Url) -> bool {
 
 /// The number of bytes that `0-N` says there are: N is the position of the last one. `0-0` may
 /// mean one byte or none: with none, nothing is lost by starting anew.
-fn length(range: &str) -> Option<u64> {
+pub(in crate::remote) fn length(range: &str) -> Option<u64> {
     let range = range.trim().trim_start_matches("bytes");
     let (start, end) = range.trim_start_matches(['=', ' ']).split_once('-')?;
     let (start, end): (u64, u64) = (start.trim().parse().ok()?, end.trim().parse().ok()?);

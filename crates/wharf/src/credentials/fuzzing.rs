@@ -1,0 +1,28 @@
+//! What fuzz targets call.
+
+use std::path::Path;
+
+use super::document::Document;
+
+/// Reads a file of credentials and all that stands in it; the errors that came of it.
+pub fn docker_config(bytes: &[u8]) -> Vec<String> {
+    let path = Path::new("config.json");
+    let document = match Document::parse(path, bytes) {
+        Ok(document) => document,
+        Err(error) => return vec![error.to_string()],
+    };
+    let keys = [
+        "docker.io",
+        "registry.example",
+        "registry.example:5000/team",
+    ];
+    let errors = keys.iter().filter_map(|key| {
+        let _ = (
+            document.helper(key),
+            document.store(),
+            document.written(key),
+        );
+        document.credential(path, key).err()
+    });
+    errors.map(|error| error.to_string()).collect()
+}

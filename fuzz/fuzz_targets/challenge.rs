@@ -1,0 +1,15 @@
+//! `WWW-Authenticate`, a header a line: the challenge that is chosen is read again from what is
+//! remembered of it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let headers: Vec<&str> = text.lines().collect();
+    if let Some(kept) = wharf::fuzzing::challenge(&headers) {
+        assert_eq!(
+            wharf::fuzzing::challenge(&[&kept]).as_deref(),
+            Some(kept.as_str())
+        );
+    }
+});
