@@ -10,6 +10,7 @@
     reason = "a fixture that cannot be made fails the test that asked for it"
 )]
 
+pub mod authority;
 pub mod compress;
 pub mod content;
 pub mod docker_archive;
@@ -26,13 +27,14 @@ pub mod token_server;
 #[cfg(test)]
 mod wire;
 
+pub use authority::{Authority, Pair};
 pub use compress::{Kind, compress};
 pub use content::{compressible_bytes, seeded_bytes, sha256_hex, sha512_hex};
 pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
 pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};
 pub use layer::LayerSpec;
 pub use layout::{Child, Content, ImageFixture, LayoutFixture, tar_layout};
-pub use peers::{DockerRegistry, RegistryAuth, Skopeo};
+pub use peers::{DockerRegistry, RegistryAuth, RegistryTls, Skopeo};
 pub use process::{PeakRss, files_below};
 pub use proxy::{ProxiedRequest, RecordingProxy};
 pub use registry_script::push_registry;

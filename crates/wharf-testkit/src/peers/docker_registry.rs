@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::authority::Pair;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `docker-registry` with storage of its own; it ends when it is dropped.
@@ -40,6 +42,15 @@ pub enum RegistryAuth {
     },
 }
 
+/// How a registry speaks TLS.
+#[derive(Clone, Debug)]
+pub struct RegistryTls {
+    /// What it shows.
+    pub server: Pair,
+    /// The certificate of who vouches for its clients, in PEM; `None`: it does not ask.
+    pub clients: Option<String>,
+}
+
 /// `me:hidden` by bcrypt; made once, because that is slow on purpose.
 const HTPASSWD: &str = "me:$2y$05$abcdefghijklmnopqrstuu4BcS2/37KDukaKm7SMr8Dt17UhqpC0G\n";
 
@@ -58,16 +69,28 @@ impl DockerRegistry {
     /// # Panics
     /// As [`DockerRegistry::start`].
     pub fn start_with(auth: &RegistryAuth) -> Option<Self> {
+        Self::launch(auth, None)
+    }
+
+    /// The same, for a registry that speaks TLS.
+    ///
+    /// # Panics
+    /// As [`DockerRegistry::start`].
+    pub fn start_tls(auth: &RegistryAuth, tls: &RegistryTls) -> Option<Self> {
+        Self::launch(auth, Some(tls))
+    }
+
+    fn launch(auth: &RegistryAuth, tls: Option<&RegistryTls>) -> Option<Self> {
         let program = super::find("docker-registry")?;
         let directory = tempfile::tempdir().expect("create a directory for docker-registry");
-        let process = spawn(&program, directory.path(), auth);
+        let process = spawn(&program, directory.path(), auth, tls);
         let mut registry = Self {
             process,
             // Known as soon as its log says which port it was given.
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             directory,
         };
-        registry.await_answer();
+        registry.await_answer(tls);
         Some(registry)
     }
 
@@ -86,12 +109,13 @@ impl DockerRegistry {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    fn await_answer(&mut self) {
+    fn await_answer(&mut self, tls: Option<&RegistryTls>) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(address) = listening_address(&self.log()) {
                 self.address = address;
-                if answers(address) {
+                // It listens before it says so; with TLS that is enough.
+                if tls.is_some() || answers(address) {
                     return;
                 }
             }
@@ -114,14 +138,20 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn spawn(program: &Path, directory: &Path, auth: &RegistryAuth) -> Child {
+fn spawn(
+    program: &Path,
+    directory: &Path,
+    auth: &RegistryAuth,
+    tls: Option<&RegistryTls>,
+) -> Child {
     let config = directory.join("config.yml");
     let text = format!(
         "version: 0.1\n\
          log:\n  level: info\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:0\n{}",
+         http:\n  addr: 127.0.0.1:0\n{}{}",
         directory.join("data").display(),
+        tls.map(|tls| secured(tls, directory)).unwrap_or_default(),
         configured(auth, directory)
     );
     fs::write(&config, text).expect("write the configuration of docker-registry");
@@ -139,11 +169,7 @@ fn spawn(program: &Path, directory: &Path, auth: &RegistryAuth) -> Child {
 
 /// The part of the configuration that is about credentials; files for it lie in `directory`.
 fn configured(auth: &RegistryAuth, directory: &Path) -> String {
-    let file = |name: &str, content: &str| {
-        let path = directory.join(name);
-        fs::write(&path, content).expect("write a file for docker-registry");
-        path.display().to_string()
-    };
+    let file = |name: &str, content: &str| written(directory, name, content);
     match auth {
         RegistryAuth::None => String::new(),
         RegistryAuth::Basic => {
@@ -165,11 +191,29 @@ fn configured(auth: &RegistryAuth, directory: &Path) -> String {
     }
 }
 
+/// The part of the configuration of `http` that is about TLS.
+fn secured(tls: &RegistryTls, directory: &Path) -> String {
+    let certificate = written(directory, "server.pem", &tls.server.certificate);
+    let key = written(directory, "server.key", &tls.server.key);
+    let clients = tls.clients.as_ref().map(|certificate| {
+        let path = written(directory, "clients.pem", certificate);
+        format!("    clientcas:\n      - {path}\n")
+    });
+    let clients = clients.unwrap_or_default();
+    format!("  tls:\n    certificate: {certificate}\n    key: {key}\n{clients}")
+}
+
+fn written(directory: &Path, name: &str, content: &str) -> String {
+    let path = directory.join(name);
+    fs::write(&path, content).expect("write a file for docker-registry");
+    path.display().to_string()
+}
+
 fn listening_address(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
     // Half a line has no quote yet.
     let (address, _) = rest.split_once('"')?;
-    address.parse().ok()
+    address.trim_end_matches(", tls").parse().ok()
 }
 
 fn answers(address: SocketAddr) -> bool {

@@ -8,7 +8,7 @@ mod skopeo;
 use std::env;
 use std::path::PathBuf;
 
-pub use docker_registry::{DockerRegistry, RegistryAuth};
+pub use docker_registry::{DockerRegistry, RegistryAuth, RegistryTls};
 pub use skopeo::Skopeo;
 
 /// The program's path; without one, says on stderr what is skipped.

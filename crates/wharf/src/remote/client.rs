@@ -15,7 +15,10 @@ use super::janitor::Janitor;
 use super::journal::Journal;
 use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
-use super::transport::{Limits, PauseObserver, RequestCounts, Settings, Timeouts, Transport};
+use super::tls::{Authority, Certificates, Tls, TlsSettings, TlsSource, Verification};
+use super::transport::{
+    LeniencyObserver, Limits, PauseObserver, RequestCounts, Settings, Tattler, Timeouts, Transport,
+};
 use crate::Result;
 use crate::credentials::{Credentials, Secret};
 use crate::memory::RegistryMemory;
@@ -61,7 +64,9 @@ pub struct ClientBuilder {
     limits: Limits,
     pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
-    resolve: Vec<(String, SocketAddr)>,
+    resolve: HashMap<String, Vec<SocketAddr>>,
+    tls: TlsSettings,
+    leniencies: Option<Arc<dyn LeniencyObserver>>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
     credentials: Option<Arc<dyn Credentials>>,
@@ -78,7 +83,9 @@ impl Default for ClientBuilder {
             limits: Limits::default(),
             pauses: None,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
-            resolve: Vec::new(),
+            resolve: HashMap::new(),
+            tls: TlsSettings::default(),
+            leniencies: None,
             chunk_size: None,
             sessions: None,
             credentials: None,
@@ -125,10 +132,56 @@ impl ClientBuilder {
         self
     }
 
-    /// Uses `address` for the host named `name`, instead of asking DNS. The port is kept.
+    /// Uses `address` for the host named `name`, instead of asking DNS. The port is kept. Several
+    /// addresses of one name are tried as those of DNS are.
     #[must_use]
     pub fn resolve(mut self, name: &str, address: SocketAddr) -> Self {
-        self.resolve.push((name.to_owned(), address));
+        let addresses = self.resolve.entry(name.to_ascii_lowercase());
+        addresses.or_default().push(address);
+        self
+    }
+
+    /// How TLS is spoken with all hosts. The client certificate in it is shown to the registries
+    /// that this client is asked to work with, and to nobody that they send us to.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls.all = tls;
+        self
+    }
+
+    /// How TLS is spoken at the host and port of `registry`, which may be a mirror, a token server
+    /// or anybody else: added to what is said for all. What a registry adds to
+    /// [`Tls::authorities`] counts for those it sends us to as well, its client certificate does
+    /// not.
+    #[must_use]
+    pub fn tls_for(mut self, registry: &Registry, tls: Tls) -> Self {
+        self.tls.hosts.insert(Authority::of_registry(registry), tls);
+        self
+    }
+
+    /// Who knows how TLS is spoken with hosts of which [`ClientBuilder::tls_for`] says nothing.
+    #[must_use]
+    pub fn tls_source(mut self, source: Arc<dyn TlsSource>) -> Self {
+        self.tls.source = Some(source);
+        self
+    }
+
+    /// Who may vouch for hosts, in place of those that the system trusts. Without it, those are
+    /// found as the system has them; on Linux, that is also where `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` say.
+    #[must_use]
+    pub fn roots(mut self, roots: Certificates) -> Self {
+        self.tls.roots = Some(roots);
+        self
+    }
+
+    /// Who is told what was let pass only because [`Insecure::Yes`] or [`Verification::None`] was
+    /// asked for.
+    ///
+    /// [`Verification::None`]: super::Verification::None
+    #[must_use]
+    pub fn leniency_observer(mut self, observer: Arc<dyn LeniencyObserver>) -> Self {
+        self.leniencies = Some(observer);
         self
     }
 
@@ -184,14 +237,21 @@ impl ClientBuilder {
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] where TLS cannot be set up.
     pub fn build(self) -> Result<Client> {
+        let mut tls = self.tls;
+        if self.insecure == Insecure::Yes {
+            tls.all.verification = Verification::None;
+        }
+        let tattler = Tattler::new(self.leniencies);
         let settings = Settings {
             user_agent: self.user_agent,
-            trust_anyone: self.insecure == Insecure::Yes,
+            tls,
             resolve: self.resolve,
+            tattler: tattler.clone(),
         };
-        let transport = Transport::new(settings, self.timeouts)?;
+        let transport = Transport::new(settings, self.timeouts);
         let shared = Shared {
             insecure: self.insecure,
+            tattler,
             memory: self.memory,
             limits: self.limits,
             pauses: self.pauses,
@@ -239,7 +299,7 @@ impl Client {
     /// # Errors
     /// [`crate::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
     pub async fn check_credentials(&self, registry: &Registry) -> Result<()> {
-        let checked = auth::check(&self.host(registry), &self.inner.transport).await;
+        let checked = auth::check(&self.host(registry), &self.transport(registry)).await;
         checked.map_err(|error| error.target(registry))
     }
 
@@ -257,8 +317,9 @@ impl Client {
         sources: &[RepositoryName],
     ) -> Result<Secret> {
         let host = self.host(repository.registry());
-        let (transport, name) = (&self.inner.transport, repository.name());
-        let shown = auth::authorization(&host, transport, name, access, sources).await;
+        let transport = self.transport(repository.registry());
+        let name = repository.name();
+        let shown = auth::authorization(&host, &transport, name, access, sources).await;
         shown.map_err(|error| error.target(repository))
     }
 
@@ -276,9 +337,13 @@ impl Client {
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
         RemoteRepository::new(
             repository.clone(),
-            self.inner.transport.clone(),
+            self.transport(repository.registry()),
             self.host(repository.registry()),
         )
+    }
+
+    fn transport(&self, registry: &Registry) -> Transport {
+        self.inner.transport.on_behalf_of(registry)
     }
 
     fn host(&self, registry: &Registry) -> Arc<Host> {

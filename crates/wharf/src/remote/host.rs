@@ -17,7 +17,9 @@ use super::journal::Journal;
 use super::referrers::ReferrersFallback;
 use super::scheme::{self, Remembered, Verdict};
 use super::sessions::Sessions;
-use super::transport::{Gate, Kind, Limits, PauseObserver, Probe, Request, Response, Transport};
+use super::transport::{
+    Gate, Kind, Leniency, Limits, PauseObserver, Probe, Request, Response, Tattler, Transport,
+};
 use super::turns::Turns;
 use super::upload::Learned;
 use super::uploads::Uploads;
@@ -53,6 +55,7 @@ pub(super) struct Host {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) insecure: Insecure,
+    pub(super) tattler: Tattler,
     pub(super) memory: RegistryMemory,
     pub(super) limits: Limits,
     pub(super) pauses: Option<Arc<dyn PauseObserver>>,
@@ -292,6 +295,16 @@ impl Host {
     }
 
     async fn find(&self, transport: &Transport) -> Result<Endpoint> {
+        let found = self.find_scheme(transport).await?;
+        let expected = self.registry.is_local() || self.registry.is_private();
+        if found.root().scheme() == "http" && !expected {
+            let host = self.registry.as_str();
+            self.shared.tattler.tell(host, Leniency::PlainHttp);
+        }
+        Ok(found)
+    }
+
+    async fn find_scheme(&self, transport: &Transport) -> Result<Endpoint> {
         let authority = self.registry.endpoint_authority();
         let secure = Endpoint::new("https", authority)?;
         if !self.may_be_plain() {

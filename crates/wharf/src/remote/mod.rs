@@ -21,6 +21,7 @@ mod repository;
 mod scheme;
 mod sessions;
 mod sighted;
+mod tls;
 mod transport;
 mod turns;
 mod upload;
@@ -30,6 +31,8 @@ pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::referrers::ReferrersFallback;
 pub use self::repository::RemoteRepository;
+pub use self::tls::{Certificates, Identity, Tls, TlsSource, Verification};
 pub use self::transport::{
-    EndpointClass, Limits, PauseObserver, RequestClass, RequestCounts, Timeouts,
+    EndpointClass, Leniency, LeniencyObserver, Limits, PauseObserver, RequestClass, RequestCounts,
+    Timeouts,
 };

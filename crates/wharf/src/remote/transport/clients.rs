@@ -1,70 +1,140 @@
-//! The HTTP clients: one that trusts nobody, and one that trusts whom the system trusts.
-//!
-//! Loading the system's certificates takes some milliseconds, as long as a whole push of nothing
-//! new to a registry over plain http. So that client is made when somebody is met who speaks TLS.
+//! The HTTP clients: one for each way in which TLS is spoken, made when it is needed.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use url::Url;
 
-use crate::{Error, ErrorKind, Result};
+use super::leniency::Tattler;
+use super::trust::{self, Shown};
+use crate::remote::tls::{Authority, Place, Tls, TlsSettings};
+use crate::{Error, ErrorKind, Result, verify};
+
+/// Hosts whose clients are kept in mind; a registry may send us to any number of them.
+const HOSTS: usize = 256;
+
+/// Clients that are kept.
+const CLIENTS: usize = 32;
 
 /// What is the same for every request.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The value of `User-Agent`.
     pub(crate) user_agent: String,
-    /// Whether certificates are not looked at.
-    pub(crate) trust_anyone: bool,
+    /// How TLS is spoken.
+    pub(crate) tls: TlsSettings,
     /// Addresses of hosts that DNS is not asked for.
-    pub(crate) resolve: Vec<(String, SocketAddr)>,
+    pub(crate) resolve: HashMap<String, Vec<SocketAddr>>,
+    /// Who hears what is let pass.
+    pub(crate) tattler: Tattler,
 }
 
-/// Both clients; the second is made when it is needed.
+/// A client, and what it shows.
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    pub(super) http: reqwest::Client,
+    pub(super) shown: Arc<Shown>,
+}
+
+/// All clients.
 #[derive(Debug)]
 pub(super) struct Clients {
     settings: Settings,
     connect: Duration,
-    rootless: reqwest::Client,
-    trusting: OnceLock<reqwest::Client>,
+    known: Mutex<Known>,
+}
+
+/// Where a request goes, and the registry that it is made for.
+type Way = (Authority, Option<Authority>);
+
+#[derive(Debug, Default)]
+struct Known {
+    ways: HashMap<Way, Speaker>,
+    /// The newest last.
+    speakers: Vec<(Tls, Speaker)>,
 }
 
 impl Clients {
-    pub(super) fn new(settings: Settings, connect: Duration) -> Result<Self> {
-        let rootless = build(builder(&settings, connect).tls_certs_only([]))?;
-        Ok(Clients {
+    pub(super) fn new(settings: Settings, connect: Duration) -> Self {
+        Clients {
             settings,
             connect,
-            rootless,
-            trusting: OnceLock::new(),
-        })
-    }
-
-    /// The client for a URL: trust matters for https only.
-    pub(super) fn of(&self, url: &Url) -> Result<&reqwest::Client> {
-        match url.scheme() {
-            "https" => self.trusting(),
-            _ => Ok(&self.rootless),
+            known: Mutex::default(),
         }
     }
 
-    /// A client to whom no certificate is good, unless all are.
-    pub(super) fn rootless(&self) -> &reqwest::Client {
-        &self.rootless
+    /// The client for a request to `url` that is made for `registry`, if for any.
+    ///
+    /// # Errors
+    /// Where what is known of the host makes no sense, or TLS cannot be set up.
+    pub(super) async fn of(
+        self: &Arc<Self>,
+        url: &Url,
+        registry: Option<&Authority>,
+    ) -> Result<Speaker> {
+        let way = (Authority::of(url), registry.cloned());
+        if let Some(speaker) = self.known().ways.get(&way) {
+            return Ok(speaker.clone());
+        }
+        let (clients, asked) = (Arc::clone(self), way.clone());
+        // Who knows of hosts may have to read files.
+        let tls = match self.settings.tls.source {
+            Some(_) => verify::blocking(move || clients.tls(&asked)).await??,
+            None => self.tls(&way)?,
+        };
+        let speaker = self.speaker(&tls)?;
+        let ways = &mut self.known().ways;
+        if ways.len() >= HOSTS {
+            ways.clear();
+        }
+        ways.insert(way, speaker.clone());
+        Ok(speaker)
     }
 
-    /// A client that trusts whom the system trusts.
-    pub(super) fn trusting(&self) -> Result<&reqwest::Client> {
-        if self.settings.trust_anyone {
-            return Ok(&self.rootless);
+    fn tls(&self, (at, registry): &Way) -> Result<Tls> {
+        let settings = &self.settings.tls;
+        let own = settings.known(at)?;
+        let sender = match registry {
+            Some(registry) if registry == at => {
+                return Ok(settings.merged(own.as_ref(), Place::Registry));
+            }
+            Some(registry) => settings.known(registry)?,
+            None => None,
+        };
+        Ok(settings.merged(own.as_ref(), Place::Elsewhere(sender.as_ref())))
+    }
+
+    fn speaker(&self, tls: &Tls) -> Result<Speaker> {
+        let mut known = self.known();
+        if let Some((_, speaker)) = known.speakers.iter().find(|(known, _)| known == tls) {
+            return Ok(speaker.clone());
         }
-        if let Some(client) = self.trusting.get() {
-            return Ok(client);
+        let speaker = self.build(tls)?;
+        if known.speakers.len() >= CLIENTS {
+            known.speakers.remove(0);
         }
-        let client = build(builder(&self.settings, self.connect))?;
-        Ok(self.trusting.get_or_init(|| client))
+        known.speakers.push((tls.clone(), speaker.clone()));
+        Ok(speaker)
+    }
+
+    fn build(&self, tls: &Tls) -> Result<Speaker> {
+        let Settings {
+            tls: all, tattler, ..
+        } = &self.settings;
+        let (mut config, shown) = trust::config(tls, all.roots.as_ref(), tattler.clone())?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let builder = builder(&self.settings, self.connect).tls_backend_preconfigured(config);
+        let http = builder.build().map_err(|error| {
+            Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
+        })?;
+        Ok(Speaker { http, shown })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // No code that holds the lock can panic half-way through a change.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,16 +146,9 @@ fn builder(settings: &Settings, connect: Duration) -> reqwest::ClientBuilder {
         .referer(false)
         .no_proxy()
         .http1_only()
-        .connect_timeout(connect)
-        .tls_danger_accept_invalid_certs(settings.trust_anyone);
+        .connect_timeout(connect);
     let resolve = settings.resolve.iter();
-    resolve.fold(builder, |builder, (name, address)| {
-        builder.resolve(name, *address)
-    })
-}
-
-fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
-    builder.build().map_err(|error| {
-        Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
+    resolve.fold(builder, |builder, (name, addresses)| {
+        builder.resolve_to_addrs(name, addresses)
     })
 }

@@ -4,21 +4,28 @@ use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
 use super::redact::SafeUrl;
+use super::tls_failure;
 use crate::{Error, ErrorKind};
 
-/// Turns a client error into ours. `authority` is the host and port that was asked.
-pub(super) fn explain(error: &reqwest::Error, authority: &str) -> Error {
+/// Turns a client error into ours. `authority` is the host and port that was asked; `missed` says
+/// whether a client certificate was asked for in vain.
+pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
+    if let Some((kind, why)) = tls_failure::explain(error, missed) {
+        return Error::new(kind, format!("cannot connect to {authority}: {why}"));
+    }
     let kind = kind(error);
     let mut why = innermost(error);
     if let Some(url) = error.url() {
         why = why.replace(url.as_str(), &SafeUrl(url).to_string());
     }
     let message = match kind {
-        ErrorKind::Unreachable | ErrorKind::Untrusted => {
-            format!("cannot connect to {authority}: {why}")
-        }
+        ErrorKind::Unreachable => format!("cannot connect to {authority}: {why}"),
         ErrorKind::Timeout => format!("{authority} does not answer: {why}"),
         ErrorKind::Invalid => why,
+        // Its refusal may be lost when it closes the connection at once.
+        _ if missed => {
+            format!("connection to {authority} broke: {why}; it may want a client certificate")
+        }
         _ => format!("connection to {authority} broke: {why}"),
     };
     Error::new(kind, message)
@@ -31,9 +38,6 @@ fn kind(error: &reqwest::Error) -> ErrorKind {
     if error.is_timeout() {
         return ErrorKind::Timeout;
     }
-    if distrusts(error) {
-        return ErrorKind::Untrusted;
-    }
     match io_kind(error) {
         Some(Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof) => {
             ErrorKind::Interrupted
@@ -44,18 +48,11 @@ fn kind(error: &reqwest::Error) -> ErrorKind {
     }
 }
 
-/// Whether the peer speaks TLS but shows a certificate we do not trust, or wants another TLS.
+/// Whether the peer speaks TLS, though not with us: its certificate is not trusted, or it does
+/// not take what it is shown.
 pub(super) fn distrusts(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|cause| {
-        matches!(
-            cause.downcast_ref::<rustls::Error>(),
-            Some(
-                rustls::Error::InvalidCertificate(_)
-                    | rustls::Error::AlertReceived(_)
-                    | rustls::Error::PeerIncompatible(_)
-            )
-        )
-    })
+    let explained = tls_failure::explain(error, false);
+    explained.is_some_and(|(kind, _)| kind != ErrorKind::Unreachable)
 }
 
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {
@@ -79,7 +76,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-fn chain<'a>(
+pub(super) fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {
@@ -103,7 +100,6 @@ mod tests {
         let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         let wrapped = std::io::Error::other(std::io::Error::other(bad));
         assert!(distrusts(&wrapped));
-        assert!(innermost(&wrapped).contains("UnknownIssuer"));
         let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
         assert!(!distrusts(&std::io::Error::other(no_tls)));
     }

@@ -6,15 +6,17 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
+use wharf_oci::Registry;
 
 use super::body::{Body, split};
-use super::clients::{Clients, Settings};
+use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
 use super::request::{Head, Reach, Request, Wait};
 use super::response::Response;
 use super::{activity, failure, trace};
 use crate::remote::auth::same_origin;
 use crate::remote::guard;
+use crate::remote::tls::Authority;
 use crate::{Error, ErrorKind, Result};
 
 /// How long anything may take without anything moving. There is no limit on total time.
@@ -64,19 +66,29 @@ const REDIRECTS: usize = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     clients: Arc<Clients>,
+    /// The registry that requests are made for.
+    registry: Option<Authority>,
     timeouts: Timeouts,
     counts: Arc<Counts>,
 }
 
 impl Transport {
-    pub(crate) fn new(settings: Settings, timeouts: Timeouts) -> Result<Self> {
+    pub(crate) fn new(settings: Settings, timeouts: Timeouts) -> Self {
         let timeouts = timeouts.clamped();
-        let clients = Clients::new(settings, timeouts.connect)?;
-        Ok(Transport {
-            clients: Arc::new(clients),
+        Transport {
+            clients: Arc::new(Clients::new(settings, timeouts.connect)),
+            registry: None,
             timeouts,
             counts: Arc::default(),
-        })
+        }
+    }
+
+    /// The same for requests on behalf of `registry`, at its own place and where it sends us.
+    pub(crate) fn on_behalf_of(&self, registry: &Registry) -> Self {
+        Transport {
+            registry: Some(Authority::of_registry(registry)),
+            ..self.clone()
+        }
     }
 
     /// How many requests were sent so far.
@@ -87,31 +99,22 @@ impl Transport {
     /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
     /// given as such.
     pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
-        match self.probe_with(self.clients.rootless(), &url).await {
-            // Somebody speaks TLS: only now is it worth loading whom the system trusts.
-            Err(probe) if probe.distrusted => match self.clients.trusting() {
-                Ok(client) => self.probe_with(client, &url).await,
-                Err(error) => Err(Probe {
-                    distrusted: true,
-                    error,
-                }),
-            },
-            other => other,
-        }
-    }
-
-    async fn probe_with(&self, client: &reqwest::Client, url: &Url) -> Result<StatusCode, Probe> {
-        let authority = authority(url);
-        let sending = client.get(url.clone()).send();
+        let client = self.client(&url).await.map_err(|error| Probe {
+            distrusted: true,
+            error,
+        })?;
+        let authority = authority(&url);
+        let sending = client.http.get(url.clone()).send();
         match tokio::time::timeout(self.timeouts.header, sending).await {
             Ok(Ok(response)) => {
                 self.counts.add(RequestClass::of(&Method::GET, url.path()));
-                trace::probed(url, response.status());
+                trace::probed(&url, response.status());
                 Ok(response.status())
             }
             Ok(Err(error)) => Err(Probe {
-                distrusted: failure::distrusts(&error),
-                error: failure::explain(&error, &authority),
+                // Who asks for a client certificate speaks TLS.
+                distrusted: failure::distrusts(&error) || client.shown.is_missed(),
+                error: failure::explain(&error, &authority, client.shown.is_missed()),
             }),
             Err(_) => Err(Probe {
                 distrusted: false,
@@ -169,13 +172,18 @@ impl Transport {
         .target(endpoint))
     }
 
+    async fn client(&self, url: &Url) -> Result<Speaker> {
+        self.clients.of(url, self.registry.as_ref()).await
+    }
+
     pub(super) async fn exchange(
         &self,
         head: &Head,
         body: Body,
     ) -> Result<reqwest::Response, Failed> {
-        let client = self.clients.of(&head.url).map_err(Failed::Exchange)?;
+        let client = self.client(&head.url).await.map_err(Failed::Exchange)?;
         let mut builder = client
+            .http
             .request(head.method.clone(), head.url.clone())
             .headers(head.headers.clone());
         let activity = activity::Activity::new(matches!(body, Body::Stream(..)));
@@ -203,7 +211,10 @@ impl Transport {
         };
         let response = sent.map_err(|error| match activity.take_source_error() {
             Some(error) => Failed::Source(error),
-            None => Failed::Exchange(failure::explain(&error, &authority(&head.url))),
+            None => {
+                let missed = client.shown.is_missed();
+                Failed::Exchange(failure::explain(&error, &authority(&head.url), missed))
+            }
         })?;
         // Nobody watches the rest of the body once the answer is here.
         if response.status().is_success() && !activity.is_sent() {

@@ -78,7 +78,7 @@ impl Response {
                     Ok(None) => Ok(None),
                     Ok(Some(Ok(chunk))) => Ok(Some((chunk, (chunks, endpoint, authority)))),
                     Ok(Some(Err(error))) => {
-                        Err(failure::explain(&error, &authority).target(endpoint))
+                        Err(failure::explain(&error, &authority, false).target(endpoint))
                     }
                     Err(_) => Err(activity::silence("no byte arrived", idle).target(endpoint)),
                 }

@@ -1,0 +1,92 @@
+//! Certificates for tests: an authority, and what it vouches for.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    date_time_ymd,
+};
+
+/// Somebody who vouches for certificates, trusted by nobody who was not told.
+pub struct Authority {
+    certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, both in PEM.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Authority {
+    /// A new one.
+    pub fn new() -> Self {
+        let key = KeyPair::generate().expect("make a key");
+        let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = parameters.self_signed(&key).expect("make a certificate");
+        Self {
+            certificate: certificate.pem(),
+            issuer: Issuer::new(parameters, key),
+        }
+    }
+
+    /// Its own certificate in PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// A certificate of a server for 127.0.0.1, `localhost` and `registry.example`.
+    pub fn server(&self) -> Pair {
+        let mut parameters = server(&["localhost", "registry.example"]);
+        let address = SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        parameters.subject_alt_names.push(address);
+        self.sign(&parameters)
+    }
+
+    /// A certificate of a server for these names and nothing else.
+    pub fn server_named(&self, names: &[&str]) -> Pair {
+        self.sign(&server(names))
+    }
+
+    /// As [`Authority::server`], but it ended long ago.
+    pub fn expired_server(&self) -> Pair {
+        let mut parameters = server(&["localhost"]);
+        parameters.not_before = date_time_ymd(2020, 1, 1);
+        parameters.not_after = date_time_ymd(2021, 2, 3);
+        self.sign(&parameters)
+    }
+
+    /// A client certificate.
+    pub fn client(&self) -> Pair {
+        let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&parameters)
+    }
+
+    fn sign(&self, parameters: &CertificateParams) -> Pair {
+        let key = KeyPair::generate().expect("make a key");
+        let certificate = parameters.signed_by(&key, &self.issuer);
+        Pair {
+            certificate: certificate.expect("make a certificate").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn server(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut parameters = CertificateParams::new(names).expect("names of hosts");
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    parameters
+}

@@ -1,0 +1,103 @@
+//! A client certificate with its key: who we are, for hosts that want to know.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, pki_types::pem};
+
+use super::pem::{broken, certificates, nothing, read};
+use crate::{Error, ErrorKind, Result};
+
+/// A client certificate with its key. `Debug` does not show the key.
+#[derive(Clone)]
+pub struct Identity(Arc<CertifiedKey>);
+
+impl Identity {
+    /// The certificate, with those that vouch for it behind it, and the key, both in PEM.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where one is not PEM or not there, and where they do not fit.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self> {
+        let chain = certificates(certificate)?;
+        pair(chain, private_key(key)?)
+    }
+
+    /// As [`Identity::from_pem`], with what two files hold; without `key`, one file holds both.
+    ///
+    /// # Errors
+    /// The same, and where a file cannot be read; the file is named.
+    pub fn from_files(certificate: &Path, key: Option<&Path>) -> Result<Self> {
+        let named = |path: &Path| {
+            let name = path.display().to_string();
+            move |error: Error| error.target(name)
+        };
+        let key_path = key.unwrap_or(certificate);
+        let chain = certificates(&read(certificate)?).map_err(named(certificate))?;
+        let private = private_key(&read(key_path)?).map_err(named(key_path))?;
+        pair(chain, private).map_err(named(key_path))
+    }
+
+    pub(in crate::remote) fn key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl PartialEq for Identity {
+    /// Certificates are alike only when their keys are.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.cert == other.0.cert
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a client certificate")
+    }
+}
+
+/// Who computes: what the program chose for all of it, if it did.
+pub(in crate::remote) fn provider() -> Arc<CryptoProvider> {
+    let chosen = CryptoProvider::get_default().map(Arc::clone);
+    chosen.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(text) => {
+            let message = "the key in it is encrypted; one without a passphrase is needed";
+            Error::new(ErrorKind::Invalid, message)
+        }
+        pem::Error::NoItemsFound => nothing(text, "private key"),
+        error => broken(&error),
+    })
+}
+
+fn is_encrypted(text: &[u8]) -> bool {
+    let header = b"BEGIN ENCRYPTED PRIVATE KEY";
+    text.windows(header.len()).any(|part| part == header)
+}
+
+fn pair(
+    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Identity> {
+    let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
+    let key = provider().key_provider.load_private_key(key);
+    let key = key.map_err(|_| invalid("the key in it is of no kind that can be used"))?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        // Some keys cannot tell whom they belong to: the server will.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+            Ok(Identity(Arc::new(pair)))
+        }
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(invalid("the key in it does not fit the client certificate"))
+        }
+        Err(_) => Err(invalid("the client certificate cannot be understood")),
+    }
+}

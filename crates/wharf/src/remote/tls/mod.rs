@@ -1,0 +1,11 @@
+//! How TLS is spoken, and with whom: trusted certificates, client certificates, verification.
+
+mod identity;
+mod pem;
+mod settings;
+
+pub use self::identity::Identity;
+pub(super) use self::identity::provider;
+pub use self::pem::Certificates;
+pub(super) use self::settings::{Authority, Place, TlsSettings};
+pub use self::settings::{Tls, TlsSource, Verification};

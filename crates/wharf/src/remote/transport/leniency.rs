@@ -1,0 +1,55 @@
+//! Says what was done only because anything goes: once for each host.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What was let pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Leniency {
+    /// The host was spoken to without TLS.
+    PlainHttp,
+    /// The host showed a certificate that nobody trusted vouches for.
+    Unverified,
+}
+
+/// Is told what was let pass because the client was built so ([`super::super::Insecure::Yes`],
+/// [`super::super::Verification::None`]), where it made a difference.
+pub trait LeniencyObserver: fmt::Debug + Send + Sync {
+    /// `host`, a name or address, was given `leniency`; told once. Must not block.
+    fn on_leniency(&self, host: &str, leniency: Leniency);
+}
+
+/// Hosts of which it is remembered that they were told of.
+const MANY: usize = 1024;
+
+/// Tells the observer, if there is one. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(in crate::remote) struct Tattler {
+    observer: Option<Arc<dyn LeniencyObserver>>,
+    told: Arc<Mutex<HashSet<(String, Leniency)>>>,
+}
+
+impl Tattler {
+    pub(in crate::remote) fn new(observer: Option<Arc<dyn LeniencyObserver>>) -> Self {
+        Tattler {
+            observer,
+            told: Arc::default(),
+        }
+    }
+
+    /// Tells it, unless it was told before.
+    pub(in crate::remote) fn tell(&self, host: &str, leniency: Leniency) {
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        let new = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.len() < MANY && told.insert((host.to_owned(), leniency))
+        };
+        if new {
+            observer.on_leniency(host, leniency);
+        }
+    }
+}

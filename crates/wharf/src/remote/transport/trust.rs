@@ -1,0 +1,181 @@
+//! Judges the certificates that hosts show, and shows ours.
+//!
+//! Loading whom the system trusts takes some milliseconds, as long as a whole push of nothing new
+//! to a registry over plain http. So it is done when the first certificate is to be judged.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::leniency::{Leniency, Tattler};
+use crate::remote::tls::{Certificates, Identity, Tls, Verification, provider};
+use crate::{Error, ErrorKind, Result};
+
+type Verdict<T> = std::result::Result<T, rustls::Error>;
+
+/// TLS as `tls` says; `roots` in place of those the system trusts.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where the program chose a cryptography that knows no current TLS.
+pub(super) fn config(
+    tls: &Tls,
+    roots: Option<&Certificates>,
+    tattler: Tattler,
+) -> Result<(ClientConfig, Arc<Shown>)> {
+    let provider = provider();
+    let shown = Arc::new(Shown {
+        identity: tls.identity.clone(),
+        asked: AtomicBool::new(false),
+    });
+    let judge = Judge {
+        authorities: tls.authorities.clone(),
+        roots: roots.cloned(),
+        verification: tls.verification,
+        provider: Arc::clone(&provider),
+        strict: OnceLock::new(),
+        tattler,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .map_err(|error| Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error))?;
+    let config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(judge))
+        .with_client_cert_resolver(Arc::clone(&shown) as _);
+    Ok((config, shown))
+}
+
+/// The client certificate, if there is one, and whether anybody wanted to see it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    identity: Option<Identity>,
+    asked: AtomicBool,
+}
+
+impl Shown {
+    /// Whether somebody asked for a client certificate in vain.
+    pub(super) fn is_missed(&self) -> bool {
+        self.identity.is_none() && self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.identity.as_ref().map(Identity::key)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.identity.is_some()
+    }
+}
+
+/// Judges certificates.
+#[derive(Debug)]
+struct Judge {
+    authorities: Certificates,
+    roots: Option<Certificates>,
+    verification: Verification,
+    provider: Arc<CryptoProvider>,
+    strict: OnceLock<Verdict<Arc<dyn ServerCertVerifier>>>,
+    tattler: Tattler,
+}
+
+impl Judge {
+    /// Who judges by the book.
+    fn strict(&self) -> Verdict<&Arc<dyn ServerCertVerifier>> {
+        let strict = self.strict.get_or_init(|| match &self.roots {
+            Some(roots) => self.trusting(roots),
+            None => self.as_the_system(),
+        });
+        strict.as_ref().map_err(rustls::Error::clone)
+    }
+
+    fn trusting(&self, roots: &Certificates) -> Verdict<Arc<dyn ServerCertVerifier>> {
+        let mut store = RootCertStore::empty();
+        let all = roots.each().chain(self.authorities.each()).cloned();
+        store.add_parsable_certificates(all);
+        let provider = Arc::clone(&self.provider);
+        let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+        let strict = strict.map_err(|_| general("none of the trusted certificates can be used"))?;
+        Ok(strict)
+    }
+
+    fn as_the_system(&self) -> Verdict<Arc<dyn ServerCertVerifier>> {
+        let more: Vec<CertificateDer<'static>> = self.authorities.each().cloned().collect();
+        let provider = Arc::clone(&self.provider);
+        let strict = rustls_platform_verifier::Verifier::new_with_extra_roots(more, provider);
+        let strict = strict.map_err(|_| general("the system trusts no certificates at all"))?;
+        Ok(Arc::new(strict))
+    }
+}
+
+fn general(why: &str) -> rustls::Error {
+    rustls::Error::General(why.to_owned())
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Verdict<ServerCertVerified> {
+        let strict = self.strict();
+        let judged = strict
+            .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now));
+        match (judged, self.verification) {
+            (Err(_), Verification::None) => {
+                self.tattler.tell(&name.to_str(), Leniency::Unverified);
+                Ok(ServerCertVerified::assertion())
+            }
+            (judged, _) => judged,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verdict<HandshakeSignatureValid> {
+        let known = &self.provider.signature_verification_algorithms;
+        self.lenient(verify_tls12_signature(message, certificate, signed, known))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verdict<HandshakeSignatureValid> {
+        let known = &self.provider.signature_verification_algorithms;
+        self.lenient(verify_tls13_signature(message, certificate, signed, known))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let known = &self.provider.signature_verification_algorithms;
+        known.supported_schemes()
+    }
+}
+
+impl Judge {
+    /// Where anybody is good, certificates too old to check a signature with are.
+    fn lenient(
+        &self,
+        judged: Verdict<HandshakeSignatureValid>,
+    ) -> Verdict<HandshakeSignatureValid> {
+        match self.verification {
+            Verification::None => Ok(HandshakeSignatureValid::assertion()),
+            Verification::Full => judged,
+        }
+    }
+}
