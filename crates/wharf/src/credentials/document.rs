@@ -141,6 +141,8 @@ pub(super) fn malformed(path: &Path, error: &serde_json::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn find(document: &str, key: &str) -> Result<Option<Credential>> {
@@ -212,6 +214,28 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Invalid);
         }
         assert_eq!(find(" \n", "r").unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_is_too_odd_and_none_is_quoted(
+            before in "[\\PC\n]{0,20}",
+            auth in "[ -!#-\\[\\]-~]{16,24}",
+            after in "[\\PC\n]{0,20}",
+        ) {
+            let documents = [
+                format!(r#"{before}{{"auths":{{"r":{{"auth":"{auth}"}}}}}}{after}"#),
+                format!(r#"{{"auths":{{"r":"{auth}"}}}}"#),
+                format!(r#"{{"auths":{{"r":{{"identitytoken":["{auth}"]}}}}}}"#),
+            ];
+            for document in documents {
+                if let Err(error) = find(&document, "r") {
+                    let line = error.to_string();
+                    prop_assert!(line.starts_with("/etc/config.json: "), "{line}");
+                    prop_assert!(!line.contains(&auth), "{line}");
+                }
+            }
+        }
     }
 
     #[test]

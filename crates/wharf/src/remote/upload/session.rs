@@ -248,6 +248,8 @@ fn location(response: &Response) -> Result<Url> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -265,6 +267,15 @@ mod tests {
             ("0--1", None),
         ] {
             assert_eq!(length(range), expected, "{range}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn u5_no_range_is_too_odd(odd in ".{0,40}", last in 1..u64::MAX) {
+            let _ = length(&odd);
+            prop_assert_eq!(length(&format!("0-{last}")), Some(last + 1));
+            prop_assert_eq!(length(&format!("bytes=0-{last}")), Some(last + 1));
         }
     }
 }
