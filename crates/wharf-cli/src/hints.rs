@@ -4,7 +4,7 @@ use wharf::{Error, ErrorKind, Side};
 
 /// The error in one line, with a hint where there is one.
 pub(crate) fn line(error: &Error) -> String {
-    let text = escaped(&error.to_string());
+    let text = error.to_string();
     if let Some(registry) = error.refusing_registry() {
         return format!("{text} (wharf auth login {registry})");
     }
@@ -53,17 +53,6 @@ fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'st
     }
 }
 
-/// Foreign text must neither break the line nor steer the terminal.
-fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|letter| {
-            let escape = letter.is_control().then(|| letter.escape_default());
-            let plain = (!letter.is_control()).then_some(letter);
-            escape.into_iter().flatten().chain(plain)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,11 +65,5 @@ mod tests {
             "connection refused (is a registry running there? plain http to other machines needs --insecure)"
         );
         assert_eq!(line(&Error::new(ErrorKind::Invalid, "no")), "no");
-    }
-
-    #[test]
-    fn foreign_control_characters_are_escaped() {
-        let error = Error::new(ErrorKind::Invalid, "a\n\u{1b}[2Jb");
-        assert_eq!(line(&error), "a\\n\\u{1b}[2Jb");
     }
 }

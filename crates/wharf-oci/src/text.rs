@@ -14,8 +14,16 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Text without control characters, cut after so many characters.
-pub(crate) struct Printable<'a>(pub(crate) &'a str, pub(crate) usize);
+/// Foreign text made fit for one line of a terminal: characters that move its cursor or turn the
+/// direction of its text are escaped, and what follows after so many characters is cut off.
+///
+/// ```
+/// use wharf_oci::Printable;
+/// assert_eq!(Printable("a\u{1b}[2J\nb", 100).to_string(), r"a\u{1b}[2J\nb");
+/// assert_eq!(Printable("abc", 2).to_string(), "ab…");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a str, pub usize);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

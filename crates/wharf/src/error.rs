@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use wharf_oci::{Diagnostic, Digest, Registry};
+use wharf_oci::{Diagnostic, Digest, Printable, Registry};
 
 /// What every fallible function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -220,8 +220,17 @@ impl Error {
     }
 }
 
+/// Foreign text neither breaks the line nor steers a terminal.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write_line(&mut text)?;
+        write!(f, "{}", Printable(&text, usize::MAX))
+    }
+}
+
+impl Error {
+    fn write_line(&self, f: &mut impl fmt::Write) -> fmt::Result {
         for target in self.0.targets.iter().rev() {
             write!(f, "{target}: ")?;
         }
@@ -347,6 +356,15 @@ mod tests {
         let error = Error::io("/nowhere", std::io::Error::from_raw_os_error(2));
         assert_eq!(error.to_string(), "/nowhere: no such file or directory");
         assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn foreign_text_is_one_line_that_steers_nothing() {
+        let inner = std::io::Error::other("c\rd");
+        let error = Error::new(ErrorKind::Invalid, "a\n\u{1b}[2Jb")
+            .target("x\u{202e}y")
+            .source(inner);
+        assert_eq!(error.to_string(), r"x\u{202e}y: a\n\u{1b}[2Jb: c\rd");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use url::Url;
+use wharf_oci::Printable;
 
 /// A URL as it may be printed: without user name, password and fragment, and with the values of
 /// those query parameters only that are known to be no secrets (DESIGN.md section 6, rule 19).
@@ -98,25 +99,9 @@ impl fmt::Display for SafeHeaders<'_> {
                         Ok(location) => write!(f, "{}", SafeUrl(&location))?,
                         Err(_) => f.write_str(HIDDEN)?,
                     },
-                    Ok(value) => write!(f, "{}", Escaped(value))?,
+                    Ok(value) => write!(f, "{}", Printable(value, usize::MAX))?,
                     Err(_) => f.write_str(HIDDEN)?,
                 }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Text from elsewhere with its control characters made visible.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in self.0.chars() {
-            if letter.is_control() {
-                write!(f, "{}", letter.escape_default())?;
-            } else {
-                f.write_char(letter)?;
             }
         }
         Ok(())
@@ -158,7 +143,8 @@ const LONGEST_EXCERPT: usize = 4096;
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.0.get(..LONGEST_EXCERPT).unwrap_or(self.0);
-        write!(f, "{}", Escaped(&String::from_utf8_lossy(shown)))?;
+        let text = String::from_utf8_lossy(shown);
+        write!(f, "{}", Printable(&text, usize::MAX))?;
         match self.0.len() - shown.len() {
             0 => Ok(()),
             more => write!(f, " and {more} bytes more"),
