@@ -1,52 +1,104 @@
 //! Words for people about errors that programs know by kind: what to do next.
 
-use wharf::{Error, ErrorKind, Side};
+use std::borrow::Cow;
+
+use wharf::{Error, ErrorKind, Lack, Refusal, Side};
+
+use crate::logins::{THIS_LOGIN, VARIABLE};
 
 /// The error in one line, with a hint where there is one.
 pub(crate) fn line(error: &Error) -> String {
-    let text = error.to_string();
-    if let Some(registry) = error.refusing_registry() {
-        return format!("{text} (wharf auth login {registry})");
-    }
-    let hint = links(error).or_else(|| hint(error.kind(), error.failed_side(), error.status()));
-    match hint {
-        Some(hint) => format!("{text} ({hint})"),
-        None => text,
+    match hint(error) {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
     }
 }
 
-/// What to do where a registry misses what a manifest links to, whatever status says so.
-fn links(error: &Error) -> Option<&'static str> {
-    let mut codes = error.diagnostic()?.errors.iter();
-    let missing = codes.any(|entry| entry.code == "MANIFEST_BLOB_UNKNOWN");
-    missing.then_some("all that a manifest links to must be in the repository before it")
+/// What to do about it. What the registry says in detail comes before what its status suggests.
+fn hint(error: &Error) -> Option<Cow<'static, str>> {
+    if error.web_page().is_some() && !matches!(error.status(), Some(401 | 413 | 429 | 500..)) {
+        let hint = "no registry says that: a proxy or a login page may stand before it";
+        return Some(hint.into());
+    }
+    let refused = error.refusal().and_then(|refusal| match error.status() {
+        Some(429) => {
+            Some(format!("wharf auth login {} may raise the limit", refusal.registry).into())
+        }
+        _ => refused(refusal),
+    });
+    let said = || by_code(error).or_else(|| by_kind(error)).map(Cow::from);
+    refused.or_else(said)
+}
+
+/// What it takes to be let in.
+fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
+    let Refusal {
+        registry,
+        source,
+        scope,
+        ..
+    } = refusal;
+    let from = |place| source.as_deref() == Some(place);
+    Some(match refusal.lack {
+        Lack::Rights if scope.is_empty() => {
+            format!("that user may not; wharf auth login {registry} as one who may").into()
+        }
+        Lack::Rights => {
+            format!("that user lacks {scope}; wharf auth login {registry} as one who has it").into()
+        }
+        Lack::Token => format!("do the clocks of {registry} and its token server agree?").into(),
+        // Whoever logs in is not asked while something is given.
+        Lack::RightCredentials if from(THIS_LOGIN) => "are user name and password right?".into(),
+        Lack::RightCredentials if from(VARIABLE) => format!("correct what {VARIABLE} holds").into(),
+        Lack::Credentials | Lack::RightCredentials => format!("wharf auth login {registry}").into(),
+        _ => return None,
+    })
+}
+
+/// What to do about what the registry says, whatever its status.
+fn by_code(error: &Error) -> Option<&'static str> {
+    let mut codes = error.diagnostic()?.codes();
+    let to_it = error.failed_side() == Some(Side::Destination);
+    codes.find_map(|code| match code {
+        "MANIFEST_BLOB_UNKNOWN" => {
+            Some("all that a manifest links to must be in the repository before it")
+        }
+        "NAME_UNKNOWN" if to_it => Some("this registry wants the repository to be created first"),
+        "TOOMANYREQUESTS" => Some("the limit is reached; try again later"),
+        _ => None,
+    })
 }
 
 /// What to do about it. Files speak for themselves: most hints are about registries.
-fn hint(kind: ErrorKind, side: Option<Side>, status: Option<u16>) -> Option<&'static str> {
-    let registry = status.is_some();
-    match kind {
-        ErrorKind::Unreachable => {
+fn by_kind(error: &Error) -> Option<&'static str> {
+    let (side, status) = (error.failed_side(), error.status());
+    match (error.kind(), status) {
+        (ErrorKind::Unreachable, _) => {
             Some("is a registry running there? plain http to other machines needs --insecure")
         }
-        ErrorKind::Untrusted => {
+        (ErrorKind::Untrusted, _) => {
             Some("add who signed it to the system's certificates, or trust anybody with --insecure")
         }
-        ErrorKind::NotFound if registry && side == Some(Side::Destination) => {
+        (ErrorKind::NotFound, Some(_)) if side == Some(Side::Destination) => {
             Some("some registries want the repository to be created first")
         }
-        ErrorKind::Interrupted | ErrorKind::Timeout => {
+        (ErrorKind::Interrupted | ErrorKind::Timeout, _) => {
             Some("running it again sends only what is missing")
         }
-        ErrorKind::Busy => Some("try again later, or with a lower --jobs"),
-        ErrorKind::Server if status == Some(507) => Some("free some space on the registry's disk"),
-        ErrorKind::Server => Some("the registry has trouble of its own; its log knows more"),
-        ErrorKind::NoSpace => Some("free some space; running it again sends only what is missing"),
-        ErrorKind::Ambiguous => Some(
+        (ErrorKind::Rejected, Some(413)) => {
+            Some("a proxy before the registry limits what it takes; try a smaller --chunk-size")
+        }
+        (ErrorKind::Busy, _) => Some("try again later, or with a lower --jobs"),
+        (ErrorKind::Server, Some(507)) => Some("free some space on the registry's disk"),
+        (ErrorKind::Server, _) => Some("the registry has trouble of its own; its log knows more"),
+        (ErrorKind::NoSpace, _) => {
+            Some("free some space; running it again sends only what is missing")
+        }
+        (ErrorKind::Ambiguous, _) => Some(
             "write oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME or PATH@DIGEST; \
              push --index takes a whole layout",
         ),
-        ErrorKind::Corrupt if side == Some(Side::Source) => {
+        (ErrorKind::Corrupt, _) if side == Some(Side::Source) => {
             Some("the source is damaged; fetch or build it again")
         }
         _ => None,

@@ -10,6 +10,9 @@ use wharf_oci::Registry;
 /// The variable that holds credentials for one run.
 pub(crate) const VARIABLE: &str = "WHARF_AUTH";
 
+/// What the credentials of a login that is being made are called.
+pub(crate) const THIS_LOGIN: &str = "this login";
+
 /// Where to look, most important first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {

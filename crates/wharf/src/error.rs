@@ -6,7 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use wharf_oci::{Diagnostic, Digest, Printable, Registry};
+use wharf_oci::{Diagnostic, Digest, Printable};
+
+use crate::question::Question;
+use crate::refusal::Refusal;
 
 /// What every fallible function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,7 +95,9 @@ struct Parts {
     retry_after: Option<Duration>,
     transient: Option<bool>,
     tries: u32,
-    tried: Option<(Registry, String)>,
+    page: Option<String>,
+    refusal: Option<Refusal>,
+    question: Option<Question>,
     source: Option<BoxError>,
 }
 
@@ -109,7 +114,9 @@ impl Error {
             retry_after: None,
             transient: None,
             tries: 1,
-            tried: None,
+            page: None,
+            refusal: None,
+            question: None,
             source: None,
         }))
     }
@@ -177,11 +184,61 @@ impl Error {
         self
     }
 
-    /// Says which credentials were shown to `registry` in vain; `words` hold no secret.
+    /// Says what a registry was shown in vain.
     #[must_use]
-    pub(crate) fn tried(mut self, registry: &Registry, words: &str) -> Self {
-        self.0.tried = Some((registry.clone(), words.to_owned()));
+    pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
+        self.0.refusal = Some(refusal);
         self
+    }
+
+    /// Adds the other end's own words.
+    #[must_use]
+    pub(crate) fn words(mut self, words: String) -> Self {
+        self.0.message = format!("{}: {words}", self.0.message);
+        self
+    }
+
+    /// Says that the answer was a web page of this title.
+    #[must_use]
+    pub(crate) fn page(mut self, title: String) -> Self {
+        self.0.page = Some(title);
+        self
+    }
+
+    /// Says how more can be learned, should the work fail because of it.
+    #[must_use]
+    pub(crate) fn question(mut self, question: Question) -> Self {
+        self.0.question = Some(question);
+        self
+    }
+
+    /// The same error in the words of `said`, which the registry says of the same thing.
+    #[must_use]
+    pub(crate) fn said(mut self, said: Error) -> Self {
+        let Parts {
+            message,
+            diagnostic,
+            page,
+            ..
+        } = *said.0;
+        // What is more than the status was known here already.
+        if message.starts_with(&self.0.message) {
+            self.0.message = message;
+        }
+        self.0.diagnostic = diagnostic;
+        self.0.page = page;
+        self
+    }
+
+    /// The same error with what the registry has to say about it, where that was left open.
+    pub(crate) async fn explained(mut self) -> Self {
+        let Some(Question(ask)) = self.0.question.take() else {
+            return self;
+        };
+        match ask().await {
+            Some(said) if said.status() == self.status() => self.said(said),
+            _ => self,
+        }
     }
 
     /// The kind, for programs.
@@ -199,9 +256,15 @@ impl Error {
         self.0.status
     }
 
-    /// The registry that wants other credentials than it was shown, if that is the matter.
-    pub fn refusing_registry(&self) -> Option<&Registry> {
-        self.0.tried.as_ref().map(|(registry, _)| registry)
+    /// What a registry was shown in vain, if that is the matter.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.0.refusal.as_ref()
+    }
+
+    /// The title of the web page that was answered, as proxies and login pages do; it may be
+    /// empty. `None`: it was none.
+    pub fn web_page(&self) -> Option<&str> {
+        self.0.page.as_deref()
     }
 
     /// The registry's own error envelope, if it sent one.
@@ -238,8 +301,13 @@ impl Error {
         if let Some(diagnostic) = &self.0.diagnostic {
             write!(f, ": {diagnostic}")?;
         }
-        if let Some((_, words)) = &self.0.tried {
-            write!(f, "; {words}")?;
+        match self.0.page.as_deref() {
+            None => {}
+            Some("") => f.write_str(", with a web page")?,
+            Some(title) => write!(f, ", with a web page: \"{title}\"")?,
+        }
+        if let Some(refusal) = &self.0.refusal {
+            write!(f, "; {refusal}")?;
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> =
             self.0.source.as_deref().map(|error| error as _);

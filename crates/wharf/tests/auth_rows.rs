@@ -153,7 +153,7 @@ async fn a1_without_credentials_the_refusal_says_where_none_were_found() {
     let error = push(&store, &source, &root).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(
-        error.refusing_registry().map(ToString::to_string),
+        error.refusal().map(|refusal| refusal.registry.to_string()),
         Some(registry.address().to_string())
     );
     assert!(

@@ -10,6 +10,7 @@ use wharf_oci::{Registry, Repository, RepositoryName};
 
 use crate::args::{Auth, Hidden, Login, Token};
 use crate::context::{Context, login_places};
+use crate::logins::THIS_LOGIN;
 
 /// What helpers print that keep nothing for a server; others look for these words.
 const NOTHING: &str = "credentials not found in native keychain";
@@ -44,7 +45,7 @@ async fn log_in(args: &Login, context: &Context) -> Result<()> {
     }
     let file = login_places().first()?;
     let credential = Credential::password(args.username.as_str(), password);
-    let given = Given::new(registry.clone(), credential.clone(), "this login");
+    let given = Given::new(registry.clone(), credential.clone(), THIS_LOGIN);
     let client = context.client_showing(Arc::new(given))?;
     client.check_credentials(&registry).await?;
     let place = file.keep(&registry, &credential).await?;

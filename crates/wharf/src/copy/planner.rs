@@ -149,14 +149,16 @@ impl<'a> Planner<'a> {
         }
         let asked = stream::iter(tags.iter().cloned()).map(|tag| async {
             let selector = Selector::Tag(tag.clone());
-            let resolve = async || self.store.resolve(&selector).await;
-            match self.retry(resolve).await {
-                Ok(there) if there.digest == *digest => Ok(None),
-                Ok(_) => Ok(Some(tag)),
+            let resolve = async || match self.store.resolve(&selector).await {
+                Ok(there) => Ok(there.digest == *digest),
                 // Some registries answer 403 where there is nothing (PUSH.md E2).
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {
-                    Ok(Some(tag))
+                    Ok(false)
                 }
+                Err(error) => Err(error),
+            };
+            match self.retry(resolve).await {
+                Ok(same) => Ok((!same).then_some(tag)),
                 Err(error) => Err(error.side(Side::Destination)),
             }
         });

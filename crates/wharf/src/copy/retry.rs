@@ -152,7 +152,7 @@ where
         };
         attempts.count(reach);
         let Some(wait) = policy.decide(&attempts, &error, fastrand::f64()) else {
-            return Err(error.tries(attempts.total));
+            return Err(error.explained().await.tries(attempts.total));
         };
         tracing::debug!(%error, ?wait, "trying again");
         notice(&Retry {

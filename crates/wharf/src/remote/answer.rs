@@ -1,10 +1,14 @@
 //! What an answer that is no success means (distribution-spec: "Error Codes"; PUSH.md R1).
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use http::StatusCode;
 use wharf_oci::Diagnostic;
 
-use super::transport::Response;
+use super::transport::{Response, SafeUrl};
+use super::words::{Words, is_html};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of an error's body that are read; more is not worth waiting for.
@@ -21,6 +25,51 @@ const TRANSIENT_CODES: [&str; 4] = [
     "UNAVAILABLE",
 ];
 
+/// What is told of an answer besides its body.
+pub(super) struct Answered {
+    status: StatusCode,
+    endpoint: String,
+    content_type: Option<String>,
+    /// Where it came from, if it was not asked there.
+    from: Option<String>,
+}
+
+impl Answered {
+    pub(super) fn of(response: &Response) -> Self {
+        let endpoint = response.endpoint().to_owned();
+        let asked = endpoint.split_once(' ').map(|(_, path)| path);
+        let moved = asked != Some(response.url().path());
+        Answered {
+            status: response.status(),
+            content_type: response.header("content-type").map(str::to_owned),
+            from: moved.then(|| SafeUrl(response.url()).to_string()),
+            endpoint,
+        }
+    }
+
+    /// The error of a body that should be a document, and is a web page instead: whoever answers
+    /// so is no registry, and did nothing of what was asked.
+    pub(super) fn page(self, body: &[u8]) -> Option<Error> {
+        match Words::of(self.content_type.as_deref(), body)? {
+            page @ Words::Page(_) => {
+                let error = Error::new(ErrorKind::Rejected, self.to_string());
+                let error = error.answer(self.status.as_u16(), None);
+                Some(page.join(error.target(self.endpoint)))
+            }
+            Words::Text(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            Some(from) => write!(f, "{} from {from}", self.status),
+            None => write!(f, "{}", self.status),
+        }
+    }
+}
+
 /// The error an unwelcome answer stands for.
 pub(super) async fn error(response: Response) -> Error {
     error_in_words(response, |_| None).await
@@ -32,28 +81,52 @@ pub(super) async fn error_in_words(
     response: Response,
     words: impl FnOnce(&[u8]) -> Option<String>,
 ) -> Error {
-    let status = response.status();
-    let endpoint = response.endpoint().to_owned();
-    let tried = response.what_was_tried().cloned();
+    let answered = Answered::of(&response);
+    let refusal = response.refusal().cloned();
     let wait = wait(&response);
-    // A body that is cut off, too slow or too long says nothing; the status still does.
-    let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
-    let body = body.ok().and_then(Result::ok).unwrap_or_default();
+    let body = body(response).await;
     let diagnostic = Diagnostic::parse(&body);
-    let (kind, transient) = classify(status.as_u16(), diagnostic.as_ref());
-    let words = diagnostic.is_none().then(|| words(&body)).flatten();
-    let message = match words {
-        Some(words) => format!("{status}: {words}"),
-        None => status.to_string(),
+    let words = match &diagnostic {
+        None => words(&body)
+            .map(Words::Text)
+            .or_else(|| Words::of(answered.content_type.as_deref(), &body)),
+        Some(_) => None,
     };
-    let error = Error::new(kind, message)
-        .answer(status.as_u16(), diagnostic)
+    let status = answered.status.as_u16();
+    let (kind, transient) = classify(status, diagnostic.as_ref());
+    let error = Error::new(kind, answered.to_string())
+        .answer(status, diagnostic)
         .transient(transient)
         .retry_after(wait)
-        .target(endpoint);
-    match tried {
-        Some((registry, words)) => error.tried(&registry, &words),
+        .target(answered.endpoint);
+    let error = match refusal {
+        Some(refusal) => error.refused(refusal),
         None => error,
+    };
+    match words {
+        Some(words) => words.join(error),
+        None => error,
+    }
+}
+
+/// One that is cut off, too slow or too long says nothing; the status still does.
+async fn body(response: Response) -> Bytes {
+    let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
+    body.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// That the answer is no web page, which a proxy or login page may give to anything.
+///
+/// # Errors
+/// Where it is one.
+pub(super) async fn no_page(response: Response) -> Result<()> {
+    if !is_html(response.header("content-type")) {
+        return Ok(());
+    }
+    let answered = Answered::of(&response);
+    match answered.page(&body(response).await) {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
 }
 

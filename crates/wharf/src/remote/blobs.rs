@@ -7,6 +7,7 @@ use http::header::RANGE;
 use wharf_oci::{Descriptor, Digest};
 
 use super::answer;
+use super::explain::{self, Get};
 use super::repository::RemoteRepository;
 use super::transport::{Request, Response};
 use crate::blob::{Blob, ByteStream};
@@ -41,7 +42,7 @@ pub(super) async fn contains(
         200 => Ok(length(&response).is_none_or(|length| length == descriptor.size)),
         404 => Ok(false),
         _ => {
-            let error = answer::error(response).await;
+            let error = unanswered(repository, response, &descriptor.digest).await?;
             if error.is_transient() {
                 Err(error)
             } else {
@@ -53,7 +54,10 @@ pub(super) async fn contains(
 
 /// The size in bytes of a blob.
 pub(super) async fn size(repository: &RemoteRepository, digest: &Digest) -> Result<u64> {
-    let response = answer::expect(head(repository, digest).await?, &[200]).await?;
+    let response = head(repository, digest).await?;
+    if response.status().as_u16() != 200 {
+        return Err(unanswered(repository, response, digest).await?);
+    }
     length(&response).ok_or_else(|| {
         Error::new(ErrorKind::Rejected, "answer has no Content-Length").target(response.endpoint())
     })
@@ -62,6 +66,16 @@ pub(super) async fn size(repository: &RemoteRepository, digest: &Digest) -> Resu
 async fn head(repository: &RemoteRepository, digest: &Digest) -> Result<Response> {
     let url = repository.endpoint().await?.blob(repository.name(), digest);
     repository.send(Request::new(Method::HEAD, url)).await
+}
+
+/// The error that the answer to a HEAD stands for.
+async fn unanswered(
+    repository: &RemoteRepository,
+    response: Response,
+    digest: &Digest,
+) -> Result<Error> {
+    let url = repository.endpoint().await?.blob(repository.name(), digest);
+    Ok(explain::error(repository, response, Get::Blob(url)).await)
 }
 
 async fn fetch(repository: &RemoteRepository, digest: &Digest, offset: u64) -> Result<ByteStream> {

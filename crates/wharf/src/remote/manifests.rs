@@ -7,10 +7,12 @@ use wharf_oci::{
     Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, Tag, manifest_accept,
 };
 
-use super::answer;
+use super::answer::{self, Answered};
+use super::explain::{self, Get};
 use super::referrers;
 use super::repository::RemoteRepository;
 use super::transport::{Body, Kind, Request, Response, Wait};
+use super::words::is_html;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a page of tags.
@@ -27,8 +29,15 @@ pub(super) async fn resolve(repository: &RemoteRepository, at: &Selector) -> Res
         }
         // HEAD is an optimisation: a registry that does not do it is asked in full.
         400 | 405 | 501 => {}
-        404 => return Err(unknown(&response, at)),
-        _ => return Err(answer::error(response).await),
+        404 => {
+            let error = unknown(response, at).await;
+            let get = get(repository, at).await?;
+            return Err(explain::with_question(repository, error, get));
+        }
+        _ => {
+            let get = get(repository, at).await?;
+            return Err(explain::error(repository, response, get).await);
+        }
     }
     let response = ask(repository, Method::GET, at).await?;
     let endpoint = response.endpoint().to_owned();
@@ -77,7 +86,8 @@ pub(super) async fn contains(
         }
         403..=405 => Ok(false),
         _ => {
-            let error = answer::error(response).await;
+            let get = get(repository, &at).await?;
+            let error = explain::error(repository, response, get).await;
             if error.is_transient() || error.kind() == ErrorKind::Unauthorized {
                 Err(error)
             } else {
@@ -167,7 +177,10 @@ async fn accepted(
     at: &Selector,
     response: Response,
 ) -> Result<Response> {
-    let odd = response.status().is_success() && response.status().as_u16() > 202;
+    let status = response.status().as_u16();
+    // A login page takes everything.
+    let page = status == 200 && is_html(response.header("content-type"));
+    let odd = page || (response.status().is_success() && status > 202);
     let response = match odd {
         true => response,
         false => answer::expect(response, &[200, 201, 202]).await?,
@@ -209,8 +222,11 @@ pub(super) async fn tags(
         .tags(repository.name(), after, limit);
     let response = repository.send(Request::new(Method::GET, url)).await?;
     let response = answer::expect(response, &[200]).await?;
-    let endpoint = response.endpoint().to_owned();
+    let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
     let bytes = response.bytes(TAGS_PAGE).await?;
+    if let Some(error) = answered.page(&bytes) {
+        return Err(error);
+    }
     let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&endpoint);
     let page: Page = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
     let tags = page.tags.unwrap_or_default().into_iter();
@@ -234,6 +250,12 @@ async fn ask(repository: &RemoteRepository, method: Method, at: &Selector) -> Re
         .await
 }
 
+/// What to ask for when a HEAD fails.
+async fn get(repository: &RemoteRepository, at: &Selector) -> Result<Get> {
+    let url = repository.endpoint().await?.manifest(repository.name(), at);
+    Ok(Get::Manifest(url))
+}
+
 /// What the headers of an answer to HEAD say, when they say all of it.
 fn described(response: &Response, at: &Selector) -> Option<Descriptor> {
     let digest = digest_header(response)?;
@@ -246,9 +268,12 @@ fn described(response: &Response, at: &Selector) -> Option<Descriptor> {
 }
 
 async fn read(response: Response, at: &Selector) -> Result<Manifest> {
-    let endpoint = response.endpoint().to_owned();
+    let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
     let media_type = content_type(&response);
     let bytes = body(response, at).await?;
+    if let Some(error) = answered.page(&bytes) {
+        return Err(error);
+    }
     let parsed = match at {
         Selector::Digest(digest) => Manifest::parse_as(media_type.as_ref(), bytes, digest),
         Selector::Tag(_) => Manifest::parse(media_type.as_ref(), bytes),
@@ -258,13 +283,13 @@ async fn read(response: Response, at: &Selector) -> Result<Manifest> {
 
 async fn body(response: Response, at: &Selector) -> Result<bytes::Bytes> {
     if response.status().as_u16() == 404 {
-        return Err(unknown(&response, at));
+        return Err(unknown(response, at).await);
     }
     let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap_or(usize::MAX);
     answer::expect(response, &[200]).await?.bytes(limit).await
 }
 
-fn unknown(response: &Response, at: &Selector) -> Error {
+async fn unknown(response: Response, at: &Selector) -> Error {
     let what = match at {
         Selector::Tag(_) => "tag",
         Selector::Digest(_) => "manifest",
@@ -272,6 +297,7 @@ fn unknown(response: &Response, at: &Selector) -> Error {
     Error::new(ErrorKind::NotFound, format!("no such {what}: {at}"))
         .answer(404, None)
         .target(response.endpoint())
+        .said(answer::error(response).await)
 }
 
 fn content_type(response: &Response) -> Option<MediaType> {

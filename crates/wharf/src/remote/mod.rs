@@ -6,6 +6,7 @@ mod blobs;
 mod client;
 mod delete;
 mod endpoint;
+mod explain;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod guard;
@@ -26,6 +27,7 @@ mod transport;
 mod turns;
 mod upload;
 mod uploads;
+mod words;
 
 pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};

@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::header::WWW_AUTHENTICATE;
 use url::Url;
 use wharf_oci::{Registry, RepositoryName};
 
-use super::super::transport::Transport;
-use super::challenge::{self, Challenge, Demand};
+use super::super::transport::{Response, Transport};
+use super::challenge::{self, Challenge, Demand, Offers};
 use super::realm;
+use super::refusal::{self, Shown};
 use super::scope::ScopeSet;
 use super::token::{self, Question};
 use super::tokens::{Got, Tokens};
 use crate::credentials::{Credential, Credentials, Found, Secret};
 use crate::memory::{Fact, RegistryMemory};
+use crate::refusal::{Lack, Refusal};
 use crate::{Error, Result};
 
 /// Repositories whose credentials are kept in mind.
@@ -65,8 +68,9 @@ pub(super) struct Authorization {
     scopes: ScopeSet,
     /// Whether it holds a token that was got for this very request.
     new: bool,
-    /// Which credentials these are, for messages.
-    pub(super) words: String,
+    shown: Shown,
+    /// Where the credentials are from, for messages.
+    source: Option<String>,
 }
 
 impl Authorizer {
@@ -167,6 +171,48 @@ impl Authorizer {
         Ok(better.await?.filter(|better| better.header != shown.header))
     }
 
+    /// What it means that a request was refused which needed `needed`; nothing where it was not.
+    pub(super) fn refusal(
+        &self,
+        response: &Response,
+        shown: Option<&Authorization>,
+        needed: &ScopeSet,
+    ) -> Option<Refusal> {
+        let offers = Offers::read(response.all(WWW_AUTHENTICATE.as_str()));
+        let what = shown.map_or(Shown::Nothing, |shown| shown.shown);
+        let lack = refusal::judge(response.status().as_u16(), what, &offers)?;
+        let source = shown.and_then(|shown| shown.source.as_deref());
+        let scopes = shown.map_or(needed, |shown| &shown.scopes);
+        let mut words = match (lack, offers.schemes().as_slice()) {
+            (Lack::Scheme, []) => "it does not say what it wants to be shown".to_owned(),
+            (Lack::Scheme, schemes) => {
+                format!("it wants {}, which is not known here", schemes.join(", "))
+            }
+            _ => self.whose(source),
+        };
+        if matches!(what, Shown::Anonymous | Shown::Token) && !scopes.is_empty() {
+            words += &format!(", for {scopes}");
+        }
+        if lack == Lack::Token {
+            words += "; the token that was made for it was refused";
+        }
+        Some(Refusal {
+            registry: self.registry.clone(),
+            lack,
+            source: source.map(str::to_owned),
+            scope: needed.to_string(),
+            words,
+        })
+    }
+
+    /// Which credentials are shown, for a message.
+    fn whose(&self, source: Option<&str>) -> String {
+        match source {
+            Some(source) => format!("tried the credentials from {source}"),
+            None => self.without_words(),
+        }
+    }
+
     /// Says, for a message, what is shown where nothing is.
     pub(super) fn without_words(&self) -> String {
         let places = self.credentials.as_ref().map(|known| known.places());
@@ -184,14 +230,14 @@ impl Authorizer {
         refused: Option<&Secret>,
     ) -> Result<Option<Authorization>> {
         let found = self.find(asker.name).await?;
-        let words = self.words(found.as_ref(), challenge, scopes);
         let shows = |header: Secret| Authorization {
             header,
             challenge: challenge.clone(),
             token: None,
             scopes: scopes.clone(),
             new: false,
-            words: words.clone(),
+            shown: Shown::Login,
+            source: found.as_ref().map(|found| found.source.clone()),
         };
         let credential = found.as_ref().map(|found| &found.credential);
         match (challenge, credential) {
@@ -220,9 +266,13 @@ impl Authorizer {
                         self.tokens.get(&key, refused, fetch).await
                     }
                 };
-                let got = got.map_err(|error| self.tried(asker, error, &words))?;
+                let got = got.map_err(|error| self.tried(asker, error, found.as_ref(), scopes))?;
                 Ok(Some(Authorization {
                     new: got.new,
+                    shown: match credential {
+                        Some(_) => Shown::Token,
+                        None => Shown::Anonymous,
+                    },
                     token: Some(got.token.secret.clone()),
                     ..shows(bearer(&got.token.secret))
                 }))
@@ -248,26 +298,29 @@ impl Authorizer {
         Ok(found)
     }
 
-    fn words(&self, found: Option<&Found>, challenge: &Challenge, scopes: &ScopeSet) -> String {
-        let whose = match (found, challenge) {
-            (Some(Found { source, .. }), _) => format!("tried the credentials from {source}"),
-            (None, _) => self.without_words(),
-        };
-        match challenge {
-            Challenge::Bearer { .. } if !scopes.is_empty() => format!("{whose}, for {scopes}"),
-            _ => whose,
-        }
-    }
-
     /// The error of a token server, with what it was shown. Next time that is looked for anew.
-    fn tried(&self, asker: Asker<'_>, error: Error, words: &str) -> Error {
-        match error.status() {
-            Some(400..=499) => {
-                lock(&self.found).remove(&asker.name.cloned());
-                error.tried(&self.registry, words)
-            }
-            _ => error,
-        }
+    fn tried(
+        &self,
+        asker: Asker<'_>,
+        error: Error,
+        found: Option<&Found>,
+        scopes: &ScopeSet,
+    ) -> Error {
+        let Some(status @ 400..=499) = error.status() else {
+            return error;
+        };
+        lock(&self.found).remove(&asker.name.cloned());
+        let Some(lack) = refusal::judge_token(status, found.is_some()) else {
+            return error;
+        };
+        let source = found.map(|found| found.source.clone());
+        error.refused(Refusal {
+            registry: self.registry.clone(),
+            lack,
+            words: self.whose(source.as_deref()),
+            source,
+            scope: scopes.to_string(),
+        })
     }
 }
 

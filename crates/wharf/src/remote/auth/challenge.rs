@@ -72,17 +72,60 @@ impl Demand {
     }
 }
 
-/// The best challenge of an answer's headers: a token is worth more than a password each time.
+/// The best challenge of an answer's headers.
 pub(super) fn choose<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Demand> {
-    let offers: Vec<Offer> = headers.into_iter().flat_map(parse).take(MANY).collect();
-    let bearer = offers.iter().find_map(bearer);
-    bearer.or_else(|| {
-        let basic = offers.iter().any(|offer| offer.scheme == "basic");
-        basic.then(|| Demand {
-            challenge: Challenge::Basic,
-            scopes: ScopeSet::default(),
+    Offers::read(headers).demand()
+}
+
+/// All challenges of an answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offers(Vec<Offer>);
+
+/// Why a token was refused (RFC 6750, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// It is good, but allows too little.
+    InsufficientScope,
+    /// It is over, or not for this registry, or not from its token server.
+    InvalidToken,
+}
+
+impl Offers {
+    /// Those in the headers `WWW-Authenticate` of an answer.
+    pub(super) fn read<'a>(headers: impl IntoIterator<Item = &'a str>) -> Self {
+        Offers(headers.into_iter().flat_map(parse).take(MANY).collect())
+    }
+
+    /// The best one: a token is worth more than a password each time.
+    pub(super) fn demand(&self) -> Option<Demand> {
+        let bearer = self.0.iter().find_map(bearer);
+        bearer.or_else(|| {
+            let basic = self.0.iter().any(|offer| offer.scheme == "basic");
+            basic.then(|| Demand {
+                challenge: Challenge::Basic,
+                scopes: ScopeSet::default(),
+            })
         })
-    })
+    }
+
+    /// What the registry has against the token it was shown.
+    pub(super) fn complaint(&self) -> Option<Complaint> {
+        let errors = self.0.iter().filter_map(|offer| offer.parameter("error"));
+        let known = |error| match error {
+            "insufficient_scope" => Some(Complaint::InsufficientScope),
+            "invalid_token" => Some(Complaint::InvalidToken),
+            _ => None,
+        };
+        errors.filter_map(known).next()
+    }
+
+    /// What they are called, each once.
+    pub(super) fn schemes(&self) -> Vec<&str> {
+        let mut schemes: Vec<&str> = self.0.iter().map(|offer| offer.scheme.as_str()).collect();
+        schemes.sort_unstable();
+        schemes.dedup();
+        schemes
+    }
 }
 
 /// What is remembered of the challenge among those of `headers`, for the fuzz target.

@@ -22,31 +22,32 @@ pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Resu
     let root = host.endpoint(transport).await?.root();
     let ask = || Request::new(Method::GET, root.clone());
     let response = transport.send(ask()).await?;
+    let authorizer = host.authorizer();
     let demand = match response.status().as_u16() {
         401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         _ => None,
     };
     let Some(demand) = demand else {
-        return answer::expect(response, &[200]).await.map(drop);
+        let refusal = authorizer.refusal(&response, None, &ScopeSet::default());
+        let response = response.refused(refusal);
+        return answer::no_page(answer::expect(response, &[200]).await?).await;
     };
-    let (authorizer, asker) = (
-        host.authorizer(),
-        Asker {
-            transport,
-            root: &root,
-            name: None,
-        },
-    );
+    let asker = Asker {
+        transport,
+        root: &root,
+        name: None,
+    };
     let shown = authorizer
         .answer(asker, demand, &ScopeSet::default(), None)
         .await?;
-    let (request, words) = match shown {
-        Some(shown) => (ask().secret(AUTHORIZATION, &shown.header), shown.words),
-        None => (ask(), authorizer.without_words()),
+    let request = match &shown {
+        Some(shown) => ask().secret(AUTHORIZATION, &shown.header),
+        None => ask(),
     };
     let response = transport.send(request).await?;
-    let response = response.tried(authorizer.registry().clone(), words);
-    answer::expect(response, &[200]).await.map(drop)
+    let refusal = authorizer.refusal(&response, shown.as_ref(), &ScopeSet::default());
+    let response = response.refused(refusal);
+    answer::no_page(answer::expect(response, &[200]).await?).await
 }
 
 /// What a request to the repository `name` shows: the value of `Authorization`.

@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use url::Url;
 
 use super::super::repository::RemoteRepository;
 use super::super::transport::{Request, Response};
 use super::authorizer::{Asker, Authorization};
+use super::scope::ScopeSet;
 use super::{challenge, same_origin, scope};
 use crate::Result;
 
@@ -32,11 +34,7 @@ pub(in crate::remote) async fn send(
         return repository.dispatch(request).await;
     }
     let authorizer = repository.host().authorizer();
-    let asker = Asker {
-        transport: repository.transport(),
-        root: &root,
-        name: Some(repository.name()),
-    };
+    let asker = asker(repository, &root);
     let (method, url) = (request.method(), request.url());
     let needed = scope::needed(method, url, repository.name(), repository.access());
     let shown = authorizer.known(asker, &needed).await?;
@@ -55,11 +53,11 @@ pub(in crate::remote) async fn send(
         false => None,
     };
     let Some(demand) = demand else {
-        return Ok(noted(repository, response, shown.as_ref()));
+        return Ok(noted(repository, response, shown.as_ref(), &needed));
     };
     let better = authorizer.answer(asker, demand, &needed, shown.as_ref());
     let Some(better) = better.await? else {
-        return Ok(noted(repository, response, shown.as_ref()));
+        return Ok(noted(repository, response, shown.as_ref(), &needed));
     };
     drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
     let mut request = again.request().await?;
@@ -68,7 +66,34 @@ pub(in crate::remote) async fn send(
         request = request.at(url);
     }
     let response = repository.dispatch(with(request, Some(&better))).await?;
-    Ok(noted(repository, response, Some(&better)))
+    Ok(noted(repository, response, Some(&better), &needed))
+}
+
+/// Sends `request` with what is known to be wanted; a refusal stands.
+///
+/// # Errors
+/// As [`send`].
+pub(in crate::remote) async fn send_once(
+    repository: &RemoteRepository,
+    request: Request,
+) -> Result<Response> {
+    let root = repository.endpoint().await?.root();
+    if !same_origin(request.url(), &root) {
+        return repository.dispatch(request).await;
+    }
+    let (method, url) = (request.method(), request.url());
+    let needed = scope::needed(method, url, repository.name(), repository.access());
+    let asker = asker(repository, &root);
+    let shown = repository.host().authorizer().known(asker, &needed).await?;
+    repository.dispatch(with(request, shown.as_ref())).await
+}
+
+fn asker<'a>(repository: &'a RemoteRepository, root: &'a Url) -> Asker<'a> {
+    Asker {
+        transport: repository.transport(),
+        root,
+        name: Some(repository.name()),
+    }
 }
 
 fn with(request: Request, shown: Option<&Authorization>) -> Request {
@@ -82,14 +107,11 @@ fn noted(
     repository: &RemoteRepository,
     response: Response,
     shown: Option<&Authorization>,
+    needed: &ScopeSet,
 ) -> Response {
-    if !matches!(response.status().as_u16(), 401 | 403) {
-        return response;
-    }
-    let authorizer = repository.host().authorizer();
-    let words = match shown {
-        Some(shown) => shown.words.clone(),
-        None => authorizer.without_words(),
-    };
-    response.tried(authorizer.registry().clone(), words)
+    let refusal = repository
+        .host()
+        .authorizer()
+        .refusal(&response, shown, needed);
+    response.refused(refusal)
 }

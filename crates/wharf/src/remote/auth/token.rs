@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::super::answer;
-use super::super::transport::{Body, Request, Response, Transport};
+use super::super::answer::{self, Answered};
+use super::super::transport::{Body, Request, Response, Transport, authority};
 use super::scope::ScopeSet;
 use crate::credentials::{Credential, Secret};
 use crate::{Error, ErrorKind, Result};
@@ -61,17 +61,24 @@ pub(super) struct Question<'a> {
 pub(super) async fn fetch(transport: &Transport, question: &Question<'_>) -> Result<Token> {
     let asked = Instant::now();
     let named = |error: Error| {
-        let host = question.realm.host_str().unwrap_or_default();
-        error.target(format_args!("token for {} from {host}", question.scopes))
+        let server = authority(question.realm);
+        match question.scopes.is_empty() {
+            true => error.target(format_args!("token from {server}")),
+            false => error.target(format_args!("token for {} from {server}", question.scopes)),
+        }
     };
     let request = request(question);
     let response = transport.send(request).await.map_err(named)?;
     if response.status().as_u16() != 200 {
         return Err(named(answer::error_in_words(response, complaint).await));
     }
-    let date = date(&response);
+    let (date, endpoint) = (date(&response), response.endpoint().to_owned());
+    let answered = Answered::of(&response);
     let body = Zeroizing::new(response.bytes(ANSWER).await.map_err(named)?.to_vec());
-    let (secret, life) = read(&body, date).map_err(named)?;
+    if let Some(error) = answered.page(&body) {
+        return Err(named(error));
+    }
+    let (secret, life) = read(&body, date).map_err(|error| named(error.target(endpoint)))?;
     Ok(Token {
         secret,
         stale: asked + life.mul_f32(0.8),

@@ -13,6 +13,12 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
     if let Some((kind, why)) = tls_failure::explain(error, missed) {
         return Error::new(kind, format!("cannot connect to {authority}: {why}"));
     }
+    if let Some(babble) = babble(error) {
+        let message = format!("{authority} answers, but not in HTTP");
+        // One stray answer to nothing may have come before ours.
+        let transient = babble == Babble::Unasked;
+        return Error::new(ErrorKind::Rejected, message).transient(transient);
+    }
     let kind = kind(error);
     let mut why = innermost(error);
     if let Some(url) = error.url() {
@@ -29,6 +35,31 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         _ => format!("connection to {authority} broke: {why}"),
     };
     Error::new(kind, message)
+}
+
+/// Something that is no HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Babble {
+    /// In answer to a request.
+    Answer,
+    /// Before there was one.
+    Unasked,
+}
+
+/// Whether the peer speaks another protocol.
+fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
+    let error = chain(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
+    // Of all that may go wrong without a cause this alone has no name.
+    let named = error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || error.is_user()
+        || error.is_timeout();
+    match (error.is_parse(), named || error.source().is_some()) {
+        (true, _) => Some(Babble::Answer),
+        (false, false) => Some(Babble::Unasked),
+        (false, true) => None,
+    }
 }
 
 fn kind(error: &reqwest::Error) -> ErrorKind {

@@ -147,7 +147,7 @@ impl Transport {
                     endpoint,
                     response,
                     idle,
-                    tried: None,
+                    refusal: None,
                 });
             };
             let next =
@@ -262,7 +262,8 @@ fn elsewhere(url: &Url) -> Error {
     Error::new(ErrorKind::Refused, message)
 }
 
-pub(super) fn authority(url: &Url) -> String {
+/// Host and port of a URL, for messages.
+pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port_or_known_default() {
         Some(port) => format!("{host}:{port}"),

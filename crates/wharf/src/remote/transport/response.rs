@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::StatusCode;
 use url::Url;
-use wharf_oci::Registry;
 
 use super::http::authority;
 use super::{activity, failure, trace};
 use crate::blob::ByteStream;
+use crate::refusal::Refusal;
 use crate::{Error, ErrorKind, Result};
 
 /// An answer: status and headers are here, the body may be still to come.
@@ -20,7 +20,8 @@ pub(crate) struct Response {
     pub(super) endpoint: String,
     pub(super) response: reqwest::Response,
     pub(super) idle: Duration,
-    pub(super) tried: Option<(Registry, String)>,
+    /// In a box, as it is large and rare.
+    pub(super) refusal: Option<Box<Refusal>>,
 }
 
 impl Response {
@@ -49,15 +50,15 @@ impl Response {
         values.filter_map(|value| value.to_str().ok())
     }
 
-    /// Notes which credentials were shown in vain.
-    pub(crate) fn tried(mut self, registry: Registry, words: String) -> Self {
-        self.tried = Some((registry, words));
+    /// Notes what was shown in vain, if anything was.
+    pub(crate) fn refused(mut self, refusal: Option<Refusal>) -> Self {
+        self.refusal = refusal.map(Box::new);
         self
     }
 
-    /// To whom, and which credentials, were shown in vain.
-    pub(crate) fn what_was_tried(&self) -> Option<&(Registry, String)> {
-        self.tried.as_ref()
+    /// What was shown in vain.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
     }
 
     /// The body as it arrives. Fails when nothing arrives for the idle limit.

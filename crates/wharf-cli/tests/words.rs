@@ -1,0 +1,475 @@
+//! What people are told when a registry, or what stands in its place, does not do what it should:
+//! one line that says what was asked, what was answered, and what to do.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fixture that fails fails the test"
+)]
+
+mod common;
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+
+use common::{Run, command, wharf};
+use wharf_testkit::{Answer, FaultServer, Script, push_registry};
+
+const HTML: &str = "text/html; charset=utf-8";
+const PAGE_HINT: &str = "(no registry says that: a proxy or a login page may stand before it)";
+const BLOB: &str = "blob sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/// Where to look for nothing, and a blob to push.
+struct Place {
+    home: tempfile::TempDir,
+    blob: String,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+enum Verb {
+    PushBlob,
+    Pull,
+    Put,
+    Delete,
+    LogIn,
+}
+
+/// Whether credentials are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Login {
+    None,
+    Given,
+}
+
+impl Place {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let blob = home.path().join("blob");
+        std::fs::write(&blob, "abc").unwrap();
+        let blob = blob.to_str().unwrap().to_owned();
+        Place { home, blob }
+    }
+
+    /// What is said, with the same words for what differs from run to run.
+    fn said(&self, host: &str, verb: Verb, login: Login) -> String {
+        let (repository, out) = (format!("{host}/a/b"), self.home.path().join("out"));
+        let (tagged, out) = (format!("{repository}:1"), format!("oci:{}", out.display()));
+        let manifest = self.home.path().join("manifest");
+        std::fs::write(&manifest, MANIFEST).unwrap();
+        let arguments = match verb {
+            Verb::PushBlob => vec!["blob", "push", &repository, &self.blob],
+            Verb::Pull => vec!["copy", &tagged, &out],
+            Verb::Put => vec!["manifest", "put", &tagged, manifest.to_str().unwrap()],
+            Verb::Delete => vec!["delete", &tagged],
+            Verb::LogIn => vec!["auth", "login", "-u", "me", "-p", "hidden", host],
+        };
+        let mut command = command(self.home.path());
+        if login == Login::Given {
+            command.env("WHARF_AUTH", format!("{host}=me:hidden"));
+        }
+        command.args(arguments);
+        command.args(["--no-cache", "--retries", "2", "--retry-wait", "1ms"]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let home = self.home.path().to_str().unwrap();
+        let line = stderr.replace(host, "HOST").replace(home, "HOME");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(!line.contains("hidden"), "{line}");
+        line.trim_end().strip_prefix("wharf: ").unwrap().to_owned()
+    }
+}
+
+const MANIFEST: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+
+fn told(answer: Answer, verb: Verb, login: Login) -> String {
+    scripted(Script::new().on("*", "*", [answer]), verb, login)
+}
+
+fn scripted(script: Script, verb: Verb, login: Login) -> String {
+    let server = FaultServer::start(script);
+    Place::new().said(&server.address().to_string(), verb, login)
+}
+
+fn page(status: u16, title: &str) -> Answer {
+    Answer::status(status)
+        .header("Content-Type", HTML)
+        .body(format!("<!DOCTYPE html>\n<title>{title}</title>"))
+}
+
+fn wants(challenge: &str) -> Answer {
+    Answer::error(401, "UNAUTHORIZED", "who are you?").header("WWW-Authenticate", challenge)
+}
+
+/// A registry that knows the user, and answers this to a POST.
+fn knows(answer: Answer) -> Script {
+    let bare = |request: &wharf_testkit::RecordedRequest| request.header("authorization").is_none();
+    push_registry()
+        .on("POST", "*", [answer])
+        .on_when("*", "*", bare, [wants("Basic")])
+}
+
+#[test]
+fn who_is_not_let_in_is_told_what_it_takes() {
+    let nothing = "no credentials in HOME/.docker/config.json, HOME/.config/containers/auth.json";
+    let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: who are you?";
+    assert_eq!(
+        told(wants("Basic"), Verb::Pull, Login::None),
+        format!("{head}; {nothing} (wharf auth login HOST)")
+    );
+    assert_eq!(
+        told(wants("Basic"), Verb::Pull, Login::Given),
+        format!("{head}; tried the credentials from WHARF_AUTH (correct what WHARF_AUTH holds)")
+    );
+    assert_eq!(
+        told(wants("Negotiate, NTLM"), Verb::Pull, Login::Given),
+        format!("{head}; it wants negotiate, ntlm, which is not known here")
+    );
+    assert_eq!(
+        told(Answer::status(401), Verb::Pull, Login::None),
+        "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized; \
+         it does not say what it wants to be shown"
+    );
+    let denied = || Answer::error(403, "DENIED", "not yours");
+    let post = format!("HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/: 403 Forbidden");
+    assert_eq!(
+        scripted(knows(denied()), Verb::PushBlob, Login::Given),
+        format!(
+            "{post}: DENIED: not yours; tried the credentials from WHARF_AUTH \
+             (that user lacks repository:a/b:pull,push; wharf auth login HOST as one who has it)"
+        )
+    );
+    assert_eq!(
+        scripted(
+            push_registry().on("POST", "*", [denied()]),
+            Verb::PushBlob,
+            Login::None
+        ),
+        format!("{post}: DENIED: not yours; {nothing} (wharf auth login HOST)")
+    );
+}
+
+#[test]
+fn a_token_server_is_quoted_and_its_troubles_are_told_from_refusals() {
+    let scope = "repository:a/b:pull";
+    let ask = |answer: Answer, login| {
+        let tokens = FaultServer::start(Script::new().on("*", "/token", [answer]));
+        let challenge = format!(r#"Bearer realm="{}/token",service="s""#, tokens.base());
+        let line = told(wants(&challenge), Verb::Pull, login);
+        line.replace(&tokens.address().to_string(), "TOKENS")
+    };
+    let start = format!("HOST/a/b: token for {scope} from TOKENS: GET /token:");
+    let details = Answer::status(401).body(r#"{"details":"incorrect username or password"}"#);
+    assert_eq!(
+        ask(details, Login::Given),
+        format!(
+            "{start} 401 Unauthorized: incorrect username or password; \
+             tried the credentials from WHARF_AUTH (correct what WHARF_AUTH holds)"
+        )
+    );
+    assert_eq!(
+        ask(Answer::error(403, "DENIED", "no"), Login::Given),
+        format!(
+            "{start} 403 Forbidden: DENIED: no; tried the credentials from WHARF_AUTH \
+             (that user lacks {scope}; wharf auth login HOST as one who has it)"
+        )
+    );
+    let oops = Answer::status(500)
+        .header("Content-Type", "text/plain")
+        .body("oops\n");
+    assert_eq!(
+        ask(oops, Login::Given),
+        format!(
+            "{start} 500 Internal Server Error: oops (after 2 tries) \
+             (the registry has trouble of its own; its log knows more)"
+        )
+    );
+    assert_eq!(
+        ask(Answer::status(200).body("{\"x\":1}"), Login::Given),
+        format!("{start} the answer holds no token")
+    );
+    assert_eq!(
+        ask(page(200, "Sign in"), Login::Given),
+        format!("{start} 200 OK, with a web page: \"Sign in\" {PAGE_HINT}")
+    );
+    let token = Answer::status(200).body(r#"{"token":"abc","expires_in":300}"#);
+    assert_eq!(
+        ask(token, Login::Given),
+        format!(
+            "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: who are you?; \
+             tried the credentials from WHARF_AUTH, for {scope}; the token that was made for it \
+             was refused (do the clocks of HOST and its token server agree?)"
+        )
+    );
+}
+
+#[test]
+fn limits_of_registries_and_of_what_stands_before_them_have_their_hints() {
+    let limit = || Answer::error(429, "TOOMANYREQUESTS", "pull rate limit");
+    let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 429 Too Many Requests: TOOMANYREQUESTS: \
+                pull rate limit";
+    let nothing = "no credentials in HOME/.docker/config.json, HOME/.config/containers/auth.json";
+    assert_eq!(
+        told(limit(), Verb::Pull, Login::None),
+        format!("{head}; {nothing} (after 2 tries) (wharf auth login HOST may raise the limit)")
+    );
+    assert_eq!(
+        scripted(
+            knows(limit()).on("*", "*/manifests/*", [wants("Basic"), limit()]),
+            Verb::Pull,
+            Login::Given
+        ),
+        format!("{head} (after 2 tries) (the limit is reached; try again later)")
+    );
+    let put = format!("HOST/a/b: {BLOB}: PUT /v2/a/b/blobs/uploads/session-1:");
+    let script = |answer| push_registry().on("PUT", "/v2/*/blobs/*", [answer]);
+    assert_eq!(
+        scripted(
+            script(page(413, "413 Too Large")),
+            Verb::PushBlob,
+            Login::None
+        ),
+        format!(
+            "{put} 413 Payload Too Large, with a web page: \"413 Too Large\" \
+             (a proxy before the registry limits what it takes; try a smaller --chunk-size)"
+        )
+    );
+    assert_eq!(
+        scripted(script(Answer::status(507)), Verb::PushBlob, Login::None),
+        format!("{put} 507 Insufficient Storage (free some space on the registry's disk)")
+    );
+    let unknown = Answer::error(404, "NAME_UNKNOWN", "no such repository");
+    assert_eq!(
+        scripted(
+            push_registry().on("POST", "*", [unknown]),
+            Verb::PushBlob,
+            Login::None
+        ),
+        format!(
+            "HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/: 404 Not Found: NAME_UNKNOWN: \
+             no such repository (this registry wants the repository to be created first)"
+        )
+    );
+    let s3 = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>\
+              <Message>Request has expired</Message><StringToSign>x</StringToSign></Error>";
+    let s3 = Answer::status(403)
+        .header("Content-Type", "application/xml")
+        .body(s3);
+    assert!(
+        scripted(script(s3), Verb::PushBlob, Login::None).starts_with(&format!(
+            "{put} 403 Forbidden: AccessDenied: Request has expired; "
+        ))
+    );
+}
+
+#[test]
+fn what_is_not_there_is_told_in_the_registrys_words() {
+    assert_eq!(
+        told(
+            Answer::error(404, "NAME_UNKNOWN", "no a/b"),
+            Verb::Pull,
+            Login::None
+        ),
+        "HOST/a/b: HEAD /v2/a/b/manifests/1: no such tag: 1: NAME_UNKNOWN: no a/b"
+    );
+    assert_eq!(
+        told(
+            Answer::error(400, "NAME_INVALID", "bad name"),
+            Verb::Pull,
+            Login::None
+        ),
+        "HOST/a/b: GET /v2/a/b/manifests/1: 400 Bad Request: NAME_INVALID: bad name"
+    );
+}
+
+#[test]
+fn a_web_page_is_no_answer_of_a_registry() {
+    let sign_in = || page(200, "Sign in");
+    let ok = "200 OK, with a web page: \"Sign in\"";
+    for (verb, asked) in [
+        (Verb::Pull, "HOST/a/b: GET /v2/a/b/manifests/1".to_owned()),
+        (
+            Verb::PushBlob,
+            format!("HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/"),
+        ),
+        (Verb::Put, "HOST/a/b: GET /v2/a/b/manifests/1".to_owned()),
+        (
+            Verb::Delete,
+            "HOST/a/b: DELETE /v2/a/b/manifests/1".to_owned(),
+        ),
+        (Verb::LogIn, "HOST: GET /v2/".to_owned()),
+    ] {
+        // A HEAD would say that the blob is there.
+        let script =
+            Script::new()
+                .on("*", "*", [sign_in()])
+                .on("HEAD", "*/blobs/*", [Answer::status(404)]);
+        let line = scripted(script, verb, Login::None);
+        assert_eq!(line, format!("{asked}: {ok} {PAGE_HINT}"), "{verb:?}");
+    }
+    let script = Script::new()
+        .on(
+            "*",
+            "*",
+            [Answer::status(302).header("Location", "/login?next=secret")],
+        )
+        .on("*", "/login", [sign_in()]);
+    assert_eq!(
+        scripted(script, Verb::Pull, Login::None),
+        format!(
+            "HOST/a/b: GET /v2/a/b/manifests/1: 200 OK from http://HOST/login?next=***, with a web \
+             page: \"Sign in\" {PAGE_HINT}"
+        )
+    );
+    assert_eq!(
+        told(page(404, "nginx"), Verb::Pull, Login::None),
+        format!(
+            "HOST/a/b: HEAD /v2/a/b/manifests/1: no such tag: 1, with a web page: \"nginx\" {PAGE_HINT}"
+        )
+    );
+    assert_eq!(
+        told(page(503, "Down"), Verb::Pull, Login::None),
+        "HOST/a/b: HEAD /v2/a/b/manifests/1: 503 Service Unavailable, with a web page: \"Down\" \
+         (after 2 tries) (try again later, or with a lower --jobs)"
+    );
+    let plain = Answer::status(404)
+        .header("Content-Type", "text/plain")
+        .body("404 page not found\n");
+    assert_eq!(
+        told(plain, Verb::LogIn, Login::None),
+        "HOST: GET /v2/: 404 Not Found: 404 page not found"
+    );
+}
+
+#[test]
+fn a_login_that_is_refused_is_not_told_to_log_in() {
+    assert_eq!(
+        told(wants("Basic"), Verb::LogIn, Login::None),
+        "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: who are you?; tried the credentials from \
+         this login (are user name and password right?)"
+    );
+    assert_eq!(
+        told(wants("Negotiate"), Verb::LogIn, Login::None),
+        "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: who are you?; it wants negotiate, which \
+         is not known here"
+    );
+}
+
+/// Somebody who says this to everybody who comes, before or after being asked.
+fn babbles(before: bool, words: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let talk = move |mut stream: TcpStream| {
+        if before {
+            let _ = stream.write_all(words);
+        }
+        // A TLS hello is not answered by any of them.
+        let mut first = [0; 2000];
+        let _ = std::io::Read::read(&mut stream, &mut first);
+        if !before {
+            let _ = stream.write_all(words);
+        }
+    };
+    std::thread::spawn(move || listener.incoming().flatten().for_each(talk));
+    host
+}
+
+#[test]
+fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
+    for (before, words, tries) in [
+        (true, &b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], " (after 2 tries)"),
+        (false, b"-ERR unknown command\r\n", ""),
+    ] {
+        let line = Place::new().said(&babbles(before, words), Verb::Pull, Login::None);
+        let expected = "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP";
+        assert_eq!(line, format!("{expected}{tries}"));
+    }
+    assert_eq!(
+        Place::new().said(&babbles(true, b""), Verb::Pull, Login::None),
+        "HOST/a/b: HEAD /v2/a/b/manifests/1: connection to HOST broke: connection closed before \
+         message completed (after 2 tries) (running it again sends only what is missing)"
+    );
+}
+
+/// Runs a push against a registry whose words would steer a terminal.
+fn steered(flags: &[&str]) -> Run {
+    let words = "down \u{1b}[2J\u{202e}for\nnow\r";
+    let script = push_registry()
+        .on("POST", "*", [Answer::error(503, "UNAVAILABLE", words)])
+        .on("HEAD", "*", [Answer::error(404, words, words)]);
+    let (server, place) = (FaultServer::start(script), Place::new());
+    let repository = format!("{}/a/b", server.address());
+    let mut arguments = vec!["blob", "push", &repository, &place.blob, "--retries", "2"];
+    arguments.extend(["--retry-wait", "1ms"]);
+    arguments.extend(flags);
+    wharf(place.home.path(), &arguments)
+}
+
+#[test]
+fn foreign_words_steer_no_terminal_wherever_they_are_said() {
+    for flags in [
+        &[][..],
+        &["--progress", "json"],
+        &["--progress", "plain"],
+        &["-vvv"],
+    ] {
+        let run = steered(flags);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(
+            run.stderr.contains(r"down \u{1b}[2J\u{202e}for\nnow\r"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            !run.stderr.contains(['\u{1b}', '\u{202e}', '\r']),
+            "{}",
+            run.stderr
+        );
+    }
+    let retried = steered(&["--progress", "json"]).stderr;
+    let mut lines = retried
+        .lines()
+        .filter(|line| line.contains("\"event\":\"retried\""));
+    assert!(lines.all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+}
+
+#[test]
+fn an_unknown_helper_and_a_bad_file_are_told_with_who_wanted_them() {
+    let place = Place::new();
+    let server = FaultServer::start(Script::new().on("*", "*", [wants("Basic")]));
+    let host = server.address().to_string();
+    let docker = place.home.path().join(".docker");
+    std::fs::create_dir(&docker).unwrap();
+    let said = |text: &str| {
+        std::fs::write(docker.join("config.json"), text).unwrap();
+        place.said(&host, Verb::Pull, Login::None)
+    };
+    let start = "HOST/a/b: credentials: ";
+    assert_eq!(
+        said(r#"{"credHelpers":{"HOST":"gone"}}"#.replace("HOST", &host).as_str()),
+        format!(
+            "{start}docker-credential-gone, which keeps credentials by the word of \
+             HOME/.docker/config.json, is not installed"
+        )
+    );
+    for (text, expected) in [
+        ("{\n  \"auths\": {,}\n}", "line 2, column 13: not JSON"),
+        (
+            "{\"auths\": {\"HOST\": {\"auth\": 5}}}",
+            "a value of another kind than belongs there",
+        ),
+        ("{\"auths\":", "line 1, column 9: ends too early"),
+        (
+            "{\"auths\": {\"HOST\": {\"auth\": \"hidden!\"}}}",
+            "auths.\"HOST\": auth is not base64 of USER:PASSWORD; log in again",
+        ),
+    ] {
+        let line = said(&text.replace("HOST", &host));
+        assert!(
+            line.starts_with(&format!("{start}HOME/.docker/config.json: ")),
+            "{line}"
+        );
+        assert!(line.ends_with(expected), "{line}");
+    }
+}
