@@ -46,6 +46,10 @@ pub(crate) struct Global {
     /// large ones
     #[arg(long, global = true, value_name = "BYTES", value_parser = units::size)]
     pub(crate) chunk_size: Option<NonZeroU64>,
+    /// Read from the mirrors that DIR/HOST[:PORT]/hosts.toml names for a registry, as containerd does
+    /// (also: WHARF_HOSTS_DIR)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) hosts_dir: Option<PathBuf>,
     /// Say more on standard error; twice or thrice for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,

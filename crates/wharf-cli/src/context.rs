@@ -43,6 +43,7 @@ pub(crate) struct Context {
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
     chunk_size: Option<NonZeroU64>,
+    hosts_directory: Option<PathBuf>,
     ending: Mutex<Ending>,
 }
 
@@ -86,6 +87,7 @@ impl Context {
             timing: global.timing.clone(),
             retry: global.timing.retry(global.retries.get()),
             chunk_size: global.chunk_size,
+            hosts_directory: global.hosts_dir.clone().or_else(|| path("WHARF_HOSTS_DIR")),
             ending: Mutex::default(),
         }
     }
@@ -138,6 +140,9 @@ impl Context {
         }
         if let Some(bytes) = self.chunk_size {
             builder = builder.chunk_size(bytes);
+        }
+        if let Some(directory) = &self.hosts_directory {
+            builder = builder.hosts_directory(directory.clone());
         }
         let client = builder.build()?;
         self.ending().clients.push(client.clone());
@@ -236,11 +241,6 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
 /// Where credentials are looked for: first what the user points to, then where other tools keep
 /// them. Docker's file comes before Podman's, as in other tools.
 pub(crate) fn login_places() -> Places {
-    let path = |variable: &str| {
-        env::var_os(variable)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
     let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
     // A directory, which may be yet to be made.
     let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
@@ -269,6 +269,12 @@ pub(crate) fn login_places() -> Places {
         given: given.map(|text| text.to_string_lossy().into_owned()),
         files,
     }
+}
+
+/// The path in a variable that is set and not empty.
+fn path(variable: &str) -> Option<PathBuf> {
+    let value = env::var_os(variable).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
 }
 
 /// The specification has relative paths in these variables ignored.

@@ -79,7 +79,7 @@ impl Chosen {
     }
 
     async fn registry(reference: &Reference, client: &Client, retry: &RetryPolicy) -> Result<Self> {
-        let repository = client.repository(reference.repository());
+        let repository = client.source(reference.repository()).await?;
         let selector = reference.selector();
         let resolve = async || repository.resolve(&selector).await;
         let descriptor = retry.run(resolve).await?;

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use wharf_oci::{Registry, Repository, RepositoryName};
 
 use super::auth::{self, Access};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
+use super::mirrors::{HostsDirectory, Mirrors, RemoteSource};
 use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
 use super::tls::{Authority, Certificates, Tls, TlsSettings, TlsSource, Verification};
@@ -43,6 +45,8 @@ struct Inner {
     transport: Transport,
     shared: Arc<Shared>,
     hosts: Mutex<HashMap<Registry, Arc<Host>>>,
+    hosts_directory: Option<HostsDirectory>,
+    mirrors: Mutex<HashMap<Registry, Arc<OnceCell<Arc<Mirrors>>>>>,
 }
 
 /// Whether plain http and certificates nobody vouches for are acceptable.
@@ -73,6 +77,7 @@ pub struct ClientBuilder {
     referrers_fallback: ReferrersFallback,
     locks: Option<PathBuf>,
     memory: RegistryMemory,
+    hosts_directory: Option<PathBuf>,
 }
 
 impl Default for ClientBuilder {
@@ -92,6 +97,7 @@ impl Default for ClientBuilder {
             referrers_fallback: ReferrersFallback::default(),
             locks: None,
             memory: RegistryMemory::in_process(),
+            hosts_directory: None,
         }
     }
 }
@@ -232,6 +238,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Reads from the mirrors that containerd's `hosts.toml` files in `directory` name for a
+    /// registry (containerd: docs/hosts.md), in [`Client::source`]. A file is read when its
+    /// registry is first read from.
+    #[must_use]
+    pub fn hosts_directory(mut self, directory: PathBuf) -> Self {
+        self.hosts_directory = Some(directory);
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -268,6 +283,8 @@ impl ClientBuilder {
             transport,
             shared: Arc::new(shared),
             hosts: Mutex::default(),
+            hosts_directory: self.hosts_directory.map(HostsDirectory::new),
+            mirrors: Mutex::default(),
         };
         Ok(Client {
             inner: Arc::new(inner),
@@ -342,20 +359,46 @@ impl Client {
         )
     }
 
+    /// One repository to read from: from the mirrors of its registry, where a directory of
+    /// `hosts.toml` files was given and names some, and else as [`Client::repository`]. Makes no
+    /// request.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`], naming file, line and column, where such a file makes no
+    /// sense; where it cannot be read.
+    pub async fn source(&self, repository: &Repository) -> Result<RemoteSource> {
+        let own = self.repository(repository);
+        let Some(directory) = &self.inner.hosts_directory else {
+            return Ok(RemoteSource::new(own, Arc::default()));
+        };
+        let registry = repository.registry();
+        let cell = {
+            let mut mirrors = lock(&self.inner.mirrors);
+            Arc::clone(mirrors.entry(registry.clone()).or_default())
+        };
+        let (transport, shared) = (&self.inner.transport, &self.inner.shared);
+        let read = async || {
+            let mirrors = Mirrors::read(directory.clone(), registry, transport, shared);
+            mirrors.await.map(Arc::new)
+        };
+        let mirrors = cell.get_or_try_init(read).await?;
+        Ok(RemoteSource::new(own, Arc::clone(mirrors)))
+    }
+
     fn transport(&self, registry: &Registry) -> Transport {
         self.inner.transport.on_behalf_of(registry)
     }
 
     fn host(&self, registry: &Registry) -> Arc<Host> {
-        // No code that holds the lock can panic half-way through a change.
-        let mut hosts = self
-            .inner
-            .hosts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = lock(&self.inner.hosts);
         let host = hosts.entry(registry.clone()).or_insert_with(|| {
             Arc::new(Host::new(registry.clone(), Arc::clone(&self.inner.shared)))
         });
         Arc::clone(host)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that holds such a lock can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

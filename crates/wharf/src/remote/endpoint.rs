@@ -9,13 +9,25 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     base: Url,
+    /// The registry whose content is meant, where the host has that of several.
+    namespace: Option<String>,
 }
 
 impl Endpoint {
     pub(super) fn new(scheme: &str, authority: &str) -> Result<Self> {
         let base = Url::parse(&format!("{scheme}://{authority}/v2/"))
             .map_err(|_| Error::new(ErrorKind::Invalid, "not a host and port").target(authority))?;
-        Ok(Endpoint { base })
+        Ok(Endpoint {
+            base,
+            namespace: None,
+        })
+    }
+
+    /// The API at `base`, which ends with a slash, on a host that may have the content of several
+    /// registries and is told which of them is meant (containerd: docs/hosts.md, "Registry Host
+    /// Namespace").
+    pub(super) fn of_mirror(base: Url, namespace: Option<String>) -> Self {
+        Endpoint { base, namespace }
     }
 
     /// end-1: the API's root, which answers when a registry is there.
@@ -76,7 +88,10 @@ impl Endpoint {
     /// Names, digests and tags have no character that means anything else in a path.
     fn at(&self, path: String) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("/v2/{path}"));
+        url.set_path(&format!("{}{path}", self.base.path()));
+        if let Some(namespace) = &self.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
         url
     }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::OnceCell;
 use wharf_oci::{Digest, Registry, RepositoryName};
 
-use super::auth::Authorizer;
+use super::auth::{Authorizer, same_origin};
 use super::client::Insecure;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
@@ -37,6 +37,7 @@ const OWN: &str = "wharf/";
 #[derive(Debug)]
 pub(super) struct Host {
     registry: Registry,
+    way: Way,
     shared: Arc<Shared>,
     remembered: Remembered,
     endpoint: OnceCell<Endpoint>,
@@ -49,6 +50,17 @@ pub(super) struct Host {
     sessions: Sessions,
     authorizer: Authorizer,
     gate: Gate,
+}
+
+/// How a host is reached, where somebody said so.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// Where its API is; `None`: where the API of a registry of its name is.
+    pub(super) endpoint: Option<Endpoint>,
+    /// Shown to it with each request, and to nobody else.
+    pub(super) headers: HeaderMap,
+    /// Who is told when it asks to wait.
+    pub(super) pauses: Option<Arc<dyn PauseObserver>>,
 }
 
 /// What all hosts of a client have in common.
@@ -70,17 +82,27 @@ pub(super) struct Shared {
 
 impl Host {
     pub(super) fn new(registry: Registry, shared: Arc<Shared>) -> Self {
+        let way = Way {
+            pauses: shared.pauses.clone(),
+            ..Way::default()
+        };
+        Host::by(way, registry, shared)
+    }
+
+    /// A host that is reached by a way of its own.
+    pub(super) fn by(way: Way, registry: Registry, shared: Arc<Shared>) -> Self {
         let authorizer = Authorizer::new(
             registry.clone(),
             shared.credentials.clone(),
             shared.memory.clone(),
         );
-        let gate = Gate::new(registry.as_str(), &shared.limits, shared.pauses.clone());
+        let gate = Gate::new(registry.as_str(), &shared.limits, way.pauses.clone());
         Host {
+            endpoint: OnceCell::new_with(way.endpoint.clone()),
             registry,
+            way,
             shared,
             remembered: Remembered::default(),
-            endpoint: OnceCell::new(),
             sending: Mutex::default(),
             is_ours: AtomicBool::new(false),
             referrers: Mutex::default(),
@@ -117,6 +139,12 @@ impl Host {
     /// # Errors
     /// As [`Transport::send`].
     pub(super) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
+        let request = match self.endpoint.get() {
+            Some(endpoint) if same_origin(&endpoint.root(), request.url()) => {
+                request.secrets(&self.way.headers)
+            }
+            _ => request,
+        };
         if !self.may_be_plain() {
             return self.gate.send(transport, request).await;
         }
@@ -157,6 +185,11 @@ impl Host {
     /// Waits until a session could be opened, without asking for one.
     pub(super) async fn ready_to_open(&self) {
         self.gate.ready(Kind::Open).await;
+    }
+
+    /// Whether it asks to be left alone right now.
+    pub(super) fn is_resting(&self) -> bool {
+        self.gate.is_closed()
     }
 
     /// What is remembered between runs.
@@ -341,6 +374,9 @@ impl Host {
     }
 
     fn may_be_plain(&self) -> bool {
+        if self.way.endpoint.is_some() {
+            return false;
+        }
         self.shared.insecure == Insecure::Yes
             || self.registry.is_local()
             || self.registry.is_private()

@@ -15,6 +15,7 @@ mod janitor;
 mod journal;
 mod link;
 mod manifests;
+mod mirrors;
 mod referrers;
 mod referrers_api;
 mod referrers_index;
@@ -31,6 +32,7 @@ mod words;
 
 pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};
+pub use self::mirrors::RemoteSource;
 pub use self::referrers::ReferrersFallback;
 pub use self::repository::RemoteRepository;
 pub use self::tls::{Certificates, Identity, Tls, TlsSource, Verification};

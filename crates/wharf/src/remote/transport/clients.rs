@@ -65,6 +65,10 @@ impl Clients {
         }
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The client for a request to `url` that is made for `registry`, if for any.
     ///
     /// # Errors

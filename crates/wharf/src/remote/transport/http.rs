@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
+use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
 use wharf_oci::Registry;
@@ -91,6 +91,18 @@ impl Transport {
         }
     }
 
+    /// The same, counting together, with connections and settings of its own.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Settings, &mut Timeouts)) -> Self {
+        let (mut settings, mut timeouts) = (self.clients.settings().clone(), self.timeouts);
+        change(&mut settings, &mut timeouts);
+        let timeouts = timeouts.clamped();
+        Transport {
+            clients: Arc::new(Clients::new(settings, timeouts.connect)),
+            timeouts,
+            ..self.clone()
+        }
+    }
+
     /// How many requests were sent so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
@@ -154,7 +166,7 @@ impl Transport {
                 guard::follow(&asked, &head.url, &next).map_err(|error| error.target(&endpoint))?;
             if !same_origin(&asked, &next) {
                 // Whoever else gets it is not to see who we are (PUSH.md section 11, rule 2).
-                head.headers.remove(AUTHORIZATION);
+                head.forget_secrets();
                 if head.reach == Reach::Origin {
                     return Err(elsewhere(&next).target(endpoint));
                 }

@@ -113,6 +113,11 @@ impl Gate {
         drop(self.enter(kind).await);
     }
 
+    /// Whether the registry asks to wait.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed().is_some()
+    }
+
     async fn enter(&self, kind: Kind) -> Place<'_> {
         let place = self.lane(kind).enter().await;
         // What is asked for meanwhile may prolong it.

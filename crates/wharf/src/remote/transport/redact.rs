@@ -12,11 +12,12 @@ use wharf_oci::Printable;
 pub(crate) struct SafeUrl<'a>(pub(crate) &'a Url);
 
 /// Query parameters of the distribution spec and of token requests that hold no secret.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "digest",
     "mount",
     "from",
     "n",
+    "ns",
     "last",
     "tag",
     "artifactType",

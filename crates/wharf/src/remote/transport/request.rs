@@ -1,6 +1,5 @@
 //! One request, before it is sent.
 
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
@@ -85,6 +84,22 @@ impl Request {
         self
     }
 
+    /// Adds headers that are shown to nobody but the origin the request goes to, unless there are
+    /// such already.
+    pub(crate) fn secrets(mut self, headers: &HeaderMap) -> Self {
+        for name in headers.keys() {
+            if self.head.headers.contains_key(name) {
+                continue;
+            }
+            for value in headers.get_all(name) {
+                let mut value = value.clone();
+                value.set_sensitive(true);
+                self.head.headers.append(name, value);
+            }
+        }
+        self
+    }
+
     pub(crate) fn body(mut self, body: Body) -> Self {
         self.body = body;
         self
@@ -118,7 +133,7 @@ impl Request {
     /// The same request elsewhere; another origin is not to see who we are.
     pub(crate) fn at(mut self, url: Url) -> Self {
         if !same_origin(&self.head.url, &url) {
-            self.head.headers.remove(AUTHORIZATION);
+            self.head.forget_secrets();
         }
         self.head.url = url;
         self
@@ -144,6 +159,18 @@ impl Request {
             rest,
         };
         (Request { head, body }, spare)
+    }
+}
+
+impl Head {
+    /// Takes out what is only for the origin that the request went to so far.
+    pub(super) fn forget_secrets(&mut self) {
+        let secret =
+            |(name, value): (&HeaderName, &HeaderValue)| value.is_sensitive().then(|| name.clone());
+        let secrets: Vec<HeaderName> = self.headers.iter().filter_map(secret).collect();
+        for name in secrets {
+            self.headers.remove(name);
+        }
     }
 }
 
