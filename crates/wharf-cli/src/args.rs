@@ -10,6 +10,7 @@ use wharf_oci::{MediaType, Platform};
 use crate::units;
 
 use crate::timing::Timing;
+use crate::tls::TlsArgs;
 
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
@@ -59,6 +60,8 @@ pub(crate) struct Global {
     /// Say nothing on standard error but errors, as --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) timing: Timing,
 }

@@ -19,10 +19,12 @@ use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
 use crate::embedded::Running;
+use crate::leniencies::Leniencies;
 use crate::logins::{self, Places};
 use crate::pauses::Pauses;
 use crate::printer::{Printer, Screen};
 use crate::timing::Timing;
+use crate::tls::{self, TlsArgs, TlsPlaces};
 
 /// How all commands are to behave.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub(crate) struct Context {
     insecure: Insecure,
     nondistributable: Nondistributable,
     timing: Timing,
+    tls: TlsArgs,
     /// Where things are remembered between runs; `None`: they are not.
     cache: Option<PathBuf>,
     /// Shared by all clients of a command, and written at its end.
@@ -85,6 +88,7 @@ impl Context {
             },
             nondistributable,
             timing: global.timing.clone(),
+            tls: global.tls.clone(),
             retry: global.timing.retry(global.retries.get()),
             chunk_size: global.chunk_size,
             hosts_directory: global.hosts_dir.clone().or_else(|| path("WHARF_HOSTS_DIR")),
@@ -95,7 +99,7 @@ impl Context {
     /// The one client of a command: all repositories share what it learns.
     ///
     /// # Errors
-    /// Where the system's certificates cannot be used.
+    /// Where files of certificates or credentials cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
         self.client_showing(Arc::new(login_places().credentials()?))
     }
@@ -125,6 +129,10 @@ impl Context {
             printer: self.printer,
             bars: self.bars.clone(),
         };
+        let leniencies = Leniencies {
+            printer: self.printer,
+            bars: self.bars.clone(),
+        };
         let mut builder = Client::builder()
             .insecure(self.insecure)
             .credentials(credentials)
@@ -132,6 +140,7 @@ impl Context {
             .timeouts(self.timing.timeouts())
             .limits(self.timing.limits())
             .pause_observer(Arc::new(pauses))
+            .leniency_observer(Arc::new(leniencies))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
         if let Some(cache) = &self.cache {
             builder = builder
@@ -144,7 +153,7 @@ impl Context {
         if let Some(directory) = &self.hosts_directory {
             builder = builder.hosts_directory(directory.clone());
         }
-        let client = builder.build()?;
+        let client = self.tls.apply(tls_places(), builder)?.build()?;
         self.ending().clients.push(client.clone());
         Ok(client)
     }
@@ -236,6 +245,24 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
         Error::new(ErrorKind::Invalid, "not a number of seconds since 1970")
             .target("SOURCE_DATE_EPOCH")
     })
+}
+
+/// Where certificates are looked for: what OpenSSL's variables name is trusted in place of the
+/// system's.
+fn tls_places() -> TlsPlaces {
+    let some = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty());
+    let directories = some("SSL_CERT_DIR").unwrap_or_default();
+    let certs = match some("WHARF_CERTS_DIR") {
+        Some(directory) => vec![directory.into()],
+        None => tls::usual_certs(some("HOME").as_deref()),
+    };
+    TlsPlaces {
+        roots: some("SSL_CERT_FILE").map(PathBuf::from),
+        root_directories: env::split_paths(&directories)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
+        certs,
+    }
 }
 
 /// Where credentials are looked for: first what the user points to, then where other tools keep

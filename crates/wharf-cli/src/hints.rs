@@ -77,8 +77,10 @@ fn by_kind(error: &Error) -> Option<&'static str> {
             Some("is a registry running there? plain http to other machines needs --insecure")
         }
         (ErrorKind::Untrusted, _) => {
-            Some("add who signed it to the system's certificates, or trust anybody with --insecure")
+            Some("--ca-cert FILE trusts who signed it, --insecure trusts anybody")
         }
+        // With a status it is about credentials.
+        (ErrorKind::Unauthorized, None) => Some("--client-cert FILE --client-key FILE"),
         (ErrorKind::NotFound, Some(_)) if side == Some(Side::Destination) => {
             Some("some registries want the repository to be created first")
         }

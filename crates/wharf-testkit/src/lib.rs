@@ -23,6 +23,7 @@ pub mod process;
 pub mod proxy;
 pub mod registry_script;
 pub mod rootfs;
+pub mod tls_front;
 pub mod token_server;
 #[cfg(test)]
 mod wire;
@@ -39,4 +40,5 @@ pub use process::{PeakRss, files_below};
 pub use proxy::{ProxiedRequest, RecordingProxy};
 pub use registry_script::push_registry;
 pub use rootfs::RootfsImage;
+pub use tls_front::TlsFront;
 pub use token_server::TokenServer;

@@ -5,12 +5,20 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use support::{descriptor, image, options};
+use support::{image, options};
 use wharf::copy::copy;
-use wharf::remote::{Certificates, Client, ClientBuilder, Identity, Tls};
-use wharf::{Error, ErrorKind, Result, Source};
-use wharf_testkit::{Authority, DockerRegistry, Pair, RegistryAuth, RegistryTls, seeded_bytes};
+use wharf::remote::{
+    Certificates, Client, ClientBuilder, Identity, Insecure, Leniency, LeniencyObserver, Timeouts,
+    Tls,
+};
+use wharf::{Error, ErrorKind, Result};
+use wharf_testkit::{
+    Answer, Authority, DockerRegistry, FaultServer, Pair, RegistryAuth, RegistryTls, Script,
+    TlsFront, push_registry, seeded_bytes,
+};
 
 fn start(server: Pair, clients: Option<&Authority>) -> Option<DockerRegistry> {
     let clients = clients.map(|authority| authority.certificate().to_owned());
@@ -28,17 +36,15 @@ fn identity(pair: &Pair) -> Identity {
     Identity::from_pem(pair.certificate.as_bytes(), pair.key.as_bytes()).expect("good")
 }
 
-/// Pushes a small image to `host` and asks for it; what goes wrong first.
+/// Pushes a small image to `host`.
 async fn push(builder: ClientBuilder, host: &str) -> Result<()> {
     let client = builder.build()?;
-    let repository = client.repository(&format!("{host}/a/b").parse().expect("good"));
+    let repository = client.repository(&format!("{host}/a/b").parse().expect("a repository"));
     let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
     let (options, _) = options();
-    copy(&source, &repository, std::slice::from_ref(&root), &options).await?;
-    let tag = wharf::oci::Selector::Tag("v1".parse().expect("good"));
-    let pushed = repository.resolve(&tag).await?;
-    assert_eq!(&pushed.digest, &descriptor(&root).digest);
-    Ok(())
+    copy(&source, &repository, &[root], &options)
+        .await
+        .map(drop)
 }
 
 fn host(address: SocketAddr) -> String {
@@ -130,4 +136,138 @@ async fn t4_a_client_certificate_is_shown_where_it_is_wanted() {
     let stranger = Some(identity(&Authority::new().client()));
     let error = refused(Client::builder().tls(with(stranger)), &host).await;
     assert!(error.to_string().contains("client certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn t4_a_client_certificate_is_not_shown_to_whom_the_registry_sends_us() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let elsewhere = FaultServer::start(Script::new().on("*", "*", [Answer::status(404)]));
+    let other = TlsFront::start(&servers.server(), &clients, elsewhere.address());
+    let there = format!("https://localhost:{}/token", other.address().port());
+    let redirect = Answer::status(307).header("Location", &there);
+    let challenge = format!("Bearer realm=\"{there}\"");
+    let refusal = Answer::status(401).header("WWW-Authenticate", &challenge);
+    let script = Script::new()
+        .on("*", "*", [Answer::status(200)])
+        .on("GET", "/v2/a/moved/manifests/v1", [redirect])
+        .on("GET", "/v2/a/closed/manifests/v1", [refusal]);
+    let server = FaultServer::start(script);
+    let front = TlsFront::start(&servers.server(), &clients, server.address());
+    let tls = Tls {
+        identity: Some(identity(&clients.client())),
+        ..trusting(&servers)
+    };
+    let host = host(front.address());
+    let this = host.parse().unwrap();
+    for builder in [
+        Client::builder().tls(tls.clone()),
+        Client::builder().tls_for(&this, tls),
+    ] {
+        let client = builder.build().unwrap();
+        for name in ["a/moved", "a/closed"] {
+            let before = elsewhere.requests().len();
+            let repository = client.repository(&format!("{host}/{name}").parse().unwrap());
+            let tag = wharf::oci::Selector::Tag("v1".parse().unwrap());
+            repository.manifest_at(&tag).await.unwrap_err();
+            assert!(
+                elsewhere.requests().len() > before,
+                "{name} was not sent on"
+            );
+        }
+    }
+    let shown = front.client_certificates();
+    assert!(
+        !shown.is_empty() && shown.iter().all(|shown| *shown),
+        "{shown:?}"
+    );
+    let shown = other.client_certificates();
+    assert!(!shown.is_empty() && !shown.contains(&true), "{shown:?}");
+}
+
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<(String, Leniency)>>);
+
+impl LeniencyObserver for Heard {
+    fn on_leniency(&self, host: &str, leniency: Leniency) {
+        let mut heard = self.0.lock().expect("no test panics in here");
+        heard.push((host.to_owned(), leniency));
+    }
+}
+
+#[tokio::test]
+async fn t4_what_insecure_lets_pass_is_told_once_where_it_makes_a_difference() {
+    let authority = Authority::new();
+    let Some(registry) = start(authority.server(), None) else {
+        return;
+    };
+    let secure = host(registry.address());
+    let heard = Arc::new(Heard::default());
+    let taken = || std::mem::take(&mut *heard.0.lock().expect("no test panics in here"));
+    let builder = || {
+        Client::builder()
+            .insecure(Insecure::Yes)
+            .leniency_observer(Arc::clone(&heard) as _)
+    };
+    push(builder(), &secure).await.unwrap();
+    assert_eq!(taken(), [("127.0.0.1".to_owned(), Leniency::Unverified)]);
+    push(builder().tls(trusting(&authority)), &secure)
+        .await
+        .unwrap();
+    assert_eq!(taken(), []);
+
+    let plain = FaultServer::start(push_registry());
+    push(builder(), &host(plain.address())).await.unwrap();
+    assert_eq!(taken(), [], "this machine may do without TLS");
+    let far = format!("registry.example:{}", plain.address().port());
+    let builder = builder().resolve("registry.example", plain.address());
+    push(builder, &far).await.unwrap();
+    assert_eq!(taken(), [(far, Leniency::PlainHttp)]);
+}
+
+#[tokio::test]
+async fn t4_a_server_without_tls_is_told_as_such() {
+    let plain = FaultServer::start(push_registry());
+    let far = format!("registry.example:{}", plain.address().port());
+    let builder = Client::builder().resolve("registry.example", plain.address());
+    let error = refused(builder, &far).await;
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    let why = "it does not speak TLS; it may speak plain http";
+    assert!(error.to_string().ends_with(why), "{error}");
+}
+
+#[tokio::test]
+async fn t4_dead_addresses_of_a_name_are_passed_over() {
+    let registry = FaultServer::start(push_registry());
+    let port = registry.address().port();
+    let Some((dead, _held)) = silent(port).await else {
+        println!("skipped: no IPv6 here");
+        return;
+    };
+    let closed: SocketAddr = format!("127.0.0.2:{port}").parse().unwrap();
+    let builder = [dead, closed, registry.address()]
+        .into_iter()
+        .fold(Client::builder(), |builder, address| {
+            builder.resolve("registry.localhost", address)
+        });
+    // Whoever waited for the first to the end would wait for an hour.
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(3600),
+        ..Timeouts::default()
+    };
+    let host = format!("registry.localhost:{port}");
+    push(builder.timeouts(timeouts), &host).await.unwrap();
+}
+
+/// An IPv6 address that does not answer: its queue of connections is full.
+async fn silent(port: u16) -> Option<(SocketAddr, Vec<Box<dyn std::any::Any>>)> {
+    let address: SocketAddr = format!("[::1]:{port}").parse().expect("an address");
+    let socket = tokio::net::TcpSocket::new_v6().ok()?;
+    socket.bind(address).ok()?;
+    let listener = socket.listen(1).ok()?;
+    let mut held: Vec<Box<dyn std::any::Any>> = vec![Box::new(listener)];
+    let connect = || tokio::net::TcpStream::connect(address);
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), connect()).await {
+        held.push(Box::new(stream));
+    }
+    Some((address, held))
 }

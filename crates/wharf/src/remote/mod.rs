@@ -35,7 +35,7 @@ pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::mirrors::RemoteSource;
 pub use self::referrers::ReferrersFallback;
 pub use self::repository::RemoteRepository;
-pub use self::tls::{Certificates, Identity, Tls, TlsSource, Verification};
+pub use self::tls::{Certificates, CertsDirs, Identity, Tls, TlsSource, Verification};
 pub use self::transport::{
     EndpointClass, Leniency, LeniencyObserver, Limits, PauseObserver, RequestClass, RequestCounts,
     Timeouts,

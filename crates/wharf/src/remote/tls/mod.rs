@@ -1,9 +1,11 @@
 //! How TLS is spoken, and with whom: trusted certificates, client certificates, verification.
 
+mod certs_dirs;
 mod identity;
 mod pem;
 mod settings;
 
+pub use self::certs_dirs::CertsDirs;
 pub use self::identity::Identity;
 pub(super) use self::identity::provider;
 pub use self::pem::Certificates;

@@ -47,10 +47,19 @@ impl Certificates {
         Self::from_pem(&text).map_err(|error| error.target(path.display()))
     }
 
-    /// Those in `text` that are certificates, as systems collect them: what is not is left out.
-    pub fn lenient(text: &[u8]) -> Self {
-        let parsed = CertificateDer::pem_slice_iter(text).filter_map(std::result::Result::ok);
-        Certificates(parsed.collect())
+    /// The certificates that a file has, as systems collect them: what cannot be understood is
+    /// left out.
+    ///
+    /// # Errors
+    /// Where nothing is left, or the file cannot be read; it is named.
+    pub fn collected(path: &Path) -> Result<Self> {
+        let text = read(path)?;
+        let parsed = CertificateDer::pem_slice_iter(&text).filter_map(std::result::Result::ok);
+        let certificates = Certificates(parsed.collect());
+        match certificates.is_empty() {
+            true => Err(nothing(&text, "certificate").target(path.display())),
+            false => Ok(certificates),
+        }
     }
 
     /// Whether there are none.

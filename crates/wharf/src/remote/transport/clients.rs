@@ -46,12 +46,13 @@ pub(super) struct Clients {
     known: Mutex<Known>,
 }
 
-/// Where a request goes, and the registry that it is made for.
+/// Where a request goes over TLS, and the registry that it is made for.
 type Way = (Authority, Option<Authority>);
 
 #[derive(Debug, Default)]
 struct Known {
-    ways: HashMap<Way, Speaker>,
+    /// `None`: without TLS, wherever that is.
+    ways: HashMap<Option<Way>, Speaker>,
     /// The newest last.
     speakers: Vec<(Tls, Speaker)>,
 }
@@ -78,15 +79,19 @@ impl Clients {
         url: &Url,
         registry: Option<&Authority>,
     ) -> Result<Speaker> {
-        let way = (Authority::of(url), registry.cloned());
+        let secured = url.scheme() == "https";
+        let way = secured.then(|| (Authority::of(url), registry.cloned()));
         if let Some(speaker) = self.known().ways.get(&way) {
             return Ok(speaker.clone());
         }
-        let (clients, asked) = (Arc::clone(self), way.clone());
-        // Who knows of hosts may have to read files.
-        let tls = match self.settings.tls.source {
-            Some(_) => verify::blocking(move || clients.tls(&asked)).await??,
-            None => self.tls(&way)?,
+        let tls = match (&way, &self.settings.tls.source) {
+            (None, _) => self.settings.tls.merged(None, Place::Elsewhere(None)),
+            (Some(way), None) => self.tls(way)?,
+            // Who knows of hosts may have to read files.
+            (Some(way), Some(_)) => {
+                let (clients, way) = (Arc::clone(self), way.clone());
+                verify::blocking(move || clients.tls(&way)).await??
+            }
         };
         let speaker = self.speaker(&tls)?;
         let ways = &mut self.known().ways;

@@ -1,0 +1,129 @@
+//! Who is trusted and what is shown: the flags, and where other tools keep such things.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wharf::remote::{Certificates, CertsDirs, ClientBuilder, Identity, Tls};
+use wharf::{Error, ErrorKind, Result};
+
+/// Flags about TLS, which every command takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "TLS options")]
+pub(crate) struct TlsArgs {
+    /// Trust who is in this PEM file too; may be given several times
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_cert: Vec<PathBuf>,
+    /// Show this client certificate (PEM) to the registries of the command that ask for one
+    #[arg(long, global = true, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// The key of --client-cert (PEM), unless it is in the same file
+    #[arg(long, global = true, value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// Look here for HOST[:PORT]/*.crt, *.cert and *.key, not where Docker and Podman do
+    #[arg(long, global = true, value_name = "DIR")]
+    certs_dir: Option<PathBuf>,
+}
+
+/// What the environment says about TLS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsPlaces {
+    /// A file of who is trusted, in place of the system's.
+    pub(crate) roots: Option<PathBuf>,
+    /// Directories of such files.
+    pub(crate) root_directories: Vec<PathBuf>,
+    /// Directories of certificates by host.
+    pub(crate) certs: Vec<PathBuf>,
+}
+
+impl TlsArgs {
+    /// Has clients do what the flags and `places` say. All files that are named are read now.
+    ///
+    /// # Errors
+    /// Where a file is missing or malformed; it is named.
+    pub(crate) fn apply(&self, places: TlsPlaces, builder: ClientBuilder) -> Result<ClientBuilder> {
+        let mut tls = Tls {
+            identity: self.identity()?,
+            ..Tls::default()
+        };
+        for file in &self.ca_cert {
+            tls.authorities.extend(Certificates::from_file(file)?);
+        }
+        let roots = roots(places.roots.as_deref(), &places.root_directories)?;
+        let certs = match &self.certs_dir {
+            Some(directory) => vec![existing(directory)?],
+            None => places.certs,
+        };
+        let source = Arc::new(CertsDirs::new(certs));
+        let builder = builder.tls(tls).tls_source(source);
+        Ok(match roots {
+            Some(roots) => builder.roots(roots),
+            None => builder,
+        })
+    }
+
+    fn identity(&self) -> Result<Option<Identity>> {
+        let key = self.client_key.as_deref();
+        match (&self.client_cert, key) {
+            (Some(certificate), key) => Identity::from_files(certificate, key).map(Some),
+            (None, None) => Ok(None),
+            (None, Some(_)) => {
+                let message = "--client-key is of no use without --client-cert";
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+        }
+    }
+}
+
+fn existing(directory: &Path) -> Result<PathBuf> {
+    match fs::read_dir(directory) {
+        Ok(_) => Ok(directory.to_owned()),
+        Err(error) => Err(Error::io(directory.display(), error)),
+    }
+}
+
+/// Those in a file and in the files of directories, which hold other things as well; a directory
+/// need not exist. `None` where neither is given.
+fn roots(file: Option<&Path>, directories: &[PathBuf]) -> Result<Option<Certificates>> {
+    if file.is_none() && directories.is_empty() {
+        return Ok(None);
+    }
+    let mut roots = match file {
+        Some(file) => {
+            Certificates::collected(file).map_err(|error| error.target("SSL_CERT_FILE"))?
+        }
+        None => Certificates::default(),
+    };
+    let entries = directories
+        .iter()
+        .filter_map(|directory| fs::read_dir(directory).ok());
+    for entry in entries.flatten().flatten() {
+        let path = entry.path();
+        if path.is_file()
+            && let Ok(more) = Certificates::collected(&path)
+        {
+            roots.extend(more);
+        }
+    }
+    if roots.is_empty() {
+        let all = std::env::join_paths(directories).unwrap_or_default();
+        let message = "no certificate in any file there";
+        return Err(Error::new(ErrorKind::Invalid, message)
+            .target(Path::new(&all).display())
+            .target("SSL_CERT_DIR"));
+    }
+    Ok(Some(roots))
+}
+
+/// Where Podman and Docker look for certificates by host, in Podman's order; below `home` are the
+/// user's own.
+pub(crate) fn usual_certs(home: Option<&OsStr>) -> Vec<PathBuf> {
+    let own = [".config/containers/certs.d", ".config/docker/certs.d"];
+    let own = home.map(|home| own.map(|place| Path::new(home).join(place)));
+    let all = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
+    own.into_iter()
+        .flatten()
+        .chain(all.map(PathBuf::from))
+        .collect()
+}
