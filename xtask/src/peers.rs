@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::run::{is_installed, run, succeeds};
 
 /// Debian calls package and program the same.
-const PEERS: [&str; 2] = ["docker-registry", "skopeo"];
+const PEERS: [&str; 3] = ["docker-registry", "nginx", "skopeo"];
 
 /// Installs what is missing where that is possible; says what is skipped otherwise.
 ///
@@ -43,11 +43,13 @@ fn install(packages: &[&str]) -> Result<(), String> {
             "neither root nor sudo without a password: sudo apt-get install {names}"
         ));
     };
-    if packages.contains(&"docker-registry") {
-        // Stopping it is the administrator's affair: another program may count on it by then.
-        eprintln!(
-            "note: Debian may start docker-registry as a service on port 5000; tests start their own"
-        );
+    for (service, port) in [("docker-registry", 5000), ("nginx", 80)] {
+        if packages.contains(&service) {
+            // Stopping it is the administrator's affair: another program may count on it by then.
+            eprintln!(
+                "note: Debian may start {service} as a service on port {port}; tests start their own"
+            );
+        }
     }
     run(rights.apt_get().arg("update"))?;
     run(rights

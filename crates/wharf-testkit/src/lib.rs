@@ -35,7 +35,7 @@ pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
 pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};
 pub use layer::LayerSpec;
 pub use layout::{Child, Content, ImageFixture, LayoutFixture, tar_layout};
-pub use peers::{DockerRegistry, RegistryAuth, RegistryTls, Skopeo};
+pub use peers::{DockerRegistry, Nginx, PassedRequest, RegistryAuth, RegistryTls, Skopeo};
 pub use process::{PeakRss, files_below};
 pub use proxy::{ProxiedRequest, RecordingProxy};
 pub use registry_script::push_registry;

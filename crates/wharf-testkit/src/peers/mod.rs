@@ -1,14 +1,16 @@
-//! Real programs of others to test against: Debian's `docker-registry` and `skopeo`.
+//! Real programs of others to test against: Debian's `docker-registry`, `nginx` and `skopeo`.
 //!
 //! A test asks for one and returns when there is none; `WHARF_REQUIRE_PEERS=1` makes that a failure.
 
 mod docker_registry;
+mod nginx;
 mod skopeo;
 
 use std::env;
 use std::path::PathBuf;
 
 pub use docker_registry::{DockerRegistry, RegistryAuth, RegistryTls};
+pub use nginx::{Nginx, PassedRequest};
 pub use skopeo::Skopeo;
 
 /// The program's path; without one, says on stderr what is skipped.

@@ -57,11 +57,13 @@ impl Manner {
     /// What to try after `error`, if it was about the manner and not about the blob.
     pub(super) fn after(self, error: &Error, size: u64, least: u64) -> Option<Manner> {
         if error.status() == Some(413) {
-            let limit = match self {
-                Manner::Whole | Manner::Patch => LARGE.min(size / 2),
-                Manner::Chunks(bytes) => bytes / 4,
+            let (refused, limit) = match self {
+                Manner::Whole | Manner::Patch => (size, LARGE.min(size / 2)),
+                Manner::Chunks(bytes) => (bytes, bytes / 4),
             };
-            return (limit >= SMALLEST.max(least)).then(|| chunks(limit, least));
+            // The smallest is tried before it is given up.
+            let limit = limit.max(SMALLEST).max(least);
+            return (limit < refused).then(|| chunks(limit, least));
         }
         match self {
             Manner::Whole if refuses(error) => Some(Manner::Patch),
@@ -169,8 +171,13 @@ mod tests {
             manner = next;
             sizes.push(next);
         }
-        let expected = [64 * MIB, 16 * MIB, 4 * MIB, MIB].map(Manner::Chunks);
+        let expected = [64 * MIB, 16 * MIB, 4 * MIB, MIB, MIB / 2].map(Manner::Chunks);
         assert_eq!(sizes, expected);
+        // A limit of 1 MiB, which is usual, lies between its half and an eighth of it.
+        assert_eq!(
+            Manner::Chunks(5 * MIB / 4).after(&answered(413), 5 * MIB / 2, 0),
+            Some(Manner::Chunks(MIB / 2))
+        );
         assert_eq!(
             Manner::Whole.after(&answered(413), 3 * MIB, 0),
             Some(Manner::Chunks(3 * MIB / 2))
@@ -178,6 +185,10 @@ mod tests {
         assert_eq!(Manner::Whole.after(&answered(413), 100, 0), None);
         assert_eq!(
             Manner::Chunks(16 * MIB).after(&answered(413), 500 * MIB, 8 * MIB),
+            Some(Manner::Chunks(8 * MIB))
+        );
+        assert_eq!(
+            Manner::Chunks(8 * MIB).after(&answered(413), 500 * MIB, 8 * MIB),
             None
         );
     }
