@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use common::{Run, command, done, wharf};
 use wharf_testkit::{
-    Answer, DockerRegistry, FaultServer, LayerSpec, LayoutFixture, RegistryAuth, Script, Skopeo,
-    TokenServer,
+    Answer, DockerRegistry, FaultServer, LayerSpec, LayoutFixture, RecordedRequest, RecordingProxy,
+    RegistryAuth, Script, Skopeo, TokenServer, push_registry, seeded_bytes,
 };
 
 fn text(path: &Path) -> &str {
@@ -153,14 +153,16 @@ fn credentials_that_skopeo_wrote_are_found_and_ours_are_found_by_skopeo() {
 
         assert_eq!(log_in(home.path(), &host).code, 0);
         let ours = home.path().join(".docker/config.json");
-        let inspected = skopeo.run(&[
-            "inspect",
-            "--tls-verify=false",
+        let copied = skopeo.run(&[
+            "copy",
+            "--src-tls-verify=false",
+            "--dest-tls-verify=false",
             "--authfile",
             text(&ours),
             &format!("docker://{host}/a/b:1.0"),
+            &format!("docker://{host}/copied:1.0"),
         ]);
-        assert!(inspected.status.success(), "{inspected:?}");
+        assert!(copied.status.success(), "{copied:?}");
     }
 }
 
@@ -223,51 +225,204 @@ fn m3_a_token_for_other_programs_allows_what_was_asked() {
     );
 }
 
+/// How long the push takes below, in seconds, at least: more than a few lives of a token. To see it
+/// through minutes, say so.
+fn slowness() -> u32 {
+    let said = std::env::var("WHARF_TEST_SLOW_SECONDS").ok();
+    said.map_or(8, |seconds| seconds.parse().unwrap())
+}
+
 #[test]
-fn a_helper_is_run_once_for_a_push() {
-    for (registry, _tokens) in registries() {
-        let home = tempfile::tempdir().unwrap();
-        let host = registry.address().to_string();
-        let helper = home.path().join("docker-credential-test");
-        let script = format!(
-            "#!/bin/sh\necho $1 $(cat) >> {}/log\necho '{{\"Username\":\"me\",\"Secret\":\"hidden\"}}'\n",
-            home.path().display()
+fn a2_a_push_outlives_its_tokens_many_times() {
+    const LIFE: u32 = 2;
+    // Much more than is read at once, which passes as it comes.
+    const PACE: u32 = 2_000_000;
+    let tokens = TokenServer::start(Duration::from_secs(LIFE.into()));
+    let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let proxy = RecordingProxy::start(registry.address());
+    let (seconds, host) = (slowness(), proxy.address().to_string());
+    // A blob a second, one after the other, and a last one that takes longer than a token lives.
+    let sizes = std::iter::repeat_n(1, seconds as usize - 3).chain([3]);
+    let specs = (0..).zip(sizes).map(|(seed, long): (u64, u32)| {
+        LayerSpec::bytes(
+            "application/vnd.oci.image.layer.v1.tar",
+            &seeded_bytes(seed, (PACE * long) as usize),
+        )
+    });
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(Some("1.0"), &specs.collect::<Vec<_>>());
+    assert_eq!(log_in(home.path(), &host).code, 0);
+    let before = tokens.requests().len();
+    proxy.pace(PACE.into());
+    let reference = format!("{host}/a/b:1.0");
+    let run = done(
+        home.path(),
+        &["push", "--jobs", "1", text(layout.directory()), &reference],
+    );
+    assert!(run.stdout.starts_with(&host), "{run:?}");
+    let asked = tokens.requests().len() - before;
+    assert!(
+        asked as u32 >= seconds / LIFE - 1,
+        "{asked} tokens in {seconds} s"
+    );
+    // Tokens are replaced before they end: next to no request is refused.
+    let refused = proxy
+        .requests()
+        .into_iter()
+        .filter(|request| request.status == Some(401));
+    let refused = refused.map(|request| request.line()).collect::<Vec<_>>();
+    assert!(refused.len() <= 2 + asked, "{refused:?}");
+}
+
+#[test]
+fn rule_10_logins_of_many_processes_lose_nothing_and_keep_what_is_there() {
+    let wants = Answer::status(401).header("WWW-Authenticate", "Basic");
+    let bare = |request: &RecordedRequest| request.header("authorization").is_none();
+    let script = || {
+        Script::new()
+            .on("GET", "/v2/", [Answer::status(200)])
+            .on_when("*", "*", bare, [wants.clone()])
+    };
+    let servers: Vec<FaultServer> = (0..10).map(|_| FaultServer::start(script())).collect();
+    let home = tempfile::tempdir().unwrap();
+    let (docker, kept) = (home.path().join(".docker"), home.path().join("kept.json"));
+    fs::create_dir(&docker).unwrap();
+    fs::write(
+        &kept,
+        r#"{"psFormat":"x","auths":{"old.example":{"auth":"bzpw","new":[1]}}}"#,
+    )
+    .unwrap();
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
+    let file = docker.join("config.json");
+    std::os::unix::fs::symlink(&kept, &file).unwrap();
+    let runs: Vec<_> = servers
+        .iter()
+        .map(|server| {
+            let host = server.address().to_string();
+            let mut login = command(home.path());
+            login.args(["auth", "login", "-u", "me", "-p", "hidden", &host]);
+            login.stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    for server in &servers {
+        let got = with_input(
+            home.path(),
+            &["auth", "get"],
+            &format!("{}\n", server.address()),
         );
-        fs::write(&helper, script).unwrap();
-        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
-        let docker = home.path().join("docker");
-        fs::create_dir(&docker).unwrap();
-        fs::write(docker.join("config.json"), r#"{"credsStore":"test"}"#).unwrap();
-        let path = std::env::var("PATH").unwrap();
-        let pushed = command(home.path())
-            .env("DOCKER_CONFIG", &docker)
-            .env("PATH", format!("{}:{path}", home.path().display()))
-            .args(["push", &layout(home.path()), &format!("{host}/a/b")])
-            .output()
-            .unwrap();
-        assert!(pushed.status.success(), "{pushed:?}");
-        let log = fs::read_to_string(home.path().join("log")).unwrap();
-        assert_eq!(log, format!("get {host}\n"));
+        assert_eq!(
+            got.stdout, "{\"Username\":\"me\",\"Secret\":\"hidden\"}\n",
+            "{got:?}"
+        );
+    }
+    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+    let text = fs::read_to_string(&kept).unwrap();
+    for part in [
+        r#""psFormat": "x""#,
+        r#""old.example": {"auth":"bzpw","new":[1]}"#,
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(
+        fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn a_login_that_cannot_be_kept_is_told_in_one_line() {
+    let server = FaultServer::start(Script::new().on("*", "*", [Answer::status(200)]));
+    let home = tempfile::tempdir().unwrap();
+    let closed = home.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let host = server.address().to_string();
+    let not_one = format!("{}: not a directory", file.display());
+    for (place, why) in [(&closed, "permission denied"), (&file, &not_one)] {
+        if fs::write(place.join("probe"), "").is_ok() {
+            // The superuser may write anywhere.
+            continue;
+        }
+        let mut login = command(home.path());
+        login.env("DOCKER_CONFIG", place);
+        login.args(["auth", "login", "-u", "me", "-p", "hidden", &host]);
+        let output = login.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let expected = format!("wharf: {}: {why}\n", place.join("config.json").display());
+        assert_eq!(said, expected);
     }
 }
 
 #[test]
-fn p3_no_log_however_verbose_shows_a_secret() {
+fn a_helper_is_asked_once_for_each_host_and_quoted_when_it_fails() {
+    let wants = Answer::status(401).header("WWW-Authenticate", "Basic");
+    let bare = |request: &RecordedRequest| request.header("authorization").is_none();
+    let script = || push_registry().on_when("*", "*", bare, [wants.clone()]);
+    let servers = [FaultServer::start(script()), FaultServer::start(script())];
     let home = tempfile::tempdir().unwrap();
-    let tokens = TokenServer::start(Duration::from_secs(60));
-    let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
-        return;
+    let docker = home.path().join(".docker");
+    fs::create_dir(&docker).unwrap();
+    fs::write(docker.join("config.json"), r#"{"credsStore":"test"}"#).unwrap();
+    let push = |script: &str| {
+        let helper = home.path().join("docker-credential-test");
+        fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut push = command(home.path());
+        let path = format!(
+            "{}:{}",
+            home.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        push.env("PATH", path)
+            .args(["push", "--no-cache", &layout(home.path())]);
+        for server in &servers {
+            push.arg(format!("{}/a:1", server.address()));
+            push.arg(format!("{}/b:1", server.address()));
+        }
+        push.output().unwrap()
     };
-    let host = registry.address().to_string();
-    assert_eq!(log_in(home.path(), &host).code, 0);
-    let run = done(
-        home.path(),
-        &["push", "-vvv", &layout(home.path()), &format!("{host}/a/b")],
-    );
-    assert!(run.stderr.contains("/token"), "{}", run.stderr);
-    // Every token begins so: it is base64 of {"alg".
-    for secret in ["hidden", "bWU6aGlkZGVu", "eyJhbGci"] {
-        assert!(!run.stderr.contains(secret), "{}", run.stderr);
+    let log = home.path().join("log");
+    let pushed = push(&format!(
+        "echo $1 $(cat) >> {}\necho '{{\"Username\":\"me\",\"Secret\":\"hidden\"}}'",
+        log.display()
+    ));
+    assert!(pushed.status.success(), "{pushed:?}");
+    let log = fs::read_to_string(log).unwrap();
+    let mut asked: Vec<&str> = log.lines().collect();
+    asked.sort_unstable();
+    let mut expected = servers
+        .each_ref()
+        .map(|server| format!("get {}", server.address()));
+    expected.sort();
+    assert_eq!(asked, expected);
+    for (script, why) in [
+        (
+            "echo 'the vault is locked'; exit 1",
+            ": the vault is locked",
+        ),
+        ("yes hidden", ": printed more than 65536 bytes"),
+        ("echo hidden", ": it printed no credential"),
+    ] {
+        let failed = push(script);
+        let said = String::from_utf8(failed.stderr).unwrap();
+        assert_eq!(failed.status.code(), Some(1), "{said}");
+        assert!(
+            said.lines()
+                .all(|line| line.contains("docker-credential-test")),
+            "{said}"
+        );
+        assert!(said.lines().all(|line| line.contains(why)), "{said}");
+        assert!(!said.contains("hidden"), "{said}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! who log in at once lose nothing. Only its owner may read it.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -138,7 +138,15 @@ fn make(directory: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    Ok(builder.create(directory)?)
+    builder
+        .create(directory)
+        .map_err(|error| match error.kind() {
+            // The system means that it cannot be made.
+            io::ErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::Invalid, "not a directory").target(directory.display())
+            }
+            _ => error.into(),
+        })
 }
 
 /// Keeps others out until it is dropped, also those of other processes.
