@@ -308,6 +308,19 @@ fn a_web_page_is_no_answer_of_a_registry() {
         let line = scripted(script, verb, Login::None);
         assert_eq!(line, format!("{asked}: {ok} {PAGE_HINT}"), "{verb:?}");
     }
+    // It answers in place of what the registry said to be there, too.
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let there = Answer::status(200)
+        .header("Docker-Content-Digest", &digest)
+        .header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+        .header("Content-Length", "500");
+    let script = Script::new()
+        .on("*", "*", [sign_in()])
+        .on("HEAD", "*/manifests/*", [there]);
+    assert_eq!(
+        scripted(script, Verb::Pull, Login::None),
+        format!("HOST/a/b: GET /v2/a/b/manifests/{digest}: {ok} {PAGE_HINT}")
+    );
     let script = Script::new()
         .on(
             "*",

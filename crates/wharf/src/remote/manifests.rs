@@ -57,9 +57,12 @@ pub(super) async fn fetch(
 ) -> Result<Manifest> {
     let at = Selector::Digest(descriptor.digest.clone());
     let response = ask(repository, Method::GET, &at).await?;
-    let endpoint = response.endpoint().to_owned();
+    let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
     let media_type = content_type(&response);
     let bytes = body(response, &at).await?;
+    if let Some(error) = answered.page(&bytes) {
+        return Err(error);
+    }
     Manifest::parse_as(media_type.as_ref(), bytes, &descriptor.digest)
         .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()).target(endpoint))
 }
