@@ -14,7 +14,7 @@ use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy
 use wharf::credentials::{Chain, Credentials};
 use wharf::layer::Times;
 use wharf::memory::RegistryMemory;
-use wharf::remote::{Client, Insecure};
+use wharf::remote::{Client, Exceptions, Insecure, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Moving, PlatformChoice};
@@ -153,7 +153,8 @@ impl Context {
         if let Some(directory) = &self.hosts_directory {
             builder = builder.hosts_directory(directory.clone());
         }
-        let client = self.tls.apply(tls_places(), builder)?.build()?;
+        let builder = self.tls.apply(tls_places(), builder)?;
+        let client = builder.proxies(proxies()?).build()?;
         self.ending().clients.push(client.clone());
         Ok(client)
     }
@@ -250,19 +251,45 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
 /// Where certificates are looked for: what OpenSSL's variables name is trusted in place of the
 /// system's.
 fn tls_places() -> TlsPlaces {
-    let some = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty());
-    let directories = some("SSL_CERT_DIR").unwrap_or_default();
-    let certs = match some("WHARF_CERTS_DIR") {
-        Some(directory) => vec![directory.into()],
-        None => tls::usual_certs(some("HOME").as_deref()),
+    let directories = path("SSL_CERT_DIR").unwrap_or_default();
+    let certs = match path("WHARF_CERTS_DIR") {
+        Some(directory) => vec![directory],
+        None => tls::usual_certs(path("HOME").as_deref()),
     };
     TlsPlaces {
-        roots: some("SSL_CERT_FILE").map(PathBuf::from),
+        roots: path("SSL_CERT_FILE"),
         root_directories: env::split_paths(&directories)
             .filter(|path| !path.as_os_str().is_empty())
             .collect(),
         certs,
     }
+}
+
+/// The proxies that the environment names, in capitals or not, as other tools read it.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where a variable names none; it is not quoted.
+fn proxies() -> Result<Proxies> {
+    let text = |names: [&'static str; 2]| {
+        names.into_iter().find_map(|name| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            Some((name, value.to_string_lossy().into_owned()))
+        })
+    };
+    let proxy = |names| match text(names) {
+        Some((name, url)) => {
+            let proxy: Result<Proxy> = url.parse();
+            proxy.map(Some).map_err(|error| error.target(name))
+        }
+        None => Ok(None),
+    };
+    let all = proxy(["ALL_PROXY", "all_proxy"])?;
+    let except = text(["NO_PROXY", "no_proxy"]).unwrap_or_default().1;
+    Ok(Proxies {
+        http: proxy(["HTTP_PROXY", "http_proxy"])?.or(all.clone()),
+        https: proxy(["HTTPS_PROXY", "https_proxy"])?.or(all),
+        except: Exceptions::parse(&except),
+    })
 }
 
 /// Where credentials are looked for: first what the user points to, then where other tools keep

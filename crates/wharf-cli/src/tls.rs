@@ -1,6 +1,5 @@
 //! Who is trusted and what is shown: the flags, and where other tools keep such things.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -118,9 +117,9 @@ fn roots(file: Option<&Path>, directories: &[PathBuf]) -> Result<Option<Certific
 
 /// Where Podman and Docker look for certificates by host, in Podman's order; below `home` are the
 /// user's own.
-pub(crate) fn usual_certs(home: Option<&OsStr>) -> Vec<PathBuf> {
+pub(crate) fn usual_certs(home: Option<&Path>) -> Vec<PathBuf> {
     let own = [".config/containers/certs.d", ".config/docker/certs.d"];
-    let own = home.map(|home| own.map(|place| Path::new(home).join(place)));
+    let own = home.map(|home| own.map(|place| home.join(place)));
     let all = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
     own.into_iter()
         .flatten()

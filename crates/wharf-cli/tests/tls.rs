@@ -12,7 +12,8 @@ use std::path::Path;
 
 use common::{Run, command, done, wharf};
 use wharf_testkit::{
-    Authority, DockerRegistry, LayoutFixture, RegistryAuth, RegistryTls, Skopeo, layer::LayerSpec,
+    Authority, ConnectProxy, DockerRegistry, LayoutFixture, ProxyManner, RegistryAuth, RegistryTls,
+    Skopeo, layer::LayerSpec,
 };
 
 /// A registry behind TLS, a layout to push to it, and files.
@@ -284,4 +285,42 @@ fn t4_a_private_registry_behind_tls_takes_a_push_that_others_read() {
         digest,
         "{read:?}"
     );
+}
+
+#[test]
+fn t4_proxies_are_those_that_the_environment_names() {
+    let Some(scene) = Scene::new(&RegistryAuth::None, None) else {
+        return;
+    };
+    let proxy = ConnectProxy::start(scene.registry.address(), ProxyManner::Basic);
+    let url = format!("http://me:hidden@{}", proxy.address());
+    let (layout, ca) = (scene.path("layout"), scene.path("ca.pem"));
+    let push = |variables: &[(&str, &str)]| {
+        let mut command = command(scene.home.path());
+        command.args(["push", &layout, "registry.example/app:1", "--ca-cert", &ca]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!stderr.contains("hidden"), "{stderr}");
+        (output.status.success(), stderr)
+    };
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let before = proxy.heads().len();
+        let (done, stderr) = push(&[(variable, &url), ("NO_PROXY", "other.example")]);
+        assert!(done, "{variable}: {stderr}");
+        assert!(proxy.heads().len() > before, "{variable}");
+    }
+    let bare = proxy.address().to_string();
+    let (done, stderr) = push(&[("HTTPS_PROXY", &bare)]);
+    let expected = format!("proxy {bare}: it wants other credentials");
+    assert!(!done && stderr.contains(&expected), "{stderr}");
+    let (done, stderr) = push(&[("HTTPS_PROXY", "ftp://me:hidden@proxy.example")]);
+    let expected = "wharf: HTTPS_PROXY: proxies are spoken to by http, https and socks5 only\n";
+    assert!(!done && stderr == expected, "{stderr}");
+    // This machine is never reached through one.
+    let seen = proxy.heads().len();
+    scene.pushed(
+        &["--ca-cert", &ca],
+        &[("HTTPS_PROXY", &url), ("HTTP_PROXY", &url)],
+    );
+    assert_eq!(proxy.heads().len(), seen);
 }

@@ -12,6 +12,7 @@
 
 pub mod authority;
 pub mod compress;
+pub mod connect_proxy;
 pub mod content;
 pub mod docker_archive;
 pub mod fault_server;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use authority::{Authority, Pair};
 pub use compress::{Kind, compress};
+pub use connect_proxy::{ConnectProxy, ProxyManner};
 pub use content::{compressible_bytes, seeded_bytes, sha256_hex, sha512_hex};
 pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
 pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};

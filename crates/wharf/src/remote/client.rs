@@ -15,6 +15,7 @@ use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::mirrors::{HostsDirectory, Mirrors, RemoteSource};
+use super::proxies::Proxies;
 use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
 use super::tls::{Authority, Certificates, Tls, TlsSettings, TlsSource, Verification};
@@ -70,6 +71,7 @@ pub struct ClientBuilder {
     user_agent: String,
     resolve: HashMap<String, Vec<SocketAddr>>,
     tls: TlsSettings,
+    proxies: Proxies,
     leniencies: Option<Arc<dyn LeniencyObserver>>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
@@ -90,6 +92,7 @@ impl Default for ClientBuilder {
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: HashMap::new(),
             tls: TlsSettings::default(),
+            proxies: Proxies::default(),
             leniencies: None,
             chunk_size: None,
             sessions: None,
@@ -181,6 +184,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Which proxies requests go through; by default none.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
     /// Who is told what was let pass only because [`Insecure::Yes`] or [`Verification::None`] was
     /// asked for.
     ///
@@ -260,6 +270,7 @@ impl ClientBuilder {
         let settings = Settings {
             user_agent: self.user_agent,
             tls,
+            proxies: self.proxies,
             resolve: self.resolve,
             tattler: tattler.clone(),
         };

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustls::client::ResolvesClientCert;
 use url::Url;
 
 use super::leniency::Tattler;
 use super::trust::{self, Shown};
+use crate::remote::proxies::Proxies;
 use crate::remote::tls::{Authority, Place, Tls, TlsSettings};
 use crate::{Error, ErrorKind, Result, verify};
 
@@ -25,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) user_agent: String,
     /// How TLS is spoken.
     pub(crate) tls: TlsSettings,
+    /// Which proxies requests go through.
+    pub(crate) proxies: Proxies,
     /// Addresses of hosts that DNS is not asked for.
     pub(crate) resolve: HashMap<String, Vec<SocketAddr>>,
     /// Who hears what is let pass.
@@ -35,7 +39,14 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
     pub(super) http: reqwest::Client,
-    pub(super) shown: Arc<Shown>,
+    shown: Arc<Shown>,
+}
+
+impl Speaker {
+    /// Whether somebody asked for a client certificate in vain, and `url` may be the one.
+    pub(super) fn is_missed_at(&self, url: &Url) -> bool {
+        url.scheme() == "https" && self.shown.is_missed()
+    }
 }
 
 /// All clients.
@@ -79,6 +90,20 @@ impl Clients {
         url: &Url,
         registry: Option<&Authority>,
     ) -> Result<Speaker> {
+        let speaker = self.found(url, registry).await?;
+        let proxy = self.settings.proxies.proxy_for(url);
+        match proxy.filter(|proxy| proxy.is_secured() && speaker.shown.has_certs()) {
+            // What is shown to the host would be shown to the proxy before it.
+            Some(proxy) => {
+                let message = "it is spoken to over TLS, and would see the client certificate too";
+                let error = Error::new(ErrorKind::Unsupported, message);
+                Err(error.target(format_args!("proxy {proxy}")))
+            }
+            None => Ok(speaker),
+        }
+    }
+
+    async fn found(self: &Arc<Self>, url: &Url, registry: Option<&Authority>) -> Result<Speaker> {
         let secured = url.scheme() == "https";
         let way = secured.then(|| (Authority::of(url), registry.cloned()));
         if let Some(speaker) = self.known().ways.get(&way) {
@@ -156,6 +181,15 @@ fn builder(settings: &Settings, connect: Duration) -> reqwest::ClientBuilder {
         .no_proxy()
         .http1_only()
         .connect_timeout(connect);
+    let builder = match settings.proxies == Proxies::default() {
+        true => builder,
+        false => {
+            let proxies = settings.proxies.clone();
+            builder.proxy(reqwest::Proxy::custom(move |url| {
+                proxies.proxy_for(url).map(|proxy| proxy.url().clone())
+            }))
+        }
+    };
     let resolve = settings.resolve.iter();
     resolve.fold(builder, |builder, (name, addresses)| {
         builder.resolve_to_addrs(name, addresses)

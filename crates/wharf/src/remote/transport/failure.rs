@@ -62,7 +62,7 @@ fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
     }
 }
 
-fn kind(error: &reqwest::Error) -> ErrorKind {
+pub(super) fn kind(error: &reqwest::Error) -> ErrorKind {
     if error.is_builder() {
         return ErrorKind::Invalid;
     }
@@ -94,7 +94,7 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {
 }
 
 /// The cause at the bottom, in its own words: what the layers above it add helps nobody.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let Some(bottom) = chain(error).last() else {
         return error.to_string();
     };

@@ -13,7 +13,7 @@ use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
 use super::request::{Head, Reach, Request, Wait};
 use super::response::Response;
-use super::{activity, failure, trace};
+use super::{activity, failure, proxy_failure, trace};
 use crate::remote::auth::same_origin;
 use crate::remote::guard;
 use crate::remote::tls::Authority;
@@ -124,9 +124,10 @@ impl Transport {
                 Ok(response.status())
             }
             Ok(Err(error)) => Err(Probe {
-                // Who asks for a client certificate speaks TLS.
-                distrusted: failure::distrusts(&error) || client.shown.is_missed(),
-                error: failure::explain(&error, &authority, client.shown.is_missed()),
+                // Who asks for a client certificate, and then breaks off, speaks TLS.
+                distrusted: failure::distrusts(&error)
+                    || client.is_missed_at(&url) && !error.is_connect(),
+                error: self.explain(&error, &client, &url),
             }),
             Err(_) => Err(Probe {
                 distrusted: false,
@@ -184,6 +185,13 @@ impl Transport {
         .target(endpoint))
     }
 
+    fn explain(&self, error: &reqwest::Error, client: &Speaker, url: &Url) -> Error {
+        let missed = client.is_missed_at(url);
+        let proxy = self.clients.settings().proxies.proxy_for(url);
+        let by_proxy = proxy.and_then(|proxy| proxy_failure::explain(error, proxy, url));
+        by_proxy.unwrap_or_else(|| failure::explain(error, &authority(url), missed))
+    }
+
     async fn client(&self, url: &Url) -> Result<Speaker> {
         self.clients.of(url, self.registry.as_ref()).await
     }
@@ -223,11 +231,13 @@ impl Transport {
         };
         let response = sent.map_err(|error| match activity.take_source_error() {
             Some(error) => Failed::Source(error),
-            None => {
-                let missed = client.shown.is_missed();
-                Failed::Exchange(failure::explain(&error, &authority(&head.url), missed))
-            }
+            None => Failed::Exchange(self.explain(&error, &client, &head.url)),
         })?;
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.clients.settings().proxies.proxy_for(&head.url)
+        {
+            return Err(Failed::Exchange(proxy_failure::wants_credentials(proxy)));
+        }
         // Nobody watches the rest of the body once the answer is here.
         if response.status().is_success() && !activity.is_sent() {
             let message = format!("answered {} before it had everything", response.status());

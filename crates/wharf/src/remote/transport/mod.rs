@@ -10,6 +10,7 @@ mod kind;
 mod leniency;
 mod limit;
 mod limit_window;
+mod proxy_failure;
 mod redact;
 mod replay;
 mod request;

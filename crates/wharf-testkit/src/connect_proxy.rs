@@ -1,0 +1,111 @@
+//! A forward proxy: whatever it is asked for, it connects to the one server it was given.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+
+use crate::loopback::Loopback;
+
+/// Bytes of a request's head.
+const HEAD: usize = 64 * 1024;
+
+/// The running proxy; it stops when it is dropped.
+#[derive(Debug)]
+pub struct ConnectProxy {
+    server: Loopback,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a proxy does with who comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyManner {
+    /// It lets everybody through.
+    Open,
+    /// It wants the user `me` with the password `hidden`.
+    Basic,
+    /// It lets nobody through (403).
+    Closed,
+}
+
+impl ConnectProxy {
+    /// Starts one on a free port of 127.0.0.1. Names are never looked up: every way leads to
+    /// `upstream`.
+    pub fn start(upstream: SocketAddr, manner: ProxyManner) -> Self {
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let record = Arc::clone(&heads);
+        let server = Loopback::start(Ipv4Addr::LOCALHOST.into(), move |stream, _| {
+            let record = Arc::clone(&record);
+            async move {
+                // A connection that breaks is the client's affair.
+                drop(serve(stream, upstream, manner, &record).await);
+            }
+        });
+        Self { server, heads }
+    }
+
+    /// Address and port.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The first head of each connection, as it was sent.
+    pub fn heads(&self) -> Vec<String> {
+        self.heads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+async fn serve(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    manner: ProxyManner,
+    record: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let (head, rest) = read_head(&mut client).await?;
+    record
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(head.clone());
+    // base64 of `me:hidden`.
+    let shown = head
+        .to_ascii_lowercase()
+        .contains("proxy-authorization: basic bwu6aglkzgvu");
+    let refusal = match manner {
+        ProxyManner::Basic if !shown => Some("407 Proxy Authentication Required"),
+        ProxyManner::Closed => Some("403 Forbidden"),
+        _ => None,
+    };
+    if let Some(status) = refusal {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return client.write_all(answer.as_bytes()).await;
+    }
+    let mut server = TcpStream::connect(upstream).await?;
+    if head.starts_with("CONNECT ") {
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    } else {
+        server.write_all(head.as_bytes()).await?;
+    }
+    server.write_all(&rest).await?;
+    copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
+}
+
+/// The head up to its empty line, and what came behind it.
+async fn read_head(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    while bytes.len() < HEAD {
+        let ended = bytes.windows(4).position(|end| end == b"\r\n\r\n");
+        if let Some(end) = ended {
+            let rest = bytes.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
+        }
+        if client.read_buf(&mut bytes).await? == 0 {
+            break;
+        }
+    }
+    Err(std::io::ErrorKind::UnexpectedEof.into())
+}
