@@ -17,7 +17,7 @@ use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, Exceptions, Insecure, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
 
-use crate::args::{Global, Moving, PlatformChoice};
+use crate::args::{Global, Hidden, Moving, PlatformChoice};
 use crate::embedded::Running;
 use crate::leniencies::Leniencies;
 use crate::logins::{self, Places};
@@ -320,7 +320,7 @@ pub(crate) fn login_places() -> Places {
     files.splice(at..at, podman);
     let given = env::var_os(logins::VARIABLE);
     Places {
-        given: given.map(|text| text.to_string_lossy().into_owned()),
+        given: given.map(|text| Hidden::from(&*text.to_string_lossy())),
         files,
     }
 }

@@ -81,7 +81,9 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         }
         // With a status it is about credentials.
         (ErrorKind::Unauthorized, None) => Some("--client-cert FILE --client-key FILE"),
-        (ErrorKind::NotFound, Some(_)) if side == Some(Side::Destination) => {
+        (ErrorKind::NotFound, Some(_))
+            if side == Some(Side::Destination) && error.diagnostic().is_none() =>
+        {
             Some("some registries want the repository to be created first")
         }
         (ErrorKind::Interrupted | ErrorKind::Timeout, _) => {
@@ -119,5 +121,20 @@ mod tests {
             "connection refused (is a registry running there? plain http to other machines needs --insecure)"
         );
         assert_eq!(line(&Error::new(ErrorKind::Invalid, "no")), "no");
+    }
+
+    #[test]
+    fn what_the_registry_says_comes_before_what_its_status_suggests() {
+        let hint_for = |body: &str| {
+            let diagnostic = wharf_oci::Diagnostic::parse(body.as_bytes());
+            let error = Error::new(ErrorKind::NotFound, "404").answer(404, diagnostic);
+            hint(&error.side(Side::Destination))
+        };
+        let said = |code| hint_for(&format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#));
+        let wanted = "this registry wants the repository to be created first";
+        assert_eq!(said("NAME_UNKNOWN").as_deref(), Some(wanted));
+        assert_eq!(said("BLOB_UPLOAD_UNKNOWN"), None);
+        let guess = "some registries want the repository to be created first";
+        assert_eq!(hint_for("").as_deref(), Some(guess));
     }
 }

@@ -7,6 +7,8 @@ use wharf::credentials::{AuthFile, Chain, Credential, Credentials, Given, Helper
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Registry;
 
+use crate::args::Hidden;
+
 /// The variable that holds credentials for one run.
 pub(crate) const VARIABLE: &str = "WHARF_AUTH";
 
@@ -17,7 +19,7 @@ pub(crate) const THIS_LOGIN: &str = "this login";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     /// What [`VARIABLE`] holds.
-    pub(crate) given: Option<String>,
+    pub(crate) given: Option<Hidden>,
     /// Files of credentials; logins go to the first.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -42,7 +44,8 @@ impl Places {
     pub(crate) fn credentials(&self) -> Result<Chain> {
         let helpers = Helpers::default();
         let mut places: Vec<Arc<dyn Credentials>> = Vec::new();
-        let given = self.given.as_deref().unwrap_or_default();
+        let given = self.given.as_ref().map(|Hidden(given)| given.expose());
+        let given = given.unwrap_or_default();
         for (index, line) in given.lines().enumerate() {
             if !line.trim().is_empty() {
                 places.push(Arc::new(parse(line.trim(), index + 1)?));
@@ -85,9 +88,10 @@ mod tests {
             ("secret=a:b", "WHARF_AUTH, line 1: HOST is no registry"),
         ] {
             let places = Places {
-                given: Some(text.to_owned()),
+                given: Some(text.into()),
                 files: Vec::new(),
             };
+            assert!(!format!("{places:?}").contains("secret"));
             assert_eq!(places.credentials().unwrap_err().to_string(), expected);
         }
         assert!(parse("localhost:5000=me:pass=:word", 1).is_ok());

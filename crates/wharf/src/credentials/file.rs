@@ -115,7 +115,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
         Err(error) if absent(&error) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    let mut bytes = Zeroizing::new(Vec::new());
+    // As much as there is at once: growing would leave copies behind.
+    let size = file.metadata().map_or(0, |data| data.len().min(LIMIT));
+    let size = usize::try_from(size).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
     file.take(LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
