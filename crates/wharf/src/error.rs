@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Corrupt,
     /// A selection fits several things; the message lists them.
     Ambiguous,
-    /// The registry wants credentials, or better ones.
+    /// The registry, or a proxy, wants credentials or a client certificate, or better ones.
     Unauthorized,
     /// The registry knows the caller and says no.
     Denied,

@@ -84,6 +84,13 @@
 //! Dropping a future cancels its work. Sessions it had open are ended in the background;
 //! [`Client::tidy`] waits for that before a process ends.
 //!
+//! # TLS and proxies
+//!
+//! [`remote::Tls`] says who may vouch for a host, which client certificate it is shown and whether
+//! its certificate matters: for all hosts, for one, or as a [`remote::TlsSource`] such as
+//! [`remote::CertsDirs`] knows. [`remote::Proxies`] says what goes through a proxy. A
+//! [`remote::LeniencyObserver`] is told where [`remote::Insecure::Yes`] made a difference.
+//!
 //! # Memory
 //!
 //! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a

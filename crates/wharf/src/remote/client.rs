@@ -18,7 +18,7 @@ use super::mirrors::{HostsDirectory, Mirrors, RemoteSource};
 use super::proxies::Proxies;
 use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
-use super::tls::{Authority, Certificates, Tls, TlsSettings, TlsSource, Verification};
+use super::tls::{TlsSettings, Verification};
 use super::transport::{
     LeniencyObserver, Limits, PauseObserver, RequestCounts, Settings, Tattler, Timeouts, Transport,
 };
@@ -70,9 +70,9 @@ pub struct ClientBuilder {
     pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
     resolve: HashMap<String, Vec<SocketAddr>>,
-    tls: TlsSettings,
-    proxies: Proxies,
-    leniencies: Option<Arc<dyn LeniencyObserver>>,
+    pub(super) tls: TlsSettings,
+    pub(super) proxies: Proxies,
+    pub(super) leniencies: Option<Arc<dyn LeniencyObserver>>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
     credentials: Option<Arc<dyn Credentials>>,
@@ -147,57 +147,6 @@ impl ClientBuilder {
     pub fn resolve(mut self, name: &str, address: SocketAddr) -> Self {
         let addresses = self.resolve.entry(name.to_ascii_lowercase());
         addresses.or_default().push(address);
-        self
-    }
-
-    /// How TLS is spoken with all hosts. The client certificate in it is shown to the registries
-    /// that this client is asked to work with, and to nobody that they send us to.
-    #[must_use]
-    pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls.all = tls;
-        self
-    }
-
-    /// How TLS is spoken at the host and port of `registry`, which may be a mirror, a token server
-    /// or anybody else: added to what is said for all. What a registry adds to
-    /// [`Tls::authorities`] counts for those it sends us to as well, its client certificate does
-    /// not.
-    #[must_use]
-    pub fn tls_for(mut self, registry: &Registry, tls: Tls) -> Self {
-        self.tls.hosts.insert(Authority::of_registry(registry), tls);
-        self
-    }
-
-    /// Who knows how TLS is spoken with hosts of which [`ClientBuilder::tls_for`] says nothing.
-    #[must_use]
-    pub fn tls_source(mut self, source: Arc<dyn TlsSource>) -> Self {
-        self.tls.source = Some(source);
-        self
-    }
-
-    /// Who may vouch for hosts, in place of those that the system trusts. Without it, those are
-    /// found as the system has them; on Linux, that is also where `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` say.
-    #[must_use]
-    pub fn roots(mut self, roots: Certificates) -> Self {
-        self.tls.roots = Some(roots);
-        self
-    }
-
-    /// Which proxies requests go through; by default none.
-    #[must_use]
-    pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
-        self
-    }
-
-    /// Who is told what was let pass only because [`Insecure::Yes`] or [`Verification::None`] was
-    /// asked for.
-    ///
-    /// [`Verification::None`]: super::Verification::None
-    #[must_use]
-    pub fn leniency_observer(mut self, observer: Arc<dyn LeniencyObserver>) -> Self {
-        self.leniencies = Some(observer);
         self
     }
 

@@ -4,6 +4,7 @@ mod answer;
 mod auth;
 mod blobs;
 mod client;
+mod client_tls;
 mod delete;
 mod endpoint;
 mod explain;
