@@ -1,4 +1,5 @@
-//! A forward proxy: whatever it is asked for, it connects to the one server it was given.
+//! A forward proxy, for HTTP and SOCKS 5: whatever it is asked for, it connects to the one server it
+//! was given.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use crate::loopback::Loopback;
+
+/// The version that a client of SOCKS 5 begins with (RFC 1928).
+const SOCKS: u8 = 5;
 
 /// Bytes of a request's head.
 const HEAD: usize = 64 * 1024;
@@ -50,7 +54,7 @@ impl ConnectProxy {
         self.server.address()
     }
 
-    /// The first head of each connection, as it was sent.
+    /// The first head of each connection as it was sent, or `SOCKS HOST:PORT`.
     pub fn heads(&self) -> Vec<String> {
         self.heads
             .lock()
@@ -65,6 +69,11 @@ async fn serve(
     manner: ProxyManner,
     record: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
+    let mut first = [0];
+    client.peek(&mut first).await?;
+    if first == [SOCKS] {
+        return serve_socks(client, upstream, manner, record).await;
+    }
     let (head, rest) = read_head(&mut client).await?;
     record
         .lock()
@@ -92,6 +101,55 @@ async fn serve(
     server.write_all(&rest).await?;
     copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
+}
+
+/// SOCKS 5 with names, and with user and password where they are wanted (RFC 1928, RFC 1929).
+async fn serve_socks(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    manner: ProxyManner,
+    record: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let [_, methods] = exactly(&mut client).await?;
+    counted(&mut client, methods).await?;
+    let login = manner == ProxyManner::Basic;
+    let method = if login { 2 } else { 0 };
+    client.write_all(&[SOCKS, method]).await?;
+    if login {
+        let [_, length] = exactly(&mut client).await?;
+        let user = counted(&mut client, length).await?;
+        let [length] = exactly(&mut client).await?;
+        let password = counted(&mut client, length).await?;
+        let right = user == b"me" && password == b"hidden";
+        client.write_all(&[1, u8::from(!right)]).await?;
+    }
+    let [_, _, _, kind] = exactly(&mut client).await?;
+    assert_eq!(kind, 3, "names are for the proxy to look up");
+    let [length] = exactly(&mut client).await?;
+    let name = counted(&mut client, length).await?;
+    let port = u16::from_be_bytes(exactly(&mut client).await?);
+    record
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(format!("SOCKS {}:{port}", String::from_utf8_lossy(&name)));
+    let mut server = TcpStream::connect(upstream).await?;
+    client
+        .write_all(&[SOCKS, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+        .await?;
+    copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
+}
+
+async fn exactly<const N: usize>(client: &mut TcpStream) -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    client.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}
+
+async fn counted(client: &mut TcpStream, length: u8) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length.into()];
+    client.read_exact(&mut bytes).await?;
+    Ok(bytes)
 }
 
 /// The head up to its empty line, and what came behind it.

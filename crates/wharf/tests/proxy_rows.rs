@@ -109,6 +109,30 @@ async fn t4_a_registry_without_tls_is_reached_by_requests_to_the_proxy() {
 }
 
 #[tokio::test]
+async fn t4_a_proxy_may_speak_socks() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let server = FaultServer::start(push_registry());
+    let registry = TlsFront::start(&authority.server(), &clients, server.address());
+    let proxy = ConnectProxy::start(registry.address(), ProxyManner::Basic);
+    for scheme in ["socks5", "socks5h"] {
+        let url = format!("{scheme}://me:hidden@{}", proxy.address());
+        push(through(&url).tls(trusting(&authority))).await.unwrap();
+    }
+    let heads = proxy.heads();
+    assert!(heads.len() > 1, "{heads:?}");
+    assert!(
+        heads
+            .iter()
+            .all(|head| head == "SOCKS registry.example:443"),
+        "{heads:?}"
+    );
+    let url = format!("socks5://me:wrong@{}", proxy.address());
+    let error = refused(through(&url).tls(trusting(&authority))).await;
+    let expected = format!("proxy {}: no connection by SOCKS: ", proxy.address());
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[tokio::test]
 async fn t4_what_a_proxy_does_not_do_is_told_as_its_doing() {
     let server = FaultServer::start(Script::new());
     let closed = ConnectProxy::start(server.address(), ProxyManner::Closed);
