@@ -4,11 +4,8 @@
 
 mod support;
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
+use support::log::Log;
 use support::{image, options};
-use tracing_subscriber::fmt::MakeWriter;
 use wharf::copy::copy;
 use wharf::remote::Client;
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
@@ -16,26 +13,6 @@ use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 const SESSION: &str = "/v2/*/blobs/uploads/*";
 const SECRET_SESSION: &str = "http://user:hunter2@{host}/v2/app/blobs/uploads/{n}\
      ?_state=hunter2&X-Amz-Signature=hunter2&hunter2&digests=hunter2#hunter2";
-
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Log;
-    fn make_writer(&'a self) -> Log {
-        self.clone()
-    }
-}
 
 #[tokio::test]
 async fn p3_logs_and_errors_tell_everything_but_secrets() {
@@ -86,7 +63,7 @@ async fn p3_logs_and_errors_tell_everything_but_secrets() {
         assert!(!text.contains("hunter2"), "{text}");
     }
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(!log.contains("hunter2"), "{log}");
     assert!(!log.contains("dXNlcjpodW50ZXIy"), "base64 of it: {log}");
     assert!(!log.contains('\u{1b}'), "steers no terminal");

@@ -10,13 +10,12 @@
 mod support;
 
 use std::fmt::Debug;
-use std::io::Write;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
+use support::log::Log;
 use support::{image, options};
-use tracing_subscriber::fmt::MakeWriter;
 use wharf::copy::copy;
 use wharf::credentials::{Chain, Credential, Given};
 use wharf::oci::Registry;
@@ -32,49 +31,21 @@ const MARK: &str = "hunter2";
 /// base64 of `me:hunter2-password` and of `me:hidden`.
 const ENCODED: [&str; 2] = ["bWU6aHVudGVyMi1wYXNzd29yZA", "bWU6aGlkZGVu"];
 
-/// What was logged and printed.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn add(&self, text: &str) {
-        self.0.lock().unwrap().extend_from_slice(text.as_bytes());
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// As programs print what they hold, and people in despair.
-    fn print(&self, thing: &dyn Debug) {
-        self.add(&format!("{thing:?}\n{thing:#?}\n"));
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Log;
-    fn make_writer(&'a self) -> Log {
-        self.clone()
-    }
+/// As programs print what they hold, and people in despair.
+fn print(log: &Log, thing: &dyn Debug) {
+    log.add(&format!("{thing:?}\n{thing:#?}\n"));
 }
 
 /// What reqwest and rustls log to.
-impl log::Log for Log {
+struct Ear(Log);
+
+impl log::Log for Ear {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
     fn log(&self, record: &log::Record<'_>) {
-        self.add(&format!("{}: {}\n", record.target(), record.args()));
+        self.0
+            .add(&format!("{}: {}\n", record.target(), record.args()));
     }
     fn flush(&self) {}
 }
@@ -87,7 +58,7 @@ fn listen() -> Log {
         .with_writer(log.clone())
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    log::set_boxed_logger(Box::new(log.clone())).unwrap();
+    log::set_boxed_logger(Box::new(Ear(log.clone()))).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     log
 }
@@ -142,11 +113,11 @@ async fn push(log: &Log, client: &Client, host: &str) -> bool {
     let name = format!("{host}/app").parse().unwrap();
     let repository = client.repository(&name);
     let copied = copy(&source, &repository, &[root], &options().0).await;
-    log.print(&client);
-    log.print(&repository);
+    print(log, &client);
+    print(log, &repository);
     if let Err(error) = &copied {
         log.add(&error.to_string());
-        log.print(error);
+        print(log, error);
     }
     copied.is_ok()
 }
@@ -155,9 +126,9 @@ fn client(log: &Log, host: &str, credential: Credential) -> Client {
     let registry: Registry = host.parse().unwrap();
     let given = Given::new(registry, credential, "the test");
     let chain = Chain::new(vec![Arc::new(given)]);
-    log.print(&chain);
+    print(log, &chain);
     let builder = Client::builder().credentials(Arc::new(chain));
-    log.print(&builder);
+    print(log, &builder);
     builder.build().unwrap()
 }
 
