@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use wharf::remote::Neighbour;
 use wharf_oci::{MediaType, Platform};
 
 use crate::units;
@@ -30,6 +31,9 @@ pub(crate) struct Global {
     /// Allow plain http and untrusted certificates
     #[arg(long, global = true)]
     pub(crate) insecure: bool,
+    /// Let registries in the world send us to this host, address or network next to us
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub(crate) allow_near: Vec<Neighbour>,
     /// Take only the image for this platform, OS/ARCH[/VARIANT][:OSVERSION]
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     #[arg(value_parser = platform)]

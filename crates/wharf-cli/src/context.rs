@@ -14,7 +14,7 @@ use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy
 use wharf::credentials::{Chain, Credentials};
 use wharf::layer::Times;
 use wharf::memory::RegistryMemory;
-use wharf::remote::{Client, Exceptions, Insecure, Proxies, Proxy};
+use wharf::remote::{Client, Exceptions, Insecure, Neighbour, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Hidden, Moving, PlatformChoice};
@@ -36,6 +36,7 @@ pub(crate) struct Context {
     /// Which images of an index are wanted.
     pub(crate) platform: PlatformChoice,
     insecure: Insecure,
+    allow_near: Vec<Neighbour>,
     nondistributable: Nondistributable,
     timing: Timing,
     tls: TlsArgs,
@@ -86,6 +87,7 @@ impl Context {
             } else {
                 Insecure::No
             },
+            allow_near: global.allow_near.clone(),
             nondistributable,
             timing: global.timing.clone(),
             tls: global.tls.clone(),
@@ -142,6 +144,9 @@ impl Context {
             .pause_observer(Arc::new(pauses))
             .leniency_observer(Arc::new(leniencies))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
+        for neighbour in &self.allow_near {
+            builder = builder.allow_near(neighbour.clone());
+        }
         if let Some(cache) = &self.cache {
             builder = builder
                 .sessions(cache.join("sessions"))

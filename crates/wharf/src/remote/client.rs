@@ -15,12 +15,14 @@ use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::mirrors::{HostsDirectory, Mirrors, RemoteSource};
+use super::near::Neighbour;
 use super::proxies::Proxies;
 use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
 use super::tls::{TlsSettings, Verification};
 use super::transport::{
-    LeniencyObserver, Limits, PauseObserver, RequestCounts, Settings, Tattler, Timeouts, Transport,
+    LeniencyObserver, Limits, Names, PauseObserver, RequestCounts, Resolver, Settings, Tattler,
+    Timeouts, Transport,
 };
 use crate::Result;
 use crate::credentials::{Credentials, Secret};
@@ -70,6 +72,8 @@ pub struct ClientBuilder {
     pauses: Option<Arc<dyn PauseObserver>>,
     user_agent: String,
     resolve: HashMap<String, Vec<SocketAddr>>,
+    resolver: Option<Arc<dyn Resolver>>,
+    neighbours: Vec<Neighbour>,
     pub(super) tls: TlsSettings,
     pub(super) proxies: Proxies,
     pub(super) leniencies: Option<Arc<dyn LeniencyObserver>>,
@@ -91,6 +95,8 @@ impl Default for ClientBuilder {
             pauses: None,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolve: HashMap::new(),
+            resolver: None,
+            neighbours: Vec::new(),
             tls: TlsSettings::default(),
             proxies: Proxies::default(),
             leniencies: None,
@@ -142,11 +148,29 @@ impl ClientBuilder {
     }
 
     /// Uses `address` for the host named `name`, instead of asking DNS. The port is kept. Several
-    /// addresses of one name are tried as those of DNS are.
+    /// addresses of one name are tried as those of DNS are. They say nothing of where the host is: a
+    /// registry at such an address counts as one out in the world, which may not send us to machines
+    /// next to us.
     #[must_use]
     pub fn resolve(mut self, name: &str, address: SocketAddr) -> Self {
         let addresses = self.resolve.entry(name.to_ascii_lowercase());
         addresses.or_default().push(address);
+        self
+    }
+
+    /// Who knows the addresses of hosts, in place of the system.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Lets registries send us to `neighbour` though it is at a loopback, private or link-local
+    /// address. A registry that is at such addresses itself may do so anyway, others may not
+    /// (PUSH.md M5).
+    #[must_use]
+    pub fn allow_near(mut self, neighbour: Neighbour) -> Self {
+        self.neighbours.push(neighbour);
         self
     }
 
@@ -220,7 +244,7 @@ impl ClientBuilder {
             user_agent: self.user_agent,
             tls,
             proxies: self.proxies,
-            resolve: self.resolve,
+            names: Arc::new(Names::new(self.resolve, self.resolver, self.neighbours)),
             tattler: tattler.clone(),
         };
         let transport = Transport::new(settings, self.timeouts);

@@ -17,6 +17,7 @@ mod journal;
 mod link;
 mod manifests;
 mod mirrors;
+mod near;
 mod proxies;
 mod referrers;
 mod referrers_api;
@@ -35,11 +36,12 @@ mod words;
 pub use self::auth::Access;
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::mirrors::RemoteSource;
+pub use self::near::Neighbour;
 pub use self::proxies::{Exceptions, Proxies, Proxy};
 pub use self::referrers::ReferrersFallback;
 pub use self::repository::RemoteRepository;
 pub use self::tls::{Certificates, CertsDirs, Identity, Tls, TlsSource, Verification};
 pub use self::transport::{
     EndpointClass, Leniency, LeniencyObserver, Limits, PauseObserver, RequestClass, RequestCounts,
-    Timeouts,
+    Resolver, Timeouts,
 };

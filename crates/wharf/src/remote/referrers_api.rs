@@ -71,8 +71,7 @@ pub(super) async fn list(
             return Ok(Some(all));
         };
         seen.insert(url.clone());
-        let following =
-            guard::follow(&first, &url, &next).map_err(|error| error.target(&endpoint))?;
+        let following = guard::follow(&url, &next).map_err(|error| error.target(&endpoint))?;
         if following.origin() != first.origin() {
             return Err(invalid("the next page is on another host".to_owned()));
         }

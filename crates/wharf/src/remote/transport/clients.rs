@@ -1,7 +1,8 @@
-//! The HTTP clients: one for each way in which TLS is spoken, made when it is needed.
+//! The HTTP clients: one for each way in which TLS is spoken and each reach, made when it is needed.
+//!
+//! A connection serves those alone who may reach what it was made to.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use rustls::client::ResolvesClientCert;
 use url::Url;
 
 use super::leniency::Tattler;
+use super::names::{Names, Reach, Within};
 use super::trust::{self, Shown};
 use crate::remote::proxies::Proxies;
 use crate::remote::tls::{Authority, Place, Tls, TlsSettings};
@@ -29,8 +31,8 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsSettings,
     /// Which proxies requests go through.
     pub(crate) proxies: Proxies,
-    /// Addresses of hosts that DNS is not asked for.
-    pub(crate) resolve: HashMap<String, Vec<SocketAddr>>,
+    /// What names mean.
+    pub(crate) names: Arc<Names>,
     /// Who hears what is let pass.
     pub(crate) tattler: Tattler,
 }
@@ -63,9 +65,9 @@ type Way = (Authority, Option<Authority>);
 #[derive(Debug, Default)]
 struct Known {
     /// `None`: without TLS, wherever that is.
-    ways: HashMap<Option<Way>, Speaker>,
+    ways: HashMap<(Option<Way>, Reach), Speaker>,
     /// The newest last.
-    speakers: Vec<(Tls, Speaker)>,
+    speakers: Vec<(Tls, Reach, Speaker)>,
 }
 
 impl Clients {
@@ -84,7 +86,8 @@ impl Clients {
     /// The client for a request to `url` that is made for `registry`, if for any.
     ///
     /// # Errors
-    /// Where what is known of the host makes no sense, or TLS cannot be set up.
+    /// Where what is known of the host makes no sense, TLS cannot be set up, or the registry may not
+    /// send us there.
     pub(super) async fn of(
         self: &Arc<Self>,
         url: &Url,
@@ -106,10 +109,16 @@ impl Clients {
     async fn found(self: &Arc<Self>, url: &Url, registry: Option<&Authority>) -> Result<Speaker> {
         let secured = url.scheme() == "https";
         let way = secured.then(|| (Authority::of(url), registry.cloned()));
+        let names = &self.settings.names;
+        let reach = match self.settings.proxies.proxy_for(url) {
+            Some(_) => names.reach_through_proxy(url, registry)?,
+            None => names.reach(url, registry).await?,
+        };
+        let way = (way, reach);
         if let Some(speaker) = self.known().ways.get(&way) {
             return Ok(speaker.clone());
         }
-        let tls = match (&way, &self.settings.tls.source) {
+        let tls = match (&way.0, &self.settings.tls.source) {
             (None, _) => self.settings.tls.merged(None, Place::Elsewhere(None)),
             (Some(way), None) => self.tls(way)?,
             // Who knows of hosts may have to read files.
@@ -118,7 +127,7 @@ impl Clients {
                 verify::blocking(move || clients.tls(&way)).await??
             }
         };
-        let speaker = self.speaker(&tls)?;
+        let speaker = self.speaker(&tls, reach)?;
         let ways = &mut self.known().ways;
         if ways.len() >= HOSTS {
             ways.clear();
@@ -140,26 +149,29 @@ impl Clients {
         Ok(settings.merged(own.as_ref(), Place::Elsewhere(sender.as_ref())))
     }
 
-    fn speaker(&self, tls: &Tls) -> Result<Speaker> {
+    fn speaker(&self, tls: &Tls, reach: Reach) -> Result<Speaker> {
         let mut known = self.known();
-        if let Some((_, speaker)) = known.speakers.iter().find(|(known, _)| known == tls) {
+        let fitting =
+            |(other, reached, _): &&(Tls, Reach, Speaker)| other == tls && *reached == reach;
+        if let Some((_, _, speaker)) = known.speakers.iter().find(fitting) {
             return Ok(speaker.clone());
         }
-        let speaker = self.build(tls)?;
+        let speaker = self.build(tls, reach)?;
         if known.speakers.len() >= CLIENTS {
             known.speakers.remove(0);
         }
-        known.speakers.push((tls.clone(), speaker.clone()));
+        known.speakers.push((tls.clone(), reach, speaker.clone()));
         Ok(speaker)
     }
 
-    fn build(&self, tls: &Tls) -> Result<Speaker> {
+    fn build(&self, tls: &Tls, reach: Reach) -> Result<Speaker> {
         let Settings {
             tls: all, tattler, ..
         } = &self.settings;
         let (mut config, shown) = trust::config(tls, all.roots.as_ref(), tattler.clone())?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let builder = builder(&self.settings, self.connect).tls_backend_preconfigured(config);
+        let builder =
+            builder(&self.settings, self.connect, reach).tls_backend_preconfigured(config);
         let http = builder.build().map_err(|error| {
             Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
         })?;
@@ -172,7 +184,8 @@ impl Clients {
     }
 }
 
-fn builder(settings: &Settings, connect: Duration) -> reqwest::ClientBuilder {
+fn builder(settings: &Settings, connect: Duration, reach: Reach) -> reqwest::ClientBuilder {
+    let names = Arc::clone(&settings.names);
     let builder = reqwest::Client::builder()
         .user_agent(&settings.user_agent)
         .redirect(reqwest::redirect::Policy::none())
@@ -180,8 +193,9 @@ fn builder(settings: &Settings, connect: Duration) -> reqwest::ClientBuilder {
         .referer(false)
         .no_proxy()
         .http1_only()
-        .connect_timeout(connect);
-    let builder = match settings.proxies == Proxies::default() {
+        .connect_timeout(connect)
+        .dns_resolver(Arc::new(Within { names, reach }));
+    match settings.proxies == Proxies::default() {
         true => builder,
         false => {
             let proxies = settings.proxies.clone();
@@ -189,9 +203,5 @@ fn builder(settings: &Settings, connect: Duration) -> reqwest::ClientBuilder {
                 proxies.proxy_for(url).map(|proxy| proxy.url().clone())
             }))
         }
-    };
-    let resolve = settings.resolve.iter();
-    resolve.fold(builder, |builder, (name, addresses)| {
-        builder.resolve_to_addrs(name, addresses)
-    })
+    }
 }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
+use super::names::NearAddress;
 use super::redact::SafeUrl;
 use super::tls_failure;
 use crate::{Error, ErrorKind};
@@ -10,6 +11,9 @@ use crate::{Error, ErrorKind};
 /// Turns a client error into ours. `authority` is the host and port that was asked; `missed` says
 /// whether a client certificate was asked for in vain.
 pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
+    if let Some(near) = chain(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
+        return Error::new(ErrorKind::Refused, near.to_string());
+    }
     if let Some((kind, why)) = tls_failure::explain(error, missed) {
         return Error::new(kind, format!("cannot connect to {authority}: {why}"));
     }

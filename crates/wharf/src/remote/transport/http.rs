@@ -163,8 +163,7 @@ impl Transport {
                     refusal: None,
                 });
             };
-            let next =
-                guard::follow(&asked, &head.url, &next).map_err(|error| error.target(&endpoint))?;
+            let next = guard::follow(&head.url, &next).map_err(|error| error.target(&endpoint))?;
             if !same_origin(&asked, &next) {
                 // Whoever else gets it is not to see who we are (PUSH.md section 11, rule 2).
                 head.forget_secrets();

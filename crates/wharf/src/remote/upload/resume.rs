@@ -83,8 +83,8 @@ async fn noted(
         return Ok(Err(None));
     };
     let root = repository.endpoint().await?.root();
-    // A note is a file that others may have written: it is judged as a registry's word is.
-    let url = session.and_then(|url| guard::follow(&root, &root, url.as_str()).ok());
+    // A note is a file that others may have written: it is read as a registry's word is.
+    let url = session.and_then(|url| guard::follow(&root, url.as_str()).ok());
     Ok(match url {
         Some(url) => Ok(Place::noted(url, note)),
         None => Err(Some(note.emptied())),

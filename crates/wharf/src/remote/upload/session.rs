@@ -242,8 +242,7 @@ fn location(response: &Response) -> Result<Url> {
         let message = format!("answered {} without a Location", response.status());
         return Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()));
     };
-    guard::follow(response.url(), response.url(), location)
-        .map_err(|error| error.target(response.endpoint()))
+    guard::follow(response.url(), location).map_err(|error| error.target(response.endpoint()))
 }
 
 #[cfg(test)]
