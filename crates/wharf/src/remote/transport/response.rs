@@ -88,23 +88,37 @@ impl Response {
         .boxed()
     }
 
-    /// The whole body, at most `limit` bytes of it.
+    /// The whole body, at most `limit` bytes of it, within as many idle limits as [`PATIENCE`]: a
+    /// document that drips is of no use, though it never stands still.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where it is longer; what [`Response::stream`] says.
     pub(crate) async fn bytes(self, limit: usize) -> Result<Bytes> {
         let endpoint = self.endpoint.clone();
         let show = trace::show(&self.response);
-        let mut all = BytesMut::new();
-        let mut stream = self.stream();
-        while let Some(chunk) = stream.next().await.transpose()? {
-            if all.len() + chunk.len() > limit {
-                let message = format!("answer is longer than {limit} bytes");
-                return Err(Error::new(ErrorKind::Invalid, message).target(endpoint));
-            }
-            all.extend_from_slice(&chunk);
-        }
+        let longest = self.idle.saturating_mul(PATIENCE);
+        let gathering = gathered(self.stream(), limit, &endpoint);
+        let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
+            let what = "the answer began, but did not end";
+            return Err(activity::silence(what, longest).target(endpoint));
+        };
+        let all = gathered?;
         trace::body(show, "answer", &all);
-        Ok(all.freeze())
+        Ok(all)
     }
+}
+
+/// Idle limits in which a document is to arrive.
+const PATIENCE: u32 = 5;
+
+async fn gathered(mut stream: ByteStream, limit: usize, endpoint: &str) -> Result<Bytes> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = stream.next().await.transpose()? {
+        if all.len() + chunk.len() > limit {
+            let message = format!("answer is longer than {limit} bytes");
+            return Err(Error::new(ErrorKind::Invalid, message).target(endpoint));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all.freeze())
 }
