@@ -17,6 +17,13 @@ const MOST_PACKINGS: usize = 2;
 /// Memory that a decoder of xz may take: twice what `xz -9` asks for, and some.
 const XZ_MEMORY: u64 = 160 << 20;
 
+/// What is decompressed may always be as large as this, in bytes.
+const ALWAYS: u64 = 1 << 30;
+
+/// Beyond that, it may be so many times as large as what was read for it: archives of real files
+/// stay far below, and one that was made to fill disks does not.
+const GROWTH: u64 = 200;
+
 /// A file that is not compressed, presumably a tar.
 #[derive(Debug)]
 pub(super) struct Unpacked {
@@ -78,7 +85,12 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
         }
         reader = Box::new(Cursor::new(head).chain(reader));
         let Some(packing) = packing else {
-            return Ok(reader);
+            return Ok(Box::new(Bounded {
+                reader,
+                position,
+                length: 0,
+                always: ALWAYS,
+            }));
         };
         reader = Box::new(Decoded {
             reader: decoder(reader, packing).map_err(|error| Error::io(name, error))?,
@@ -127,6 +139,31 @@ impl Read for Counted {
     }
 }
 
+/// What came of decompressing, as long as it is in proportion to what was read.
+struct Bounded<R> {
+    reader: R,
+    position: Arc<AtomicU64>,
+    length: u64,
+    always: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.length += read as u64;
+        let from = self.position.load(Ordering::Relaxed);
+        if self.length > self.always.saturating_add(from.saturating_mul(GROWTH)) {
+            let said = format!(
+                "grows to more than {} bytes and {GROWTH} times what was read ({from} bytes); if it is \
+                 to be trusted, decompress it first",
+                self.always
+            );
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, said));
+        }
+        Ok(read)
+    }
+}
+
 /// A decoder whose errors say what it is, and how far the file was read.
 struct Decoded {
     reader: Box<dyn Read + Send>,
@@ -148,5 +185,31 @@ impl Read for Decoded {
             );
             std::io::Error::new(std::io::ErrorKind::InvalidData, said)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unpacked(read: u64, gives: u64) -> std::io::Result<u64> {
+        let mut bounded = Bounded {
+            reader: std::io::repeat(0).take(gives),
+            position: Arc::new(AtomicU64::new(read)),
+            length: 0,
+            always: 1000,
+        };
+        std::io::copy(&mut bounded, &mut std::io::sink())
+    }
+
+    #[test]
+    fn rule_5_what_grows_out_of_all_proportion_is_given_up() {
+        for (read, gives) in [(0, 1000), (10, 3000), (1000, 200_000)] {
+            assert_eq!(unpacked(read, gives).unwrap(), gives);
+        }
+        for (read, gives) in [(0, 1001), (10, 3001), (10, u64::MAX)] {
+            let error = unpacked(read, gives).unwrap_err().to_string();
+            assert!(error.contains("decompress it first"), "{error}");
+        }
     }
 }
