@@ -61,3 +61,24 @@ fn u5_a_blob_in_chunks_cut_off_in_them_gets_to_a_registry_that_forgets() {
     let again = sent_again(&registry, &["--chunk-size", "4Mi"], cuts);
     assert_eq!(again, lost.iter().sum::<u64>() * MIB + 7);
 }
+
+/// What is compressed on its way is sent in chunks of 8 MiB when a registry was seen to forget.
+#[test]
+fn u5_a_layer_compressed_on_its_way_and_cut_off_gets_to_a_registry_that_forgets() {
+    let Some(registry) = DockerRegistry::start() else {
+        return;
+    };
+    let scene = Scene::new(&[MIB]);
+    let proxy = RecordingProxy::start(registry.address());
+    let reference = format!("{}/app:1", proxy.address());
+    for (passing, bytes) in [(0, 10 * MIB), (1, 3 * MIB), (1, 0)] {
+        proxy.fail_connection_later(passing, bytes);
+    }
+    let pushed = scene.push_archive(24 * MIB, &reference).output().unwrap();
+    assert!(pushed.status.success(), "{pushed:?}");
+    // 10 MiB were lost, then 11; after the third the session is as its last answer said.
+    let again = uploaded(&proxy) - 24 * MIB;
+    assert!((21 * MIB..21 * MIB + MIB / 2).contains(&again), "{again}");
+    let to = format!("oci:{}", scene.home().join("pulled").display());
+    common::done(scene.home(), &["copy", "-q", &reference, &to]);
+}

@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::pushes::{MIB, Scene, kill, sessions, until_held, uploaded, uploads};
+use common::pushes::{MIB, Scene, kill, ran, sessions, until_held, uploaded, uploads};
 use wharf_testkit::{DockerRegistry, RecordingProxy};
 
 type Paths = Vec<std::path::PathBuf>;
@@ -132,4 +132,27 @@ fn u6_the_reference_registry_forgets_a_blob_of_which_a_chunk_was_cut_off() {
     // It was asked once, and believed.
     let asked = uploads(&way.proxy).filter(|request| request.method == "GET");
     assert_eq!(asked.count(), 1);
+}
+
+#[test]
+fn u6_a_layer_that_was_compressed_while_the_process_was_killed_is_gone_on_with() {
+    let scene = Scene::new(&[MIB]);
+    let (served, disk) = scene.registry();
+    let proxy = RecordingProxy::start(served.address);
+    let reference = format!("{}/app:1", proxy.address());
+    proxy.hold_after(13 * MIB + 5);
+    let child = scene.push_archive(20 * MIB, &reference).spawn().unwrap();
+    until_held(&proxy);
+    kill(child);
+    assert_eq!(scene.notes().len(), 1);
+    proxy.forget();
+    let run = ran(scene.push_archive(20 * MIB, &reference).output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
+    // The rest of the layer, with what compression adds to it, and the config.
+    let sent = uploaded(&proxy);
+    assert!((7 * MIB - 5..7 * MIB + MIB / 2).contains(&sent), "{sent}");
+    assert_eq!(scene.notes(), Paths::new());
+    assert_eq!(sessions(&disk), Paths::new());
+    let to = format!("oci:{}", scene.home().join("pulled").display());
+    common::done(scene.home(), &["copy", "-q", &reference, &to]);
 }

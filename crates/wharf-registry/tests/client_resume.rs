@@ -12,11 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wharf::blob::Blob;
-use wharf::copy::{CopyOptions, RetryPolicy, Root, RootContent, Summary, copy};
+use wharf::copy::{
+    CopyOptions, Destination, NoObserver, RetryPolicy, Root, RootContent, Summary, copy,
+    copy_to_all, push_layer,
+};
+use wharf::file;
+use wharf::intake::Intake;
+use wharf::layer::{Family, LayerInput, NewImage, Packing, PendingLayer};
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 use wharf::remote::Client;
 use wharf::store::{Memory, Source, Store};
@@ -162,6 +168,171 @@ async fn u5_a_blob_cut_off_five_times_is_sent_about_once() {
     client.tidy(Duration::from_secs(5)).await;
     served.is_rid_of_sessions().await;
     served.end().await;
+}
+
+/// What `bytes` are made of, each time from the beginning.
+fn maker(bytes: Vec<u8>) -> LayerInput {
+    LayerInput::again("a maker", move || {
+        let stream = file::reader(std::io::Cursor::new(bytes.clone()), "a maker");
+        async move { Ok(stream) }.boxed()
+    })
+}
+
+/// Sends 64 MiB of a digest that is learned on the way; its connection is cut off five times, the
+/// first time before it is sent in chunks. Gives the bytes that were sent again.
+async fn cut_off_five_times(layer: &PendingLayer, content: Option<&[u8]>) -> u64 {
+    let served = Served::start().await;
+    for cut in [30, 5, 6, 7, 3] {
+        served.proxy.fail_connection_after(cut * MIB + 77);
+    }
+    let client = Client::builder().build().unwrap();
+    let store = served.store(&client);
+    let made = push_layer(&store, layer, &options(5)).await.unwrap();
+    if let Some(content) = content {
+        assert_eq!(made.diff_id, Some(Digest::of(content)));
+    }
+    let size = made.descriptor.size;
+    // Checked against its digest.
+    let stored = store.blob(&made.descriptor).read_all(size).await.unwrap();
+    assert_eq!(stored.len() as u64, size);
+    assert_eq!(served.lines("GET /v2/app/blobs/uploads/"), 5);
+    client.tidy(Duration::from_secs(5)).await;
+    served.is_rid_of_sessions().await;
+    let again = served.uploaded() - size;
+    served.end().await;
+    again
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u5_a_layer_made_while_it_is_sent_and_cut_off_five_times_is_sent_about_once() {
+    let tar = seeded_bytes(6, 64 << 20);
+    let layer = maker(tar.clone()).tar(&Packing::default(), Family::Oci);
+    let again = cut_off_five_times(&layer.unwrap(), Some(&tar)).await;
+    assert!(again <= 5 * MIB, "{again} bytes were sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u5_a_pipe_cut_off_five_times_goes_on_from_what_is_still_at_hand() {
+    let bytes = std::io::Cursor::new(seeded_bytes(7, 64 << 20));
+    let layer = LayerInput::reader("a pipe", bytes).blob(MediaType::OCTET_STREAM);
+    let again = cut_off_five_times(&layer, None).await;
+    assert!(again <= 5 * MIB, "{again} bytes were sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u5_of_two_destinations_the_one_that_was_cut_off_goes_on_alone() {
+    let (whole, cut) = (Served::start().await, Served::start().await);
+    cut.proxy.fail_connection_after(20 * MIB);
+    let client = Client::builder().build().unwrap();
+    let stores = [whole.store(&client), cut.store(&client)];
+    let layer = maker(seeded_bytes(8, 32 << 20)).tar(&Packing::default(), Family::Oci);
+    let image = NewImage {
+        layers: vec![layer.unwrap()],
+        ..NewImage::default()
+    };
+    let root = Root {
+        content: RootContent::Draft(image.into_draft()),
+        tags: vec!["v1".parse().unwrap()],
+    };
+    let destinations = stores.each_ref().map(|store| Destination {
+        store,
+        roots: std::slice::from_ref(&root),
+        observer: Arc::new(NoObserver),
+    });
+    let copied = copy_to_all(&Memory::new(), &destinations, &options(5)).await;
+    let roots = copied.into_iter().map(|one| one.unwrap().roots);
+    let roots: Vec<_> = roots.map(|roots| roots[0].digest.clone()).collect();
+    assert_eq!(roots[0], roots[1]);
+    let again = cut.uploaded() - whole.uploaded();
+    assert!(again <= MIB, "{again} bytes were sent again");
+    assert_eq!(cut.lines("GET /v2/app/blobs/uploads/"), 1);
+    whole.end().await;
+    cut.end().await;
+}
+
+/// Content that a process began to send before it was killed.
+struct Begun {
+    bytes: Bytes,
+    identity: Digest,
+}
+
+#[async_trait::async_trait]
+impl Intake for Begun {
+    fn key(&self) -> &Digest {
+        &self.identity
+    }
+
+    fn identity(&self) -> Option<&Digest> {
+        Some(&self.identity)
+    }
+
+    async fn open(&self, offset: u64) -> wharf::Result<wharf::blob::ByteStream> {
+        let rest = self.bytes.slice(usize::try_from(offset).unwrap()..);
+        Ok(file::reader(std::io::Cursor::new(rest), "begun"))
+    }
+
+    fn learned(&self) -> wharf::Result<(Digest, u64)> {
+        Ok((Digest::of(&self.bytes), self.bytes.len() as u64))
+    }
+}
+
+/// One process begins to send `begun` and is killed after 20 MiB; another has `content`, which has
+/// the same identity. Gives the bytes that the second sent.
+async fn sent_after_kill(begun: Vec<u8>, content: Vec<u8>) -> u64 {
+    let served = Served::start().await;
+    let notes = tempfile::tempdir().unwrap();
+    let client = || {
+        let builder = Client::builder().sessions(notes.path().join("sessions"));
+        builder.build().unwrap()
+    };
+    let identity = Digest::of(b"what the layer is made of, and how");
+    served.proxy.fail_connection_after(20 * MIB);
+    let killed = client();
+    let store = served.store(&killed);
+    let begun = Begun {
+        bytes: begun.into(),
+        identity: identity.clone(),
+    };
+    let ingested = store.ingest_from(&MediaType::OCI_LAYER, &begun).await;
+    assert!(ingested.unwrap_err().is_transient());
+    assert_eq!(files_below(notes.path()).len(), 1);
+    drop((store, killed));
+
+    served.proxy.forget();
+    let (next, size) = (client(), content.len() as u64);
+    let store = served.store(&next);
+    let made = content.clone();
+    let layer = PendingLayer::new(Digest::of(b"tar"), size, MediaType::OCI_LAYER, move || {
+        let stream = file::reader(std::io::Cursor::new(made.clone()), "made");
+        async move { Ok(stream) }.boxed()
+    });
+    let layer = layer.with_identity(identity);
+    let made = push_layer(&store, &layer, &options(1)).await.unwrap();
+    assert_eq!(made.descriptor.digest, Digest::of(&content));
+    store.blob(&made.descriptor).read_all(size).await.unwrap();
+    next.tidy(Duration::from_secs(5)).await;
+    served.is_rid_of_sessions().await;
+    assert_eq!(files_below(notes.path()).len(), 0);
+    let sent = served.uploaded();
+    served.end().await;
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u6_a_layer_that_a_killed_process_was_making_is_gone_on_with() {
+    let content = seeded_bytes(9, 32 << 20);
+    let sent = sent_after_kill(content.clone(), content).await;
+    assert_eq!(sent, 12 * MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u6_a_layer_whose_session_has_other_bytes_is_sent_afresh() {
+    let content = seeded_bytes(10, 32 << 20);
+    let sent = sent_after_kill(seeded_bytes(11, 32 << 20), content.clone()).await;
+    assert_eq!(sent, 12 * MIB + 32 * MIB);
+    // A session that has more than there is.
+    let short = content[..8 << 20].to_vec();
+    assert_eq!(sent_after_kill(content, short).await, 8 * MIB);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,6 @@ impl fmt::Debug for LaterConfig {
 
 /// One layer of a draft.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an image has few layers")]
 pub enum DraftLayer {
     /// Digest and size are known and the source has it.
     Stored(Descriptor),

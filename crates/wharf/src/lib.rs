@@ -76,7 +76,9 @@
 //!
 //! Work that met a transient error is tried again as [`copy::RetryPolicy`] says, a blob or manifest
 //! at a time together with the question whether it is there; a blob goes on where the registry has
-//! it. That is the only level of retries: [`remote::RemoteRepository`] used by itself tries once.
+//! it, and so does a layer that is made while it is sent. Of a stream that comes once the last 16 MiB
+//! are kept for that. That is the only level of retries: [`remote::RemoteRepository`] used by itself
+//! tries once.
 //! `jobs` in [`CopyOptions`] bounds what moves at once, and [`remote::Limits`] the requests of each
 //! kind to a registry, fewer while it says that they are too many. [`remote::Timeouts`] bound each
 //! wait, never the whole.
@@ -94,7 +96,8 @@
 //! # Memory
 //!
 //! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a
-//! mebibyte, whatever the sizes. Manifests are, up to 8 MiB each and 128 MiB in one copy.
+//! mebibyte, and 16 MiB of a stream that comes once, whatever the sizes. Manifests are, up to 8 MiB
+//! each and 128 MiB in one copy.
 //!
 //! # Number of requests
 //!
@@ -114,6 +117,7 @@ pub mod file;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod intake;
 pub mod layer;
 pub mod memory;
 pub mod push;
@@ -123,6 +127,7 @@ pub mod remote;
 pub mod spool;
 pub mod store;
 pub mod verify;
+mod window;
 
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
 pub use error::{Error, ErrorKind, Result, Side};

@@ -11,18 +11,20 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use proptest::prelude::*;
-use support::{options, repository};
+use support::{Record, options, repository};
 use wharf::copy::{Root, RootContent, copy, push_blob, push_layer};
-use wharf::draft::{DraftLayer, PendingLayer};
+use wharf::draft::{DraftLayer, MadeLayer, PendingLayer};
 use wharf::file;
 use wharf::layer::{
     Family, LayerInput, NewImage, Packing, Settings, Times, TreeOptions, ZstdSettings,
 };
 use wharf::oci::{Compression, Descriptor, Digest, ImageConfig, MediaType, Selector};
+use wharf::remote::Client;
 use wharf::store::{Memory, Outcome, Source};
 use wharf::{Error, ErrorKind, Side};
 use wharf_testkit::{
@@ -136,26 +138,54 @@ async fn s3_a_layer_that_can_start_again_is_made_again() {
     assert_eq!(record.retried(), 1);
 }
 
-#[tokio::test]
-async fn s3_a_layer_that_cannot_start_again_is_not_tried_again_and_that_is_said() {
-    let answers = [Answer::close_after(100_000), Answer::fall_through()];
-    let server = FaultServer::start(push_registry().on("PATCH", SESSION, answers));
-    let layer = once(&seeded_bytes(1, 3 << 20))
-        .tar(&Packing::default(), Family::Oci)
-        .unwrap();
-    let store = repository(server.address(), "app");
+/// A registry that keeps what this range says of a pipe of so many mebibytes that breaks off.
+async fn pipe_cut_off(
+    mebibytes: usize,
+    range: &str,
+) -> (FaultServer, Arc<Record>, wharf::Result<MadeLayer>) {
+    let status = Answer::status(204).header("Range", range);
+    let answers = [
+        Answer::close_after(mebibytes as u64 * 900_000),
+        Answer::fall_through(),
+    ];
+    let server = FaultServer::start(push_registry().on("PATCH", SESSION, answers).on(
+        "GET",
+        SESSION,
+        [status],
+    ));
+    let tar = seeded_bytes(1, mebibytes << 20);
+    let layer = once(&tar).tar(&Packing::default(), Family::Oci).unwrap();
+    let client = Client::builder().build().unwrap();
+    let name = format!("{}/app", server.address());
+    let store = client.repository(&name.parse().unwrap());
     let (options, record) = options();
-    let error = push_layer(&store, &layer, &options).await.unwrap_err();
+    let made = push_layer(&store, &layer, &options).await;
+    client.tidy(std::time::Duration::from_secs(5)).await;
+    (server, record, made)
+}
+
+#[tokio::test]
+async fn s3_a_pipe_that_is_still_at_hand_is_sent_again_when_nothing_was_kept() {
+    let (server, record, made) = pipe_cut_off(3, "0-0").await;
+    let tar = seeded_bytes(1, 3 << 20);
+    assert_eq!(made.unwrap().diff_id, Some(Digest::of(&tar)));
+    assert_eq!((count(&server, "PATCH"), record.retried()), (2, 1));
+}
+
+#[tokio::test]
+async fn u5_a_pipe_of_which_a_registry_lost_too_much_fails_and_says_so() {
+    let (server, record, made) = pipe_cut_off(24, "0-99999").await;
+    let error = made.unwrap_err().to_string();
+    assert!(error.starts_with("a pipe: "), "{error}");
+    assert!(error.contains("the registry kept 100000 of "), "{error}");
     assert!(
-        error
-            .to_string()
-            .starts_with("a pipe (not tried again: it can be read only once): "),
+        error.contains("are gone: they can be read only once: "),
         "{error}"
     );
-    assert!(error.to_string().contains("PATCH"), "{error}");
-    assert_eq!((count(&server, "PATCH"), record.retried()), (1, 0));
+    assert!(error.contains("PATCH"), "{error}");
+    assert_eq!((count(&server, "PATCH"), record.retried()), (1, 1));
+    assert_eq!((count(&server, "POST"), count(&server, "DELETE")), (1, 1));
     assert!(record.ended_with_failure());
-    assert!(!layer.can_start());
 }
 
 #[tokio::test]
@@ -525,7 +555,7 @@ fn consistent(nodes: &[(String, Node)]) -> Vec<&(String, Node)> {
     taken
 }
 
-async fn layer_of(root: &Path, packing: &Packing) -> wharf::draft::MadeLayer {
+async fn layer_of(root: &Path, packing: &Packing) -> MadeLayer {
     let options = TreeOptions {
         times: Times::Fixed(1_700_000_000),
         ..TreeOptions::default()

@@ -79,7 +79,7 @@ impl Observer for Bars {
             Event::Advanced(blob, position) | Event::Resumed(blob, position) => {
                 self.advance(&key(blob), position);
             }
-            Event::LayerAdvanced(layer, position) => {
+            Event::LayerAdvanced(layer, position) | Event::LayerResumed(layer, position) => {
                 self.advance(&layer.key().to_string(), position);
             }
             // While it waits for its next try another blob moves.

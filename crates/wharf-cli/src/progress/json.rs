@@ -98,6 +98,10 @@ impl Lines {
                 let line = self.about("resumed", Item::Blob(blob));
                 Some(line.number("position", position))
             }
+            Event::LayerResumed(layer, position) => {
+                let line = self.about("resumed", Item::Layer(layer));
+                Some(line.number("position", position))
+            }
             Event::Retried(blob, again) => Some(self.retried(Item::Blob(blob), again)),
             Event::LayerRetried(layer, again) => Some(self.retried(Item::Layer(layer), again)),
             Event::Finished(blob, outcome) => Some(self.finished(blob, outcome)),

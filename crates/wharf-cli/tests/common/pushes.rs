@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Run, Served, command};
 use wharf_testkit::{
-    ImageFixture, LayerSpec, LayoutFixture, ProxiedRequest, RecordingProxy, files_below,
-    seeded_bytes,
+    ArchiveStyle, DockerArchive, DockerImage, ImageFixture, LayerSpec, LayoutFixture,
+    ProxiedRequest, RecordingProxy, files_below, seeded_bytes,
 };
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -51,6 +51,24 @@ impl Scene {
             .args(flags)
             .arg(self.layout.directory())
             .args(references)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// The same of a docker archive whose one layer has so many bytes, which do not compress.
+    pub(crate) fn push_archive(&self, layer: u64, reference: &str) -> Command {
+        let path = self.home().join("archive.tar");
+        let tar = seeded_bytes(9, usize::try_from(layer).unwrap());
+        let image = DockerImage::new(&["app:1"]).layer_bytes(tar);
+        DockerArchive::new(ArchiveStyle::Classic)
+            .image(image)
+            .write(&path);
+        let mut command = command(self.home());
+        command
+            .args(["push", "-q", "--jobs", "1"])
+            .arg(path)
+            .arg(reference)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command

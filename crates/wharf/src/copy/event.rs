@@ -48,7 +48,9 @@ pub enum Event<'a> {
     Finished(&'a Descriptor, Outcome),
     /// A layer without a digest yet begins to move.
     LayerStarted(&'a PendingLayer),
-    /// So many bytes of such a layer were sent in this try.
+    /// The upload of such a layer goes on at this offset in bytes, behind what the registry has.
+    LayerResumed(&'a PendingLayer, u64),
+    /// So many bytes of such a layer were sent, counted from its beginning.
     LayerAdvanced(&'a PendingLayer, u64),
     /// A try for such a layer was given up for a transient reason and another follows.
     LayerRetried(&'a PendingLayer, &'a Retry<'a>),

@@ -43,7 +43,8 @@ pub async fn push_blob(store: &dyn Store, blob: &Blob, options: &CopyOptions) ->
 /// ```
 ///
 /// # Errors
-/// As [`super::copy`]; a layer whose bytes come once is not tried again when some are gone.
+/// As [`super::copy`]; a layer whose bytes come once is gone on with as long as no more than the
+/// last 16 MiB of them are wanted again.
 pub async fn push_layer(
     store: &dyn Store,
     layer: &PendingLayer,

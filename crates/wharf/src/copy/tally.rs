@@ -59,7 +59,7 @@ impl Tally {
             Event::LayerStarted(layer) => {
                 self.layers.insert(layer.key().clone(), 0);
             }
-            Event::LayerAdvanced(layer, position) => {
+            Event::LayerAdvanced(layer, position) | Event::LayerResumed(layer, position) => {
                 advance(&mut self.layers, layer.key(), position);
             }
             Event::LayerRetried(layer, _) => {

@@ -10,13 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, watch};
 use wharf_oci::{Descriptor, Digest};
 
-use super::head::Head;
+use super::intake::{LayerIntake, Observed};
 use super::making::Making;
 use super::retry::{self, Reach};
 use super::tee::Seat;
-use crate::blob::{Blob, ByteStream};
+use crate::blob::Blob;
 use crate::copy::{CopyOptions, Event, Plan, Retry, Summary};
 use crate::draft::{LayerKey, MadeLayer, PendingLayer};
+use crate::intake::Intake;
 use crate::store::{Outcome, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -212,27 +213,18 @@ impl<'a> Target<'a> {
         making: &Making,
     ) -> Result<()> {
         let reach = Arc::new(Reach::default());
-        let begun = Mutex::new(None);
+        let intake = LayerIntake::new(layer, seat, making, self.observed_layer(layer, &reach));
+        // Should it have to be given up.
+        self.progress().blobs.push(intake.key().clone());
         let attempt = || async {
             reach.start();
             self.tell(Event::LayerStarted(layer));
-            let earlier = take(&begun);
-            let (head, diff) = match earlier {
-                Some(begun) => begun,
-                None => {
-                    let started = making.stream(layer, seat).await;
-                    let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
-                    (Head::new(stream), diff)
-                }
-            };
-            let stream = self.observed_layer(head.stream(), layer, &reach);
-            match self.store.ingest(layer.media_type(), stream).await {
-                Ok(descriptor) => making.became(diff, descriptor).await,
-                Err(error) if head.is_whole() => {
-                    *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, diff));
-                    Err(error)
-                }
-                Err(error) => Err(layer.judged(error)),
+            let ingested = self.store.ingest_from(layer.media_type(), &intake).await;
+            // The others must not wait for a further try.
+            intake.rest();
+            match ingested {
+                Ok(descriptor) => making.became(intake.diff(), descriptor).await,
+                Err(error) => Err(intake.judged(error)),
             }
         };
         let notice = |again: &Retry<'_>| self.tell(Event::LayerRetried(layer, again));
@@ -240,8 +232,6 @@ impl<'a> Target<'a> {
         let made = made.map_err(|error| match error.failed_side() {
             // What the source said names it already.
             Some(Side::Source) => error,
-            // So does what was judged to be the last try.
-            _ if !layer.can_start() => error.side(Side::Destination),
             _ => error.target(layer.name()).side(Side::Destination),
         })?;
         layer.tell(&made.descriptor);
@@ -277,23 +267,27 @@ impl<'a> Target<'a> {
         })
     }
 
-    fn observed_layer(
-        &self,
-        stream: ByteStream,
-        layer: &PendingLayer,
-        reach: &Arc<Reach>,
-    ) -> ByteStream {
+    /// What is done with the bytes of a layer from an offset on: the observer is told of them.
+    fn observed_layer(&self, layer: &PendingLayer, reach: &Arc<Reach>) -> Observed {
         let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
         let layer = layer.clone();
-        let mut position = 0;
-        stream
-            .map_err(|error| error.side(Side::Source))
-            .inspect_ok(move |chunk| {
-                position += chunk.len() as u64;
-                reach.advance(position);
-                observer.on(Event::LayerAdvanced(&layer, position));
-            })
-            .boxed()
+        Box::new(move |offset, stream| {
+            let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
+            let layer = layer.clone();
+            if offset > 0 {
+                reach.acknowledge(offset);
+                observer.on(Event::LayerResumed(&layer, offset));
+            }
+            let mut position = offset;
+            stream
+                .map_err(|error| error.side(Side::Source))
+                .inspect_ok(move |chunk| {
+                    position += chunk.len() as u64;
+                    reach.advance(position);
+                    observer.on(Event::LayerAdvanced(&layer, position));
+                })
+                .boxed()
+        })
     }
 }
 

@@ -42,7 +42,8 @@ enum Bytes {
 }
 
 impl LayerInput {
-    /// A stream, which can be read once: the layer is not tried again when some of it is gone.
+    /// A stream, which can be read once: the layer is tried again as long as no more than the last
+    /// 16 MiB of it are wanted again.
     /// `name` is for messages.
     pub fn stream(name: &str, stream: ByteStream) -> Self {
         LayerInput {

@@ -66,6 +66,7 @@ pub struct PendingLayer {
     /// What its bytes come from, where they come once.
     once: Option<Arc<Once>>,
     learned: Option<Arc<Learned>>,
+    identity: Option<Digest>,
 }
 
 impl PendingLayer {
@@ -94,6 +95,7 @@ impl PendingLayer {
             produce: Arc::new(produce),
             once: None,
             learned: None,
+            identity: None,
         }
     }
 
@@ -115,6 +117,7 @@ impl PendingLayer {
             produce: Arc::new(produce),
             once,
             learned: None,
+            identity: None,
         }
     }
 
@@ -123,6 +126,19 @@ impl PendingLayer {
     pub fn on_learned(mut self, learned: impl Fn(&Descriptor) + Send + Sync + 'static) -> Self {
         self.learned = Some(Arc::new(learned));
         self
+    }
+
+    /// Says what names the layer's bytes exactly before they are made, so that another process that
+    /// makes the same ones goes on with what was sent of them (PUSH.md U6).
+    #[must_use]
+    pub fn with_identity(mut self, identity: Digest) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What names its bytes in every process, where something does.
+    pub fn identity(&self) -> Option<&Digest> {
+        self.identity.as_ref()
     }
 
     /// What tells it from other layers.
@@ -172,17 +188,6 @@ impl PendingLayer {
 
     pub(crate) async fn start(&self) -> Result<Production> {
         (self.produce)().await
-    }
-
-    /// What an error of a try that used this layer means: it is final when there is no other try.
-    pub(crate) fn judged(&self, error: Error) -> Error {
-        if !error.is_transient() || self.can_start() {
-            return error;
-        }
-        error.transient(false).target(format_args!(
-            "{} (not tried again: it can be read only once)",
-            self.name
-        ))
     }
 
     pub(crate) fn tell(&self, descriptor: &Descriptor) {

@@ -15,6 +15,7 @@ use super::transport::{Request, Response, Transport};
 use super::{blobs, delete, manifests, referrers, sighted, upload};
 use crate::Result;
 use crate::blob::{Blob, ByteStream};
+use crate::intake::{Intake, OneShot};
 use crate::store::{Outcome, Source, Store};
 
 /// One repository of a registry. Cheap to clone.
@@ -203,7 +204,15 @@ impl Store for RemoteRepository {
     }
 
     async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
-        let ingested = upload::ingest(self, media_type, stream).await;
+        let once = OneShot::new(stream);
+        let ingested = self.ingest_from(media_type, &once).await;
+        // Nobody else can go on with it.
+        self.end_session(once.key());
+        ingested
+    }
+
+    async fn ingest_from(&self, media_type: &MediaType, intake: &dyn Intake) -> Result<Descriptor> {
+        let ingested = upload::ingest(self, media_type, intake).await;
         if let Ok(descriptor) = &ingested {
             self.saw(descriptor);
         }

@@ -16,6 +16,7 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, T
 pub use self::layout::{Entry, Layout, WholeLayout};
 pub use self::memory::Memory;
 use crate::blob::{Blob, ByteStream};
+use crate::intake::Intake;
 use crate::{Error, ErrorKind, Result};
 
 /// Anything content can be read from.
@@ -91,6 +92,16 @@ pub trait Store: Source {
     /// # Errors
     /// What the stream or the store says; then nothing is left behind.
     async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor>;
+
+    /// As `ingest`, of content that can be had again from where the store is: a try that broke off
+    /// may leave something behind for the next one with the same `intake` to go on with (PUSH.md
+    /// U5), until [`Store::give_up`] is told its key.
+    ///
+    /// # Errors
+    /// As `ingest`.
+    async fn ingest_from(&self, media_type: &MediaType, intake: &dyn Intake) -> Result<Descriptor> {
+        self.ingest(media_type, intake.open(0).await?).await
+    }
 
     /// Writes a manifest's exact bytes, by digest and under `tag` where given.
     /// What it links to must be here already.

@@ -3,7 +3,7 @@
 
 use http::Method;
 use http::header::CONTENT_TYPE;
-use wharf_oci::MediaType;
+use wharf_oci::{Digest, MediaType};
 
 use super::super::answer;
 use super::super::journal::Note;
@@ -11,12 +11,12 @@ use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Request, Wait};
 use super::manner::Manner;
 use super::mount::{self, Asked};
-use super::resume::{self, Found};
+use super::resume::{self, Found, Sought};
 use super::send::{self, Reading};
 use super::session::Session;
 use crate::blob::Blob;
 use crate::store::Outcome;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Blobs of at most so many bytes go in one POST where a registry takes that (PUSH.md U1).
 const SMALL: u64 = 64 * 1024;
@@ -31,7 +31,7 @@ pub(in crate::remote) fn asks_first(repository: &RemoteRepository, size: u64) ->
 /// # Errors
 /// What the source or the registry says.
 pub(in crate::remote) async fn put(repository: &RemoteRepository, blob: &Blob) -> Result<Outcome> {
-    let note = match resume::find(repository, blob).await? {
+    let note = match resume::find(repository, Sought::blob(blob)).await? {
         Found::Nothing(note) => note,
         Found::Session(session, length) => match go_on(repository, blob, session, length).await {
             Ok(()) => return Ok(Outcome::Written),
@@ -67,9 +67,10 @@ async fn go_on(
     mut session: Session,
     length: u64,
 ) -> Result<(), (Error, Option<Note>)> {
+    let digest = &blob.descriptor().digest;
     let reading = match Reading::open(blob, length).await {
         Ok(reading) => reading,
-        Err(error) => return Err(stop(session, blob, error)),
+        Err(error) => return Err(stop(session, digest, error)),
     };
     let manner = manner_of(repository, blob, &session);
     match send::all(repository, &mut session, reading, manner).await {
@@ -77,14 +78,14 @@ async fn go_on(
             session.close();
             Ok(())
         }
-        Err(error) => Err(stop(session, blob, error)),
+        Err(error) => Err(stop(session, digest, error)),
     }
 }
 
 /// Keeps the session for the next try where that may help, else gives it up.
-fn stop(session: Session, blob: &Blob, error: Error) -> (Error, Option<Note>) {
+pub(super) fn stop(session: Session, key: &Digest, error: Error) -> (Error, Option<Note>) {
     if broke_off(&error) {
-        session.keep(&blob.descriptor().digest);
+        session.keep(key);
         return (error, None);
     }
     let note = session.give_up();
@@ -93,7 +94,7 @@ fn stop(session: Session, blob: &Blob, error: Error) -> (Error, Option<Note>) {
 
 /// Whether the session may be as good as it was: codes that mean "try again" may well be about
 /// the session itself.
-fn broke_off(error: &Error) -> bool {
+pub(super) fn broke_off(error: &Error) -> bool {
     error.is_transient() && error.kind().is_transient()
 }
 
@@ -192,12 +193,4 @@ async fn at_once(repository: &RemoteRepository, blob: &Blob) -> Result<Outcome> 
     };
     let reading = Reading::open(blob, 0).await?;
     afresh(repository, session, reading, None).await
-}
-
-/// The error of a body that was answered before it was read to its end.
-pub(super) fn unread() -> Error {
-    Error::new(
-        ErrorKind::Rejected,
-        "the registry answered before it had everything",
-    )
 }

@@ -7,7 +7,9 @@ use super::super::repository::RemoteRepository;
 use super::session::{Place, Session};
 use crate::Result;
 use crate::blob::Blob;
+use crate::intake::Intake;
 use crate::verify::blocking;
+use wharf_oci::Digest;
 
 /// What there is of a blob already.
 #[expect(
@@ -21,20 +23,49 @@ pub(super) enum Found {
     Nothing(Option<Note>),
 }
 
+/// What a session is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    /// Names it in this process.
+    key: &'a Digest,
+    /// Names it in others, where they are to know of it.
+    noted: Option<&'a Digest>,
+    /// The most bytes a session can have of it.
+    most: u64,
+}
+
+impl<'a> Sought<'a> {
+    pub(super) fn blob(blob: &'a Blob) -> Self {
+        let descriptor = blob.descriptor();
+        Sought {
+            key: &descriptor.digest,
+            noted: (descriptor.size >= WORTHWHILE).then_some(&descriptor.digest),
+            most: descriptor.size,
+        }
+    }
+
+    pub(super) fn intake(intake: &'a dyn Intake) -> Self {
+        Sought {
+            key: intake.key(),
+            noted: intake.identity(),
+            most: u64::MAX,
+        }
+    }
+}
+
 /// Looks for a session that lives.
 ///
 /// # Errors
 /// Where the registry cannot be asked right now: the session is kept for the next try.
-pub(super) async fn find(repository: &RemoteRepository, blob: &Blob) -> Result<Found> {
-    let descriptor = blob.descriptor();
+pub(super) async fn find(repository: &RemoteRepository, sought: Sought<'_>) -> Result<Found> {
     let host = repository.host();
-    let kept = host.sessions().take(repository.name(), &descriptor.digest);
+    let kept = host.sessions().take(repository.name(), sought.key);
     let (place, forgot) = match kept {
         Some(place) => {
             let moved = place.moved();
             (place, moved)
         }
-        None => match noted(repository, blob).await? {
+        None => match noted(repository, sought).await? {
             Ok(place) => (place, false),
             Err(note) => return Ok(Found::Nothing(note)),
         },
@@ -43,12 +74,12 @@ pub(super) async fn find(repository: &RemoteRepository, blob: &Blob) -> Result<F
     let length = match session.status().await {
         Ok(length) => length,
         Err(error) => {
-            session.keep(&descriptor.digest);
+            session.keep(sought.key);
             return Err(error);
         }
     };
     match length {
-        Some(length) if (1..=descriptor.size).contains(&length) => {
+        Some(length) if (1..=sought.most).contains(&length) => {
             return Ok(Found::Session(session, length));
         }
         // Bytes were sent and are not there: from now on in pieces that are acknowledged.
@@ -65,16 +96,12 @@ pub(super) async fn find(repository: &RemoteRepository, blob: &Blob) -> Result<F
 /// A session that an earlier process noted, or the note for one of our own.
 async fn noted(
     repository: &RemoteRepository,
-    blob: &Blob,
+    sought: Sought<'_>,
 ) -> Result<std::result::Result<Place, Option<Note>>> {
-    let descriptor = blob.descriptor();
-    let Some(journal) = repository.host().journal() else {
+    let (Some(journal), Some(digest)) = (repository.host().journal(), sought.noted) else {
         return Ok(Err(None));
     };
-    if descriptor.size < WORTHWHILE {
-        return Ok(Err(None));
-    }
-    let (of, digest) = (repository.repository().clone(), descriptor.digest.clone());
+    let (of, digest) = (repository.repository().clone(), digest.clone());
     let claimed = blocking(move || {
         let mut note = journal.claim(&of, &digest)?;
         Some((note.session(), note))

@@ -4,51 +4,123 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
-use wharf_oci::{Algorithm, Descriptor, MediaType};
+use wharf_oci::{Descriptor, Digest, MediaType};
 
 use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Payload};
-use super::put::{begin, unread};
-use super::send::{Span, finish, first, patch};
+use super::manner::Manner;
+use super::put;
+use super::resume::{self, Found, Sought};
+use super::send::{Span, counted, finish, first, patch};
 use super::session::Session;
 use crate::blob::ByteStream;
-use crate::{Error, Result, verify};
+use crate::intake::Intake;
+use crate::{Error, Result, Side};
 
-/// Sends a stream, and says what it was.
+/// Sends what is read, from its beginning or from where a session is that broke off, and says what
+/// it was. Tries once; a try that broke off leaves its session to the next one.
 ///
 /// # Errors
-/// What the stream or the registry says; the session is given up then.
+/// What the source or the registry says; the session is given up where it cannot be gone on with.
 pub(in crate::remote) async fn ingest(
     repository: &RemoteRepository,
     media_type: &MediaType,
-    stream: ByteStream,
+    intake: &dyn Intake,
 ) -> Result<Descriptor> {
-    let (sender, learned) = tokio::sync::oneshot::channel();
-    let stream = verify::learn(stream, Algorithm::Sha256, sender);
-    let mut stream = first(stream).await?.peekable();
+    let mut earlier = None;
+    let note = match resume::find(repository, Sought::intake(intake)).await? {
+        Found::Nothing(note) => note,
+        Found::Session(mut session, length) => {
+            let error = match rest(repository, &mut session, intake, length).await {
+                Ok(learned) => return Ok(closed(session, media_type, learned)),
+                Err(error) => error,
+            };
+            let (error, note) = put::stop(session, intake.key(), error);
+            let final_word = error.failed_side() == Some(Side::Source);
+            if final_word || (note.is_none() && error.is_transient()) {
+                return Err(error);
+            }
+            // A registry that was wrong about the session may be right about a new one.
+            tracing::debug!(%error, "session could not be continued");
+            earlier = Some(error);
+            note
+        }
+    };
+    let stream = match intake.open(0).await {
+        Ok(stream) => first(stream).await?,
+        // There is no beginning to go back to: what went wrong before is what went wrong.
+        Err(error) => return Err(earlier.unwrap_or(error)),
+    };
+    let mut session = put::begin(repository).await?;
+    session.note(note);
+    match sent(repository, &mut session, intake, 0, stream).await {
+        Ok(learned) => Ok(closed(session, media_type, learned)),
+        Err(error) => {
+            if put::broke_off(&error) {
+                session.keep(intake.key());
+            }
+            // Dropped, it is cancelled.
+            Err(error)
+        }
+    }
+}
+
+fn closed(session: Session, media_type: &MediaType, (digest, size): (Digest, u64)) -> Descriptor {
+    session.close();
+    Descriptor::new(media_type.clone(), digest, size)
+}
+
+/// Sends what a session that has `length` bytes lacks (PUSH.md U5, U6).
+async fn rest(
+    repository: &RemoteRepository,
+    session: &mut Session,
+    intake: &dyn Intake,
+    length: u64,
+) -> Result<(Digest, u64)> {
+    let stream = first(intake.open(length).await?).await?;
+    sent(repository, session, intake, length, stream).await
+}
+
+/// Sends the bytes from `offset` on, and ends the session.
+async fn sent(
+    repository: &RemoteRepository,
+    session: &mut Session,
+    intake: &dyn Intake,
+    offset: u64,
+    stream: ByteStream,
+) -> Result<(Digest, u64)> {
+    let mut stream = stream.peekable();
     let empty = std::pin::Pin::new(&mut stream).peek().await.is_none();
-    let mut session = begin(repository).await?;
-    match held_size(repository, &session) {
-        _ if empty => {}
+    let stream = stream.boxed();
+    let sent = match held_size(repository, session, offset) {
+        _ if empty => Ok(()),
         Some(size) => {
-            let sent = chunked(repository, &mut session, stream.boxed(), size).await;
-            sent.map_err(|error| too_large(repository, error))?;
+            let sent = chunked(repository, session, offset, stream, size).await;
+            sent.map_err(|error| unwanted(repository, error, size))
         }
         None => {
             let body = Body::Stream(Payload {
-                stream: stream.boxed(),
+                stream: counted(session, stream),
                 length: None,
                 again: None,
             });
-            let sent = patch(repository, &mut session, body, None).await;
-            sent.map_err(|error| too_large(repository, error))?;
+            patch(repository, session, body, None).await
         }
+    };
+    sent.map_err(|error| too_large(repository, error))?;
+    let (digest, size) = intake.learned()?;
+    finish(repository, session, &digest, Body::Empty, None).await?;
+    Ok((digest, size))
+}
+
+/// Chunks that were our own idea are not made another time where a registry takes none.
+fn unwanted(repository: &RemoteRepository, error: Error, size: u64) -> Error {
+    let host = repository.host();
+    if !Manner::Chunks(size).is_unwanted(&error, host.chunk_size(), &host.learned()) {
+        return error;
     }
-    let (digest, size) = learned.await.map_err(|_| unread())?;
-    let descriptor = Descriptor::new(media_type.clone(), digest, size);
-    finish(repository, &session, &descriptor.digest, Body::Empty, None).await?;
-    session.close();
-    Ok(descriptor)
+    host.learn_sending(|learned| learned.unchunked = true);
+    error.transient(true)
 }
 
 /// The most bytes of a stream that are held: as many for each transfer at a time.
@@ -58,10 +130,12 @@ const HELD: u64 = 8 << 20;
 const SMALLEST: u64 = 512 << 10;
 
 /// In chunks of how many bytes the stream goes, if in chunks: one that is larger than what is held
-/// goes as a whole, whatever its length.
-fn held_size(repository: &RemoteRepository, session: &Session) -> Option<u64> {
-    let host = repository.host();
-    let limits = [host.chunk_size(), host.learned().largest];
+/// goes as a whole, whatever its length. What follows other bytes says where it belongs, and for
+/// that its length must be known.
+fn held_size(repository: &RemoteRepository, session: &Session, offset: u64) -> Option<u64> {
+    let (host, learned) = (repository.host(), repository.host().learned());
+    let careful = offset > 0 || (learned.forgets && !learned.unchunked);
+    let limits = [host.chunk_size(), learned.largest, careful.then_some(HELD)];
     let limit = limits.into_iter().flatten().min()?.min(HELD);
     let size = limit.max(session.least()).max(1);
     (size <= HELD).then_some(size)
@@ -85,15 +159,16 @@ fn too_large(repository: &RemoteRepository, error: Error) -> Error {
     error.transient(true)
 }
 
-/// Sends the stream in chunks of `size` bytes, each held in memory so that its length is known.
+/// Sends the stream, which begins at `position`, in chunks of `size` bytes, each held in memory so
+/// that its length is known.
 async fn chunked(
     repository: &RemoteRepository,
     session: &mut Session,
+    mut position: u64,
     mut stream: ByteStream,
     size: u64,
 ) -> Result<()> {
     let mut left = Bytes::new();
-    let mut position = 0;
     loop {
         let (chunk, rest) = gather(&mut stream, left, size).await?;
         left = rest;
@@ -105,7 +180,8 @@ async fn chunked(
             start: position,
             end: position + length,
         };
-        patch(repository, session, held(chunk, length), Some(span)).await?;
+        let body = held(session, chunk, length);
+        patch(repository, session, body, Some(span)).await?;
         position = span.end;
     }
 }
@@ -130,7 +206,7 @@ async fn gather(stream: &mut ByteStream, left: Bytes, size: u64) -> Result<(Vec<
     }
 }
 
-fn held(chunk: Vec<Bytes>, length: u64) -> Body {
+fn held(session: &Session, chunk: Vec<Bytes>, length: u64) -> Body {
     let stream = move || stream::iter(chunk.clone().into_iter().map(Ok)).boxed();
     let first = stream();
     let again = move || {
@@ -138,7 +214,7 @@ fn held(chunk: Vec<Bytes>, length: u64) -> Body {
         async move { Ok(stream) }.boxed()
     };
     Body::Stream(Payload {
-        stream: first,
+        stream: counted(session, first),
         length: Some(length),
         again: Some(Arc::new(again)),
     })

@@ -150,12 +150,21 @@ impl DockerArchive {
     }
 }
 
+/// Layers smaller than this, in bytes, are made and sent again in less time than is spent on going
+/// on with them in another process.
+const WORTHWHILE: u64 = 4 << 20;
+
 fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
     let (diff_id, size) = (tar.diff_id.clone(), tar.region.length);
-    PendingLayer::new(diff_id, size, types.gzip.clone(), move || {
+    let identity = format!("{diff_id}\n{}", settings.fingerprint());
+    let layer = PendingLayer::new(diff_id, size, types.gzip.clone(), move || {
         let stream = tar.compressed(&settings);
         async move { Ok(stream) }.boxed()
-    })
+    });
+    match size >= WORTHWHILE {
+        true => layer.with_identity(Digest::of(identity.as_bytes())),
+        false => layer,
+    }
 }
 
 impl Tar {
