@@ -239,12 +239,9 @@ async fn t4_a_server_without_tls_is_told_as_such() {
 async fn t4_dead_addresses_of_a_name_are_passed_over() {
     let registry = FaultServer::start(push_registry());
     let port = registry.address().port();
-    let Some((dead, _held)) = silent(port).await else {
-        println!("skipped: no IPv6 here");
-        return;
-    };
-    let closed: SocketAddr = format!("127.0.0.2:{port}").parse().unwrap();
-    let builder = [dead, closed, registry.address()]
+    // Nobody listens there, and not every machine knows the first at all.
+    let dead = ["[::1]", "127.0.0.2"].map(|host| format!("{host}:{port}").parse().unwrap());
+    let builder = [dead[0], dead[1], registry.address()]
         .into_iter()
         .fold(Client::builder(), |builder, address| {
             builder.resolve("registry.localhost", address)
@@ -256,18 +253,4 @@ async fn t4_dead_addresses_of_a_name_are_passed_over() {
     };
     let host = format!("registry.localhost:{port}");
     push(builder.timeouts(timeouts), &host).await.unwrap();
-}
-
-/// An IPv6 address that does not answer: its queue of connections is full.
-async fn silent(port: u16) -> Option<(SocketAddr, Vec<Box<dyn std::any::Any>>)> {
-    let address: SocketAddr = format!("[::1]:{port}").parse().expect("an address");
-    let socket = tokio::net::TcpSocket::new_v6().ok()?;
-    socket.bind(address).ok()?;
-    let listener = socket.listen(1).ok()?;
-    let mut held: Vec<Box<dyn std::any::Any>> = vec![Box::new(listener)];
-    let connect = || tokio::net::TcpStream::connect(address);
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), connect()).await {
-        held.push(Box::new(stream));
-    }
-    Some((address, held))
 }
