@@ -81,8 +81,19 @@ impl fmt::Debug for LaterConfig {
 pub enum DraftLayer {
     /// Digest and size are known and the source has it.
     Stored(Descriptor),
+    /// Digest and size are remembered from an earlier making.
+    Recalled(RecalledLayer),
     /// It is made while it is sent.
     Pending(PendingLayer),
+}
+
+/// A layer that was made before, as far as is remembered.
+#[derive(Clone, Debug)]
+pub struct RecalledLayer {
+    /// What it became then. The source has it: it makes it again, and checks it.
+    pub descriptor: Descriptor,
+    /// How it is made where it turns out to become something else.
+    pub layer: PendingLayer,
 }
 
 /// What a draft became, made by [`Draft::finish`].
@@ -106,7 +117,7 @@ impl Draft {
     fn all_pending(&self) -> impl Iterator<Item = &PendingLayer> {
         self.layers.iter().filter_map(|layer| match layer {
             DraftLayer::Pending(pending) => Some(pending),
-            DraftLayer::Stored(_) => None,
+            DraftLayer::Stored(_) | DraftLayer::Recalled(_) => None,
         })
     }
 
@@ -114,7 +125,16 @@ impl Draft {
     pub fn stored(&self) -> impl Iterator<Item = &Descriptor> {
         self.layers.iter().filter_map(|layer| match layer {
             DraftLayer::Stored(descriptor) => Some(descriptor),
+            DraftLayer::Recalled(recalled) => Some(&recalled.descriptor),
             DraftLayer::Pending(_) => None,
+        })
+    }
+
+    /// Those of the layers that the source has whose digest is only remembered.
+    pub fn recalled(&self) -> impl Iterator<Item = &RecalledLayer> {
+        self.layers.iter().filter_map(|layer| match layer {
+            DraftLayer::Recalled(recalled) => Some(recalled),
+            DraftLayer::Stored(_) | DraftLayer::Pending(_) => None,
         })
     }
 
@@ -124,7 +144,7 @@ impl Draft {
     }
 
     /// The image manifest, and the config where that is made late, given what each pending layer
-    /// became.
+    /// became, and each recalled one that was not what was remembered.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where a layer is missing from `made`, or is no layer; what the maker
@@ -135,6 +155,10 @@ impl Draft {
             .iter()
             .map(|layer| match layer {
                 DraftLayer::Stored(descriptor) => Ok(descriptor),
+                DraftLayer::Recalled(recalled) => {
+                    let made = made.get(recalled.layer.key());
+                    Ok(made.map_or(&recalled.descriptor, |made| &made.descriptor))
+                }
                 DraftLayer::Pending(pending) => Ok(&find(made, pending)?.descriptor),
             })
             .collect::<Result<Vec<_>>>()?;

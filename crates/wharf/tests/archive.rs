@@ -9,24 +9,28 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use wharf::copy::{
+    CopyOptions, Destination, Event, Observer, Root, RootContent, Tally, copy_to_all,
+};
 use wharf::draft::{Draft, DraftLayer};
 use wharf::layer::{LayerMemory, Settings};
 use wharf::oci::{Descriptor, Digest, MediaType};
-use wharf::store::Source;
+use wharf::remote::{Client, RemoteRepository};
 use wharf::store::archive::{
     Archive, ArchiveOptions, DockerArchive, ImageChoice, Input, OciArchive, open,
 };
+use wharf::store::{Memory, Source, Store};
 use wharf::{Error, ErrorKind};
 use wharf_testkit::compress::compress_bytes;
 use wharf_testkit::docker_archive::SavedImage;
 use wharf_testkit::layer::tar_of;
 use wharf_testkit::{
-    ArchiveStyle, DockerImage, Kind, LayerSpec, LayoutFixture, compress, compressible_bytes,
-    tar_layout,
+    ArchiveStyle, DockerImage, FaultServer, Kind, LayerSpec, LayoutFixture, compress,
+    compressible_bytes, push_registry, tar_layout,
 };
 
 struct Place {
@@ -120,6 +124,24 @@ async fn make(draft: &Draft) -> HashMap<Digest, Vec<u8>> {
     made
 }
 
+async fn first(archive: &DockerArchive) -> Draft {
+    archive.draft(&archive.images()[0]).await.unwrap()
+}
+
+fn remote(client: &Client, server: &FaultServer) -> RemoteRepository {
+    client.repository(&format!("{}/app", server.address()).parse().unwrap())
+}
+
+/// Sums up the events of a copy.
+#[derive(Debug, Default)]
+struct Sums(Mutex<Tally>);
+
+impl Observer for Sums {
+    fn on(&self, event: Event<'_>) {
+        self.0.lock().unwrap().on(&event);
+    }
+}
+
 fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     flate2::read::MultiGzDecoder::new(bytes)
@@ -199,6 +221,7 @@ async fn a_zstd_layer_makes_the_whole_draft_oci() {
         .iter()
         .map(|layer| match layer {
             DraftLayer::Stored(descriptor) => descriptor.media_type.clone(),
+            DraftLayer::Recalled(recalled) => recalled.descriptor.media_type.clone(),
             DraftLayer::Pending(pending) => pending.media_type().clone(),
         })
         .collect();
@@ -349,6 +372,70 @@ async fn a_memory_that_is_wrong_is_caught_and_forgotten() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert_eq!(memory.recall(&diff_id, &settings), None);
+}
+
+#[tokio::test]
+async fn a_memory_that_is_wrong_costs_work_and_nothing_else() {
+    let place = Place::new();
+    let (path, saved) = place.save(ArchiveStyle::Classic);
+    let memory = Arc::new(LayerMemory::open(place.path("layers")));
+    let settings = Settings::default();
+    let diff_ids = saved[0].diff_ids.iter().map(|text| text.parse().unwrap());
+    let diff_ids: Vec<Digest> = diff_ids.collect();
+    let options = ArchiveOptions {
+        memory: Some(Arc::clone(&memory)),
+        ..place.options()
+    };
+    let open = || open(Input::Path(path.clone()), options.clone());
+    let right = make(&first(&place.docker(&path).await).await).await;
+    let server = FaultServer::start(push_registry());
+    let client = Client::builder().build().unwrap();
+    // Both layers are remembered, or one of them only; too short, too long, or just another.
+    let length = right[&diff_ids[0]].len() as u64;
+    for (known, size) in [(1, 5), (2, length), (2, length * 2), (1, length)] {
+        for (number, diff_id) in diff_ids.iter().take(known).enumerate() {
+            let digest = Digest::of(&[u8::try_from(number).unwrap()]);
+            let wrong = Descriptor::new(MediaType::DOCKER_LAYER_GZIP, digest, size);
+            memory.remember(diff_id, &settings, &wrong);
+        }
+        let archive = docker(open().await.unwrap());
+        let draft = first(&archive).await;
+        assert!(draft.recalled().count() >= known);
+        let (stores, remote) = ([Memory::new(), Memory::new()], remote(&client, &server));
+        let root = [Root {
+            content: RootContent::Draft(draft),
+            tags: vec!["1".parse().unwrap()],
+        }];
+        let records = [(); 3].map(|()| Arc::new(Sums::default()));
+        let all = [&stores[0] as &dyn Store, &stores[1], &remote];
+        let destinations: Vec<Destination<'_>> = all
+            .into_iter()
+            .zip(&records)
+            .map(|(store, sums)| Destination {
+                store,
+                roots: &root,
+                observer: Arc::clone(sums) as Arc<dyn Observer>,
+            })
+            .collect();
+        let outcomes = copy_to_all(&archive, &destinations, &CopyOptions::default()).await;
+        for (outcome, sums) in outcomes.into_iter().zip(&records) {
+            let summary = outcome.unwrap();
+            let tally = sums.0.lock().unwrap();
+            assert_eq!(tally.complete(), tally.total());
+            let manifest = stores[0].manifest(&summary.roots[0]).await.unwrap();
+            let named: Vec<_> = manifest.links().into_iter().skip(1).collect();
+            for (link, diff_id) in named.iter().zip(&diff_ids) {
+                assert_eq!(link.descriptor.digest, Digest::of(&right[diff_id]));
+                assert_eq!(
+                    memory
+                        .recall(diff_id, &settings)
+                        .as_ref()
+                        .map(|found| &found.digest),
+                    Some(&link.descriptor.digest)
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -83,7 +83,9 @@ impl Observer for Bars {
                 self.advance(&layer.key().to_string(), position);
             }
             // While it waits for its next try another blob moves.
-            Event::Retried(blob, _) | Event::Finished(blob, _) => self.end(&key(blob)),
+            Event::Retried(blob, _) | Event::Finished(blob, _) | Event::Dropped(blob) => {
+                self.end(&key(blob))
+            }
             Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => {
                 self.end(&layer.key().to_string());
             }

@@ -104,6 +104,7 @@ impl Lines {
             }
             Event::Retried(blob, again) => Some(self.retried(Item::Blob(blob), again)),
             Event::LayerRetried(layer, again) => Some(self.retried(Item::Layer(layer), again)),
+            Event::Dropped(blob) => Some(self.about("dropped", Item::Blob(blob))),
             Event::Finished(blob, outcome) => Some(self.finished(blob, outcome)),
             Event::LayerFinished(layer, became) => {
                 let line = self.about("finished", Item::Blob(became));
@@ -122,7 +123,9 @@ impl Lines {
     /// The last position of what ends with this event, where it was not shown.
     fn held_back(&mut self, event: &Event<'_>) -> Option<JsonLine> {
         let item = match *event {
-            Event::Retried(blob, _) | Event::Finished(blob, _) => Item::Blob(blob),
+            Event::Retried(blob, _) | Event::Finished(blob, _) | Event::Dropped(blob) => {
+                Item::Blob(blob)
+            }
             Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => Item::Layer(layer),
             _ => return None,
         };

@@ -1,16 +1,21 @@
 //! The last step: drafts become manifests; manifests are put, children first, tags last.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Manifest, Tag};
 
 use super::retry::{self, Reach};
 use super::target::Target;
-use super::tee::Tee;
+use super::tee::Seat;
 use crate::blob::Blob;
-use crate::copy::{Event, Plan, Retry};
-use crate::draft::PendingLayer;
+use crate::copy::{Event, Plan, PlannedManifest, Retry};
+use crate::draft::{Draft, LayerKey, MadeLayer, PendingLayer};
 use crate::store::Outcome;
 use crate::{Error, Result, Side};
+
+type Made = HashMap<LayerKey, MadeLayer>;
 
 impl Target<'_> {
     /// Puts every manifest of `plan`, whose blobs are in the store, and makes all durable.
@@ -20,17 +25,24 @@ impl Target<'_> {
     pub(super) async fn commit(&self, plan: &Plan) -> Result<()> {
         let made = self.made();
         let became = |layer: &PendingLayer| made.get(layer.key()).cloned();
-        self.note(|summary| summary.layers = plan.pending.iter().filter_map(became).collect());
+        let recalled = plan.recalled.iter().map(|recalled| &recalled.layer);
+        let layers = plan.pending.iter().chain(recalled).filter_map(became);
+        self.note(|summary| summary.layers = layers.collect());
         for group in &plan.children {
             stream::iter(group)
                 .map(Ok)
                 .try_for_each_concurrent(self.options.jobs(), |manifest| self.put_child(manifest))
                 .await?;
         }
-        for root in &plan.roots {
-            self.put_root(&root.manifest, &root.tags).await?;
-        }
         let mut named = plan.named.clone();
+        for root in &plan.roots {
+            let manifest = self.manifest_of(root, &made)?;
+            self.put_root(&manifest, &root.tags).await?;
+            let planned = named.iter_mut().flatten();
+            for name in planned.filter(|name| name.digest == *root.manifest.digest()) {
+                *name = manifest.descriptor().clone();
+            }
+        }
         for planned in &plan.drafts {
             let finished = planned.draft.finish(&made)?;
             if let Some(config) = finished.config {
@@ -48,14 +60,26 @@ impl Target<'_> {
         Ok(())
     }
 
+    /// The manifest of a root: another one than was planned, where a layer of it is not what was
+    /// remembered.
+    fn manifest_of<'m>(&self, root: &'m PlannedManifest, made: &Made) -> Result<Cow<'m, Manifest>> {
+        let is_another = |draft: &&Draft| {
+            let mut recalled = draft.recalled();
+            recalled.any(|recalled| made.contains_key(recalled.layer.key()))
+        };
+        let Some(draft) = root.draft.as_ref().filter(is_another) else {
+            return Ok(Cow::Borrowed(&root.manifest));
+        };
+        let manifest = draft.finish(made)?.manifest;
+        self.tell(Event::Dropped(root.manifest.descriptor()));
+        self.tell(Event::Joined(manifest.descriptor()));
+        Ok(Cow::Owned(manifest))
+    }
+
     /// A config that names layers which were only just made.
     async fn put_config(&self, config: &Blob) -> Result<()> {
         self.tell(Event::Joined(config.descriptor()));
-        let (_, seats) = Tee::with_seats(1);
-        match seats.first() {
-            Some(seat) => self.put(config, seat, None).await,
-            None => Ok(()),
-        }
+        self.put(config, &Seat::alone(), None).await
     }
 
     async fn put_child(&self, manifest: &Manifest) -> Result<()> {

@@ -31,6 +31,9 @@ pub enum Event<'a> {
     },
     /// Content whose size was not known when the plan was made adds it to the total now.
     Joined(&'a Descriptor),
+    /// Content that was planned is not moved after all, and leaves the total: what was remembered of
+    /// a layer is wrong, so it is made anew, and the manifest that names it is another.
+    Dropped(&'a Descriptor),
     /// The store was asked for a blob; [`Event::Finished`] follows at once where it has it.
     Checked(&'a Descriptor),
     /// A blob was linked from this repository of the same registry; [`Event::Finished`] follows.

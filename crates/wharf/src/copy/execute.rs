@@ -266,7 +266,7 @@ impl<'a> Executor<'a> {
             .map(|((target, asked), seat)| {
                 let blob = &blob;
                 async move {
-                    target.run(target.put(blob, &seat, asked)).await;
+                    target.run(target.put_or_make(blob, &seat, asked)).await;
                     target.lacks_one_less();
                 }
             });

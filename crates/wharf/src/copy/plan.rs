@@ -7,7 +7,7 @@ use wharf_oci::{Descriptor, Manifest, Tag};
 use super::planner::Planner;
 use crate::Result;
 use crate::copy::CopyOptions;
-use crate::draft::{Draft, PendingLayer};
+use crate::draft::{Draft, PendingLayer, RecalledLayer};
 use crate::store::{Source, Store};
 
 /// Where a copy starts, and what that is called at its end.
@@ -39,6 +39,8 @@ pub struct Plan {
     pub blobs: Vec<Descriptor>,
     /// Distinct layers to make and move; their digests are learned on the way.
     pub pending: Vec<PendingLayer>,
+    /// Layers among `blobs` that are made instead where what is remembered of them is wrong.
+    pub recalled: Vec<RecalledLayer>,
     /// Manifests below the roots, in groups: each group links to earlier ones only.
     pub children: Vec<Vec<Manifest>>,
     /// Root manifests that are still to be put, or tagged, in the order given; after `children`.
@@ -58,6 +60,9 @@ pub struct Plan {
 pub struct PlannedManifest {
     /// The exact bytes to put.
     pub manifest: Manifest,
+    /// What it was made of, where that has layers that are only remembered: should one of them be
+    /// another, the manifest is as well.
+    pub draft: Option<Draft>,
     /// The tags to put it under; none: by digest.
     pub tags: Vec<Tag>,
 }

@@ -67,7 +67,7 @@ impl<'a> Planner<'a> {
                     return Ok(());
                 }
                 let manifest = self.read(descriptor).await?;
-                self.add_manifest(manifest, there).await
+                self.add_manifest(manifest, there, None).await
             }
             RootContent::Draft(draft) if draft.is_complete() => {
                 let manifest = draft.finish(&HashMap::new())?.manifest;
@@ -77,19 +77,28 @@ impl<'a> Planner<'a> {
                     self.plan.existing.push(manifest.descriptor().clone());
                     return Ok(());
                 }
-                self.add_manifest(manifest, there).await
+                self.add_manifest(manifest, there, Some(draft)).await
             }
             RootContent::Draft(draft) => self.add_draft(draft, &root.tags),
         }
     }
 
     /// Plans a root manifest, and what is below it unless the store has that.
-    async fn add_manifest(&mut self, manifest: Manifest, there: There) -> Result<()> {
+    async fn add_manifest(
+        &mut self,
+        manifest: Manifest,
+        there: There,
+        draft: Option<&Draft>,
+    ) -> Result<()> {
+        let recalled = draft.filter(|draft| draft.recalled().next().is_some());
         if !there.known {
             self.walk(&manifest).await?;
+            let layers = recalled.into_iter().flat_map(Draft::recalled);
+            self.plan.recalled.extend(layers.cloned());
         }
         self.plan.roots.push(PlannedManifest {
             manifest,
+            draft: recalled.cloned(),
             tags: there.lacking,
         });
         Ok(())
@@ -127,6 +136,7 @@ impl<'a> Planner<'a> {
         for layer in draft.stored() {
             self.add_blob(layer)?;
         }
+        self.plan.recalled.extend(draft.recalled().cloned());
         for layer in draft.pending() {
             if self.pending.insert(layer.key().clone()) {
                 self.plan.pending.push(layer.clone());

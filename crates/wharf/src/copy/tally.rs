@@ -42,6 +42,10 @@ impl Tally {
         match *event {
             Event::Planned { bytes, .. } => self.total = bytes,
             Event::Joined(descriptor) => self.total = add(self.total, descriptor.size),
+            Event::Dropped(content) => {
+                self.blobs.remove(&content.digest);
+                self.total = self.total.saturating_sub(content.size);
+            }
             Event::Started(blob) => {
                 self.blobs.insert(blob.digest.clone(), 0);
             }

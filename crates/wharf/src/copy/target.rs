@@ -40,6 +40,8 @@ struct Progress {
     failure: Option<Error>,
     /// What was to be moved.
     blobs: Vec<Digest>,
+    /// Those of the blobs that are layers whose digest is only remembered.
+    recalled: HashMap<Digest, PendingLayer>,
 }
 
 impl<'a> Target<'a> {
@@ -54,10 +56,14 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// What the plan wants moved, should it have to be given up.
+    /// Notes what the plan wants moved, should it have to be given up or be made anew.
     pub(super) fn will_move(&self, plan: &Plan) {
         let blobs = plan.blobs.iter().map(|blob| blob.digest.clone());
-        self.progress().blobs = blobs.collect();
+        let recalled = plan.recalled.iter();
+        let recalled = recalled.map(|known| (known.descriptor.digest.clone(), known.layer.clone()));
+        let mut progress = self.progress();
+        progress.blobs = blobs.collect();
+        progress.recalled = recalled.collect();
     }
 
     /// Tells the store that the copy is given up.
@@ -150,6 +156,34 @@ impl<'a> Target<'a> {
         let there = self.store.contains(descriptor).await?;
         self.tell(Event::Checked(descriptor));
         Ok(there)
+    }
+
+    /// Moves a blob as [`Target::put`] does. Where it is a layer that was remembered, and is
+    /// another when it is made, that one is moved: a wrong memory costs work (PUSH.md 7).
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn put_or_make(
+        &self,
+        blob: &Blob,
+        seat: &Arc<Seat>,
+        asked: Option<Result<()>>,
+    ) -> Result<()> {
+        let Err(error) = self.put(blob, seat, asked).await else {
+            return Ok(());
+        };
+        let wrong = error.kind() == ErrorKind::Corrupt && error.failed_side() == Some(Side::Source);
+        let recalled = self
+            .progress()
+            .recalled
+            .get(&blob.descriptor().digest)
+            .cloned();
+        let Some(layer) = recalled.filter(|_| wrong) else {
+            return Err(error);
+        };
+        tracing::debug!(%error, layer = layer.name(), "layer is not what was remembered");
+        self.tell(Event::Dropped(blob.descriptor()));
+        self.make(&layer, &Seat::alone(), &Making::default()).await
     }
 
     /// Moves a blob. `asked` is what came of asking for it, if that was done: the unit of trying

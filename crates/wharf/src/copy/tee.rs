@@ -184,6 +184,14 @@ async fn fail(joined: Vec<Chunks>, error: Error) {
 }
 
 impl Seat {
+    /// A seat beside which nobody sits.
+    pub(super) fn alone() -> Arc<Self> {
+        Arc::new(Seat {
+            tee: None,
+            decided: AtomicBool::new(true),
+        })
+    }
+
     /// What is read for all; `None` where this seat was used or left before, or it is too late.
     pub(super) fn join(&self) -> Option<mpsc::Receiver<Result<Piece>>> {
         let tee = self.first()?;

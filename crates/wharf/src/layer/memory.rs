@@ -1,11 +1,13 @@
 //! What layers became when they were compressed, remembered from run to run.
 //!
-//! It is a hint: whoever uses it checks the bytes, and trouble with the file fails nothing.
+//! It is a hint: whoever sends a layer checks the bytes, and trouble with the file fails nothing.
+//! But a layer that is there already is not made again to see whether it is the right one, so
+//! lines that were damaged or edited, and files that others could write to, are not believed.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +21,11 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The most bytes that are read of a file that grew in another way.
 const MOST_READ: u64 = 8 * MOST_BYTES;
 
-/// A file of layers by diff id and settings, the newest last, one JSON document a line.
+/// Hex digits of the checksum before each line: against accidents and edits, not against attacks.
+const CHECKSUM_DIGITS: usize = 16;
+
+/// A file of layers by diff id and settings, the newest last: a line for each, a JSON document
+/// behind its checksum.
 #[derive(Debug)]
 pub struct LayerMemory {
     path: PathBuf,
@@ -102,11 +108,7 @@ impl LayerMemory {
     }
 
     fn append(&self, line: &Line) -> std::io::Result<()> {
-        let directory = self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        create_private(directory.unwrap_or(".".as_ref()))?;
+        create_private(self.directory())?;
         // Beside the file, which is replaced. Whoever cannot have it at once does without.
         let mut beside = self.path.clone().into_os_string();
         beside.push(".lock");
@@ -116,10 +118,20 @@ impl LayerMemory {
             Err(TryLockError::WouldBlock) => return Err(std::io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        private().append(true).open(&self.path)?.write_all(&text)?;
+        let text = encoded(line)?;
+        let mut file = private().append(true).open(&self.path)?;
+        if !is_trusted(&file.metadata()?) {
+            return self.replace(&text);
+        }
+        // Ends the line that a crash may have left.
+        file.write_all(&[b"\n", text.as_slice()].concat())?;
         self.compact()
+    }
+
+    fn directory(&self) -> &Path {
+        let parent = self.path.parent();
+        let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
+        parent.unwrap_or(".".as_ref())
     }
 
     /// Drops the oldest quarter of the lines when there are too many. The lock must be held.
@@ -128,17 +140,14 @@ impl LayerMemory {
             return Ok(());
         }
         let lines = read(&self.path);
-        let directory = self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let mut target = tempfile::NamedTempFile::new_in(directory.unwrap_or(".".as_ref()))?;
-        let mut text = Vec::new();
-        for line in lines.iter().skip(lines.len() / 4) {
-            serde_json::to_writer(&mut text, line)?;
-            text.push(b'\n');
-        }
-        target.write_all(&text)?;
+        let kept = lines.iter().skip(lines.len() / 4).map(encoded);
+        self.replace(&kept.collect::<std::io::Result<Vec<_>>>()?.concat())
+    }
+
+    fn replace(&self, text: &[u8]) -> std::io::Result<()> {
+        // Of mode 0600.
+        let mut target = tempfile::NamedTempFile::new_in(self.directory())?;
+        target.write_all(text)?;
         target.persist(&self.path)?;
         Ok(())
     }
@@ -148,9 +157,32 @@ fn key(diff_id: &Digest, settings: &Settings) -> (Digest, String) {
     (diff_id.clone(), settings.fingerprint())
 }
 
+/// A line of the file, with its end.
+fn encoded(line: &Line) -> std::io::Result<Vec<u8>> {
+    let document = serde_json::to_vec(line)?;
+    Ok([checksum(&document).as_bytes(), b" ", &document, b"\n"].concat())
+}
+
+/// What a line says, unless its bytes are not those that were written.
+fn decoded(line: &[u8]) -> Option<Line> {
+    let (check, rest) = line.split_at_checked(CHECKSUM_DIGITS)?;
+    let document = rest.strip_prefix(b" ")?;
+    let right = check == checksum(document).as_bytes();
+    right.then(|| serde_json::from_slice(document).ok())?
+}
+
+fn checksum(document: &[u8]) -> String {
+    let digest = Digest::of(document);
+    digest.hex().chars().take(CHECKSUM_DIGITS).collect()
+}
+
 /// The lines of the file that make sense, the newest last.
-fn read(path: &std::path::Path) -> Vec<Line> {
-    let file = match File::open(path) {
+fn read(path: &Path) -> Vec<Line> {
+    let opened = File::open(path).and_then(|file| match is_trusted(&file.metadata()?) {
+        true => Ok(file),
+        false => Err(std::io::Error::other("others may have written it")),
+    });
+    let file = match opened {
         Ok(file) => file,
         Err(error) => {
             tracing::debug!(path = %path.display(), %error, "layer memory not read");
@@ -160,8 +192,21 @@ fn read(path: &std::path::Path) -> Vec<Line> {
     let lines = BufReader::new(file.take(MOST_READ)).split(b'\n');
     lines
         .map_while(Result::ok)
-        .filter_map(|line| serde_json::from_slice(&line).ok())
+        .filter_map(|line| decoded(&line))
         .collect()
+}
+
+/// Whether only the user can have written a file.
+#[cfg(unix)]
+fn is_trusted(file: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let others_write = 0o022;
+    file.uid() == rustix::process::geteuid().as_raw() && file.mode() & others_write == 0
+}
+
+#[cfg(not(unix))]
+fn is_trusted(_: &Metadata) -> bool {
+    true
 }
 
 /// Whoever can write here can have other layers taken for ours.
@@ -181,14 +226,14 @@ fn private() -> OpenOptions {
 }
 
 #[cfg(unix)]
-fn create_private(directory: &std::path::Path) -> std::io::Result<()> {
+fn create_private(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(directory)
 }
 
 #[cfg(not(unix))]
-fn create_private(directory: &std::path::Path) -> std::io::Result<()> {
+fn create_private(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)
 }
 
@@ -254,16 +299,71 @@ mod tests {
     }
 
     #[test]
+    fn does_not_believe_lines_that_were_changed_or_have_no_checksum() {
+        let (_directory, path) = place();
+        let settings = Settings::default();
+        let memory = LayerMemory::open(path.clone());
+        memory.remember(&digest(1), &settings, &made(1));
+        memory.remember(&digest(2), &settings, &made(2));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let edited = text.replace(made(1).digest.hex(), made(2).digest.hex());
+        assert_ne!(edited, text);
+        std::fs::write(&path, edited).unwrap();
+        let memory = LayerMemory::open(path.clone());
+        assert_eq!(memory.recall(&digest(1), &settings), None);
+        assert_eq!(memory.recall(&digest(2), &settings), Some(made(2)));
+
+        let bare = text
+            .lines()
+            .map(|line| line.split_once(' ').map_or("", |(_, rest)| rest));
+        std::fs::write(&path, bare.collect::<Vec<_>>().join("\n")).unwrap();
+        let memory = LayerMemory::open(path);
+        assert_eq!(memory.recall(&digest(2), &settings), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn does_not_believe_a_file_that_others_may_have_written_and_starts_it_anew() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+
+        let spoilt: [fn(&Path) -> std::io::Result<()>; 3] = [
+            |path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o620)),
+            |path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o602)),
+            |path| chown(path, Some(1), None),
+        ];
+        for spoil in spoilt {
+            let (_directory, path) = place();
+            let settings = Settings::default();
+            LayerMemory::open(path.clone()).remember(&digest(1), &settings, &made(1));
+            match spoil(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    eprintln!("skipped: only root may give a file away");
+                    continue;
+                }
+                done => done.unwrap(),
+            }
+            let memory = LayerMemory::open(path.clone());
+            assert_eq!(memory.recall(&digest(1), &settings), None);
+            memory.remember(&digest(2), &settings, &made(2));
+            let memory = LayerMemory::open(path);
+            assert_eq!(memory.recall(&digest(1), &settings), None);
+            assert_eq!(memory.recall(&digest(2), &settings), Some(made(2)));
+        }
+    }
+
+    #[test]
     fn keeps_the_newest_when_there_are_too_many() {
         let (_directory, path) = place();
         let settings = Settings::default();
         let memory = LayerMemory::open(path.clone());
         memory.remember(&digest(0), &settings, &made(0));
         let line = std::fs::read(&path).unwrap();
-        let count = MOST_BYTES as usize / line.len();
-        let other = String::from_utf8(line.clone()).unwrap();
-        let other = other.replace(digest(0).hex(), digest(1).hex());
-        std::fs::write(&path, [line, other.repeat(count).into_bytes()].concat()).unwrap();
+        let mut other = read(&path).pop().unwrap();
+        other.diff_id = digest(1);
+        let other = encoded(&other).unwrap();
+        let count = MOST_BYTES as usize / other.len();
+        let others = other.repeat(count);
+        std::fs::write(&path, [line, others].concat()).unwrap();
         let last = count + 1;
         memory.remember(&digest(last), &settings, &made(last));
         assert!(std::fs::metadata(&path).unwrap().len() < MOST_BYTES * 4 / 5);

@@ -10,7 +10,7 @@ use super::docker::{Content, DockerArchive, DockerImage};
 use super::docker_document::{MANIFEST_FILE, missing};
 use super::sniff::Packing;
 use crate::blob::ByteStream;
-use crate::draft::{Draft, DraftConfig, DraftLayer, PendingLayer};
+use crate::draft::{Draft, DraftConfig, DraftLayer, PendingLayer, RecalledLayer};
 use crate::layer::{LayerMemory, Settings, gzip};
 use crate::store::files::{Files, Region};
 use crate::verify::{self, blocking};
@@ -127,26 +127,28 @@ impl DockerArchive {
     /// A layer to be compressed, or known from having been so before.
     fn tar_layer(&self, tar: Tar, types: &MediaTypes) -> DraftLayer {
         let settings = self.options.compression.clone();
+        let layer = pending(tar.clone(), settings.clone(), types);
         let Some(memory) = self.options.memory.clone() else {
-            return DraftLayer::Pending(pending(tar, settings, types));
+            return DraftLayer::Pending(layer);
         };
-        if let Some(mut descriptor) = memory.recall(&tar.diff_id, &settings) {
-            descriptor.media_type = types.gzip.clone();
-            let made = Made {
-                tar,
-                settings,
-                memory,
-                size: descriptor.size,
-            };
-            self.known()
-                .insert(descriptor.digest.clone(), Content::Made(made));
-            return DraftLayer::Stored(descriptor);
-        }
-        let diff_id = tar.diff_id.clone();
-        let pending = pending(tar, settings.clone(), types);
-        DraftLayer::Pending(pending.on_learned(move |descriptor| {
-            memory.remember(&diff_id, &settings, descriptor);
-        }))
+        let recalled = memory.recall(&tar.diff_id, &settings);
+        let (keeping, diff_id, kept) = (Arc::clone(&memory), tar.diff_id.clone(), settings.clone());
+        let layer = layer.on_learned(move |descriptor| {
+            keeping.remember(&diff_id, &kept, descriptor);
+        });
+        let Some(mut descriptor) = recalled else {
+            return DraftLayer::Pending(layer);
+        };
+        descriptor.media_type = types.gzip.clone();
+        let made = Made {
+            tar,
+            settings,
+            memory,
+            size: descriptor.size,
+        };
+        self.known()
+            .insert(descriptor.digest.clone(), Content::Made(made));
+        DraftLayer::Recalled(RecalledLayer { descriptor, layer })
     }
 }
 
@@ -189,7 +191,7 @@ impl Tar {
 
 impl Made {
     /// The bytes from `offset` on. They are made from the beginning and checked here, so that a
-    /// memory that is wrong is given up and the next run does not trust it.
+    /// memory that is wrong is given up.
     pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
         let made = self.clone();
         let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);
