@@ -420,8 +420,11 @@ async fn a_memory_that_is_wrong_costs_work_and_nothing_else() {
         let outcomes = copy_to_all(&archive, &destinations, &CopyOptions::default()).await;
         for (outcome, sums) in outcomes.into_iter().zip(&records) {
             let summary = outcome.unwrap();
-            let tally = sums.0.lock().unwrap();
-            assert_eq!(tally.complete(), tally.total());
+            let (complete, total) = {
+                let tally = sums.0.lock().unwrap();
+                (tally.complete(), tally.total())
+            };
+            assert_eq!(complete, total);
             let manifest = stores[0].manifest(&summary.roots[0]).await.unwrap();
             let named: Vec<_> = manifest.links().into_iter().skip(1).collect();
             for (link, diff_id) in named.iter().zip(&diff_ids) {
