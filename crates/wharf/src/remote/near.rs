@@ -24,7 +24,26 @@ pub(super) fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// The same of a host by how it is written; what a name means is not known here.
+/// Whether an address is a link-local or unspecified one: no place for a store, but where clouds
+/// give machines their secrets.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    let is_v4 = |address: Ipv4Addr| address.octets()[0] == 0 || address.is_link_local();
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_v4(address),
+        IpAddr::V6(address) => {
+            embedded_v4(address).is_some_and(is_v4)
+                || address.is_unspecified()
+                || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// The same of a host by how it is written.
+pub(super) fn is_link_local_as_written(host: &str) -> bool {
+    host.parse().is_ok_and(is_link_local)
+}
+
+/// Whether a host is near by how it is written; what a name means is not known here.
 pub(super) fn is_near_as_written(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => is_near(address),

@@ -3,7 +3,7 @@
 //! A registry out in the world must not make us talk to machines next to us. Addresses are judged
 //! where the connection is made: those judged are those connected to, whatever DNS says a moment
 //! later. A registry's own name may mean a near address, and then the registry may send us to
-//! others. What it meant first stays: a name out in the world does not move next to us.
+//! others, but for link-local ones, where clouds keep their machines' secrets. What it meant first stays: a name out in the world does not move next to us.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -73,6 +73,8 @@ pub(super) enum Reach {
     Own,
     /// Any.
     Any,
+    /// Any but a link-local one.
+    Neighbours,
     /// None that is near.
     Far,
 }
@@ -104,9 +106,12 @@ impl Names {
         if registry.host == at.host {
             return Ok(Reach::Own);
         }
+        if near::is_link_local_as_written(&registry.host) {
+            return Ok(Reach::Any);
+        }
         match self.lives_near(&registry.host).await {
-            true => Ok(Reach::Any),
-            false => written_far(url, &at).map(|()| Reach::Far),
+            true => written_within(url, &at, Reach::Neighbours),
+            false => written_within(url, &at, Reach::Far),
         }
     }
 
@@ -122,12 +127,14 @@ impl Names {
     ) -> Result<Reach> {
         let at = Authority::of(url);
         let judged = registry.filter(|registry| {
-            registry.host != at.host && !near::is_near_as_written(&registry.host)
+            registry.host != at.host && !near::is_link_local_as_written(&registry.host)
         });
-        match judged.filter(|_| !self.allows(&at)) {
-            Some(_) => written_far(url, &at).map(|()| Reach::Any),
-            None => Ok(Reach::Any),
-        }
+        let within = match judged.filter(|_| !self.allows(&at)) {
+            Some(registry) if near::is_near_as_written(&registry.host) => Reach::Neighbours,
+            Some(_) => Reach::Far,
+            None => Reach::Any,
+        };
+        written_within(url, &at, within).map(|_| Reach::Any)
     }
 
     fn allows(&self, at: &Authority) -> bool {
@@ -170,26 +177,28 @@ impl Names {
             return Ok(given.clone());
         }
         let mut addresses = self.resolver.addresses(&name).await?;
-        let wants_far = match reach {
-            Reach::Any => false,
-            Reach::Far => true,
+        let is_out: fn(IpAddr) -> bool = match reach {
+            Reach::Any => |_| false,
+            Reach::Neighbours => near::is_link_local,
+            Reach::Far => near::is_near,
             Reach::Own => {
                 let as_written = near::is_near_as_written(&name);
-                !as_written && self.settled(&name, &addresses) == Home::Far
+                match !as_written && self.settled(&name, &addresses) == Home::Far {
+                    true => near::is_near,
+                    false => |_| false,
+                }
             }
         };
-        if wants_far {
-            let first = addresses.first().copied();
-            let known = |address| self.neighbours.iter().any(|known| known.has(address));
-            addresses.retain(|address| !near::is_near(*address) || known(*address));
-            if let (Some(address), true) = (first, addresses.is_empty()) {
-                let refusal = NearAddress {
-                    name,
-                    address,
-                    reach,
-                };
-                return Err(io::Error::other(refusal));
-            }
+        let first = addresses.first().copied();
+        let known = |address| self.neighbours.iter().any(|known| known.has(address));
+        addresses.retain(|address| !is_out(*address) || known(*address));
+        if let (Some(address), true) = (first, addresses.is_empty()) {
+            let refusal = NearAddress {
+                name,
+                address,
+                reach,
+            };
+            return Err(io::Error::other(refusal));
         }
         let addresses = addresses.into_iter();
         Ok(addresses.map(|address| (address, 0).into()).collect())
@@ -201,9 +210,15 @@ impl Names {
     }
 }
 
-fn written_far(url: &Url, at: &Authority) -> Result<()> {
-    if !near::is_near_as_written(&at.host) {
-        return Ok(());
+/// `within`, where the host of `url` is not one beyond that by how it is written.
+fn written_within(url: &Url, at: &Authority, within: Reach) -> Result<Reach> {
+    let is_out = match within {
+        Reach::Own | Reach::Any => false,
+        Reach::Neighbours => near::is_link_local_as_written(&at.host),
+        Reach::Far => near::is_near_as_written(&at.host),
+    };
+    if !is_out {
+        return Ok(within);
     }
     let host = url.host_str().unwrap_or_default();
     let message =
@@ -241,7 +256,7 @@ impl fmt::Display for NearAddress {
         let NearAddress { name, address, .. } = self;
         let how = match self.reach {
             Reach::Own => format!("{name} has moved to {address}"),
-            Reach::Any | Reach::Far => format!("it sends us to {name}, which is {address}"),
+            _ => format!("it sends us to {name}, which is {address}"),
         };
         write!(
             f,
@@ -357,6 +372,43 @@ mod tests {
                 reached(&names, registry, url).await.unwrap();
             }
         }
+    }
+
+    #[tokio::test]
+    async fn m5_a_registry_next_to_us_reaches_no_link_local_address() {
+        let names = names(
+            &[
+                ("r.internal", &["10.0.0.1"]),
+                ("metadata.internal", &["169.254.169.254"]),
+                ("both.internal", &["169.254.169.254 10.0.0.9"]),
+            ],
+            &[],
+        );
+        for registry in [
+            "https://r.internal",
+            "http://127.0.0.1:5000",
+            "https://[::1]",
+        ] {
+            for host in [
+                "169.254.169.254",
+                "0.0.0.0",
+                "[fe80::1]",
+                "[::]",
+                "[::ffff:169.254.169.254]",
+                "metadata.internal",
+            ] {
+                let url = format!("http://{host}/latest");
+                let error = reached(&names, registry, &url).await.unwrap_err();
+                assert!(error.contains("nothing was sent there"), "{host}: {error}");
+                let (url, at) = (Url::parse(&url).unwrap(), Url::parse(registry).unwrap());
+                let proxied = names.reach_through_proxy(&url, Some(&Authority::of(&at)));
+                assert_eq!(proxied.is_ok(), host.contains("metadata"), "{host}");
+            }
+            let both = reached(&names, registry, "http://both.internal/").await;
+            assert_eq!(both.unwrap(), "10.0.0.9");
+        }
+        let own = reached(&names, "http://169.254.1.1", "http://169.254.1.2/").await;
+        assert_eq!(own.unwrap(), "169.254.1.2");
     }
 
     #[tokio::test]
