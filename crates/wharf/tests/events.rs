@@ -9,7 +9,7 @@ use support::{descriptor, finish, image, options, repository};
 use wharf::copy::{CopyOptions, Event, Observer, Tally, copy};
 use wharf::oci::{Digest, MediaType};
 use wharf::store::{Memory, Source};
-use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
+use wharf_testkit::{Answer, FaultServer, RecordedRequest, push_registry, seeded_bytes};
 
 const SESSION: &str = "/v2/a/blobs/uploads/*";
 
@@ -73,9 +73,11 @@ fn listening(followed: Option<Digest>) -> (CopyOptions, Arc<Listener>) {
 #[tokio::test]
 async fn p1_a_try_that_was_cut_off_is_taken_back_and_the_end_is_exact() {
     let cut = [Answer::close_after(3_000_000), Answer::fall_through()];
-    let server = FaultServer::start(push_registry().on("PUT", SESSION, cut));
-    let (source, root) = image(&[seeded_bytes(1, 5 << 20)]).await;
     let layer = Digest::of(&seeded_bytes(1, 5 << 20));
+    let hex = layer.hex().to_owned();
+    let is_layer = move |request: &RecordedRequest| request.target.contains(&hex);
+    let server = FaultServer::start(push_registry().on_when("PUT", SESSION, is_layer, cut));
+    let (source, root) = image(&[seeded_bytes(1, 5 << 20)]).await;
     let (options, listener) = listening(Some(layer));
     let store = repository(server.address(), "a");
     // One at a time, so that the large layer alone counts when it is cut off.
