@@ -8,10 +8,11 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use wharf::remote::Neighbour;
 use wharf_oci::{MediaType, Platform};
 
-use crate::units;
-
+use crate::ceilings::Ceilings;
+use crate::context::Effect;
 use crate::timing::Timing;
 use crate::tls::TlsArgs;
+use crate::units;
 
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
@@ -51,6 +52,10 @@ pub(crate) struct Global {
     /// large ones
     #[arg(long, global = true, value_name = "BYTES", value_parser = units::size)]
     pub(crate) chunk_size: Option<NonZeroU64>,
+    /// How many requests of each kind one registry is sent at once, at the most: KIND=N with the kinds
+    /// checks, opens, sends, manifests and reads, separated by commas
+    #[arg(long, global = true, value_name = "KIND=N,…", default_value_t)]
+    pub(crate) max_requests: Ceilings,
     /// Read from the mirrors that DIR/HOST[:PORT]/hosts.toml names for a registry, as containerd does
     /// (also: WHARF_HOSTS_DIR)
     #[arg(long, global = true, value_name = "DIR")]
@@ -129,6 +134,21 @@ pub(crate) enum Command {
     Auth(Auth),
     /// Print the version
     Version,
+}
+
+impl Command {
+    /// Whether it leaves anything behind.
+    pub(crate) fn effect(&self) -> Effect {
+        let moving = match self {
+            Command::Push(push) => &push.moving,
+            Command::Copy(copy) => &copy.moving,
+            _ => return Effect::Lasting,
+        };
+        match moving.dry_run {
+            true => Effect::None,
+            false => Effect::Lasting,
+        }
+    }
 }
 
 /// What `wharf push` takes.
@@ -237,6 +257,9 @@ pub(crate) struct Moving {
     /// How many blobs are moved at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     pub(crate) jobs: NonZeroUsize,
+    /// How many are asked for at once whether they are there
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub(crate) checks: NonZeroUsize,
     /// Look for every blob even behind a manifest that is there, and repair what is missing
     #[arg(long)]
     pub(crate) force: bool,

@@ -18,6 +18,7 @@ use wharf::remote::{Client, Exceptions, Insecure, Neighbour, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
 
 use crate::args::{Global, Hidden, Moving, PlatformChoice};
+use crate::ceilings::Ceilings;
 use crate::embedded::Running;
 use crate::leniencies::Leniencies;
 use crate::logins::{self, Places};
@@ -39,16 +40,27 @@ pub(crate) struct Context {
     allow_near: Vec<Neighbour>,
     nondistributable: Nondistributable,
     timing: Timing,
+    ceilings: Ceilings,
     tls: TlsArgs,
     /// Where things are remembered between runs; `None`: they are not.
     cache: Option<PathBuf>,
-    /// Shared by all clients of a command, and written at its end.
+    /// Shared by all clients of a command, and written at its end unless that changes nothing.
     registries: RegistryMemory,
+    effect: Effect,
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
     chunk_size: Option<NonZeroU64>,
     hosts_directory: Option<PathBuf>,
     ending: Mutex<Ending>,
+}
+
+/// Whether a command leaves anything behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It does something, and remembers what it learned.
+    Lasting,
+    /// It says what it would do, and changes nothing, not even what is remembered.
+    None,
 }
 
 /// What is to be ended in order when a command ends, however it does.
@@ -62,8 +74,8 @@ struct Ending {
 const TIDYING: Duration = Duration::from_millis(700);
 
 impl Context {
-    /// The meaning of `global`.
-    pub(crate) fn new(global: &Global) -> Self {
+    /// The meaning of `global`, for a command that has this `effect`.
+    pub(crate) fn new(global: &Global, effect: Effect) -> Self {
         let nondistributable = match global.allow_nondistributable_artifacts {
             true => Nondistributable::Move,
             false => Nondistributable::Skip,
@@ -79,6 +91,7 @@ impl Context {
         Context {
             cache,
             registries,
+            effect,
             printer: Printer::new(global.progress(), screen()),
             bars: MultiProgress::new(),
             platform: global.platform.clone(),
@@ -90,6 +103,7 @@ impl Context {
             allow_near: global.allow_near.clone(),
             nondistributable,
             timing: global.timing.clone(),
+            ceilings: global.max_requests,
             tls: global.tls.clone(),
             retry: global.timing.retry(global.retries.get()),
             chunk_size: global.chunk_size,
@@ -140,7 +154,7 @@ impl Context {
             .credentials(credentials)
             .memory(memory)
             .timeouts(self.timing.timeouts())
-            .limits(self.timing.limits())
+            .limits(self.ceilings.limits(self.timing.patience()))
             .pause_observer(Arc::new(pauses))
             .leniency_observer(Arc::new(leniencies))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
@@ -179,7 +193,9 @@ impl Context {
         for server in servers {
             server.stop().await;
         }
-        self.registries.save();
+        if self.effect == Effect::Lasting {
+            self.registries.save();
+        }
     }
 
     fn ending(&self) -> MutexGuard<'_, Ending> {
@@ -195,6 +211,7 @@ impl Context {
     pub(crate) fn copy_options(&self, moving: &Moving, observer: Arc<dyn Observer>) -> CopyOptions {
         CopyOptions {
             jobs: moving.jobs.get(),
+            checks: moving.checks.get(),
             existing: if moving.force {
                 Existing::Check
             } else {
@@ -203,7 +220,6 @@ impl Context {
             nondistributable: self.nondistributable,
             retry: self.retry,
             observer,
-            ..CopyOptions::default()
         }
     }
 }

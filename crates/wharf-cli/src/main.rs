@@ -4,6 +4,7 @@
 //! a file of [`commands`]. Errors are printed here and nowhere else, once, in one line.
 
 mod args;
+mod ceilings;
 mod commands;
 mod context;
 mod destination;

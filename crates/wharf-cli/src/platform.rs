@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wharf::copy::{RetryPolicy, RootContent};
 use wharf::draft::DraftConfig;
-use wharf::store::Source;
+use wharf::store::{Entry, Source};
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platform};
 
@@ -29,6 +29,73 @@ pub(crate) async fn pick(
         chosen.content = content.map_err(|error| error.side(Side::Source))?;
     }
     Ok(chosen)
+}
+
+/// The one of several entries of a layout that is for the wanted platform.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::Ambiguous`] where there are several,
+/// saying what there is.
+pub(crate) async fn among(
+    source: &dyn Source,
+    entries: Vec<Entry>,
+    wanted: &Platform,
+) -> Result<Entry> {
+    let (mut fitting, mut here): (Vec<Entry>, _) = (Vec::new(), BTreeSet::new());
+    for entry in entries {
+        let platforms = platforms(source, &entry.descriptor).await?;
+        let known = |other: &Entry| other.descriptor.digest == entry.descriptor.digest;
+        if platforms.iter().any(|here| here.matches(wanted)) && !fitting.iter().any(known) {
+            fitting.push(entry);
+        }
+        here.extend(platforms.iter().map(ToString::to_string));
+    }
+    match <[Entry; 1]>::try_from(fitting) {
+        Ok([entry]) => Ok(entry),
+        Err(none) if none.is_empty() => Err(none_for(
+            wanted,
+            &here.into_iter().collect::<Vec<_>>().join(", "),
+        )),
+        Err(several) => {
+            let names = several.iter().map(|entry| match &entry.name {
+                Some(name) => name.clone(),
+                None => entry.descriptor.digest.to_string(),
+            });
+            let names = names.collect::<Vec<_>>().join(", ");
+            let message =
+                format!("several images for {wanted}, choose one by tag or digest: {names}");
+            Err(Error::new(ErrorKind::Ambiguous, message))
+        }
+    }
+}
+
+/// The platforms that an image or index is for, as far as that is said.
+async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<Platform>> {
+    if let Some(platform) = &descriptor.platform {
+        return Ok(vec![platform.clone()]);
+    }
+    if !descriptor.media_type.is_manifest() {
+        return Ok(Vec::new());
+    }
+    let manifest = source.manifest(descriptor).await?;
+    match manifest.payload() {
+        Payload::Index(index) => {
+            let leaves = leaves(source, index).await?;
+            Ok(leaves
+                .into_iter()
+                .filter_map(|leaf| leaf.platform)
+                .collect())
+        }
+        Payload::Image(image) => Ok(vec![platform_of(source, &image.config).await?]),
+        Payload::Artifact(_) | Payload::Schema1(_) => Ok(Vec::new()),
+    }
+}
+
+async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platform> {
+    let bytes = source.blob(config).read_all(MAX_CONFIG_SIZE).await?;
+    let config = ImageConfig::parse(&bytes)
+        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+    Ok(config.platform())
 }
 
 async fn narrow(
@@ -104,12 +171,10 @@ fn child(images: &[Descriptor], wanted: &Platform) -> Result<Descriptor> {
 }
 
 async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> Result<()> {
-    let bytes = source.blob(config).read_all(MAX_CONFIG_SIZE).await?;
-    let config = ImageConfig::parse(&bytes)
-        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
-    match config.platform().matches(wanted) {
+    let here = platform_of(source, config).await?;
+    match here.matches(wanted) {
         true => Ok(()),
-        false => Err(none_for(wanted, &config.platform().to_string())),
+        false => Err(none_for(wanted, &here.to_string())),
     }
 }
 

@@ -15,8 +15,10 @@ use wharf::store::{Entry, Layout, WholeLayout};
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Reference, Selector, Tag};
 
+use crate::args::PlatformChoice;
 use crate::context::Context;
 use crate::location::{Choice, Form, Local, Location, Place};
+use crate::platform;
 
 /// How much of a layout is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,7 @@ impl Chosen {
         }
         let opened = match (&local.place, is_directory(local)) {
             (Place::Path(path), Ok(true)) => {
-                Chosen::layout(path, local.choice.as_ref(), part).await
+                Chosen::layout(path, local.choice.as_ref(), part, &context.platform).await
             }
             (_, Ok(_)) => Chosen::archive(local, part, context).await,
             (place, Err(error)) => Err(Error::io(place, error)),
@@ -96,18 +98,25 @@ impl Chosen {
         })
     }
 
-    async fn layout(directory: &Path, choice: Option<&Choice>, part: Part) -> Result<Self> {
+    async fn layout(
+        directory: &Path,
+        choice: Option<&Choice>,
+        part: Part,
+        platform: &PlatformChoice,
+    ) -> Result<Self> {
         let (directory, wanted) = (directory.to_owned(), choice.map(Choice::to_string));
-        let (source, entry) = blocking(move || {
+        let found = blocking(move || {
             let layout = Layout::open(directory)?;
             if part == Part::Whole {
                 return layout.whole().map(whole);
             }
-            let entry = layout.select(wanted.as_deref())?;
+            let selected = layout.select(wanted.as_deref());
+            let listed = Listed::of(selected, || layout.entries())?;
             let source: Arc<dyn Source> = Arc::new(layout);
-            Ok((source, entry))
-        })
-        .await?;
+            Ok((source, listed))
+        });
+        let (source, listed) = found.await?;
+        let entry = listed.settled(source.as_ref(), choice, platform).await?;
         Ok(Chosen::entry(source, entry, choice))
     }
 
@@ -126,16 +135,18 @@ impl Chosen {
             }
             Archive::Oci(archive) => {
                 let wanted = choice.map(Choice::to_string);
-                let (source, entry) = blocking(move || {
+                let found = blocking(move || {
                     if part == Part::Whole {
                         return archive.whole().map(whole);
                     }
-                    let entry = archive.select(wanted.as_deref())?;
+                    let selected = archive.select(wanted.as_deref());
+                    let listed = Listed::of(selected, || archive.entries())?;
                     let source: Arc<dyn Source> = Arc::new(archive);
-                    Ok((source, entry))
-                })
-                .await?;
-                Ok(Chosen::entry(source, entry, choice))
+                    Ok((source, listed))
+                });
+                let (source, listed) = found.await?;
+                let settled = listed.settled(source.as_ref(), choice, &context.platform);
+                Ok(Chosen::entry(source.clone(), settled.await?, choice))
             }
             Archive::Docker(_) if part == Part::Whole => {
                 let message = "a docker archive, which has no index that --index could push";
@@ -198,9 +209,44 @@ impl Chosen {
     }
 }
 
-fn whole(layout: WholeLayout) -> (Arc<dyn Source>, Entry) {
+fn whole(layout: WholeLayout) -> (Arc<dyn Source>, Listed) {
     let entry = layout.entry().clone();
-    (Arc::new(layout), entry)
+    (Arc::new(layout), Listed::One(Box::new(entry)))
+}
+
+/// What of a layout may be meant.
+enum Listed {
+    One(Box<Entry>),
+    /// Several, and what is to be said of that.
+    Several(Vec<Entry>, Error),
+}
+
+impl Listed {
+    fn of(selected: Result<Entry>, all: impl FnOnce() -> Result<Vec<Entry>>) -> Result<Self> {
+        match selected {
+            Ok(entry) => Ok(Listed::One(Box::new(entry))),
+            Err(error) if error.kind() == ErrorKind::Ambiguous => {
+                Ok(Listed::Several(all()?, error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The one that is meant: of several that nothing else tells apart, that for the platform.
+    async fn settled(
+        self,
+        source: &dyn Source,
+        choice: Option<&Choice>,
+        platform: &PlatformChoice,
+    ) -> Result<Entry> {
+        match (self, choice, platform) {
+            (Listed::One(entry), ..) => Ok(*entry),
+            (Listed::Several(entries, _), None, PlatformChoice::One(wanted)) => {
+                platform::among(source, entries, wanted).await
+            }
+            (Listed::Several(_, error), ..) => Err(error),
+        }
+    }
 }
 
 /// What is opened as a directory: what is said to be one, and any path that is one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::copy::RetryPolicy;
-use wharf::remote::{Limits, Timeouts};
+use wharf::remote::Timeouts;
 
 /// Flags about waiting, which every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,12 +57,9 @@ impl Timing {
         }
     }
 
-    /// What a registry may ask of us.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits {
-            patience: self.max_retry_after,
-            ..Limits::default()
-        }
+    /// For how long a registry may ask us to wait.
+    pub(crate) fn patience(&self) -> Duration {
+        self.max_retry_after
     }
 }
 
@@ -97,6 +94,7 @@ fn time(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use wharf::remote::Limits;
 
     use super::*;
 
@@ -114,7 +112,7 @@ mod tests {
     fn r5_what_is_not_typed_is_what_the_library_does() {
         let timing = typed(&[]);
         assert_eq!(timing.timeouts(), Timeouts::default());
-        assert_eq!(timing.limits(), Limits::default());
+        assert_eq!(timing.patience(), Limits::default().patience);
         let usual = RetryPolicy::default();
         assert_eq!(timing.retry(usual.tries), usual);
     }
@@ -141,7 +139,7 @@ mod tests {
         assert_eq!((retry.tries, retry.base.as_secs()), (7, 30));
         assert_eq!(retry.cap, retry.base, "no wait is shorter than the first");
         assert_eq!(retry.patience, Duration::from_millis(600));
-        assert_eq!(timing.limits().patience, retry.patience);
+        assert_eq!(timing.patience(), retry.patience);
     }
 
     #[test]

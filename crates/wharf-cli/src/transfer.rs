@@ -10,7 +10,7 @@ use crate::args::Moving;
 use crate::context::Context;
 use crate::destination::Destination;
 use crate::dry_run;
-use crate::progress::Progress;
+use crate::progress::{Company, Progress};
 use crate::source::Chosen;
 
 /// What is copied, how, and what that is called.
@@ -63,8 +63,12 @@ impl Transfer<'_> {
         to: &[&Destination],
         context: &Context,
     ) -> Vec<Result<Option<Descriptor>>> {
+        let company = match to {
+            [_] => Company::Alone,
+            _ => Company::Several,
+        };
         let shown = to.iter().map(|to| {
-            let progress = Progress::new(context.printer, &context.bars, &to.name);
+            let progress = Progress::new(context.printer, &context.bars, &to.name, company);
             (progress, [self.root(to)])
         });
         let shown: Vec<(Progress, [Root; 1])> = shown.collect();

@@ -370,3 +370,72 @@ fn p4_stats_say_the_requests_by_kind() {
     assert_eq!(names(&events).last(), Some(&"requests"));
     assert_eq!(events[events.len() - 1]["HEAD manifests"], 1);
 }
+
+#[test]
+fn o10_a_dry_run_leaves_even_the_cache_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let fixture = layout(&home.path().join("layout"));
+    let served = Served::start(&home.path().join("registry"));
+    let cache = home.path().join(".cache");
+    let dry = |name: &str| {
+        let reference = format!("{}/{name}", served.address);
+        done(
+            home.path(),
+            &["push", text(fixture.directory()), &reference, "--dry-run"],
+        );
+    };
+    dry("a");
+    assert!(!cache.exists());
+    let reference = format!("{}/b", served.address);
+    done(
+        home.path(),
+        &["push", text(fixture.directory()), &reference],
+    );
+    let before = files_below(&cache);
+    assert_ne!(before.len(), 0);
+    dry("c");
+    assert_eq!(files_below(&cache), before);
+}
+
+#[test]
+fn a_platform_tells_several_images_of_a_layout_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let mut fixture = LayoutFixture::new(home.path().join("layout"));
+    let amd64 = fixture.image(Some("one"), &[LayerSpec::random(1, 50)]);
+    let arm64 = fixture.child("linux/arm64", &[LayerSpec::random(2, 50)]);
+    fixture.list(Some("two"), &arm64.content());
+    let archive = home.path().join("layout.tar");
+    tar_layout(fixture.directory(), &archive);
+    let served = Served::start(&home.path().join("registry"));
+    let reference = format!("{}/a", served.address);
+    for path in [fixture.directory(), archive.as_path()] {
+        for (platform, image) in [("linux/amd64", &amd64), ("linux/arm64", &arm64)] {
+            let run = done(
+                home.path(),
+                &["push", "-q", "--platform", platform, text(path), &reference],
+            );
+            let expected = format!("{reference}@{}\n", image.manifest_digest);
+            assert_eq!(run.stdout, expected);
+        }
+        let run = wharf(
+            home.path(),
+            &["push", "--platform", "linux/s390x", text(path), &reference],
+        );
+        let line = "no image for linux/s390x, there is: linux/amd64, linux/arm64";
+        assert_eq!(run.code, 1);
+        assert!(run.stderr.contains(line), "{run:?}");
+    }
+    let third = fixture.image(Some("three"), &[LayerSpec::random(3, 50)]);
+    let run = wharf(
+        home.path(),
+        &[
+            "push",
+            "--platform",
+            "linux/amd64",
+            text(fixture.directory()),
+            &reference,
+        ],
+    );
+    let line = "several images for linux/amd64, choose one by tag or digest: one, three";
+    assert!(run.stderr.contains(line), "{third:?} {run:?}");
+}

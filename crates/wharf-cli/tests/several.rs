@@ -185,3 +185,26 @@ fn u6_a_process_does_not_go_on_with_the_session_of_one_that_lives() {
     scene.pushed(&[], &[&reference]);
     drop((served, disk));
 }
+
+#[test]
+fn o7_every_line_says_which_destination_it_is_about_where_there_are_several() {
+    let scene = Scene::new(&[1000]);
+    let (served, _) = scene.registry();
+    let names = ["a", "b"].map(|name| format!("{}/{name}", served.address));
+    let push = |references: &[&str]| {
+        let layout = scene.layout.directory().to_str().unwrap();
+        let arguments = [&["push", "--progress", "plain", layout], references].concat();
+        common::done(scene.home(), &arguments).stderr
+    };
+    let stderr = push(&[&names[0], &names[1]]);
+    let known = |line: &str| {
+        names
+            .iter()
+            .any(|name| line.starts_with(&format!("{name}: ")))
+    };
+    assert!(stderr.lines().count() >= 4, "{stderr}");
+    assert!(stderr.lines().all(known), "{stderr}");
+    let alone = format!("{}/c", served.address);
+    let stderr = push(&[&alone]);
+    assert!(!stderr.contains(&alone), "{stderr}");
+}

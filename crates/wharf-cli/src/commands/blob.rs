@@ -16,7 +16,7 @@ use wharf_oci::{Descriptor, MediaType, Reference};
 
 use crate::args::{BlobPush, Compress, Moving};
 use crate::context::{self, Context};
-use crate::progress::Progress;
+use crate::progress::{Company, Progress};
 use crate::units::{bytes, seconds};
 
 /// Pushes and prints the digest.
@@ -27,7 +27,12 @@ pub(crate) async fn push(args: &BlobPush, context: &Context) -> Result<()> {
     let store = repository(&args.repository, context)?;
     let content = Content::open(args).await;
     let content = content.map_err(|error| error.side(Side::Source))?;
-    let progress = Progress::new(context.printer, &context.bars, &args.repository);
+    let progress = Progress::new(
+        context.printer,
+        &context.bars,
+        &args.repository,
+        Company::Alone,
+    );
     let options = context.copy_options(&ALONE, progress.observer());
     let started = Instant::now();
     let (descriptor, did) = content.push(&store, &options, context).await?;
@@ -39,6 +44,7 @@ pub(crate) async fn push(args: &BlobPush, context: &Context) -> Result<()> {
 /// A blob alone goes one at a time, and behind no manifest.
 const ALONE: Moving = Moving {
     jobs: NonZeroUsize::MIN,
+    checks: NonZeroUsize::MIN,
     force: false,
     dry_run: false,
     stats: false,

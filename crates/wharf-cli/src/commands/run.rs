@@ -21,7 +21,7 @@ pub(crate) enum Ended {
 /// # Errors
 /// What the command says.
 pub(crate) async fn run(args: Args) -> Result<Ended> {
-    let context = Context::new(&args.global);
+    let context = Context::new(&args.global, args.command.effect());
     let ended = match &args.command {
         Command::Push(push) => unless_interrupted(push::run(push, &context)).await,
         Command::Copy(copy) => unless_interrupted(copy::run(copy, &context)).await,

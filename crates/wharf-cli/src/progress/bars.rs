@@ -10,20 +10,23 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use wharf::copy::{Event, Observer};
 use wharf_oci::Descriptor;
 
+use super::label::Label;
 use super::{plain, words};
 
 /// Draws bars.
 #[derive(Debug)]
 pub(super) struct Bars {
     all: MultiProgress,
+    label: Label,
     bars: Mutex<HashMap<String, ProgressBar>>,
 }
 
 impl Bars {
-    /// Bars among `all` those of the command.
-    pub(super) fn new(all: MultiProgress) -> Self {
+    /// Bars among `all` those of the command, each with `label` before it.
+    pub(super) fn new(all: MultiProgress, label: Label) -> Self {
         Bars {
             all,
+            label,
             bars: Mutex::default(),
         }
     }
@@ -32,13 +35,16 @@ impl Bars {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, key: &str, name: String, size: Size) {
+    fn start(&self, key: &str, name: &str, size: Size) {
         let bar = match size {
             Size::Known(size) => ProgressBar::new(size).with_style(style(KNOWN)),
             Size::Unknown => ProgressBar::no_length().with_style(style(UNKNOWN)),
         };
         self.end(key);
-        let bar = self.all.add(bar.with_prefix(name).with_message("sending"));
+        let bar = self.all.add(
+            bar.with_prefix(self.label.before(name))
+                .with_message("sending"),
+        );
         self.bars().insert(key.to_owned(), bar);
     }
 
@@ -70,11 +76,11 @@ impl Observer for Bars {
     fn on(&self, event: Event<'_>) {
         match event {
             Event::Started(blob) => {
-                self.start(&key(blob), words::name(blob), Size::Known(blob.size));
+                self.start(&key(blob), &words::name(blob), Size::Known(blob.size));
             }
             Event::LayerStarted(layer) => {
                 let key = layer.key().to_string();
-                self.start(&key, words::layer_name(layer), Size::Unknown);
+                self.start(&key, &words::layer_name(layer), Size::Unknown);
             }
             Event::Advanced(blob, position) | Event::Resumed(blob, position) => {
                 self.advance(&key(blob), position);
@@ -84,7 +90,7 @@ impl Observer for Bars {
             }
             // While it waits for its next try another blob moves.
             Event::Retried(blob, _) | Event::Finished(blob, _) | Event::Dropped(blob) => {
-                self.end(&key(blob))
+                self.end(&key(blob));
             }
             Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => {
                 self.end(&layer.key().to_string());
@@ -94,7 +100,7 @@ impl Observer for Bars {
         }
         if let Some(line) = plain::line(&event) {
             // Between bars only their owner knows where there is room for a line.
-            drop(self.all.println(line));
+            drop(self.all.println(self.label.before(&line)));
         }
     }
 }
@@ -136,7 +142,7 @@ mod tests {
 
     #[test]
     fn p2_only_what_moves_has_a_bar() {
-        let bars = Bars::new(MultiProgress::new());
+        let bars = Bars::new(MultiProgress::new(), Label::default());
         let error = Error::new(ErrorKind::Interrupted, "cut off");
         let again = Retry {
             tries: 1,

@@ -4,10 +4,11 @@
 
 mod bars;
 mod json;
+mod label;
 mod plain;
 mod summary;
 mod throttle;
 mod view;
 mod words;
 
-pub(crate) use self::view::Progress;
+pub(crate) use self::view::{Company, Progress};

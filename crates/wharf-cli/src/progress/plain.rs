@@ -3,6 +3,7 @@
 use wharf::copy::{Event, Observer};
 use wharf::store::Outcome;
 
+use super::label::Label;
 use super::words;
 use crate::printer::Printer;
 
@@ -10,19 +11,20 @@ use crate::printer::Printer;
 #[derive(Debug)]
 pub(super) struct Plain {
     printer: Printer,
+    label: Label,
 }
 
 impl Plain {
-    /// Lines by `printer`.
-    pub(super) fn new(printer: Printer) -> Self {
-        Plain { printer }
+    /// Lines by `printer`, each with `label` before it.
+    pub(super) fn new(printer: Printer, label: Label) -> Self {
+        Plain { printer, label }
     }
 }
 
 impl Observer for Plain {
     fn on(&self, event: Event<'_>) {
         if let Some(line) = line(&event) {
-            self.printer.say(&line);
+            self.printer.say(&self.label.before(&line));
         }
     }
 }

@@ -8,9 +8,19 @@ use wharf::copy::{NoObserver, Observer, Summary};
 
 use super::bars::Bars;
 use super::json::Json;
+use super::label::Label;
 use super::plain::Plain;
 use super::summary;
 use crate::printer::{Printer, Voice};
+
+/// Whether other copies are shown at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// Everybody knows what lines are about.
+    Alone,
+    /// Lines say which destination they are about.
+    Several,
+}
 
 /// Shows one copy.
 #[derive(Debug)]
@@ -18,23 +28,35 @@ pub(crate) struct Progress {
     printer: Printer,
     started: Instant,
     destination: String,
+    /// What lines for people begin with.
+    label: Label,
     observer: Arc<dyn Observer>,
 }
 
 impl Progress {
     /// Starts the clock of a copy to `destination`, as it is called for people; its bars join
     /// those of the command.
-    pub(crate) fn new(printer: Printer, bars: &MultiProgress, destination: &str) -> Self {
+    pub(crate) fn new(
+        printer: Printer,
+        bars: &MultiProgress,
+        destination: &str,
+        company: Company,
+    ) -> Self {
+        let label = match company {
+            Company::Alone => Label::default(),
+            Company::Several => Label::of(destination),
+        };
         let observer: Arc<dyn Observer> = match printer.voice() {
             Voice::Silent => Arc::new(NoObserver),
-            Voice::Plain => Arc::new(Plain::new(printer)),
-            Voice::Terminal => Arc::new(Bars::new(bars.clone())),
+            Voice::Plain => Arc::new(Plain::new(printer, label.clone())),
+            Voice::Terminal => Arc::new(Bars::new(bars.clone(), label.clone())),
             Voice::Json => Arc::new(Json::new(printer, destination)),
         };
         Progress {
             printer,
             started: Instant::now(),
             destination: destination.to_owned(),
+            label,
             observer,
         }
     }
@@ -51,7 +73,10 @@ impl Progress {
             Voice::Json => self
                 .printer
                 .event(summary::json(&self.destination, summary, time)),
-            _ => self.printer.say(&summary::line(verb, summary, time)),
+            _ => {
+                let line = summary::line(verb, summary, time);
+                self.printer.say(&self.label.before(&line));
+            }
         }
     }
 }
