@@ -189,6 +189,23 @@ async fn u5_a_pipe_of_which_a_registry_lost_too_much_fails_and_says_so() {
 }
 
 #[tokio::test]
+async fn s3_a_pipe_of_which_only_the_last_answer_was_lost_is_not_sent_again() {
+    let tar = seeded_bytes(1, 40 << 20);
+    let there = format!("/v2/*/blobs/{}", Digest::of(&tar));
+    let script = push_registry()
+        .on("PUT", SESSION, [Answer::drop_connection()])
+        .on("GET", SESSION, [Answer::status(404)])
+        .on("HEAD", &there, [Answer::status(200)]);
+    let server = FaultServer::start(script);
+    let layer = once(&tar).tar(&Packing::Plain, Family::Oci).unwrap();
+    let store = repository(server.address(), "app");
+    let (options, record) = options();
+    let made = push_layer(&store, &layer, &options).await.unwrap();
+    assert_eq!(made.descriptor.digest, Digest::of(&tar));
+    assert_eq!((count(&server, "PATCH"), record.retried()), (1, 1));
+}
+
+#[tokio::test]
 async fn s3_a_try_that_read_nothing_of_a_pipe_costs_it_nothing() {
     let answers = [Answer::status(503), Answer::fall_through()];
     let server = FaultServer::start(push_registry().on("POST", UPLOADS, answers));

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use wharf_oci::{Descriptor, Digest, MediaType};
 
+use super::super::blobs;
+use super::super::journal::Note;
 use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Payload};
 use super::manner::Manner;
@@ -46,6 +48,14 @@ pub(in crate::remote) async fn ingest(
             note
         }
     };
+    // The session may be gone because it became the blob, and only the answer was lost.
+    if let Ok((digest, size)) = intake.learned() {
+        let descriptor = Descriptor::new(media_type.clone(), digest, size);
+        if blobs::contains(repository, &descriptor).await? {
+            note.into_iter().for_each(Note::clear);
+            return Ok(descriptor);
+        }
+    }
     let stream = match intake.open(0).await {
         Ok(stream) => first(stream).await?,
         // There is no beginning to go back to: what went wrong before is what went wrong.
