@@ -184,6 +184,39 @@ async fn rule_5_headers_without_end_are_an_error() {
 }
 
 #[tokio::test]
+async fn rule_5_many_headers_that_end_are_an_error_too() {
+    let answer = (0..90).fold(Answer::status(200), |answer, number| {
+        answer.header(&format!("X-{number}"), &"a".repeat(1000))
+    });
+    let script = push_registry().on("*", "/v2/*/manifests/*", [answer]);
+    let server = FaultServer::start(script);
+    let error = read(&hasty(server.address())).await;
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    assert!(error.to_string().contains("more than 65536"), "{error}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn rule_2_a_flood_of_challenges_is_one_refusal() {
+    let flood = "Bearer realm=\"http://evil.example/t\", Digest x=y, ".repeat(1000);
+    let answer = Answer::status(401).header("WWW-Authenticate", &flood);
+    let script = push_registry().on("*", "/v2/*/manifests/*", [answer]);
+    let server = FaultServer::start(script);
+    // Whatever goes to that name would arrive here.
+    let builder = Client::builder().resolve("evil.example", server.address());
+    let repository = format!("{}/app", server.address()).parse().unwrap();
+    let error = read(&builder.build().unwrap().repository(&repository)).await;
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert!(error.to_string().len() < 1000, "{error}");
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.path() != "/t")
+    );
+}
+
+#[tokio::test]
 async fn r5_preliminary_answers_without_end_do_not_count_as_an_answer() {
     let server = Raw::start(
         "HTTP/1.1 100 Continue\r\n\r\n",

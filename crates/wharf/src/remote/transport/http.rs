@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, LOCATION};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 use wharf_oci::Registry;
 
@@ -61,6 +61,10 @@ impl Default for Timeouts {
 
 /// Hops of a read before it is given up (PUSH.md section 11, rule 2).
 const REDIRECTS: usize = 10;
+
+/// Bytes of an answer's headers (PUSH.md section 11, rule 5). The HTTP client itself reads no more
+/// than 100 headers and some 400 KiB.
+const HEADERS: usize = 64 * 1024;
 
 /// Sends requests to all hosts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -232,6 +236,11 @@ impl Transport {
             Some(error) => Failed::Source(error),
             None => Failed::Exchange(self.explain(&error, &client, &head.url)),
         })?;
+        let headers = length(response.headers());
+        if headers > HEADERS {
+            let message = format!("answered with {headers} bytes of headers, more than {HEADERS}");
+            return Err(Failed::Exchange(Error::new(ErrorKind::Rejected, message)));
+        }
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && let Some(proxy) = self.clients.settings().proxies.proxy_for(&head.url)
         {
@@ -247,6 +256,13 @@ impl Transport {
         }
         Ok(response)
     }
+}
+
+fn length(headers: &HeaderMap) -> usize {
+    let lengths = headers.iter();
+    lengths
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
 }
 
 pub(super) enum Failed {
