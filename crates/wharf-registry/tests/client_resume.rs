@@ -322,14 +322,19 @@ async fn sent_after_kill(begun: Vec<u8>, content: Vec<u8>) -> u64 {
 async fn u6_a_layer_that_a_killed_process_was_making_is_gone_on_with() {
     let content = seeded_bytes(9, 32 << 20);
     let sent = sent_after_kill(content.clone(), content).await;
-    assert_eq!(sent, 12 * MIB);
+    assert!(is_rest(sent, 12 * MIB), "{sent}");
+}
+
+/// Whether so many bytes are the `missing` ones, and what was on its way when the connection broke.
+fn is_rest(sent: u64, missing: u64) -> bool {
+    (missing..=missing + MIB).contains(&sent)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn u6_a_layer_whose_session_has_other_bytes_is_sent_afresh() {
     let content = seeded_bytes(10, 32 << 20);
     let sent = sent_after_kill(seeded_bytes(11, 32 << 20), content.clone()).await;
-    assert_eq!(sent, 12 * MIB + 32 * MIB);
+    assert!(is_rest(sent, 12 * MIB + 32 * MIB), "{sent}");
     // A session that has more than there is.
     let short = content[..8 << 20].to_vec();
     assert_eq!(sent_after_kill(content, short).await, 8 * MIB);
