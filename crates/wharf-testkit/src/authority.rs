@@ -61,6 +61,23 @@ impl Authority {
         self.sign(&parameters)
     }
 
+    /// A server's certificate for `localhost` and 127.0.0.1 that is an authority's own, as
+    /// `openssl req -x509` makes them.
+    pub fn self_signed() -> Pair {
+        let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        let address = SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        parameters.subject_alt_names.push(address);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("make a key");
+        Pair {
+            certificate: parameters
+                .self_signed(&key)
+                .expect("make a certificate")
+                .pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     /// A client certificate.
     pub fn client(&self) -> Pair {
         let mut parameters = CertificateParams::new(Vec::new()).expect("no names");

@@ -56,6 +56,44 @@ async fn refused(builder: ClientBuilder, host: &str) -> Error {
 }
 
 #[tokio::test]
+async fn t4_a_certificate_that_signs_itself_is_trusted_where_it_is_said_to_be() {
+    let pair = Authority::self_signed();
+    let Some(registry) = start(pair.clone(), None) else {
+        return;
+    };
+    let here = host(registry.address());
+    let error = refused(Client::builder(), &here).await;
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+    let why = "its certificate is signed by itself, and is not trusted here";
+    assert!(error.to_string().ends_with(why), "{error}");
+    let certificates = Certificates::from_pem(pair.certificate.as_bytes()).expect("good");
+    let tls = Tls {
+        authorities: certificates.clone(),
+        ..Tls::default()
+    };
+    push(Client::builder().tls(tls.clone()), &here)
+        .await
+        .unwrap();
+    push(Client::builder().roots(certificates), &here)
+        .await
+        .unwrap();
+    // It is trusted for its own names.
+    let builder = Client::builder().tls(tls);
+    let builder = builder.resolve("registry.example", registry.address());
+    let elsewhere = format!("registry.example:{}", registry.address().port());
+    let error = refused(builder, &elsewhere).await;
+    assert!(error.to_string().contains("not for this name"), "{error}");
+    // Another one is not.
+    let other = Authority::self_signed();
+    let tls = Tls {
+        authorities: Certificates::from_pem(other.certificate.as_bytes()).expect("good"),
+        ..Tls::default()
+    };
+    let error = refused(Client::builder().tls(tls), &here).await;
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+}
+
+#[tokio::test]
 async fn t4_an_authority_is_trusted_where_it_is_said_to_be() {
     let authority = Authority::new();
     let Some(registry) = start(authority.server(), None) else {

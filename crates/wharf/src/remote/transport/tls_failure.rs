@@ -8,6 +8,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage};
 
 use super::failure::chain;
+use super::trust::is_authority;
 use crate::ErrorKind;
 
 /// Names of a certificate that are listed.
@@ -21,6 +22,10 @@ pub(super) fn explain(
 ) -> Option<(ErrorKind, String)> {
     let error = chain(error).find_map(|cause| cause.downcast_ref::<Tls>())?;
     match error {
+        error if is_authority(error) => {
+            let why = "its certificate is signed by itself, and is not trusted here".to_owned();
+            Some((ErrorKind::Untrusted, why))
+        }
         Tls::InvalidCertificate(error) => Some((ErrorKind::Untrusted, certificate(error))),
         Tls::AlertReceived(alert) => Some(alerted(*alert, missed)),
         Tls::PeerIncompatible(_) => {

@@ -7,11 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
 
 use super::leniency::{Leniency, Tattler};
 use crate::remote::tls::{Certificates, Identity, Tls, Verification, provider};
@@ -116,6 +120,15 @@ impl Judge {
     }
 }
 
+/// Whether a server was refused because it showed an authority's own certificate.
+pub(super) fn is_authority(verdict: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = verdict
+    else {
+        return false;
+    };
+    cause.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
+}
+
 fn general(why: &str) -> rustls::Error {
     rustls::Error::General(why.to_owned())
 }
@@ -131,7 +144,8 @@ impl ServerCertVerifier for Judge {
     ) -> Verdict<ServerCertVerified> {
         let strict = self.strict();
         let judged = strict
-            .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now));
+            .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now))
+            .or_else(|error| self.trusted_itself(error, certificate, name));
         match (judged, self.verification) {
             (Err(_), Verification::None) => {
                 self.tattler.tell(&name.to_str(), Leniency::Unverified);
@@ -168,6 +182,25 @@ impl ServerCertVerifier for Judge {
 }
 
 impl Judge {
+    /// A certificate that is trusted itself may be that of an authority, as those are that openssl
+    /// signs with their own key. The book has no room for these; its verdict says that the dates are
+    /// good, which it looks at before.
+    fn trusted_itself(
+        &self,
+        verdict: rustls::Error,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Verdict<ServerCertVerified> {
+        let roots = self.roots.iter().flat_map(Certificates::each);
+        let mut trusted = self.authorities.each().chain(roots);
+        let is_trusted = trusted.any(|known| known.as_ref() == certificate.as_ref());
+        if !is_trusted || !is_authority(&verdict) {
+            return Err(verdict);
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
     /// Where anybody is good, certificates too old to check a signature with are.
     fn lenient(
         &self,
