@@ -15,6 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use common::{Run, command, done, wharf};
+use wharf_testkit::process::executable;
 use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, LayerSpec, LayoutFixture, RecordedRequest, RecordingProxy,
     RegistryAuth, Script, Skopeo, TokenServer, push_registry, seeded_bytes,
@@ -375,8 +376,7 @@ fn a_helper_is_asked_once_for_each_host_and_quoted_when_it_fails() {
     fs::write(docker.join("config.json"), r#"{"credsStore":"test"}"#).unwrap();
     let push = |script: &str| {
         let helper = home.path().join("docker-credential-test");
-        fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&helper, &format!("#!/bin/sh\n{script}\n"));
         let mut push = command(home.path());
         let path = format!(
             "{}:{}",

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use common::pushes::{Scene, kill, until_held};
 use common::{Run, command};
+use wharf_testkit::process::executable;
 use wharf_testkit::{
     DockerRegistry, LayerSpec, LayoutFixture, RecordingProxy, RegistryAuth, TokenServer,
     files_below,
@@ -97,8 +98,7 @@ impl Place {
 fn helper(directory: &Path) {
     let path = directory.join("docker-credential-test");
     let script = "#!/bin/sh\ncat > /dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hidden\"}'\n";
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&path, script);
 }
 
 /// Everything that is nobody's business: what was shown to the registry, and the state of its

@@ -2,11 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
+
+/// Writes an executable file. A process of its own does that: while this one had the file open, each
+/// program that another thread starts would for a moment have it too, and it could not be run.
+pub fn executable(path: &Path, text: &str) {
+    let mut writer = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("start a shell");
+    let mut stdin = writer.stdin.take().expect("a pipe to it");
+    stdin.write_all(text.as_bytes()).expect("write to it");
+    drop(stdin);
+    assert!(writer.wait().expect("wait for it").success());
+}
 
 /// A finished command and the most memory it had resident.
 #[derive(Debug)]

@@ -302,15 +302,14 @@ fn closed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+
+    use wharf_testkit::process::executable;
 
     use super::*;
 
     fn helpers(directory: &Path, script: &str) -> Helpers {
         let path = directory.join("docker-credential-test");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&path, &format!("#!/bin/sh\n{script}\n"));
         Helpers::default().directory(directory)
     }
 
@@ -335,7 +334,7 @@ mod tests {
             assert_eq!(answer.unwrap(), expected);
         }
         helpers.find("test", "other.example", file).await.unwrap();
-        let log = fs::read_to_string(directory.path().join("log")).unwrap();
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
         assert_eq!(log, "get r.example\nget other.example\n");
     }
 

@@ -178,6 +178,8 @@ fn lock(path: &Path) -> Result<File> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use wharf_testkit::process::executable;
+
     use super::*;
     use crate::credentials::{Credentials, Helpers};
 
@@ -271,8 +273,7 @@ mod tests {
         let helper = directory.path().join("docker-credential-test");
         let script = "#!/bin/sh\ncase $1 in\nstore) cat > $(dirname $0)/kept;;\n\
             get) sed s/ServerURL/X/ $(dirname $0)/kept;;\nerase) cat > $(dirname $0)/erased;;\nesac\n";
-        fs::write(&helper, script).unwrap();
-        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&helper, script);
         let path = directory.path().join("config.json");
         fs::write(&path, r#"{"credsStore":"test"}"#).unwrap();
         let file = AuthFile::new(&path, &Helpers::default().directory(directory.path()));
