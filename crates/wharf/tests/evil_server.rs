@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use support::{image, options};
 use wharf::copy::copy;
-use wharf::oci::Selector;
+use wharf::oci::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Selector};
 use wharf::remote::{Client, RemoteRepository, Timeouts};
 use wharf::store::Source;
 use wharf::{Error, ErrorKind};
@@ -181,6 +181,25 @@ async fn rule_5_headers_without_end_are_an_error() {
         assert!(kinds.contains(&error.kind()), "{error}");
         server.assert_little(1);
     }
+}
+
+#[tokio::test]
+async fn rule_5_a_config_that_is_said_to_be_huge_is_not_asked_for() {
+    let server = Raw::start(ANNOUNCED, spaces(), Duration::ZERO);
+    let digest = Digest::of(b"config");
+    let config = Descriptor::new(MediaType::OCI_IMAGE_CONFIG, digest, 10 << 30);
+    let blob = server.app().blob(&config);
+    let error = blob.read_all(MAX_CONFIG_SIZE).await.unwrap_err();
+    assert!(
+        error.to_string().contains("more than the 8388608 allowed"),
+        "{error}"
+    );
+    assert_eq!(server.heads.lock().unwrap().len(), 0);
+    // One that is larger than was said is read no further than that.
+    let config = Descriptor::new(MediaType::OCI_IMAGE_CONFIG, Digest::of(b"config"), 6);
+    let error = server.app().blob(&config).read_all(MAX_CONFIG_SIZE).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt);
+    server.assert_little(1);
 }
 
 #[tokio::test]
