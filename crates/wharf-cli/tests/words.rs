@@ -390,13 +390,18 @@ fn babbles(before: bool, words: &'static [u8]) -> String {
 
 #[test]
 fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
-    for (before, words, tries) in [
-        (true, &b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], " (after 2 tries)"),
-        (false, b"-ERR unknown command\r\n", ""),
+    for (before, words) in [
+        (true, &b"SSH-2.0-OpenSSH_9.2p1\r\n"[..]),
+        (false, b"-ERR unknown command\r\n"),
     ] {
         let line = Place::new().said(&babbles(before, words), Verb::Pull, Login::None);
-        let expected = "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP";
-        assert_eq!(line, format!("{expected}{tries}"));
+        // Whether a greeting is there before the request is written is a matter of luck: if so, the
+        // request was never sent, and is tried once more.
+        let line = line.strip_suffix(" (after 2 tries)").unwrap_or(&line);
+        assert_eq!(
+            line,
+            "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP"
+        );
     }
     assert_eq!(
         Place::new().said(&babbles(true, b""), Verb::Pull, Login::None),
