@@ -9,13 +9,19 @@ use wharf_oci::Descriptor;
 
 use crate::json_line::JsonLine;
 use crate::printer::{Printer, Voice};
-use crate::units::{bytes, kind};
+use crate::progress::Company;
+use crate::units::{bytes, count, kind};
 
-/// Prints what `survey` found for a copy to `destination`.
+/// Prints what `survey` found for a copy to `destination`; in company the summary names it.
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub(crate) fn print(printer: Printer, destination: &str, survey: &Survey) -> Result<()> {
+pub(crate) fn print(
+    printer: Printer,
+    destination: &str,
+    company: Company,
+    survey: &Survey,
+) -> Result<()> {
     let steps = steps(destination, survey);
     for step in &steps {
         match printer.voice() {
@@ -25,7 +31,7 @@ pub(crate) fn print(printer: Printer, destination: &str, survey: &Survey) -> Res
     }
     match printer.voice() {
         Voice::Json => printer.event(json_summary(destination, survey)),
-        _ => printer.say(&summary(survey)),
+        _ => printer.say(&company.label(destination).before(&summary(survey))),
     }
     Ok(())
 }
@@ -146,19 +152,18 @@ fn summary(survey: &Survey) -> String {
     }
     let sums = sums(survey);
     let (uploads, upload_bytes) = sums.uploads;
-    let mut line = format!("would upload {uploads} blobs, {}", bytes(upload_bytes));
+    let uploads = count(uploads as u64, "blob");
+    let mut line = format!("would upload {uploads}, {}", bytes(upload_bytes));
     if let (layers @ 1.., uncompressed) = sums.layers {
-        let more = format!(
-            " and {layers} layers, {} before compression",
-            bytes(uncompressed)
-        );
+        let layers = count(layers as u64, "layer");
+        let more = format!(" and {layers}, {} before compression", bytes(uncompressed));
         line.push_str(&more);
     }
     let rest = format!(
-        "; {} exist, {} to mount; {} manifests to put; nothing was changed",
+        "; {} there, {} to mount; {} to put; nothing was changed",
         sums.existing.0,
         sums.mounts.0,
-        survey.manifests.len()
+        count(survey.manifests.len() as u64, "manifest")
     );
     line + &rest
 }

@@ -52,7 +52,8 @@ impl Transfer<'_> {
         }
         let mut outcomes = Vec::new();
         for destination in to {
-            let survey = self.survey(destination, context).await;
+            let company = Company::of(to.len());
+            let survey = self.survey(destination, company, context).await;
             outcomes.push(survey.map(|()| None));
         }
         outcomes
@@ -63,10 +64,7 @@ impl Transfer<'_> {
         to: &[&Destination],
         context: &Context,
     ) -> Vec<Result<Option<Descriptor>>> {
-        let company = match to {
-            [_] => Company::Alone,
-            _ => Company::Several,
-        };
+        let company = Company::of(to.len());
         let shown = to.iter().map(|to| {
             let progress = Progress::new(context.printer, &context.bars, &to.name, company);
             (progress, [self.root(to)])
@@ -113,11 +111,11 @@ impl Transfer<'_> {
         Plan::build(source, store, &[self.root(to)], &options).await
     }
 
-    async fn survey(&self, to: &Destination, context: &Context) -> Result<()> {
+    async fn survey(&self, to: &Destination, company: Company, context: &Context) -> Result<()> {
         let options = context.copy_options(self.moving, Arc::new(NoObserver));
         let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
         let plan = self.plan(to, context).await?;
         let survey = plan.survey(source, store, &options).await?;
-        dry_run::print(context.printer, &to.name, &survey)
+        dry_run::print(context.printer, &to.name, company, &survey)
     }
 }

@@ -208,3 +208,31 @@ fn o7_every_line_says_which_destination_it_is_about_where_there_are_several() {
     let stderr = push(&[&alone]);
     assert!(!stderr.contains(&alone), "{stderr}");
 }
+
+#[test]
+fn a_dry_run_says_which_destination_each_summary_is_about() {
+    let scene = Scene::new(&[MIB]);
+    let (served, _) = scene.registry();
+    let names = ["a", "b"].map(|name| format!("{}/{name}", served.address));
+    scene.pushed(&[], &[&names[0]]);
+    let dry = |references: &[&str]| {
+        let path = scene.layout.directory().to_str().unwrap();
+        let arguments = [&["push", "--dry-run", "--no-cache", path], references].concat();
+        common::done(scene.home(), &arguments)
+    };
+    let run = dry(&[&names[0], &names[1]]);
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    let [there, missing] = lines[..] else {
+        panic!("{run:?}")
+    };
+    assert_eq!(
+        there,
+        format!("{}: would change nothing, all is there", names[0])
+    );
+    assert!(
+        missing.starts_with(&format!("{}: would upload 2 blobs, ", names[1])),
+        "{run:?}"
+    );
+    let run = dry(&[&names[0]]);
+    assert_eq!(run.stderr, "would change nothing, all is there\n");
+}

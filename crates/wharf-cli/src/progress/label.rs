@@ -2,16 +2,16 @@
 
 /// The name of a destination, or nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Label(Option<String>);
+pub(crate) struct Label(Option<String>);
 
 impl Label {
     /// The name of a destination.
-    pub(super) fn of(destination: &str) -> Self {
+    pub(crate) fn of(destination: &str) -> Self {
         Label(Some(destination.to_owned()))
     }
 
     /// `line`, with the label before it.
-    pub(super) fn before(&self, line: &str) -> String {
+    pub(crate) fn before(&self, line: &str) -> String {
         match &self.0 {
             Some(name) => format!("{name}: {line}"),
             None => line.to_owned(),

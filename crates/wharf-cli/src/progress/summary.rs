@@ -5,20 +5,16 @@ use std::time::Duration;
 use wharf::copy::Summary;
 
 use crate::json_line::JsonLine;
-use crate::units::{bytes, seconds};
+use crate::units::{bytes, count, seconds};
 
 /// For people.
 pub(super) fn line(verb: &str, summary: &Summary, time: Duration) -> String {
     if summary.manifests == 0 {
         return format!("unchanged, all was there; {}", seconds(time));
     }
-    let blobs = match summary.written {
-        1 => "blob",
-        _ => "blobs",
-    };
     let mut line = format!(
-        "{verb} {} {blobs}, {}; {} existed, {} mounted; {}",
-        summary.written,
+        "{verb} {}, {}; {} existed, {} mounted; {}",
+        count(summary.written, "blob"),
         bytes(summary.bytes),
         summary.existed,
         summary.mounted,

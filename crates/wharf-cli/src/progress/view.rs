@@ -22,6 +22,24 @@ pub(crate) enum Company {
     Several,
 }
 
+impl Company {
+    /// That of one among `copies`.
+    pub(crate) fn of(copies: usize) -> Self {
+        match copies {
+            0 | 1 => Company::Alone,
+            _ => Company::Several,
+        }
+    }
+
+    /// What lines for people about `destination` begin with.
+    pub(crate) fn label(self, destination: &str) -> Label {
+        match self {
+            Company::Alone => Label::default(),
+            Company::Several => Label::of(destination),
+        }
+    }
+}
+
 /// Shows one copy.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -42,10 +60,7 @@ impl Progress {
         destination: &str,
         company: Company,
     ) -> Self {
-        let label = match company {
-            Company::Alone => Label::default(),
-            Company::Several => Label::of(destination),
-        };
+        let label = company.label(destination);
         let observer: Arc<dyn Observer> = match printer.voice() {
             Voice::Silent => Arc::new(NoObserver),
             Voice::Plain => Arc::new(Plain::new(printer, label.clone())),
