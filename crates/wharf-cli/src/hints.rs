@@ -86,7 +86,7 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         {
             Some("some registries want the repository to be created first")
         }
-        (ErrorKind::Interrupted | ErrorKind::Timeout, _) => {
+        (ErrorKind::Interrupted | ErrorKind::Timeout, _) if side.is_some() => {
             Some("running it again sends only what is missing")
         }
         (ErrorKind::Rejected, Some(413)) => {

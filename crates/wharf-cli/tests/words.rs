@@ -408,6 +408,13 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         "HOST/a/b: HEAD /v2/a/b/manifests/1: connection to HOST broke: connection closed before \
          message completed (after 2 tries) (running it again sends only what is missing)"
     );
+    // A login moves nothing, so there is nothing to go on with.
+    let line = Place::new().said(&babbles(true, b""), Verb::LogIn, Login::None);
+    assert!(
+        line.starts_with("HOST: GET /v2/: connection to HOST broke"),
+        "{line}"
+    );
+    assert!(!line.contains("running it again"), "{line}");
 }
 
 /// Runs a push against a registry whose words would steer a terminal.
