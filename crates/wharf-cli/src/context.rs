@@ -269,8 +269,8 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
     })
 }
 
-/// Where certificates are looked for: what OpenSSL's variables name is trusted in place of the
-/// system's.
+/// Where certificates are looked for: what OpenSSL's variables name is trusted beside whom the
+/// system trusts.
 fn tls_places() -> TlsPlaces {
     let directories = path("SSL_CERT_DIR").unwrap_or_default();
     let certs = match path("WHARF_CERTS_DIR") {
@@ -282,6 +282,7 @@ fn tls_places() -> TlsPlaces {
         root_directories: env::split_paths(&directories)
             .filter(|path| !path.as_os_str().is_empty())
             .collect(),
+        system: tls::system_roots(),
         certs,
     }
 }

@@ -28,10 +28,12 @@ pub(crate) struct TlsArgs {
 /// What the environment says about TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsPlaces {
-    /// A file of who is trusted, in place of the system's.
+    /// A file of who is trusted.
     pub(crate) roots: Option<PathBuf>,
     /// Directories of such files.
     pub(crate) root_directories: Vec<PathBuf>,
+    /// Directories of the system, which is trusted as well.
+    pub(crate) system: Vec<PathBuf>,
     /// Directories of certificates by host.
     pub(crate) certs: Vec<PathBuf>,
 }
@@ -49,7 +51,7 @@ impl TlsArgs {
         for file in &self.ca_cert {
             tls.authorities.extend(Certificates::from_file(file)?);
         }
-        let roots = roots(places.roots.as_deref(), &places.root_directories)?;
+        let roots = roots(&places)?;
         let certs = match &self.certs_dir {
             Some(directory) => vec![existing(directory)?],
             None => places.certs,
@@ -83,17 +85,33 @@ fn existing(directory: &Path) -> Result<PathBuf> {
 }
 
 /// Those in a file and in the files of directories, which hold other things as well; a directory
-/// need not exist. `None` where neither is given.
-fn roots(file: Option<&Path>, directories: &[PathBuf]) -> Result<Option<Certificates>> {
-    if file.is_none() && directories.is_empty() {
+/// need not exist. With them come the system's. `None` where neither is given: then whoever loads
+/// the system's does so when they are needed.
+fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
+    let directories = &places.root_directories;
+    if places.roots.is_none() && directories.is_empty() {
         return Ok(None);
     }
-    let mut roots = match file {
+    let mut roots = match &places.roots {
         Some(file) => {
             Certificates::collected(file).map_err(|error| error.target("SSL_CERT_FILE"))?
         }
         None => Certificates::default(),
     };
+    collect(directories, &mut roots);
+    if roots.is_empty() {
+        let all = std::env::join_paths(directories).unwrap_or_default();
+        let message = "no certificate in any file there";
+        return Err(Error::new(ErrorKind::Invalid, message)
+            .target(Path::new(&all).display())
+            .target("SSL_CERT_DIR"));
+    }
+    collect(&places.system, &mut roots);
+    Ok(Some(roots))
+}
+
+/// Adds what is in the files of `directories`.
+fn collect(directories: &[PathBuf], roots: &mut Certificates) {
     let entries = directories
         .iter()
         .filter_map(|directory| fs::read_dir(directory).ok());
@@ -105,14 +123,13 @@ fn roots(file: Option<&Path>, directories: &[PathBuf]) -> Result<Option<Certific
             roots.extend(more);
         }
     }
-    if roots.is_empty() {
-        let all = std::env::join_paths(directories).unwrap_or_default();
-        let message = "no certificate in any file there";
-        return Err(Error::new(ErrorKind::Invalid, message)
-            .target(Path::new(&all).display())
-            .target("SSL_CERT_DIR"));
-    }
-    Ok(Some(roots))
+}
+
+/// Where the system keeps whom it trusts, on systems that have directories for that.
+pub(crate) fn system_roots() -> Vec<PathBuf> {
+    openssl_probe::candidate_cert_dirs()
+        .map(Path::to_owned)
+        .collect()
 }
 
 /// Where Podman and Docker look for certificates by host, in Podman's order; below `home` are the
@@ -125,4 +142,38 @@ pub(crate) fn usual_certs(home: Option<&Path>) -> Vec<PathBuf> {
         .flatten()
         .chain(all.map(PathBuf::from))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_the_environment_trusts_is_trusted_beside_whom_the_system_trusts() {
+        let home = tempfile::tempdir().unwrap();
+        let authority = |name: &str| {
+            let directory = home.path().join(name);
+            fs::create_dir(&directory).unwrap();
+            let file = directory.join("ca.pem");
+            fs::write(&file, wharf_testkit::Authority::new().certificate()).unwrap();
+            (directory, file)
+        };
+        let (_, file) = authority("file");
+        let (directory, in_directory) = authority("directory");
+        let (system, in_system) = authority("system");
+        let mut expected = Certificates::default();
+        for file in [&file, &in_directory, &in_system] {
+            expected.extend(Certificates::from_file(file).unwrap());
+        }
+        let mut places = TlsPlaces {
+            roots: Some(file),
+            root_directories: vec![directory],
+            system: vec![system],
+            certs: Vec::new(),
+        };
+        assert_eq!(roots(&places).unwrap(), Some(expected));
+        places.roots = None;
+        places.root_directories.clear();
+        assert_eq!(roots(&places).unwrap(), None);
+    }
 }
