@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -606,6 +607,36 @@ async fn f2_pages_of_referrers_are_followed_to_their_end() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("another host"), "{error}");
+}
+
+/// Pages of this body, each with a next one.
+fn endless(body: String) -> FaultServer {
+    let counted = AtomicUsize::new(0);
+    let page = Answer::from_fn(move |request| {
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        let next = format!("<{}?p={number}>; rel=\"next\"", request.path());
+        Answer::status(200)
+            .header("Content-Type", MediaType::OCI_IMAGE_INDEX.as_str())
+            .header("Link", &next)
+            .body(body.clone())
+    });
+    FaultServer::start(push_registry().on("GET", REFERRERS, [page]))
+}
+
+#[tokio::test]
+async fn rule_5_pages_without_end_are_given_up() {
+    let empty = r#"{"schemaVersion":2,"manifests":[]}"#;
+    let full = format!("{empty}{}", " ".repeat(7 << 20));
+    for (body, requests, why) in [
+        (empty.to_owned(), 1000, "more than 1000 pages of referrers"),
+        (full, 10, "the list is longer than 67108864 bytes"),
+    ] {
+        let server = endless(body);
+        let store = store(server.address());
+        let error = store.referrers(&subject().digest).await.unwrap_err();
+        assert!(error.to_string().ends_with(why), "{error}");
+        assert_eq!(server.lines().len(), requests);
+    }
 }
 
 #[tokio::test]

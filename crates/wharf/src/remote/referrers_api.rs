@@ -14,11 +14,14 @@ use super::repository::RemoteRepository;
 use super::transport::{Request, Response};
 use crate::{Error, ErrorKind, Result};
 
+/// Pages of a list: some say that there is a next one after each, with nothing on it.
+const PAGES: usize = 1000;
+
 /// Bytes of a page.
 const PAGE: usize = 8 << 20;
 
-/// Referrers of one subject that are taken for real.
-const MOST: usize = 1_000_000;
+/// Bytes of all pages of a list; some hundred thousand referrers.
+const LIST: usize = 64 << 20;
 
 /// Whether the registry has the API.
 ///
@@ -45,7 +48,7 @@ pub(super) async fn list(
         .await?
         .referrers(repository.name(), subject);
     let (mut url, mut seen) = (first.clone(), HashSet::new());
-    let mut all: Vec<Descriptor> = Vec::new();
+    let (mut all, mut read): (Vec<Descriptor>, usize) = (Vec::new(), 0);
     loop {
         let Some(response) = page(repository, url.clone()).await? else {
             if url == first {
@@ -61,16 +64,20 @@ pub(super) async fn list(
             .map(str::to_owned);
         let bytes = response.bytes(PAGE).await?;
         let invalid = |why: String| Error::new(ErrorKind::Invalid, why).target(&endpoint);
+        read += bytes.len();
+        if read > LIST {
+            return Err(invalid(format!("the list is longer than {LIST} bytes")));
+        }
         let index: Index =
             serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         all.extend(index.manifests);
-        if all.len() > MOST {
-            return Err(invalid(format!("more than {MOST} referrers")));
-        }
         let Some(next) = next else {
             return Ok(Some(all));
         };
         seen.insert(url.clone());
+        if seen.len() >= PAGES {
+            return Err(invalid(format!("more than {PAGES} pages of referrers")));
+        }
         let following = guard::follow(&url, &next).map_err(|error| error.target(&endpoint))?;
         if following.origin() != first.origin() {
             return Err(invalid("the next page is on another host".to_owned()));
