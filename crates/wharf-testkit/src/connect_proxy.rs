@@ -39,7 +39,7 @@ impl ConnectProxy {
     pub fn start(upstream: SocketAddr, manner: ProxyManner) -> Self {
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let record = Arc::clone(&heads);
-        let server = Loopback::start(Ipv4Addr::LOCALHOST.into(), move |stream, _| {
+        let server = Loopback::start((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _| {
             let record = Arc::clone(&record);
             async move {
                 // A connection that breaks is the client's affair.

@@ -1,7 +1,7 @@
 //! A listener on a loopback address, served by a thread with a runtime of its own until dropped.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
 use tokio::net::TcpStream;
@@ -17,14 +17,18 @@ pub(crate) struct Loopback {
 }
 
 impl Loopback {
-    /// Binds a free port of `ip` and runs `connection` for each connection, numbered from 0.
-    pub(crate) fn start<C, F>(ip: IpAddr, connection: C) -> Self
+    /// Binds `address`, of whose host a free port for port 0, and runs `connection` for each
+    /// connection, numbered from 0.
+    pub(crate) fn start<C, F>(address: SocketAddr, connection: C) -> Self
     where
         C: Fn(TcpStream, u64) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        assert!(ip.is_loopback(), "{ip} is not a loopback address");
-        let listener = TcpListener::bind((ip, 0)).expect("bind a loopback address");
+        assert!(
+            address.ip().is_loopback(),
+            "{address} is not a loopback address"
+        );
+        let listener = TcpListener::bind(address).expect("bind a loopback address");
         listener
             .set_nonblocking(true)
             .expect("a fresh socket can be made non-blocking");

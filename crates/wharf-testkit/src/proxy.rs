@@ -73,7 +73,7 @@ impl RecordingProxy {
             held: AtomicUsize::new(0),
         });
         let serving = Arc::clone(&shared);
-        let loopback = Loopback::start(Ipv4Addr::LOCALHOST.into(), move |stream, number| {
+        let loopback = Loopback::start((Ipv4Addr::LOCALHOST, 0).into(), move |stream, number| {
             serve(stream, number, Arc::clone(&serving))
         });
         Self { loopback, shared }

@@ -28,7 +28,7 @@ impl TlsFront {
         let seen: Arc<Mutex<Vec<bool>>> = Arc::default();
         let acceptor = TlsAcceptor::from(Arc::new(config(pair, clients)));
         let record = Arc::clone(&seen);
-        let server = Loopback::start(Ipv4Addr::LOCALHOST.into(), move |stream, _| {
+        let server = Loopback::start((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _| {
             let (acceptor, record) = (acceptor.clone(), Arc::clone(&record));
             async move {
                 let Ok(mut secured) = acceptor.accept(stream).await else {

@@ -5,11 +5,13 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::{descriptor, finish, image, options, repository};
-use wharf::copy::{Root, Summary, copy};
+use wharf::copy::{CopyOptions, Event, Observer, Root, Summary, copy};
 use wharf::oci::{Digest, Manifest, MediaType, Selector};
 use wharf::remote::{Client, RemoteRepository, Timeouts};
 use wharf::store::{Memory, Source, Store};
@@ -352,4 +354,85 @@ async fn a_server_that_wants_tls_is_not_asked_again_in_the_clear() {
     let error = hasty(address).resolve(&at).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(asked.try_iter().count() <= 1, "only to find out");
+}
+
+/// Takes a registry away when the first blob begins to move, and brings it back when the push met
+/// that nobody is there.
+#[derive(Debug)]
+struct Restart {
+    address: SocketAddr,
+    server: Mutex<Option<FaultServer>>,
+    missed: AtomicBool,
+    comes_back: bool,
+}
+
+impl Restart {
+    fn of(comes_back: bool) -> Arc<Self> {
+        // An address that no other test takes a port of while it is free.
+        let ip = Ipv4Addr::new(127, 0, 0, 77).into();
+        let server = FaultServer::start_on(ip, push_registry());
+        Arc::new(Restart {
+            address: server.address(),
+            server: Mutex::new(Some(server)),
+            missed: AtomicBool::new(false),
+            comes_back,
+        })
+    }
+}
+
+impl Observer for Restart {
+    fn on(&self, event: Event<'_>) {
+        let mut server = self.server.lock().unwrap();
+        match event {
+            Event::Started(_) if !self.missed.load(Ordering::Relaxed) => {
+                *server = None;
+            }
+            Event::Retried(_, retry) if retry.error.kind() == ErrorKind::Unreachable => {
+                self.missed.store(true, Ordering::Relaxed);
+                if self.comes_back && server.is_none() {
+                    *server = Some(FaultServer::start_at(self.address, push_registry()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn push_to(restart: &Arc<Restart>) -> Result<Summary> {
+    let (source, root) = image(&[seeded_bytes(1, 5000)]).await;
+    let observer: Arc<dyn Observer> = Arc::clone(restart) as _;
+    let options = CopyOptions {
+        observer,
+        ..options().0
+    };
+    copy(
+        &source,
+        &repository(restart.address, "app"),
+        &[root],
+        &options,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn r1_a_registry_that_is_restarted_is_waited_for() {
+    let restart = Restart::of(true);
+    let summary = push_to(&restart).await.unwrap();
+    assert_eq!(summary.written, 2);
+    assert!(restart.missed.load(Ordering::Relaxed));
+    let server = restart.server.lock().unwrap().take().unwrap();
+    assert_eq!(attempts(&server, "PUT /v2/app/manifests/v1"), 1);
+}
+
+#[tokio::test]
+async fn r1_a_registry_that_does_not_come_back_is_given_up_and_one_that_never_was_at_once() {
+    let restart = Restart::of(false);
+    let error = push_to(&restart).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.to_string().ends_with("(after 5 tries)"), "{error}");
+    // Nobody has answered this client yet.
+    let error = push_to(&restart).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(!error.to_string().contains("tries"), "{error}");
+    assert!(restart.server.lock().unwrap().is_none());
 }

@@ -42,13 +42,21 @@ impl FaultServer {
     /// # Panics
     /// When `ip` is no loopback address or has no free port.
     pub fn start_on(ip: IpAddr, script: Script) -> Self {
+        Self::start_at((ip, 0).into(), script)
+    }
+
+    /// Starts where one was before: comes back.
+    ///
+    /// # Panics
+    /// When `address` is no loopback address or is taken.
+    pub fn start_at(address: SocketAddr, script: Script) -> Self {
         let shared = Arc::new(Shared {
             script,
             records: Mutex::new(Vec::new()),
             arrived: watch::Sender::new(0),
         });
         let serving = Arc::clone(&shared);
-        let loopback = Loopback::start(ip, move |stream, number| {
+        let loopback = Loopback::start(address, move |stream, number| {
             serve(stream, number, Arc::clone(&serving))
         });
         Self { loopback, shared }

@@ -2,7 +2,7 @@
 //!
 //! A connection serves those alone who may reach what it was made to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ struct Known {
     ways: HashMap<(Option<Way>, Reach), Speaker>,
     /// The newest last.
     speakers: Vec<(Tls, Reach, Speaker)>,
+    /// Who answered a request.
+    answered: HashSet<Authority>,
 }
 
 impl Clients {
@@ -104,6 +106,19 @@ impl Clients {
             }
             None => Ok(speaker),
         }
+    }
+
+    /// Somebody answered at `url`.
+    pub(super) fn heard(&self, url: &Url) {
+        let (at, answered) = (Authority::of(url), &mut self.known().answered);
+        if answered.len() < HOSTS {
+            answered.insert(at);
+        }
+    }
+
+    /// Whether somebody ever answered at the host and port of `url`.
+    pub(super) fn has_heard(&self, url: &Url) -> bool {
+        self.known().answered.contains(&Authority::of(url))
     }
 
     async fn found(self: &Arc<Self>, url: &Url, registry: Option<&Authority>) -> Result<Speaker> {

@@ -192,7 +192,12 @@ impl Transport {
         let missed = client.is_missed_at(url);
         let proxy = self.clients.settings().proxies.proxy_for(url);
         let by_proxy = proxy.and_then(|proxy| proxy_failure::explain(error, proxy, url));
-        by_proxy.unwrap_or_else(|| failure::explain(error, &authority(url), missed))
+        let error = by_proxy.unwrap_or_else(|| failure::explain(error, &authority(url), missed));
+        // Who was there a moment ago may be being restarted; who never was is not waited for.
+        match error.kind() == ErrorKind::Unreachable && self.clients.has_heard(url) {
+            true => error.transient(true),
+            false => error,
+        }
     }
 
     async fn client(&self, url: &Url) -> Result<Speaker> {
@@ -236,6 +241,7 @@ impl Transport {
             Some(error) => Failed::Source(error),
             None => Failed::Exchange(self.explain(&error, &client, &head.url)),
         })?;
+        self.clients.heard(&head.url);
         let headers = length(response.headers());
         if headers > HEADERS {
             let message = format!("answered with {headers} bytes of headers, more than {HEADERS}");

@@ -16,7 +16,7 @@ use super::send::{self, Reading};
 use super::session::Session;
 use crate::blob::Blob;
 use crate::store::Outcome;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Blobs of at most so many bytes go in one POST where a registry takes that (PUSH.md U1).
 const SMALL: u64 = 64 * 1024;
@@ -95,7 +95,8 @@ pub(super) fn stop(session: Session, key: &Digest, error: Error) -> (Error, Opti
 /// Whether the session may be as good as it was: codes that mean "try again" may well be about
 /// the session itself.
 pub(super) fn broke_off(error: &Error) -> bool {
-    error.is_transient() && error.kind().is_transient()
+    let kind = error.kind();
+    error.is_transient() && (kind.is_transient() || kind == ErrorKind::Unreachable)
 }
 
 /// Sends a blob from its beginning.
