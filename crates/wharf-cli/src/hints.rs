@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wharf::{Error, ErrorKind, Lack, Refusal, Side};
+use wharf::{Error, ErrorKind, Guard, Lack, Refusal, Side};
 
 use crate::logins::{THIS_LOGIN, VARIABLE};
 
@@ -26,8 +26,20 @@ fn hint(error: &Error) -> Option<Cow<'static, str>> {
         }
         _ => refused(refusal),
     });
+    let guarded = || error.guard().and_then(passes);
     let said = || by_code(error).or_else(|| by_kind(error)).map(Cow::from);
-    refused.or_else(said)
+    refused.or_else(guarded).or_else(said)
+}
+
+/// What has a guard of ours let it pass.
+fn passes(guard: &Guard) -> Option<Cow<'static, str>> {
+    Some(match guard {
+        Guard::Near { host } => format!("--allow-near {host} lets it do so").into(),
+        Guard::Cleartext => {
+            "a proxy before it may have to say X-Forwarded-Proto; --insecure lets it do so".into()
+        }
+        _ => return None,
+    })
 }
 
 /// What it takes to be let in.
@@ -121,6 +133,15 @@ mod tests {
             "connection refused (is a registry running there? plain http to other machines needs --insecure)"
         );
         assert_eq!(line(&Error::new(ErrorKind::Invalid, "no")), "no");
+    }
+
+    #[test]
+    fn what_a_guard_refused_can_be_allowed() {
+        let host = "10.0.0.7".to_owned();
+        assert_eq!(
+            passes(&Guard::Near { host }).as_deref(),
+            Some("--allow-near 10.0.0.7 lets it do so")
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use wharf_oci::{Diagnostic, Digest, Printable};
 
+use crate::guard::Guard;
 use crate::question::Question;
 use crate::refusal::Refusal;
 
@@ -34,7 +35,8 @@ pub enum ErrorKind {
     Denied,
     /// A guard of ours refused to go on, for example towards a private address.
     Refused,
-    /// No connection could be made: unknown host, nobody listening.
+    /// No connection could be made: unknown host, nobody listening. Transient only where somebody
+    /// answered there before.
     Unreachable,
     /// The registry shows a certificate that nobody we trust vouches for.
     Untrusted,
@@ -97,6 +99,7 @@ struct Parts {
     tries: u32,
     page: Option<String>,
     refusal: Option<Refusal>,
+    guard: Option<Guard>,
     question: Option<Question>,
     source: Option<BoxError>,
 }
@@ -116,6 +119,7 @@ impl Error {
             tries: 1,
             page: None,
             refusal: None,
+            guard: None,
             question: None,
             source: None,
         }))
@@ -191,6 +195,13 @@ impl Error {
         self
     }
 
+    /// An error of [`ErrorKind::Refused`]: this guard does not let us go on.
+    pub(crate) fn guarded(guard: Guard, message: impl Into<String>) -> Self {
+        let mut error = Error::new(ErrorKind::Refused, message);
+        error.0.guard = Some(guard);
+        error
+    }
+
     /// Adds the other end's own words.
     #[must_use]
     pub(crate) fn words(mut self, words: String) -> Self {
@@ -259,6 +270,11 @@ impl Error {
     /// What a registry was shown in vain, if that is the matter.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.refusal.as_ref()
+    }
+
+    /// Which guard refused to go on, if that is the matter and it can be told to let it pass.
+    pub fn guard(&self) -> Option<&Guard> {
+        self.0.guard.as_ref()
     }
 
     /// The title of the web page that was answered, as proxies and login pages do; it may be
@@ -342,6 +358,11 @@ impl std::error::Error for Error {}
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
+        // One of ours, on its way through somebody who knows only those of the system.
+        let error = match error.downcast::<Error>() {
+            Ok(ours) => return ours,
+            Err(error) => error,
+        };
         let kind = match error.kind() {
             Io::NotFound => ErrorKind::NotFound,
             Io::StorageFull | Io::QuotaExceeded => ErrorKind::NoSpace,

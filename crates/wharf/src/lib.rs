@@ -117,6 +117,7 @@ pub mod file;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
 pub mod intake;
 pub mod layer;
 pub mod memory;
@@ -131,6 +132,7 @@ mod window;
 
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
 pub use error::{Error, ErrorKind, Result, Side};
+pub use guard::Guard;
 pub use push::{Pushed, Pusher};
 pub use refusal::{Lack, Refusal};
 pub use remote::Client;

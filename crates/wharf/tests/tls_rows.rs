@@ -14,7 +14,7 @@ use wharf::remote::{
     Certificates, Client, ClientBuilder, Identity, Insecure, Leniency, LeniencyObserver, Timeouts,
     Tls,
 };
-use wharf::{Error, ErrorKind, Result};
+use wharf::{Error, ErrorKind, Guard, Result};
 use wharf_testkit::{
     Answer, Authority, DockerRegistry, FaultServer, Pair, RegistryAuth, RegistryTls, Script,
     TlsFront, push_registry, seeded_bytes,
@@ -291,4 +291,38 @@ async fn t4_dead_addresses_of_a_name_are_passed_over() {
     };
     let host = format!("registry.localhost:{port}");
     push(builder.timeouts(timeouts), &host).await.unwrap();
+}
+
+#[tokio::test]
+async fn rule_2_what_goes_over_tls_is_not_sent_on_without_it() {
+    let authority = Authority::new();
+    let plain = FaultServer::start(push_registry());
+    let at = format!("{}/v2/a/b/blobs/uploads/elsewhere", plain.base());
+    let session = Answer::status(202).header("Location", &at);
+    let redirect = Answer::status(307).header("Location", &at);
+    let uploads = "/v2/*/blobs/uploads/";
+    let scripts = [
+        push_registry().on("POST", uploads, [session.clone()]),
+        push_registry().on("PUT", "/v2/*/blobs/uploads/*", [redirect]),
+    ];
+    for script in scripts {
+        let server = FaultServer::start(script);
+        let front = TlsFront::start(&authority.server(), &authority, server.address());
+        let builder = Client::builder().tls(trusting(&authority));
+        let error = refused(builder, &host(front.address())).await;
+        assert_eq!(error.guard(), Some(&Guard::Cleartext), "{error}");
+        let there = format!("from https to plain http at {}", plain.address());
+        assert!(error.to_string().contains(&there), "{error}");
+    }
+    let bodies = |server: &FaultServer| {
+        let requests = server.requests().into_iter();
+        requests.map(|request| request.body_len).sum::<u64>()
+    };
+    assert_eq!(bodies(&plain), 0);
+    // Whoever allows anything allows that.
+    let server = FaultServer::start(push_registry().on("POST", uploads, [session]));
+    let front = TlsFront::start(&authority.server(), &authority, server.address());
+    let builder = Client::builder().insecure(Insecure::Yes);
+    push(builder, &host(front.address())).await.unwrap();
+    assert!(bodies(&plain) > 1000);
 }

@@ -146,12 +146,12 @@ impl Host {
             _ => request,
         };
         if !self.may_be_plain() {
-            return self.gate.send(transport, request).await;
+            return self.gate.send(transport, self.covered(request)).await;
         }
         let asked = request.url().clone();
         let untried = self.remembered.is_untried_at(&asked);
         let again = request.again().filter(|_| untried);
-        let sent = self.gate.send(transport, request).await;
+        let sent = self.gate.send(transport, self.covered(request)).await;
         let verdict = scheme::judge(&asked, &sent);
         if let Some(again) = again.filter(|_| verdict == Verdict::Open) {
             self.remembered.refute();
@@ -159,7 +159,8 @@ impl Host {
             return match self.endpoint(transport).await {
                 Ok(found) if found.root().scheme() != asked.scheme() => {
                     let moved = found.moved(&asked);
-                    let sent = self.gate.send(transport, again.at(moved.clone())).await;
+                    let again = self.covered(again.at(moved.clone()));
+                    let sent = self.gate.send(transport, again).await;
                     if let Verdict::Shown(scheme) = scheme::judge(&moved, &sent) {
                         self.learn(Fact::Scheme(scheme));
                     }
@@ -180,6 +181,17 @@ impl Host {
             self.learn(fact);
         }
         sent
+    }
+
+    /// What goes to a registry over TLS goes nowhere without it, wherever that sends us.
+    fn covered(&self, request: Request) -> Request {
+        let remembered = || self.remembered.endpoint(&self.registry, || self.facts());
+        let endpoint = self.endpoint.get().or_else(remembered);
+        let is_secured = endpoint.is_some_and(|endpoint| endpoint.root().scheme() == "https");
+        match is_secured && self.shared.insecure == Insecure::No {
+            true => request.covered(),
+            false => request,
+        }
     }
 
     /// Waits until a session could be opened, without asking for one.

@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind};
 /// whether a client certificate was asked for in vain.
 pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
     if let Some(near) = chain(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
-        return Error::new(ErrorKind::Refused, near.to_string());
+        return near.refused();
     }
     if let Some((kind, why)) = tls_failure::explain(error, missed) {
         return Error::new(kind, format!("cannot connect to {authority}: {why}"));

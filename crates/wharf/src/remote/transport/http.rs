@@ -11,13 +11,13 @@ use wharf_oci::Registry;
 use super::body::{Body, split};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
-use super::request::{Head, Reach, Request, Wait};
+use super::request::{Cover, Head, Reach, Request, Wait};
 use super::response::Response;
 use super::{activity, failure, proxy_failure, trace};
 use crate::remote::auth::same_origin;
 use crate::remote::guard;
 use crate::remote::tls::Authority;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Guard, Result};
 
 /// How long anything may take without anything moving. There is no limit on total time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,9 @@ impl Transport {
         let endpoint = format!("{} {}", head.method, head.url.path());
         let asked = head.url.clone();
         for _ in 0..=REDIRECTS {
+            if head.cover == Cover::Tls && head.url.scheme() != "https" {
+                return Err(uncovered(&head.url).target(endpoint));
+            }
             let (carried, rest) = split(body);
             let response = self
                 .observed(&head, carried)
@@ -303,6 +306,14 @@ fn elsewhere(url: &Url) -> Error {
         authority(url)
     );
     Error::new(ErrorKind::Refused, message)
+}
+
+fn uncovered(url: &Url) -> Error {
+    let message = format!(
+        "it sends us from https to plain http at {}; nothing was sent there",
+        authority(url)
+    );
+    Error::guarded(Guard::Cleartext, message)
 }
 
 /// Host and port of a URL, for messages.

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::remote::near::{self, Neighbour};
 use crate::remote::tls::Authority;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Guard, Result};
 
 /// Says at which addresses a host is, in place of the system.
 pub trait Resolver: fmt::Debug + Send + Sync {
@@ -96,7 +96,7 @@ impl Names {
     /// What a connection to `url` may reach that is made for `registry`.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] where the URL names a near address that the registry has no business
+    /// [`crate::ErrorKind::Refused`] where the URL names a near address that the registry has no business
     /// to send us to.
     pub(super) async fn reach(&self, url: &Url, registry: Option<&Authority>) -> Result<Reach> {
         let at = Authority::of(url);
@@ -223,7 +223,8 @@ fn written_within(url: &Url, at: &Authority, within: Reach) -> Result<Reach> {
     let host = url.host_str().unwrap_or_default();
     let message =
         format!("it sends us to {host}, an address of a private network; nothing was sent there");
-    Err(Error::new(ErrorKind::Refused, message))
+    let host = host.to_owned();
+    Err(Error::guarded(Guard::Near { host }, message))
 }
 
 /// What a client asks: names, within a reach.
@@ -266,6 +267,14 @@ impl fmt::Display for NearAddress {
 }
 
 impl std::error::Error for NearAddress {}
+
+impl NearAddress {
+    /// The same as an error of ours.
+    pub(super) fn refused(&self) -> Error {
+        let host = self.name.clone();
+        Error::guarded(Guard::Near { host }, self.to_string())
+    }
+}
 
 #[cfg(test)]
 mod tests {

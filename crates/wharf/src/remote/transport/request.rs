@@ -25,6 +25,7 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
     pub(super) wait: Wait,
     pub(super) reach: Reach,
+    pub(super) cover: Cover,
     /// Which limit it is under.
     pub(super) kind: Kind,
     /// What it is counted as, also where it is sent on to.
@@ -38,6 +39,15 @@ pub(super) enum Reach {
     Any,
     /// Nowhere but the origin it went to.
     Origin,
+}
+
+/// Whether what a request carries may be read on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cover {
+    /// It may.
+    None,
+    /// It goes over TLS or not at all.
+    Tls,
 }
 
 /// How long the answer may take.
@@ -59,6 +69,7 @@ impl Request {
             headers: HeaderMap::new(),
             wait: Wait::Header,
             reach: Reach::Any,
+            cover: Cover::None,
         };
         Request {
             head,
@@ -113,6 +124,14 @@ impl Request {
     /// Has it go to its own origin or nowhere: its body is nobody else's business.
     pub(crate) fn stay(mut self) -> Self {
         self.head.reach = Reach::Origin;
+        self
+    }
+
+    /// Has what it carries, if anything, go over TLS or not at all.
+    pub(crate) fn covered(mut self) -> Self {
+        if !matches!(self.body, Body::Empty) {
+            self.head.cover = Cover::Tls;
+        }
         self
     }
 

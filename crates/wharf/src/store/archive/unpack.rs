@@ -158,7 +158,7 @@ impl<R: Read> Read for Bounded<R> {
                  to be trusted, decompress it first",
                 self.always
             );
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, said));
+            return Err(std::io::Error::other(Error::new(ErrorKind::Refused, said)));
         }
         Ok(read)
     }
@@ -208,8 +208,9 @@ mod tests {
             assert_eq!(unpacked(read, gives).unwrap(), gives);
         }
         for (read, gives) in [(0, 1001), (10, 3001), (10, u64::MAX)] {
-            let error = unpacked(read, gives).unwrap_err().to_string();
-            assert!(error.contains("decompress it first"), "{error}");
+            let error = Error::from(unpacked(read, gives).unwrap_err());
+            assert_eq!(error.kind(), ErrorKind::Refused);
+            assert!(error.to_string().contains("decompress it first"), "{error}");
         }
     }
 }
