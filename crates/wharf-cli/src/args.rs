@@ -10,6 +10,7 @@ use wharf_oci::{MediaType, Platform};
 
 use crate::ceilings::Ceilings;
 use crate::context::Effect;
+use crate::logins::LoginArgs;
 use crate::timing::Timing;
 use crate::tls::TlsArgs;
 use crate::units;
@@ -69,6 +70,8 @@ pub(crate) struct Global {
     /// Say nothing on standard error but errors, as --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    pub(crate) logins: LoginArgs,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use crate::args::{Global, Hidden, Moving, PlatformChoice};
 use crate::ceilings::Ceilings;
 use crate::embedded::Running;
 use crate::leniencies::Leniencies;
-use crate::logins::{self, Places};
+use crate::logins::{self, LoginArgs, Places};
 use crate::pauses::Pauses;
 use crate::printer::{Printer, Screen};
 use crate::timing::Timing;
@@ -42,6 +42,8 @@ pub(crate) struct Context {
     timing: Timing,
     ceilings: Ceilings,
     tls: TlsArgs,
+    /// Where credentials are looked for.
+    pub(crate) logins: Places,
     /// Where things are remembered between runs; `None`: they are not.
     cache: Option<PathBuf>,
     /// Shared by all clients of a command, and written at its end unless that changes nothing.
@@ -105,6 +107,7 @@ impl Context {
             timing: global.timing.clone(),
             ceilings: global.max_requests,
             tls: global.tls.clone(),
+            logins: login_places(&global.logins),
             retry: global.timing.retry(global.retries.get()),
             chunk_size: global.chunk_size,
             hosts_directory: global.hosts_dir.clone().or_else(|| path("WHARF_HOSTS_DIR")),
@@ -117,7 +120,7 @@ impl Context {
     /// # Errors
     /// Where files of certificates or credentials cannot be used.
     pub(crate) fn client(&self) -> Result<Client> {
-        self.client_showing(Arc::new(login_places().credentials()?))
+        self.client_showing(Arc::new(self.logins.credentials()?))
     }
 
     /// A client that shows these credentials and no others.
@@ -314,9 +317,23 @@ fn proxies() -> Result<Proxies> {
     })
 }
 
-/// Where credentials are looked for: first what the user points to, then where other tools keep
-/// them. Docker's file comes before Podman's, as in other tools.
-pub(crate) fn login_places() -> Places {
+/// Where credentials are looked for: first what was given, then in the files.
+fn login_places(flags: &LoginArgs) -> Places {
+    let given = env::var_os(logins::VARIABLE);
+    Places {
+        flags: flags.creds.clone(),
+        given: given.map(|text| Hidden::from(&*text.to_string_lossy())),
+        files: match &flags.auth_file {
+            Some(file) => vec![file.clone()],
+            None => login_files(),
+        },
+        named: flags.auth_file.is_some(),
+    }
+}
+
+/// Files of credentials: first those that the user points to, then where other tools keep them.
+/// Docker's file comes before Podman's, as in other tools.
+fn login_files() -> Vec<PathBuf> {
     let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
     // A directory, which may be yet to be made.
     let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
@@ -340,11 +357,7 @@ pub(crate) fn login_places() -> Places {
         files.len()
     };
     files.splice(at..at, podman);
-    let given = env::var_os(logins::VARIABLE);
-    Places {
-        given: given.map(|text| Hidden::from(&*text.to_string_lossy())),
-        files,
-    }
+    files
 }
 
 /// The path in a variable that is set and not empty.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use wharf::{Error, ErrorKind, Guard, Lack, Refusal, Side};
 
-use crate::logins::{THIS_LOGIN, VARIABLE};
+use crate::logins::{FLAG, THIS_LOGIN, VARIABLE};
 
 /// The error in one line, with a hint where there is one.
 pub(crate) fn line(error: &Error) -> String {
@@ -60,7 +60,9 @@ fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
         }
         Lack::Token => format!("do the clocks of {registry} and its token server agree?").into(),
         // Whoever logs in is not asked while something is given.
-        Lack::RightCredentials if from(THIS_LOGIN) => "are user name and password right?".into(),
+        Lack::RightCredentials if from(THIS_LOGIN) || from(FLAG) => {
+            "are user name and password right?".into()
+        }
         Lack::RightCredentials if from(VARIABLE) => format!("correct what {VARIABLE} holds").into(),
         Lack::Credentials | Lack::RightCredentials => format!("wharf auth login {registry}").into(),
         _ => return None,

@@ -12,16 +12,36 @@ use crate::args::Hidden;
 /// The variable that holds credentials for one run.
 pub(crate) const VARIABLE: &str = "WHARF_AUTH";
 
+/// The flag that gives some.
+pub(crate) const FLAG: &str = "--creds";
+
 /// What the credentials of a login that is being made are called.
 pub(crate) const THIS_LOGIN: &str = "this login";
+
+/// Flags about credentials, which every command takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Credentials")]
+pub(crate) struct LoginArgs {
+    /// Credentials for one host and this run, for all to see who may list processes (also: WHARF_AUTH,
+    /// a line for each host)
+    #[arg(long, global = true, value_name = "HOST=USER:PASSWORD")]
+    pub(crate) creds: Vec<Hidden>,
+    /// Look for credentials in this file and nowhere else, and keep logins there
+    #[arg(long, visible_alias = "authfile", global = true, value_name = "FILE")]
+    pub(crate) auth_file: Option<PathBuf>,
+}
 
 /// Where to look, most important first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
+    /// What [`FLAG`] gave.
+    pub(crate) flags: Vec<Hidden>,
     /// What [`VARIABLE`] holds.
     pub(crate) given: Option<Hidden>,
     /// Files of credentials; logins go to the first.
     pub(crate) files: Vec<PathBuf>,
+    /// Whether the user named the file in so many words: then it must be there to be read.
+    pub(crate) named: bool,
 }
 
 impl Places {
@@ -40,16 +60,26 @@ impl Places {
     /// All of them, as one.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where what was given makes no sense.
+    /// [`ErrorKind::Invalid`] where what was given makes no sense; where a file that was named is not
+    /// there.
     pub(crate) fn credentials(&self) -> Result<Chain> {
         let helpers = Helpers::default();
         let mut places: Vec<Arc<dyn Credentials>> = Vec::new();
+        for Hidden(flag) in &self.flags {
+            let given = parse(flag.expose(), FLAG).map_err(|error| error.target(FLAG))?;
+            places.push(Arc::new(given));
+        }
         let given = self.given.as_ref().map(|Hidden(given)| given.expose());
         let given = given.unwrap_or_default();
         for (index, line) in given.lines().enumerate() {
             if !line.trim().is_empty() {
-                places.push(Arc::new(parse(line.trim(), index + 1)?));
+                let at = format!("{VARIABLE}, line {}", index + 1);
+                let given = parse(line.trim(), VARIABLE).map_err(|error| error.target(at))?;
+                places.push(Arc::new(given));
             }
+        }
+        if let Some(file) = self.files.first().filter(|_| self.named) {
+            std::fs::metadata(file).map_err(|error| Error::io(file.display(), error))?;
         }
         for file in &self.files {
             places.push(Arc::new(AuthFile::new(file, &helpers)));
@@ -58,11 +88,9 @@ impl Places {
     }
 }
 
-/// HOST=USER:PASSWORD. What is wrong with it is told without quoting it.
-fn parse(line: &str, number: usize) -> Result<Given> {
-    let invalid = |why: &str| {
-        Error::new(ErrorKind::Invalid, why).target(format_args!("{VARIABLE}, line {number}"))
-    };
+/// HOST=USER:PASSWORD, from `source`. What is wrong with it is told without quoting it.
+fn parse(line: &str, source: &str) -> Result<Given> {
+    let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
     let parts = line.split_once('=').and_then(|(host, login)| {
         let (username, password) = login.split_once(':')?;
         Some((host, username, password))
@@ -70,7 +98,7 @@ fn parse(line: &str, number: usize) -> Result<Given> {
     let (host, username, password) = parts.ok_or_else(|| invalid("not HOST=USER:PASSWORD"))?;
     let registry: Registry = host.parse().map_err(|_| invalid("HOST is no registry"))?;
     let credential = Credential::password(username, password.into());
-    Ok(Given::new(registry, credential, VARIABLE))
+    Ok(Given::new(registry, credential, source))
 }
 
 #[cfg(test)]
@@ -89,11 +117,17 @@ mod tests {
         ] {
             let places = Places {
                 given: Some(text.into()),
-                files: Vec::new(),
+                ..Places::default()
             };
             assert!(!format!("{places:?}").contains("secret"));
             assert_eq!(places.credentials().unwrap_err().to_string(), expected);
         }
-        assert!(parse("localhost:5000=me:pass=:word", 1).is_ok());
+        assert!(parse("localhost:5000=me:pass=:word", VARIABLE).is_ok());
+        let places = Places {
+            flags: vec!["r.example=me:secret".into(), "r.example:secret".into()],
+            ..Places::default()
+        };
+        let error = places.credentials().unwrap_err();
+        assert_eq!(error.to_string(), "--creds: not HOST=USER:PASSWORD");
     }
 }

@@ -181,6 +181,76 @@ fn credentials_may_be_given_for_one_run() {
             .output()
             .unwrap();
         assert!(pushed.status.success(), "{pushed:?}");
+        let (mine, wrong) = (format!("{host}=me:hidden"), format!("{host}=me:wrong"));
+        let (path, reference) = (layout(home.path()), format!("{host}/a/b:2"));
+        let push = |creds: &str| {
+            let mut command = command(home.path());
+            command.env("WHARF_AUTH", &wrong);
+            command.args(["push", "--creds", creds, &path, &reference]);
+            command.output().unwrap()
+        };
+        let refused = push(&wrong);
+        let words = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{words}");
+        assert!(
+            words.contains("the credentials from --creds")
+                && words.contains("(are user name and password right?)"),
+            "{words}"
+        );
+        let pushed = push(&mine);
+        assert!(pushed.status.success(), "{pushed:?}");
+    }
+}
+
+#[test]
+fn a_file_of_credentials_may_be_named_and_is_then_the_only_one() {
+    for (registry, _tokens) in registries() {
+        let home = tempfile::tempdir().unwrap();
+        let host = registry.address().to_string();
+        let file = home.path().join("own/auth.json");
+        let file = text(&file);
+        let (path, reference) = (layout(home.path()), format!("{host}/a/b"));
+        let tags = std::cell::Cell::new(0);
+        // A tag that is new takes more than the right to read.
+        let push = |more: &[&str]| {
+            tags.set(tags.get() + 1);
+            let reference = format!("{reference}:{}", tags.get());
+            wharf(home.path(), &[&["push", &path, &reference], more].concat())
+        };
+        let absent = push(&["--auth-file", file]);
+        assert_eq!(absent.code, 1, "{absent:?}");
+        let expected = format!("wharf: {file}: no such file or directory\n");
+        assert_eq!(absent.stderr, expected);
+
+        let arguments = [
+            "auth",
+            "login",
+            "--auth-file",
+            file,
+            "-u",
+            "me",
+            "--password-stdin",
+            &host,
+        ];
+        let run = with_input(home.path(), &arguments, "hidden\n");
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stderr.contains(file), "{run:?}");
+        assert_eq!(push(&["--auth-file", file]).code, 0);
+        assert_eq!(push(&["--authfile", file]).code, 0);
+        // Nothing went to where other tools look.
+        let refused = push(&[]);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("401"), "{refused:?}");
+
+        // What is kept elsewhere does not count.
+        assert_eq!(log_in(home.path(), &host).code, 0);
+        assert_eq!(push(&[]).code, 0);
+        let out = ["auth", "logout", "--auth-file", file, &host];
+        assert_eq!(wharf(home.path(), &out).code, 0);
+        let refused = push(&["--auth-file", file]);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains(file), "{refused:?}");
+        assert_eq!(push(&[]).code, 0);
     }
 }
 

@@ -9,7 +9,7 @@ use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Registry, Repository, RepositoryName};
 
 use crate::args::{Auth, Hidden, Login, Token};
-use crate::context::{Context, login_places};
+use crate::context::Context;
 use crate::logins::THIS_LOGIN;
 
 /// What helpers print that keep nothing for a server; others look for these words.
@@ -43,7 +43,7 @@ async fn log_in(args: &Login, context: &Context) -> Result<()> {
             "user name and password must not be empty",
         ));
     }
-    let file = login_places().first()?;
+    let file = context.logins.first()?;
     let credential = Credential::password(args.username.as_str(), password);
     let given = Given::new(registry.clone(), credential.clone(), THIS_LOGIN);
     let client = context.client_showing(Arc::new(given))?;
@@ -56,7 +56,7 @@ async fn log_in(args: &Login, context: &Context) -> Result<()> {
 }
 
 async fn log_out(registry: &Registry, context: &Context) -> Result<()> {
-    let places = login_places();
+    let places = &context.logins;
     let place = places.first()?.forget(registry).await?;
     context
         .printer
@@ -75,7 +75,7 @@ async fn get(host: Option<&str>, context: &Context) -> Result<()> {
         Some(host) => registry(host)?,
         None => registry(input("the registry").await?.expose())?,
     };
-    let credentials = login_places().credentials()?;
+    let credentials = context.logins.credentials()?;
     let Some(found) = credentials.find(&registry, None).await? else {
         context.printer.data(NOTHING)?;
         let message = format!("no credentials in {}", credentials.places().join(", "));
