@@ -1,5 +1,7 @@
 //! What can be typed. What it means is decided elsewhere.
 
+mod auth;
+
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use crate::logins::LoginArgs;
 use crate::timing::Timing;
 use crate::tls::TlsArgs;
 use crate::units;
+
+pub(crate) use self::auth::{Auth, Login, Token};
 
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
@@ -289,78 +293,6 @@ pub(crate) struct Serve {
     /// Where the content lies; the user's data directory when left out
     #[arg(long, value_name = "DIR")]
     pub(crate) disk: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Auth {
-    /// Check credentials with a registry, and keep them
-    Login(Login),
-    /// Forget the credentials for a registry
-    Logout {
-        /// The registry, such as ghcr.io or localhost:5000
-        host: String,
-    },
-    /// Print the credentials for a registry, as a credential helper does
-    Get {
-        /// The registry; read from standard input when left out
-        host: Option<String>,
-    },
-    /// Print a token for a repository
-    Token(Token),
-}
-
-/// What `wharf auth login` takes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Login {
-    /// The registry, such as ghcr.io or localhost:5000
-    pub(crate) host: String,
-    /// Who logs in
-    #[arg(short, long, value_name = "USER")]
-    pub(crate) username: String,
-    /// The password, for all to see who may list processes
-    #[arg(
-        short,
-        long,
-        value_name = "PASSWORD",
-        required_unless_present = "password_stdin"
-    )]
-    pub(crate) password: Option<Hidden>,
-    /// Read the password from standard input
-    #[arg(long, conflicts_with = "password")]
-    pub(crate) password_stdin: bool,
-}
-
-/// What was typed and is not to be printed.
-#[derive(Clone)]
-pub(crate) struct Hidden(pub(crate) wharf::credentials::Secret);
-
-impl From<&str> for Hidden {
-    fn from(text: &str) -> Self {
-        Hidden(text.into())
-    }
-}
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
-/// What `wharf auth token` takes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Token {
-    /// The repository, REGISTRY/REPOSITORY
-    #[arg(value_name = "REPO")]
-    pub(crate) repository: String,
-    /// Print the line of a request's header instead of JSON
-    #[arg(short = 'H', long)]
-    pub(crate) header: bool,
-    /// A token that allows pushing too
-    #[arg(long)]
-    pub(crate) push: bool,
-    /// A repository of the same registry that blobs may be mounted from
-    #[arg(short, long, value_name = "REPO")]
-    pub(crate) mount: Vec<String>,
 }
 
 /// Where the embedded registry listens when nothing else is said.

@@ -17,11 +17,11 @@ use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, Exceptions, Insecure, Neighbour, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
 
-use crate::args::{Global, Hidden, Moving, PlatformChoice};
+use crate::args::{Global, Moving, PlatformChoice};
 use crate::ceilings::Ceilings;
 use crate::embedded::Running;
 use crate::leniencies::Leniencies;
-use crate::logins::{self, LoginArgs, Places};
+use crate::logins::{self, Hidden, LoginArgs, Places};
 use crate::pauses::Pauses;
 use crate::printer::{Printer, Screen};
 use crate::timing::Timing;

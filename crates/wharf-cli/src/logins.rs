@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wharf::credentials::{AuthFile, Chain, Credential, Credentials, Given, Helpers};
+use wharf::credentials::{AuthFile, Chain, Credential, Credentials, Given, Helpers, Secret};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Registry;
-
-use crate::args::Hidden;
 
 /// The variable that holds credentials for one run.
 pub(crate) const VARIABLE: &str = "WHARF_AUTH";
@@ -29,6 +27,22 @@ pub(crate) struct LoginArgs {
     /// Look for credentials in this file and nowhere else, and keep logins there
     #[arg(long, visible_alias = "authfile", global = true, value_name = "FILE")]
     pub(crate) auth_file: Option<PathBuf>,
+}
+
+/// What was typed and is not to be printed.
+#[derive(Clone)]
+pub(crate) struct Hidden(pub(crate) Secret);
+
+impl From<&str> for Hidden {
+    fn from(text: &str) -> Self {
+        Hidden(text.into())
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Where to look, most important first.

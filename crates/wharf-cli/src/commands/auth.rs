@@ -8,9 +8,9 @@ use wharf::remote::Access;
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Registry, Repository, RepositoryName};
 
-use crate::args::{Auth, Hidden, Login, Token};
+use crate::args::{Auth, Login, Token};
 use crate::context::Context;
-use crate::logins::THIS_LOGIN;
+use crate::logins::{Hidden, THIS_LOGIN};
 
 /// What helpers print that keep nothing for a server; others look for these words.
 const NOTHING: &str = "credentials not found in native keychain";
