@@ -45,7 +45,7 @@ impl TlsArgs {
     /// Where a file is missing or malformed; it is named.
     pub(crate) fn apply(&self, places: TlsPlaces, builder: ClientBuilder) -> Result<ClientBuilder> {
         let mut tls = Tls {
-            identity: self.identity()?,
+            identities: self.identity()?.into_iter().collect(),
             ..Tls::default()
         };
         for file in &self.ca_cert {

@@ -1,10 +1,11 @@
 //! Certificates for tests: an authority, and what it vouches for.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType, date_time_ymd,
 };
 
 /// Somebody who vouches for certificates, trusted by nobody who was not told.
@@ -23,11 +24,14 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// A new one.
+    /// A new one, with a name of its own.
     pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let key = KeyPair::generate().expect("make a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
         let certificate = parameters.self_signed(&key).expect("make a certificate");
         Self {
             certificate: certificate.pem(),

@@ -513,7 +513,9 @@ async fn secure(
     let own = authority.client();
     let tls = Tls {
         authorities: Certificates::from_pem(authority.certificate().as_bytes()).unwrap(),
-        identity: Some(Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes()).unwrap()),
+        identities: vec![
+            Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes()).unwrap(),
+        ],
         ..Tls::default()
     };
     let client = Client::builder().tls(tls).build().unwrap();
@@ -573,7 +575,9 @@ async fn the_users_client_certificate_is_not_for_mirrors() {
     let own = authority.client();
     let tls = Tls {
         authorities: Certificates::from_pem(authority.certificate().as_bytes()).unwrap(),
-        identity: Some(Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes()).unwrap()),
+        identities: vec![
+            Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes()).unwrap(),
+        ],
         ..Tls::default()
     };
     scene.says(&format!("[host.\"https://{}\"]\n", mirror.address()));

@@ -170,7 +170,7 @@ async fn t4_a_proxy_over_tls_sees_no_client_certificate() {
     let pair = clients.client();
     let identity = Identity::from_pem(pair.certificate.as_bytes(), pair.key.as_bytes());
     let tls = Tls {
-        identity: Some(identity.unwrap()),
+        identities: vec![identity.unwrap()],
         ..trusting(&authority)
     };
     let error = refused(through(&address).tls(tls)).await;

@@ -155,23 +155,28 @@ async fn t4_a_client_certificate_is_shown_where_it_is_wanted() {
         return;
     };
     let host = host(registry.address());
-    let with = |identity| Tls {
-        identity,
+    let with = |identities| Tls {
+        identities,
         ..trusting(&servers)
     };
     for _ in 0..5 {
-        let error = refused(Client::builder().tls(with(None)), &host).await;
+        let error = refused(Client::builder().tls(with(vec![])), &host).await;
         assert!(error.to_string().contains("want"), "{error}");
     }
-    let known = Some(identity(&clients.client()));
+    let known = vec![identity(&clients.client())];
     push(Client::builder().tls(with(known.clone())), &host)
         .await
         .unwrap();
     let this = host.parse().unwrap();
-    push(Client::builder().tls_for(&this, with(known)), &host)
+    push(Client::builder().tls_for(&this, with(known.clone())), &host)
         .await
         .unwrap();
-    let stranger = Some(identity(&Authority::new().client()));
+    let stranger = vec![identity(&Authority::new().client())];
+    // Of several it is shown one that it takes.
+    let several = [stranger.clone(), known.clone()].concat();
+    push(Client::builder().tls(with(several)), &host)
+        .await
+        .unwrap();
     let error = refused(Client::builder().tls(with(stranger)), &host).await;
     assert!(error.to_string().contains("client certificate"), "{error}");
 }
@@ -192,7 +197,7 @@ async fn t4_a_client_certificate_is_not_shown_to_whom_the_registry_sends_us() {
     let server = FaultServer::start(script);
     let front = TlsFront::start(&servers.server(), &clients, server.address());
     let tls = Tls {
-        identity: Some(identity(&clients.client())),
+        identities: vec![identity(&clients.client())],
         ..trusting(&servers)
     };
     let host = host(front.address());

@@ -56,16 +56,12 @@ impl HostEntry {
         for path in &self.ca {
             authorities.extend(Certificates::from_file(path)?);
         }
-        let identity = match self.client.first() {
-            Some(pair) => Some(Identity::from_files(
-                &pair.certificate,
-                pair.key.as_deref(),
-            )?),
-            None => None,
-        };
+        let pairs = self.client.iter();
+        let identities =
+            pairs.map(|pair| Identity::from_files(&pair.certificate, pair.key.as_deref()));
         Ok(Some(Tls {
             authorities,
-            identity,
+            identities: identities.collect::<Result<_>>()?,
             verification: self.verification,
         }))
     }

@@ -172,7 +172,7 @@ fn reaching(
         false => transport.clone(),
         true => transport.changed(|settings, timeouts| {
             if other {
-                settings.tls.all.identity = None;
+                settings.tls.all.identities.clear();
             }
             if let Some(tls) = tls {
                 let at = Authority::of_registry(registry);

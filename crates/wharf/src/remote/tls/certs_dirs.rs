@@ -74,9 +74,8 @@ fn host_tls(directory: &Path, entries: fs::ReadDir) -> Result<Tls> {
             }
             Some("cert") => {
                 let key = beside(&path, "key", "authorities' certificates end in .crt")?;
-                if tls.identity.is_none() {
-                    tls.identity = Some(Identity::from_files(&path, Some(&key))?);
-                }
+                tls.identities
+                    .push(Identity::from_files(&path, Some(&key))?);
             }
             Some("key") => drop(beside(&path, "cert", "a client certificate belongs to it")?),
             _ => {}
@@ -156,13 +155,12 @@ mod tests {
         let expected = "me.key: the key in it does not fit the client certificate";
         assert!(complaint().ends_with(expected), "{}", complaint());
         file(&directory, "me.key", &pair.key);
-        assert!(
-            dirs.tls("r.example", 443)
-                .unwrap()
-                .unwrap()
-                .identity
-                .is_some()
-        );
+        let known = || dirs.tls("r.example", 443).unwrap().unwrap();
+        assert_eq!(known().identities.len(), 1);
+        let another = client();
+        file(&directory, "another.cert", &another.certificate);
+        file(&directory, "another.key", &another.key);
+        assert_eq!(known().identities.len(), 2);
         file(&directory, "other.key", &pair.key);
         let expected = "other.key: no other.cert beside it; a client certificate belongs to it";
         assert!(complaint().ends_with(expected), "{}", complaint());

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, pki_types::pem};
 
@@ -45,6 +46,23 @@ impl Identity {
     pub(in crate::remote) fn key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0)
     }
+
+    /// Whether one of `authorities`, distinguished names in DER, vouches for it, maybe by others.
+    ///
+    /// A certificate holds the name of who signed it byte for byte, and little that could be taken
+    /// for it; should something be, the host refuses what it is shown, and no more.
+    pub(in crate::remote) fn is_signed_by(&self, authorities: &[&[u8]]) -> bool {
+        let holds = |certificate: &CertificateDer<'_>, name: &[u8]| {
+            !name.is_empty() && certificate.windows(name.len()).any(|part| part == name)
+        };
+        let mut chain = self.0.cert.iter();
+        chain.any(|certificate| authorities.iter().any(|name| holds(certificate, name)))
+    }
+
+    /// Whether its key can sign in one of the ways that the host knows.
+    pub(in crate::remote) fn can_sign(&self, schemes: &[SignatureScheme]) -> bool {
+        self.0.key.choose_scheme(schemes).is_some()
+    }
 }
 
 impl PartialEq for Identity {
@@ -82,10 +100,7 @@ fn is_encrypted(text: &[u8]) -> bool {
     text.windows(header.len()).any(|part| part == header)
 }
 
-fn pair(
-    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<Identity> {
+fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Identity> {
     let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
     let key = provider().key_provider.load_private_key(key);
     let key = key.map_err(|_| invalid("the key in it is of no kind that can be used"))?;

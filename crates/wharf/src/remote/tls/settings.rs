@@ -15,8 +15,9 @@ use crate::Result;
 pub struct Tls {
     /// Who may vouch for the host, besides those trusted for all.
     pub authorities: Certificates,
-    /// The client certificate it is shown when it asks for one.
-    pub identity: Option<Identity>,
+    /// Client certificates that it may be shown when it asks for one: the first that it says it takes,
+    /// else the first.
+    pub identities: Vec<Identity>,
     /// Whether its certificate matters.
     pub verification: Verification,
 }
@@ -105,14 +106,16 @@ impl TlsSettings {
     pub(in crate::remote) fn merged(&self, own: Option<&Tls>, place: Place<'_>) -> Tls {
         let mut tls = self.all.clone();
         if !matches!(place, Place::Registry) {
-            tls.identity = None;
+            tls.identities.clear();
         }
         if let Place::Elsewhere(Some(registry)) = place {
             tls.authorities.extend(registry.authorities.clone());
         }
         if let Some(own) = own {
             tls.authorities.extend(own.authorities.clone());
-            tls.identity = own.identity.clone().or(tls.identity);
+            if !own.identities.is_empty() {
+                tls.identities.clone_from(&own.identities);
+            }
             if own.verification == Verification::None {
                 tls.verification = Verification::None;
             }

@@ -34,7 +34,7 @@ pub(super) fn config(
 ) -> Result<(ClientConfig, Arc<Shown>)> {
     let provider = provider();
     let shown = Arc::new(Shown {
-        identity: tls.identity.clone(),
+        identities: tls.identities.clone(),
         asked: AtomicBool::new(false),
     });
     let judge = Judge {
@@ -55,28 +55,36 @@ pub(super) fn config(
     Ok((config, shown))
 }
 
-/// The client certificate, if there is one, and whether anybody wanted to see it.
+/// The client certificates there are, and whether anybody wanted to see one.
 #[derive(Debug)]
 pub(super) struct Shown {
-    identity: Option<Identity>,
+    identities: Vec<Identity>,
     asked: AtomicBool,
 }
 
 impl Shown {
     /// Whether somebody asked for a client certificate in vain.
     pub(super) fn is_missed(&self) -> bool {
-        self.identity.is_none() && self.asked.load(Ordering::Relaxed)
+        self.identities.is_empty() && self.asked.load(Ordering::Relaxed)
     }
 }
 
 impl ResolvesClientCert for Shown {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn resolve(
+        &self,
+        authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::Relaxed);
-        self.identity.as_ref().map(Identity::key)
+        let mut all = self.identities.iter();
+        let fits = |known: &&Identity| known.is_signed_by(authorities) && known.can_sign(schemes);
+        // Some who ask do not say whom they believe.
+        let shown = all.find(fits).or(self.identities.first());
+        shown.map(Identity::key)
     }
 
     fn has_certs(&self) -> bool {
-        self.identity.is_some()
+        !self.identities.is_empty()
     }
 }
 
