@@ -125,12 +125,18 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_device_stays_a_device_and_a_link_a_link() {
+    fn rule_4_a_pipe_stays_a_pipe_and_a_link_a_link() {
+        use std::os::unix::fs::FileTypeExt;
+
         let directory = tempfile::tempdir().unwrap();
-        let device = directory.path().join("device");
-        std::os::unix::fs::symlink("/dev/null", &device).unwrap();
-        write(&device, &["a".to_owned()]).unwrap();
-        assert_eq!(fs::read_link(&device).unwrap(), Path::new("/dev/null"));
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let read = pipe.clone();
+        let reading = std::thread::spawn(move || fs::read_to_string(read));
+        write(&pipe, &["a".to_owned()]).unwrap();
+        assert_eq!(reading.join().unwrap().unwrap(), "a\n");
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
 
         let (target, link) = (
             directory.path().join("target"),

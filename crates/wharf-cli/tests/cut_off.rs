@@ -137,7 +137,7 @@ fn temporary(directory: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 #[test]
-fn a_copy_that_is_killed_leaves_the_directory_readable_as_it_was() {
+fn rule_4_a_copy_that_is_killed_leaves_the_directory_readable_as_it_was() {
     let scene = Scene::new();
     let mut child = scene.half_way();
     child.kill().unwrap();
@@ -146,7 +146,7 @@ fn a_copy_that_is_killed_leaves_the_directory_readable_as_it_was() {
 }
 
 #[test]
-fn a_copy_that_is_interrupted_leaves_nothing_half_written() {
+fn rule_4_a_copy_that_is_interrupted_leaves_nothing_half_written() {
     let scene = Scene::new();
     let mut child = scene.half_way();
     let interrupt = Command::new("kill")

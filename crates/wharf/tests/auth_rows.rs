@@ -266,7 +266,7 @@ fn forgetful(tokens: &FaultServer, uses: u32) -> Script {
 }
 
 #[tokio::test]
-async fn a2_a_refusal_in_the_middle_is_answered_with_a_new_token_and_the_body_made_anew() {
+async fn a2_rule_1_a_refusal_in_the_middle_is_answered_with_a_new_token_and_the_body_made_anew() {
     let tokens = token_server(300);
     let registry = FaultServer::start(forgetful(&tokens, 3));
     let client = client_with(&registry, password());

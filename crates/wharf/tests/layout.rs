@@ -431,7 +431,7 @@ fn a_directory_with_something_else_in_it_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_or_is_dropped_leaves_nothing() {
+async fn rule_4_a_write_that_fails_or_is_dropped_leaves_nothing() {
     let place = Place::new();
     let layout = Layout::create(place.other()).unwrap();
     let before = names(&place.other());
@@ -471,7 +471,7 @@ async fn a_write_that_fails_or_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn writers_that_share_nothing_lose_nothing() {
+fn rule_4_writers_that_share_nothing_lose_nothing() {
     let place = Place::new();
     let directory = place.other();
     let begin = std::sync::Barrier::new(8);

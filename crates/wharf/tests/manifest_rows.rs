@@ -284,7 +284,7 @@ async fn o9_a_registry_that_deletes_nothing_is_explained() {
 }
 
 #[tokio::test]
-async fn f1_odd_successes_count_when_the_manifest_is_there() {
+async fn f1_rule_8_odd_successes_count_when_the_manifest_is_there() {
     let kept = Kept::default();
     let quiet = Answer::status(204);
     let server =
@@ -442,17 +442,17 @@ async fn storm(conditions: Conditions, writers: usize, each: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f4_nothing_is_lost_without_conditions() {
+async fn f4_rule_9_nothing_is_lost_without_conditions() {
     storm(Conditions::None, 6, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f4_nothing_is_lost_where_conditions_are_ignored() {
+async fn f4_rule_9_nothing_is_lost_where_conditions_are_ignored() {
     storm(Conditions::Ignored, 6, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f4_nothing_is_lost_where_conditions_are_decided() {
+async fn f4_rule_9_nothing_is_lost_where_conditions_are_decided() {
     storm(Conditions::Decided, 6, 3).await;
 }
 
@@ -476,7 +476,7 @@ async fn f4_one_client_changes_a_list_in_turns() {
 }
 
 #[tokio::test]
-async fn f4_an_entry_that_vanishes_is_listed_again() {
+async fn f4_rule_9_an_entry_that_vanishes_is_listed_again() {
     let kept = Kept::default();
     let script = keeping(&kept, Conditions::None);
     // Another writer, who has not seen ours, writes right after us, once.

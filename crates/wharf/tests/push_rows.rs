@@ -276,8 +276,8 @@ async fn e1_blobs_that_are_there_are_not_sent() {
 }
 
 #[tokio::test]
-async fn e1_a_head_that_is_refused_means_unknown_and_the_blob_is_sent() {
-    for status in [401, 403, 405] {
+async fn e1_rule_7_a_head_that_is_refused_means_unknown_and_the_blob_is_sent() {
+    for status in [204, 304, 400, 401, 403, 405, 406, 410, 418, 501] {
         let script = push_registry().on("HEAD", BLOB, [Answer::status(status)]);
         let server = FaultServer::start(script);
         let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
@@ -507,7 +507,7 @@ async fn u2_u3_unknown_content_goes_by_patch_and_put() {
 }
 
 #[tokio::test]
-async fn u3_a_sloppy_answer_to_a_commit_counts_when_the_blob_is_there() {
+async fn u3_rule_8_a_sloppy_answer_to_a_commit_counts_when_the_blob_is_there() {
     for status in [200, 204] {
         let there = [Answer::fall_through(), Answer::status(200)];
         let script = push_registry()
@@ -581,7 +581,7 @@ async fn r1_other_refusals_are_final() {
 }
 
 #[tokio::test]
-async fn r3_tries_of_a_blob_are_not_multiplied_by_its_requests() {
+async fn r3_rule_1_tries_of_a_blob_are_not_multiplied_by_its_requests() {
     let server = FaultServer::start(push_registry().on("PUT", SESSION, [Answer::status(500)]));
     let (source, root) = image(&[]).await;
     push(&server, &source, &root).await.unwrap_err();

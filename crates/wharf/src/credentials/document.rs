@@ -1,6 +1,7 @@
 //! What Docker's `config.json` and Podman's `auth.json` say about credentials.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use base64::Engine;
@@ -32,6 +33,12 @@ struct Entry {
     password: Option<Secret>,
     identitytoken: Option<Secret>,
     registrytoken: Option<Secret>,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("credentials")
+    }
 }
 
 impl Document {

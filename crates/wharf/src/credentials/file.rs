@@ -5,8 +5,10 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 use wharf_oci::{Registry, RepositoryName};
 use zeroize::Zeroizing;
 
@@ -19,11 +21,13 @@ use crate::{Error, ErrorKind, Result};
 /// Such files hold a few hundred bytes.
 const LIMIT: u64 = 4 << 20;
 
-/// A file of credentials, which may be absent.
+/// A file of credentials, which may be absent. A pipe, as a shell makes of `<(command)`, is read once.
 #[derive(Clone, Debug)]
 pub struct AuthFile {
     path: PathBuf,
     helpers: Helpers,
+    /// What came of a pipe.
+    piped: Arc<OnceCell<Arc<Document>>>,
 }
 
 impl AuthFile {
@@ -38,6 +42,7 @@ impl AuthFile {
         AuthFile {
             path,
             helpers: helpers.clone(),
+            piped: Arc::default(),
         }
     }
 
@@ -54,10 +59,20 @@ impl AuthFile {
     ///
     /// # Errors
     /// Where it cannot be read, or is no such document.
-    pub(super) async fn document(&self) -> Result<Option<Document>> {
+    pub(super) async fn document(&self) -> Result<Option<Arc<Document>>> {
+        let once = tokio::fs::metadata(&self.path).await;
+        if !once.is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+            return self.read().await;
+        }
+        let read = || async { Ok(self.read().await?.unwrap_or_default()) };
+        let document: Result<&Arc<Document>> = self.piped.get_or_try_init(read).await;
+        document.map(|document| Some(Arc::clone(document)))
+    }
+
+    async fn read(&self) -> Result<Option<Arc<Document>>> {
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || match read(&path)? {
-            Some(bytes) => Document::parse(&path, &bytes).map(Some),
+            Some(bytes) => Document::parse(&path, &bytes).map(|document| Some(Arc::new(document))),
             None => Ok(None),
         });
         let gone = |error| Error::new(ErrorKind::Cancelled, "reading was given up").source(error);
@@ -192,6 +207,28 @@ mod tests {
                 assert_eq!(found.as_deref(), Some("hub"), "{key} {registry}");
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_comes_of_a_pipe_is_kept() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        let document = br#"{"auths":{"quay.io":{"username":"me","password":"p"}}}"#;
+        writer.write_all(document).unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        let file = AuthFile::new(path, &Helpers::default());
+        for registry in ["quay.io", "other.example", "quay.io"] {
+            let found = file.find(&registry.parse().unwrap(), None).await.unwrap();
+            assert_eq!(found.is_some(), registry == "quay.io");
+        }
+        // It is no place to keep anything.
+        let credential = Credential::password("me", "p".into());
+        let error = file.keep(&"quay.io".parse().unwrap(), &credential).await;
+        assert!(error.is_err());
     }
 
     #[tokio::test]

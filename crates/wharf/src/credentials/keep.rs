@@ -113,15 +113,15 @@ fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<()> {
         Ok(path) => path,
         Err(_) => path.to_owned(),
     };
+    if path.exists() && !path.is_file() {
+        return Err(Error::new(ErrorKind::Invalid, "not a file"));
+    }
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     make(directory)?;
     let _lock = lock(&path)?;
-    if path.exists() && !path.is_file() {
-        return Err(Error::new(ErrorKind::Invalid, "not a file"));
-    }
     let old = read(&path)?.unwrap_or_default();
     let text = edit::with_entry(&old, server, entry).map_err(|error| malformed(&path, &error))?;
     // Made so that only its owner may read it.
@@ -240,6 +240,25 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn rule_4_a_pipe_stays_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("config.json");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let filled = pipe.clone();
+        let filling = std::thread::spawn(move || fs::write(filled, "{}"));
+        let file = AuthFile::new(&pipe, &Helpers::default());
+        let credential = Credential::password("me", "p".into());
+        let error = file.keep(&registry("r.example"), &credential).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.ends_with("config.json: not a file"), "{error}");
+        filling.join().unwrap().unwrap();
+        assert!(!fs::metadata(&pipe).unwrap().is_file());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[tokio::test]
