@@ -8,7 +8,7 @@ use crate::store::Outcome;
 /// What a copy did, to one destination. The blobs it counts are distinct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Blobs whose bytes were moved.
+    /// Blobs whose bytes were moved, or the rest of them.
     pub written: u64,
     /// Blobs the registry linked from another repository.
     pub mounted: u64,
@@ -19,7 +19,8 @@ pub struct Summary {
     pub unchanged: u64,
     /// Manifests put.
     pub manifests: u64,
-    /// Bytes of blobs moved.
+    /// Sizes of the blobs written, in bytes: also of one that was gone on with, of which an earlier
+    /// try had sent a part.
     pub bytes: u64,
     /// Non-distributable layers left out.
     pub skipped: u64,

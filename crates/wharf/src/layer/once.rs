@@ -1,6 +1,6 @@
 //! A stream that gives its bytes once, behind something that can be opened until they are taken.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -20,11 +20,6 @@ impl Once {
         })
     }
 
-    /// Whether nothing was read yet.
-    pub(super) fn is_whole(&self) -> bool {
-        self.lock().is_some()
-    }
-
     /// The bytes, unless they are gone: then the stream begins with an error.
     pub(super) fn open(self: &Arc<Self>) -> ByteStream {
         let once = Arc::clone(self);
@@ -34,14 +29,11 @@ impl Once {
     }
 
     fn take(&self) -> Result<ByteStream> {
-        self.lock().take().ok_or_else(|| {
+        // No code that holds the lock can panic half-way through a change.
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.take().ok_or_else(|| {
             let message = "can be read only once, and was";
             Error::new(ErrorKind::Unsupported, message)
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<ByteStream>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

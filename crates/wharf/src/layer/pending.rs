@@ -166,12 +166,6 @@ impl PendingLayer {
         &self.media_type
     }
 
-    /// Whether its bytes can be made from the beginning: always, unless they come from a stream
-    /// that gives them once, and some were taken (PUSH.md S3).
-    pub fn can_start(&self) -> bool {
-        self.once.as_ref().is_none_or(|once| once.is_whole())
-    }
-
     /// Whether its bytes come from a stream that gives them once.
     pub(crate) fn comes_once(&self) -> bool {
         self.once.is_some()

@@ -57,13 +57,11 @@ impl Manner {
     /// What to try after `error`, if it was about the manner and not about the blob.
     pub(super) fn after(self, error: &Error, size: u64, least: u64) -> Option<Manner> {
         if error.status() == Some(413) {
-            let (refused, limit) = match self {
-                Manner::Whole | Manner::Patch => (size, LARGE.min(size / 2)),
-                Manner::Chunks(bytes) => (bytes, bytes / 4),
+            let limit = match self {
+                Manner::Whole | Manner::Patch => below(LARGE.min(size / 2), size, least),
+                Manner::Chunks(bytes) => smaller(bytes, least),
             };
-            // The smallest is tried before it is given up.
-            let limit = limit.max(SMALLEST).max(least);
-            return (limit < refused).then(|| chunks(limit, least));
+            return limit.map(|limit| chunks(limit, least));
         }
         match self {
             Manner::Whole if refuses(error) => Some(Manner::Patch),
@@ -79,6 +77,18 @@ impl Manner {
         let refused = status.is_some_and(|status| (400..500).contains(&status) || status == 501);
         matches!(self, Manner::Chunks(_)) && own && refused && !about_us
     }
+}
+
+/// The size of chunks after those of `refused` bytes were too large, for a registry that wants at
+/// least `least`; `None`: there is none.
+pub(super) fn smaller(refused: u64, least: u64) -> Option<u64> {
+    below(refused / 4, refused, least)
+}
+
+/// `limit`, or as little as is tried at all before it is given up, where that is below `refused`.
+fn below(limit: u64, refused: u64, least: u64) -> Option<u64> {
+    let limit = limit.max(SMALLEST).max(least);
+    (limit < refused).then_some(limit)
 }
 
 /// Whether a registry does not take a blob in one PUT, rather than not this blob or not from us.

@@ -10,7 +10,7 @@ use super::super::blobs;
 use super::super::journal::Note;
 use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Payload};
-use super::manner::Manner;
+use super::manner::{Manner, smaller};
 use super::put;
 use super::resume::{self, Found, Sought};
 use super::send::{Span, counted, finish, first, patch};
@@ -117,7 +117,8 @@ async fn sent(
             patch(repository, session, body, None).await
         }
     };
-    sent.map_err(|error| too_large(repository, error))?;
+    let least = session.least();
+    sent.map_err(|error| too_large(repository, error, least))?;
     let (digest, size) = intake.learned()?;
     finish(repository, session, &digest, Body::Empty, None).await?;
     Ok((digest, size))
@@ -136,9 +137,6 @@ fn unwanted(repository: &RemoteRepository, error: Error, size: u64) -> Error {
 /// The most bytes of a stream that are held: as many for each transfer at a time.
 const HELD: u64 = 8 << 20;
 
-/// Front ends that limit bodies allow a mebibyte or more; this is below all of them.
-const SMALLEST: u64 = 512 << 10;
-
 /// In chunks of how many bytes the stream goes, if in chunks: one that is larger than what is held
 /// goes as a whole, whatever its length. What follows other bytes says where it belongs, and for
 /// that its length must be known.
@@ -153,18 +151,17 @@ fn held_size(repository: &RemoteRepository, session: &Session, offset: u64) -> O
 
 /// A body that is too large, or whose length must be known, is another time cut smaller, where
 /// the stream can be had another time (PUSH.md U4).
-fn too_large(repository: &RemoteRepository, error: Error) -> Error {
+fn too_large(repository: &RemoteRepository, error: Error, least: u64) -> Error {
     if !matches!(error.status(), Some(411 | 413)) {
         return error;
     }
     let host = repository.host();
-    let smaller = host
-        .learned()
-        .largest
-        .map_or(HELD, |bytes| bytes.min(HELD) / 4);
-    if smaller < SMALLEST {
-        return error;
-    }
+    let refused = [host.chunk_size(), host.learned().largest];
+    let smaller = match refused.into_iter().flatten().min() {
+        Some(refused) => smaller(refused.min(HELD), least),
+        None => Some(HELD),
+    };
+    let Some(smaller) = smaller else { return error };
     host.learn_sending(|learned| learned.largest = Some(smaller));
     error.transient(true)
 }
