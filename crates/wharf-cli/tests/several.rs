@@ -210,6 +210,20 @@ fn o7_every_line_says_which_destination_it_is_about_where_there_are_several() {
 }
 
 #[test]
+fn o7_what_is_wrong_with_the_source_is_said_once() {
+    let scene = Scene::new(&[MIB]);
+    let (served, _) = scene.registry();
+    let (digest, _) = &scene.image.layers[0];
+    scene.layout.remove(digest);
+    let names = ["a:1", "b:1"].map(|name| format!("{}/{name}", served.address));
+    let push = scene.push(&[], &[&names[0], &names[1]]).output();
+    let run = ran(push.unwrap());
+    assert_eq!(run.code, 1);
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    assert!(run.stderr.contains(digest.as_str()), "{run:?}");
+}
+
+#[test]
 fn a_dry_run_says_which_destination_each_summary_is_about() {
     let scene = Scene::new(&[MIB]);
     let (served, _) = scene.registry();
