@@ -3,7 +3,7 @@
 use wharf_oci::{Descriptor, Digest, MediaType};
 
 use super::referrers_index::ReferrersIndex;
-use super::{auth, link as link_header, upload};
+use super::{auth, link as link_header, mirrors, upload};
 
 /// The challenge chosen among those of several headers, as it is remembered, if it may be.
 pub fn challenge(headers: &[&str]) -> Option<String> {
@@ -18,6 +18,11 @@ pub fn link(header: &str) -> Option<&str> {
 /// The number of bytes a session has.
 pub fn range(header: &str) -> Option<u64> {
     upload::session_length(header)
+}
+
+/// A `hosts.toml`, or what is wrong with it, with its place.
+pub fn hosts_file(text: &str) -> Result<(), String> {
+    mirrors::judge(text).map_err(|error| error.to_string())
 }
 
 /// Adds to a list of referrers and takes away from it.
