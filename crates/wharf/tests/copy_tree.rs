@@ -43,6 +43,29 @@ async fn tree(source: &Memory) -> Root {
 }
 
 #[tokio::test]
+async fn rule_6_a_child_is_what_the_index_above_it_says() {
+    let lies: [(fn(&mut Descriptor), &str); 2] = [
+        (
+            |child| child.media_type = MediaType::OCI_IMAGE_INDEX,
+            "manifest is an image, and the index above it says index",
+        ),
+        (|child| child.size += 1, "and the index above it says"),
+    ];
+    for (lie, expected) in lies {
+        let (source, store) = (Memory::new(), Memory::new());
+        let mut child = image(&source, 1).await;
+        lie(&mut child);
+        let root = index(&source, &[child]).await;
+        let error = copy(&source, &store, &[root], &options().0)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(store.blobs().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_tree_keeps_every_digest_and_a_second_copy_moves_nothing() {
     let (source, store) = (Memory::new(), Memory::new());
     let root = tree(&source).await;

@@ -290,6 +290,35 @@ async fn e1_rule_7_a_head_that_is_refused_means_unknown_and_the_blob_is_sent() {
 }
 
 #[tokio::test]
+async fn e2_rule_7_whatever_odd_is_said_of_a_tag_it_is_set() {
+    let long = " ".repeat(9 << 20);
+    let found = |body: &str| {
+        Answer::status(200)
+            .header("Content-Type", MediaType::OCI_IMAGE_MANIFEST.as_str())
+            .body(body.to_owned())
+    };
+    let to = |location: &str| Answer::status(307).header("Location", location);
+    for odd in [
+        Answer::status(300),
+        Answer::status(304),
+        Answer::status(307),
+        Answer::status(410),
+        to("{path}"),
+        to("ftp://{host}/x"),
+        found("garbage"),
+        found(&long),
+    ] {
+        let tag = "/v2/app/manifests/v1";
+        let script = push_registry()
+            .on("HEAD", tag, [odd.clone()])
+            .on("GET", tag, [odd]);
+        let server = FaultServer::start(script);
+        let (source, root) = image(&[]).await;
+        assert_eq!(push(&server, &source, &root).await.unwrap().manifests, 1);
+    }
+}
+
+#[tokio::test]
 async fn e1_a_head_that_fails_is_an_error_after_retries() {
     let script = push_registry().on("HEAD", BLOB, [Answer::status(500)]);
     let server = FaultServer::start(script);
@@ -508,10 +537,13 @@ async fn u2_u3_unknown_content_goes_by_patch_and_put() {
 
 #[tokio::test]
 async fn u3_rule_8_a_sloppy_answer_to_a_commit_counts_when_the_blob_is_there() {
-    for status in [200, 204] {
+    let other = Digest::of(b"other").to_string();
+    let names_another = Answer::status(201).header("Docker-Content-Digest", &other);
+    let odd = [200, 202, 203, 204, 206, 226].map(Answer::status);
+    for odd in odd.into_iter().chain([names_another.clone()]) {
         let there = [Answer::fall_through(), Answer::status(200)];
         let script = push_registry()
-            .on("PUT", SESSION, [Answer::status(status)])
+            .on("PUT", SESSION, [odd])
             .on("HEAD", BLOB, there);
         let server = FaultServer::start(script);
         let (source, root) = image(&[]).await;
@@ -524,6 +556,9 @@ async fn u3_rule_8_a_sloppy_answer_to_a_commit_counts_when_the_blob_is_there() {
         error.contains("answered 200 OK, but the blob is not there"),
         "{error}"
     );
+    let server = FaultServer::start(push_registry().on("PUT", SESSION, [names_another]));
+    let (source, root) = image(&[]).await;
+    push(&server, &source, &root).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -161,10 +161,7 @@ impl<'a> Planner<'a> {
             let selector = Selector::Tag(tag.clone());
             let resolve = async || match self.store.resolve(&selector).await {
                 Ok(there) => Ok(there.digest == *digest),
-                // Some registries answer 403 where there is nothing (PUSH.md E2).
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {
-                    Ok(false)
-                }
+                Err(error) if says_nothing(&error) => Ok(false),
                 Err(error) => Err(error),
             };
             match self.retry(resolve).await {
@@ -256,7 +253,9 @@ impl<'a> Planner<'a> {
             if this.has(&descriptor).await? {
                 return Ok::<_, Error>(Err(descriptor));
             }
-            Ok(Ok(this.read(&descriptor).await?))
+            let manifest = this.read(&descriptor).await?;
+            as_promised(&manifest, &descriptor)?;
+            Ok(Ok(manifest))
         });
         let mut answers = asked.buffered(this.options.checks());
         let (mut manifests, mut existing) = (Vec::new(), Vec::new());
@@ -317,6 +316,38 @@ impl<'a> Planner<'a> {
         self.plan.children = by_height(self.children)?;
         Ok(self.plan)
     }
+}
+
+/// Whether an answer to the question what a tag names is no reason not to set it: there is nothing, or
+/// something odd. Some registries answer 403 where there is nothing (PUSH.md E2; section 11, rule 7).
+fn says_nothing(error: &Error) -> bool {
+    !error.is_transient()
+        && match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Rejected => true,
+            ErrorKind::Unauthorized => false,
+            _ => error.status().is_some(),
+        }
+}
+
+/// Whether a child is what the index above it says: of its size, and an image where it says image.
+fn as_promised(manifest: &Manifest, promised: &Descriptor) -> Result<()> {
+    let kind = |is_index: bool| if is_index { "index" } else { "image" };
+    let (is, said) = (
+        manifest.media_type().is_index(),
+        promised.media_type.is_index(),
+    );
+    let message = if manifest.size() != promised.size {
+        let (has, said) = (manifest.size(), promised.size);
+        format!("manifest has {has} bytes, and the index above it says {said}")
+    } else if is != said {
+        let (is, said) = (kind(is), kind(said));
+        format!("manifest is an {is}, and the index above it says {said}")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Corrupt, message)
+        .target(&promised.digest)
+        .side(Side::Source))
 }
 
 fn too_much(root: &Manifest, what: String) -> Error {

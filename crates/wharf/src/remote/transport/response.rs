@@ -97,12 +97,17 @@ impl Response {
         let endpoint = self.endpoint.clone();
         let show = trace::show(&self.response);
         let longest = self.idle.saturating_mul(PATIENCE);
-        let gathering = gathered(self.stream(), limit, &endpoint);
+        let status = self.status().as_u16();
+        let gathering = gathered(self.stream(), limit);
         let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
             let what = "the answer began, but did not end";
             return Err(activity::silence(what, longest).target(endpoint));
         };
-        let all = gathered?;
+        let all = gathered?.ok_or_else(|| {
+            let message = format!("answer is longer than {limit} bytes");
+            let error = Error::new(ErrorKind::Invalid, message).answer(status, None);
+            error.target(endpoint)
+        })?;
         trace::body(show, "answer", &all);
         Ok(all)
     }
@@ -111,14 +116,14 @@ impl Response {
 /// Idle limits in which a document is to arrive.
 const PATIENCE: u32 = 5;
 
-async fn gathered(mut stream: ByteStream, limit: usize, endpoint: &str) -> Result<Bytes> {
+/// All of it; `None` where that is more than `limit` bytes.
+async fn gathered(mut stream: ByteStream, limit: usize) -> Result<Option<Bytes>> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.next().await.transpose()? {
         if all.len() + chunk.len() > limit {
-            let message = format!("answer is longer than {limit} bytes");
-            return Err(Error::new(ErrorKind::Invalid, message).target(endpoint));
+            return Ok(None);
         }
         all.extend_from_slice(&chunk);
     }
-    Ok(all.freeze())
+    Ok(Some(all.freeze()))
 }
