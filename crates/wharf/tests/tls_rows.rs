@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{image, options};
+use support::{descriptor, image, options};
 use wharf::copy::copy;
+use wharf::oci::Selector;
 use wharf::remote::{
     Certificates, Client, ClientBuilder, Identity, Insecure, Leniency, LeniencyObserver, Timeouts,
     Tls,
 };
+use wharf::store::Source;
 use wharf::{Error, ErrorKind, Guard, Result};
 use wharf_testkit::{
     Answer, Authority, DockerRegistry, FaultServer, Pair, RegistryAuth, RegistryTls, Script,
@@ -319,15 +321,40 @@ async fn rule_2_what_goes_over_tls_is_not_sent_on_without_it() {
         let there = format!("from https to plain http at {}", plain.address());
         assert!(error.to_string().contains(&there), "{error}");
     }
-    let bodies = |server: &FaultServer| {
-        let requests = server.requests().into_iter();
-        requests.map(|request| request.body_len).sum::<u64>()
-    };
-    assert_eq!(bodies(&plain), 0);
+    // Not even that a session is given up.
+    assert_eq!(plain.lines(), [""; 0]);
     // Whoever allows anything allows that.
     let server = FaultServer::start(push_registry().on("POST", uploads, [session]));
     let front = TlsFront::start(&authority.server(), &authority, server.address());
     let builder = Client::builder().insecure(Insecure::Yes);
     push(builder, &host(front.address())).await.unwrap();
-    assert!(bodies(&plain) > 1000);
+    let requests = plain.requests().into_iter();
+    assert!(requests.map(|request| request.body_len).sum::<u64>() > 1000);
+}
+
+#[tokio::test]
+async fn rule_2_only_what_a_digest_names_is_read_from_plain_http() {
+    let authority = Authority::new();
+    let (memory, root) = image(&[seeded_bytes(1, 1000)]).await;
+    let manifest = memory.manifest(descriptor(&root)).await.unwrap();
+    let answer = Answer::status(200)
+        .header("Content-Type", manifest.media_type().as_str())
+        .body(manifest.bytes().to_vec());
+    let plain = FaultServer::start(Script::new().on("*", "*", [answer]));
+    let away = Answer::status(307).header("Location", &format!("{}{{path}}", plain.base()));
+    let server = FaultServer::start(push_registry().on("*", "/v2/*/manifests/*", [away]));
+    let front = TlsFront::start(&authority.server(), &authority, server.address());
+    let client = Client::builder().tls(trusting(&authority)).build().unwrap();
+    let name = format!("{}/a/b", host(front.address()));
+    let repository = client.repository(&name.parse().unwrap());
+    let tag = Selector::Tag("v1".parse().unwrap());
+    for error in [
+        repository.resolve(&tag).await.unwrap_err(),
+        repository.manifest_at(&tag).await.unwrap_err(),
+    ] {
+        assert_eq!(error.guard(), Some(&Guard::Cleartext), "{error}");
+    }
+    assert_eq!(plain.lines(), [""; 0]);
+    repository.manifest(descriptor(&root)).await.unwrap();
+    assert_eq!(plain.lines().len(), 1);
 }

@@ -65,7 +65,8 @@ pub(super) async fn size(repository: &RemoteRepository, digest: &Digest) -> Resu
 
 async fn head(repository: &RemoteRepository, digest: &Digest) -> Result<Response> {
     let url = repository.endpoint().await?.blob(repository.name(), digest);
-    repository.send(Request::new(Method::HEAD, url)).await
+    let request = Request::new(Method::HEAD, url).verified();
+    repository.send(request).await
 }
 
 /// The error that the answer to a HEAD stands for.
@@ -80,7 +81,7 @@ async fn unanswered(
 
 async fn fetch(repository: &RemoteRepository, digest: &Digest, offset: u64) -> Result<ByteStream> {
     let url = repository.endpoint().await?.blob(repository.name(), digest);
-    let mut request = Request::new(Method::GET, url);
+    let mut request = Request::new(Method::GET, url).verified();
     if offset > 0 {
         request = request.header(RANGE, &format!("bytes={offset}-"));
     }

@@ -34,7 +34,9 @@ impl Get {
     fn request(self) -> Request {
         match self {
             Get::Manifest(url) => Request::new(Method::GET, url).header(ACCEPT, manifest_accept()),
-            Get::Blob(url) => Request::new(Method::GET, url).header(RANGE, "bytes=0-0"),
+            Get::Blob(url) => Request::new(Method::GET, url)
+                .header(RANGE, "bytes=0-0")
+                .verified(),
         }
     }
 }

@@ -183,7 +183,7 @@ impl Host {
         sent
     }
 
-    /// What goes to a registry over TLS goes nowhere without it, wherever that sends us.
+    /// What is asked of a registry over TLS is asked of nobody without it, wherever that sends us.
     fn covered(&self, request: Request) -> Request {
         let remembered = || self.remembered.endpoint(&self.registry, || self.facts());
         let endpoint = self.endpoint.get().or_else(remembered);

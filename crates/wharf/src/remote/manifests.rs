@@ -248,9 +248,12 @@ pub(super) async fn read_whole(repository: &RemoteRepository, at: &Selector) -> 
 
 async fn ask(repository: &RemoteRepository, method: Method, at: &Selector) -> Result<Response> {
     let url = repository.endpoint().await?.manifest(repository.name(), at);
-    repository
-        .send(Request::new(method, url).header(ACCEPT, manifest_accept()))
-        .await
+    let request = Request::new(method, url).header(ACCEPT, manifest_accept());
+    let request = match at {
+        Selector::Tag(_) => request,
+        Selector::Digest(_) => request.verified(),
+    };
+    repository.send(request).await
 }
 
 /// What to ask for when a HEAD fails.
@@ -272,7 +275,7 @@ fn described(response: &Response, at: &Selector) -> Option<Descriptor> {
 
 async fn read(response: Response, at: &Selector) -> Result<Manifest> {
     let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
-    let media_type = content_type(&response);
+    let (media_type, status) = (content_type(&response), response.status().as_u16());
     let bytes = body(response, at).await?;
     if let Some(error) = answered.page(&bytes) {
         return Err(error);
@@ -281,7 +284,7 @@ async fn read(response: Response, at: &Selector) -> Result<Manifest> {
         Selector::Digest(digest) => Manifest::parse_as(media_type.as_ref(), bytes, digest),
         Selector::Tag(_) => Manifest::parse(media_type.as_ref(), bytes),
     };
-    parsed.map_err(|error| Error::from(error).target(endpoint))
+    parsed.map_err(|error| Error::from(error).answer(status, None).target(endpoint))
 }
 
 async fn body(response: Response, at: &Selector) -> Result<bytes::Bytes> {

@@ -41,11 +41,13 @@ pub(super) enum Reach {
     Origin,
 }
 
-/// Whether what a request carries may be read on its way.
+/// Whether a request and its answer may be seen, and changed, on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cover {
-    /// It may.
-    None,
+    /// Nobody said that they may not.
+    Open,
+    /// The answer is checked against a digest, whoever gives it.
+    Digest,
     /// It goes over TLS or not at all.
     Tls,
 }
@@ -69,7 +71,7 @@ impl Request {
             headers: HeaderMap::new(),
             wait: Wait::Header,
             reach: Reach::Any,
-            cover: Cover::None,
+            cover: Cover::Open,
         };
         Request {
             head,
@@ -127,9 +129,15 @@ impl Request {
         self
     }
 
-    /// Has what it carries, if anything, go over TLS or not at all.
+    /// Says that it asks for what a digest names: it does not matter who answers.
+    pub(crate) fn verified(mut self) -> Self {
+        self.head.cover = Cover::Digest;
+        self
+    }
+
+    /// Has it go over TLS or not at all, if it matters.
     pub(crate) fn covered(mut self) -> Self {
-        if !matches!(self.body, Body::Empty) {
+        if self.head.cover == Cover::Open {
             self.head.cover = Cover::Tls;
         }
         self

@@ -190,12 +190,17 @@ pub(super) async fn finish(
     let request = Request::new(Method::PUT, with_digest(session.url()?, digest));
     let request = ranged(request, range).body(body).wait(Wait::Commit);
     let response = repository.send(request).await?;
-    let response = answer::expect(response, &[200, 201, 202, 204]).await;
-    let response = response.map_err(lost)?;
-    if response.status().as_u16() == 201 {
-        return Ok(());
+    if !response.status().is_success() {
+        return Err(lost(answer::error(response).await));
     }
-    confirm(repository, digest, response).await
+    let named = response.header("docker-content-digest");
+    let other = named
+        .and_then(|named| named.parse().ok())
+        .is_some_and(|named: Digest| named.algorithm() == digest.algorithm() && named != *digest);
+    match response.status().as_u16() {
+        201 if !other => Ok(()),
+        _ => confirm(repository, digest, response).await,
+    }
 }
 
 /// distribution-spec, "Pushing a blob in chunks": `<start>-<end>`, both inclusive.
@@ -213,7 +218,9 @@ fn ranged(request: Request, range: Option<Span>) -> Request {
 /// An odd answer to a commit counts when the blob is there (PUSH.md U3).
 async fn confirm(repository: &RemoteRepository, digest: &Digest, response: Response) -> Result<()> {
     let url = repository.endpoint().await?.blob(repository.name(), digest);
-    let there = repository.send(Request::new(Method::HEAD, url)).await?;
+    let there = repository
+        .send(Request::new(Method::HEAD, url).verified())
+        .await?;
     if there.status().as_u16() == 200 {
         return Ok(());
     }
