@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -330,6 +330,65 @@ async fn rule_2_what_goes_over_tls_is_not_sent_on_without_it() {
     push(builder, &host(front.address())).await.unwrap();
     let requests = plain.requests().into_iter();
     assert!(requests.map(|request| request.body_len).sum::<u64>() > 1000);
+}
+
+/// One port behind which `secure` gets who speaks TLS, and `plain` who does not.
+fn both(secure: SocketAddr, plain: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = move |client: TcpStream| -> std::io::Result<()> {
+        let mut first = [0];
+        client.peek(&mut first)?;
+        let at = if first == [22] { secure } else { plain };
+        let server = TcpStream::connect(at)?;
+        let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            to.shutdown(Shutdown::Both)
+        });
+        let (mut from, mut to) = (server, client);
+        let _ = std::io::copy(&mut from, &mut to);
+        to.shutdown(Shutdown::Both)
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(client));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a3_who_speaks_tls_is_not_asked_in_the_clear_whatever_comes_of_it() {
+    let authority = Authority::new();
+    let refusal = Answer::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
+    let answers = [
+        // It breaks off, or says nothing for long.
+        Answer::drop_connection(),
+        Answer::status(200)
+            .after(Duration::from_secs(2))
+            .header("X", "late"),
+    ];
+    for answer in answers {
+        let plain = FaultServer::start(Script::new().on("*", "*", [refusal.clone()]));
+        let behind = FaultServer::start(Script::new().on("*", "*", [answer]));
+        let front = TlsFront::start(&authority.server(), &authority, behind.address());
+        let here = host(both(front.address(), plain.address()));
+        let timeouts = Timeouts {
+            header: Duration::from_secs(1),
+            ..Timeouts::default()
+        };
+        let builder = Client::builder().tls(trusting(&authority));
+        let error = refused(builder.timeouts(timeouts), &here).await;
+        let kinds = [ErrorKind::Interrupted, ErrorKind::Timeout];
+        assert!(kinds.contains(&error.kind()), "{error}");
+        // Whether somebody is there may be asked, and nothing else.
+        assert!(
+            plain.lines().iter().all(|line| line == "GET /v2/"),
+            "{:?}",
+            plain.lines()
+        );
+    }
 }
 
 #[tokio::test]

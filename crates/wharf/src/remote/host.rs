@@ -363,7 +363,7 @@ impl Host {
             Ok(Ok(_)) => return Ok(secure),
             // Whoever speaks TLS is not asked again in the clear.
             Ok(Err(Probe {
-                distrusted: true,
+                speaks_tls: true,
                 error,
             })) => return Err(error),
             // What is wrong, if it is not just that there is no TLS, the first request will say.
@@ -375,13 +375,16 @@ impl Host {
         tokio::select! {
             answer = &mut https => match answer {
                 Ok(_) => Ok(secure),
-                Err(Probe { distrusted: true, error }) => Err(error),
+                Err(Probe { speaks_tls: true, error }) => Err(error),
                 Err(_) => http.await.map(|_| plain).map_err(|probe| probe.error),
             },
-            answer = &mut http => match answer {
-                Ok(status) if !points_to_tls(status) => Ok(plain),
-                Ok(_) | Err(_) => https.await.map(|_| secure).map_err(|probe| probe.error),
-            },
+            answer = &mut http => {
+                let answers = matches!(answer, Ok(status) if !points_to_tls(status));
+                match answers && !transport.speaks_tls(&secure.root()).await {
+                    true => Ok(plain),
+                    false => https.await.map(|_| secure).map_err(|probe| probe.error),
+                }
+            }
         }
     }
 

@@ -49,6 +49,12 @@ impl Speaker {
     pub(super) fn is_missed_at(&self, url: &Url) -> bool {
         url.scheme() == "https" && self.shown.is_missed()
     }
+
+    /// Whether somebody showed a certificate for the host of `url` that was taken.
+    pub(super) fn has_met(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        self.shown.has_met(host.trim_matches(['[', ']']))
+    }
 }
 
 /// All clients.

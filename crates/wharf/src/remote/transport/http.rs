@@ -116,7 +116,7 @@ impl Transport {
     /// given as such.
     pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
         let client = self.client(&url).await.map_err(|error| Probe {
-            distrusted: true,
+            speaks_tls: true,
             error,
         })?;
         let authority = authority(&url);
@@ -128,16 +128,21 @@ impl Transport {
                 Ok(response.status())
             }
             Ok(Err(error)) => Err(Probe {
-                // Who asks for a client certificate, and then breaks off, speaks TLS.
-                distrusted: failure::distrusts(&error)
-                    || client.is_missed_at(&url) && !error.is_connect(),
+                // Whatever goes wrong once the connection stands: there is somebody who speaks TLS.
+                speaks_tls: failure::distrusts(&error) || !error.is_connect(),
                 error: self.explain(&error, &client, &url),
             }),
             Err(_) => Err(Probe {
-                distrusted: false,
+                speaks_tls: client.has_met(&url),
                 error: activity::silence(&format!("{authority}: no answer"), self.timeouts.header),
             }),
         }
+    }
+
+    /// Whether whoever is at `url` is known to speak TLS with us, though no answer came yet.
+    pub(crate) async fn speaks_tls(&self, url: &Url) -> bool {
+        let client = self.client(url).await;
+        client.is_ok_and(|client| client.has_met(url))
     }
 
     /// Sends a request and waits for the headers of the answer, whatever its status.
@@ -282,8 +287,8 @@ pub(super) enum Failed {
 /// What came of a question whether anybody is there.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// There is somebody who speaks TLS, with a certificate that is not trusted.
-    pub(crate) distrusted: bool,
+    /// There is somebody who speaks TLS: it would be wrong to go on without.
+    pub(crate) speaks_tls: bool,
     /// What to tell the user.
     pub(crate) error: Error,
 }

@@ -3,8 +3,9 @@
 //! Loading whom the system trusts takes some milliseconds, as long as a whole push of nothing new
 //! to a registry over plain http. So it is done when the first certificate is to be judged.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
@@ -36,6 +37,7 @@ pub(super) fn config(
     let shown = Arc::new(Shown {
         identities: tls.identities.clone(),
         asked: AtomicBool::new(false),
+        met: Mutex::default(),
     });
     let judge = Judge {
         authorities: tls.authorities.clone(),
@@ -44,6 +46,7 @@ pub(super) fn config(
         provider: Arc::clone(&provider),
         strict: OnceLock::new(),
         tattler,
+        shown: Arc::clone(&shown),
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::ALL_VERSIONS)
@@ -55,17 +58,39 @@ pub(super) fn config(
     Ok((config, shown))
 }
 
-/// The client certificates there are, and whether anybody wanted to see one.
+/// Names that are kept in mind.
+const NAMES: usize = 256;
+
+/// What was shown: the client certificates there are, whether anybody wanted to see one, and whose
+/// own certificates were taken.
 #[derive(Debug)]
 pub(super) struct Shown {
     identities: Vec<Identity>,
     asked: AtomicBool,
+    met: Mutex<HashSet<String>>,
 }
 
 impl Shown {
     /// Whether somebody asked for a client certificate in vain.
     pub(super) fn is_missed(&self) -> bool {
         self.identities.is_empty() && self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether a certificate for this name was taken.
+    pub(super) fn has_met(&self, name: &str) -> bool {
+        self.met().contains(name)
+    }
+
+    fn meet(&self, name: &str) {
+        let mut met = self.met();
+        if met.len() < NAMES {
+            met.insert(name.to_owned());
+        }
+    }
+
+    fn met(&self) -> MutexGuard<'_, HashSet<String>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,6 +122,7 @@ struct Judge {
     provider: Arc<CryptoProvider>,
     strict: OnceLock<Verdict<Arc<dyn ServerCertVerifier>>>,
     tattler: Tattler,
+    shown: Arc<Shown>,
 }
 
 impl Judge {
@@ -154,13 +180,17 @@ impl ServerCertVerifier for Judge {
         let judged = strict
             .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now))
             .or_else(|error| self.trusted_itself(error, certificate, name));
-        match (judged, self.verification) {
+        let judged = match (judged, self.verification) {
             (Err(_), Verification::None) => {
                 self.tattler.tell(&name.to_str(), Leniency::Unverified);
                 Ok(ServerCertVerified::assertion())
             }
             (judged, _) => judged,
+        };
+        if judged.is_ok() {
+            self.shown.meet(&name.to_str());
         }
+        judged
     }
 
     fn verify_tls12_signature(
