@@ -361,6 +361,44 @@ async fn a2_a_refusal_of_the_token_server_is_told_in_its_words_and_once_for_all(
     assert_eq!(tokens.requests().len(), 1, "{:?}", tokens.lines());
 }
 
+/// Refuses, and repeats in every way what it was told.
+fn indiscreet() -> Answer {
+    Answer::from_fn(|request| {
+        let shown = request.header("authorization").unwrap_or("nothing");
+        let sent = String::from_utf8_lossy(&request.body).into_owned();
+        let plain = if shown == BASIC { "hidden" } else { "" };
+        let message = format!("you sent {shown}, that is {plain}, and {sent}");
+        Answer::error(401, "DENIED", &message)
+    })
+}
+
+#[tokio::test]
+async fn p3_what_a_server_repeats_of_a_secret_is_not_told() {
+    let tokens = FaultServer::start(Script::new().on("*", "/token", [indiscreet()]));
+    let asks = Answer::status(401).header("WWW-Authenticate", &bearer(&tokens));
+    let basic = Answer::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
+    let bare = |request: &RecordedRequest| request.header("authorization").is_none();
+    let identity = Credential::IdentityToken("refresh-hidden".into());
+    for (first, credential, forbidden) in [
+        (asks.clone(), password(), "bWU6aGlkZGVu"),
+        (asks, Some(identity), "refresh-"),
+        (basic, password(), "bWU6aGlkZGVu"),
+    ] {
+        let script = Script::new()
+            .on("*", "/v2/*", [indiscreet()])
+            .on_when("*", "/v2/*", bare, [first])
+            .on("GET", "/v2/", [Answer::status(200)]);
+        let registry = FaultServer::start(script);
+        let client = client_with(&registry, credential);
+        let store = repository(&client, &registry, "app");
+        let error = store.manifest_at(&tag()).await.unwrap_err();
+        let text = format!("{error} {error:#?}");
+        assert!(text.contains("DENIED: you sent "), "{text}");
+        assert!(text.contains('…') && !text.contains("hidden"), "{text}");
+        assert!(!text.contains(forbidden), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a2_the_scope_that_a_refusal_names_is_asked_for() {
     let tokens = token_server(300);

@@ -44,7 +44,8 @@ async fn tree(source: &Memory) -> Root {
 
 #[tokio::test]
 async fn rule_6_a_child_is_what_the_index_above_it_says() {
-    let lies: [(fn(&mut Descriptor), &str); 2] = [
+    type Lie = fn(&mut Descriptor);
+    let lies: [(Lie, &str); 2] = [
         (
             |child| child.media_type = MediaType::OCI_IMAGE_INDEX,
             "manifest is an image, and the index above it says index",

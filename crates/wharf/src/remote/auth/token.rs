@@ -128,6 +128,7 @@ fn exchange(question: &Question<'_>, token: &Secret) -> Request {
     Request::new(Method::POST, question.realm.clone())
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::Bytes(form.finish().into()))
+        .telling(token)
         .stay()
 }
 

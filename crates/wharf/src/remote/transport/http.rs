@@ -153,6 +153,7 @@ impl Transport {
         let Request { mut head, mut body } = request;
         let endpoint = format!("{} {}", head.method, head.url.path());
         let asked = head.url.clone();
+        let discretion = head.discretion.with(&head.headers);
         for _ in 0..=REDIRECTS {
             if head.cover == Cover::Tls && head.url.scheme() != "https" {
                 return Err(uncovered(&head.url).target(endpoint));
@@ -172,6 +173,7 @@ impl Transport {
                     endpoint,
                     response,
                     idle,
+                    discretion,
                     refusal: None,
                 });
             };

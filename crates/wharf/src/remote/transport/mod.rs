@@ -4,6 +4,7 @@ mod activity;
 mod body;
 mod clients;
 mod counts;
+mod discretion;
 mod failure;
 mod http;
 mod kind;

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::body::{Body, Rest, repeatable, split};
 use super::counts::RequestClass;
+use super::discretion::Discretion;
 use super::kind::Kind;
 use crate::Result;
 use crate::credentials::Secret;
@@ -26,6 +27,7 @@ pub(super) struct Head {
     pub(super) wait: Wait,
     pub(super) reach: Reach,
     pub(super) cover: Cover,
+    pub(super) discretion: Discretion,
     /// Which limit it is under.
     pub(super) kind: Kind,
     /// What it is counted as, also where it is sent on to.
@@ -72,6 +74,7 @@ impl Request {
             wait: Wait::Header,
             reach: Reach::Any,
             cover: Cover::Open,
+            discretion: Discretion::default(),
         };
         Request {
             head,
@@ -94,6 +97,12 @@ impl Request {
             value.set_sensitive(true);
             self.head.headers.insert(name, value);
         }
+        self
+    }
+
+    /// Says that the body tells `secret`: should the answer repeat it, that is not told.
+    pub(crate) fn telling(mut self, secret: &Secret) -> Self {
+        self.head.discretion.about(secret);
         self
     }
 

@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use http::StatusCode;
 use url::Url;
 
+use super::discretion::Discretion;
 use super::http::authority;
 use super::{activity, failure, trace};
 use crate::blob::ByteStream;
@@ -20,6 +21,7 @@ pub(crate) struct Response {
     pub(super) endpoint: String,
     pub(super) response: reqwest::Response,
     pub(super) idle: Duration,
+    pub(super) discretion: Discretion,
     /// In a box, as it is large and rare.
     pub(super) refusal: Option<Box<Refusal>>,
 }
@@ -98,6 +100,7 @@ impl Response {
         let show = trace::show(&self.response);
         let longest = self.idle.saturating_mul(PATIENCE);
         let status = self.status().as_u16();
+        let discretion = self.discretion.clone();
         let gathering = gathered(self.stream(), limit);
         let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
             let what = "the answer began, but did not end";
@@ -108,6 +111,11 @@ impl Response {
             let error = Error::new(ErrorKind::Invalid, message).answer(status, None);
             error.target(endpoint)
         })?;
+        // What is no success is for people to read.
+        let all = match status {
+            200 => all,
+            _ => discretion.hide(all),
+        };
         trace::body(show, "answer", &all);
         Ok(all)
     }

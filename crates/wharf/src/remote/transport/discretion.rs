@@ -1,0 +1,131 @@
+//! What was said in confidence is taken out of what is told of the answer: some servers repeat it
+//! (PUSH.md P3).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use zeroize::Zeroizing;
+
+use crate::credentials::Secret;
+
+/// Shorter passwords are words of their own, which would be taken out of any text.
+const SHORTEST: usize = 4;
+
+/// What stands in the place of a secret.
+const HIDDEN: &[u8] = "…".as_bytes();
+
+/// What a request tells that nobody else is to read.
+#[derive(Clone, Default)]
+pub(crate) struct Discretion {
+    headers: Vec<HeaderValue>,
+    told: Vec<Secret>,
+}
+
+impl Discretion {
+    /// About `secret`, which the body tells.
+    pub(super) fn about(&mut self, secret: &Secret) {
+        self.told.push(secret.clone());
+    }
+
+    /// The same, and about the headers that only the origin may see.
+    pub(super) fn with(&self, headers: &HeaderMap) -> Self {
+        let secret = headers.values().filter(|value| value.is_sensitive());
+        Discretion {
+            headers: secret.cloned().collect(),
+            told: self.told.clone(),
+        }
+    }
+
+    /// `text` without any of it.
+    pub(super) fn hide(&self, mut text: Bytes) -> Bytes {
+        let headers = self.headers.iter().flat_map(secrets_of);
+        let told = self.told.iter().map(|secret| as_is(secret.expose()));
+        for secret in headers.chain(told).filter(|secret| !secret.is_empty()) {
+            let quoted = Zeroizing::new(serde_json::Value::from(secret.as_str()).to_string());
+            text = without(text, quoted.trim_matches('"').as_bytes());
+            text = without(text, secret.as_bytes());
+        }
+        text
+    }
+}
+
+fn as_is(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.to_owned())
+}
+
+/// What a header tells: all of it, what follows the scheme, and the password in that.
+fn secrets_of(value: &HeaderValue) -> Vec<Zeroizing<String>> {
+    let Ok(value) = value.to_str() else {
+        return Vec::new();
+    };
+    let mut all = vec![as_is(value)];
+    let Some((scheme, rest)) = value.split_once(' ') else {
+        return all;
+    };
+    all.push(as_is(rest));
+    if scheme.eq_ignore_ascii_case("basic")
+        && let Ok(plain) = BASE64_STANDARD.decode(rest).map(Zeroizing::new)
+        && let Ok(plain) = std::str::from_utf8(&plain)
+        && let Some((_, password)) = plain.split_once(':')
+        && password.len() >= SHORTEST
+    {
+        all.push(as_is(password));
+    }
+    all
+}
+
+fn without(text: Bytes, secret: &[u8]) -> Bytes {
+    let mut rest: &[u8] = &text;
+    let mut kept = Vec::new();
+    while let Some(at) = rest.windows(secret.len()).position(|part| part == secret) {
+        kept.extend_from_slice(&rest[..at]);
+        kept.extend_from_slice(HIDDEN);
+        rest = &rest[at + secret.len()..];
+    }
+    if rest.len() == text.len() {
+        return text;
+    }
+    kept.extend_from_slice(rest);
+    kept.into()
+}
+
+impl std::fmt::Debug for Discretion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Discretion")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::AUTHORIZATION;
+
+    use super::*;
+
+    fn hidden(header: &str, told: &[&str], text: &str) -> String {
+        let mut value = HeaderValue::from_str(header).unwrap();
+        value.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        let mut discretion = Discretion::default();
+        for told in told {
+            discretion.about(&(*told).into());
+        }
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        String::from_utf8(discretion.with(&headers).hide(text).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn p3_what_a_server_repeats_is_not_told() {
+        let basic = format!("Basic {}", BASE64_STANDARD.encode("me:pass\"word"));
+        for (header, told, text, expected) in [
+            ("Bearer abc", &[][..], "bad Bearer abc!", "bad …!"),
+            ("Bearer abc", &[], "abcabc", "……"),
+            (&basic, &[], r#"{"m":"pass\"word"}"#, r#"{"m":"…"}"#),
+            (&basic, &[], "pass\"word, me", "…, me"),
+            ("x", &["refresh"], "not refresh", "not …"),
+            ("Basic bWU6bWU=", &[], "some me", "some me"),
+        ] {
+            assert_eq!(hidden(header, told, text), expected);
+        }
+    }
+}
