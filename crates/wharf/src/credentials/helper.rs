@@ -1,13 +1,13 @@
 //! Credential helpers: programs named `docker-credential-NAME` that keep credentials.
 //!
-//! Each is asked once for a server, however many want to know; it has a limit of time, and what
-//! it prints a limit of length.
+//! Each is asked once for a server, however many want to know and whatever comes of it; it has a
+//! limit of time, and what it prints a limit of length.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,9 +36,39 @@ pub struct Helpers {
     asked: Arc<Mutex<HashMap<Question, Answer>>>,
 }
 
+/// How long a helper that failed is not asked again: it may have asked the user.
+const REPEAT: Duration = Duration::from_secs(300);
+
 /// Helper and server.
 type Question = (String, String);
-type Answer = Arc<OnceCell<Option<Credential>>>;
+type Answer = Arc<OnceCell<std::result::Result<Option<Credential>, Failure>>>;
+
+/// What went wrong, and when.
+#[derive(Debug)]
+struct Failure {
+    kind: ErrorKind,
+    line: String,
+    at: Instant,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        Failure {
+            kind: error.kind(),
+            line: error.to_string(),
+            at: Instant::now(),
+        }
+    }
+
+    /// The same again is of no use, whatever its kind.
+    fn error(&self) -> Error {
+        Error::new(self.kind, self.line.clone()).transient(false)
+    }
+
+    fn is_old(&self) -> bool {
+        self.at.elapsed() >= REPEAT
+    }
+}
 
 /// What is asked of a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +116,20 @@ impl Helpers {
         let question = (helper.to_owned(), server.to_owned());
         let answer = {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(asked.entry(question).or_default())
+            let answer = asked.entry(question).or_default();
+            if matches!(answer.get(), Some(Err(failure)) if failure.is_old()) {
+                *answer = Answer::default();
+            }
+            Arc::clone(answer)
         };
-        let ask = || self.ask(helper, server, file);
-        answer.get_or_try_init(ask).await.cloned()
+        let ask = || async {
+            let asked = self.ask(helper, server, file).await;
+            asked.map_err(|error| Failure::of(&error))
+        };
+        match answer.get_or_init(ask).await {
+            Ok(credential) => Ok(credential.clone()),
+            Err(failure) => Err(failure.error()),
+        }
     }
 
     async fn ask(&self, helper: &str, server: &str, file: &Path) -> Result<Option<Credential>> {
@@ -336,6 +376,24 @@ mod tests {
         helpers.find("test", "other.example", file).await.unwrap();
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
         assert_eq!(log, "get r.example\nget other.example\n");
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_failed_is_not_run_again_either() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "echo x >> $(dirname $0)/log; echo 'the vault is locked'; exit 1";
+        let helpers = helpers(directory.path(), script);
+        let file = Path::new("/home/config.json");
+        for _ in 0..3 {
+            let error = helpers.find("test", "r.example", file).await.unwrap_err();
+            assert!(
+                error.to_string().ends_with("the vault is locked"),
+                "{error}"
+            );
+            assert!(!error.is_transient());
+        }
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+        assert_eq!(log, "x\n");
     }
 
     #[tokio::test]
