@@ -146,6 +146,15 @@ fn who_is_not_let_in_is_told_what_it_takes() {
             Verb::PushBlob,
             Login::None
         ),
+        format!("{post}: DENIED: not yours; it asks for no credentials")
+    );
+    let denied = denied().header("WWW-Authenticate", "Basic realm=\"x\"");
+    assert_eq!(
+        scripted(
+            push_registry().on("POST", "*", [denied]),
+            Verb::PushBlob,
+            Login::None
+        ),
         format!("{post}: DENIED: not yours; {nothing} (wharf auth login HOST)")
     );
 }
@@ -210,9 +219,14 @@ fn limits_of_registries_and_of_what_stands_before_them_have_their_hints() {
     let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 429 Too Many Requests: TOOMANYREQUESTS: \
                 pull rate limit";
     let nothing = "no credentials in HOME/.docker/config.json, HOME/.config/containers/auth.json";
+    let asks = limit().header("WWW-Authenticate", "Basic realm=\"x\"");
+    assert_eq!(
+        told(asks, Verb::Pull, Login::None),
+        format!("{head}; {nothing} (after 2 tries) (wharf auth login HOST may raise the limit)")
+    );
     assert_eq!(
         told(limit(), Verb::Pull, Login::None),
-        format!("{head}; {nothing} (after 2 tries) (wharf auth login HOST may raise the limit)")
+        format!("{head} (after 2 tries) (the limit is reached; try again later)")
     );
     assert_eq!(
         scripted(

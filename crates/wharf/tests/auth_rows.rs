@@ -361,6 +361,29 @@ async fn a2_a_refusal_of_the_token_server_is_told_in_its_words_and_once_for_all(
     assert_eq!(tokens.requests().len(), 1, "{:?}", tokens.lines());
 }
 
+#[tokio::test]
+async fn a1_what_was_not_asked_for_or_does_not_fit_is_not_said_to_be_missing() {
+    let text = async |script: Script, credential| {
+        let registry = FaultServer::start(script);
+        let client = client_with(&registry, credential);
+        let store = repository(&client, &registry, "app");
+        store.manifest_at(&tag()).await.unwrap_err().to_string()
+    };
+    for (status, expected) in [
+        (403, "403 Forbidden; it asks for no credentials"),
+        (429, "429 Too Many Requests"),
+    ] {
+        let script = push_registry().on("GET", "/v2/*/manifests/*", [Answer::status(status)]);
+        let text = text(script, password()).await;
+        assert!(text.ends_with(expected), "{text}");
+    }
+    let script = guarded(BASIC, "Basic realm=\"x\"");
+    let token = Credential::IdentityToken("hidden".into());
+    let text = text(script, Some(token)).await;
+    let expected = "it wants a password, and the test has a token";
+    assert!(text.contains(expected), "{text}");
+}
+
 /// Refuses, and repeats in every way what it was told.
 fn indiscreet() -> Answer {
     Answer::from_fn(|request| {

@@ -180,10 +180,13 @@ impl Authorizer {
     ) -> Option<Refusal> {
         let offers = Offers::read(response.all(WWW_AUTHENTICATE.as_str()));
         let what = shown.map_or(Shown::Nothing, |shown| shown.shown);
-        let lack = refusal::judge(response.status().as_u16(), what, &offers)?;
+        let status = response.status().as_u16();
+        let asked = offers.demand().is_some() || self.challenge().is_some();
+        let lack = refusal::judge(status, what, &offers, asked)?;
         let source = shown.and_then(|shown| shown.source.as_deref());
         let scopes = shown.map_or(needed, |shown| &shown.scopes);
         let mut words = match (lack, offers.schemes().as_slice()) {
+            (Lack::Scheme, []) if status != 401 => "it asks for no credentials".to_owned(),
             (Lack::Scheme, []) => "it does not say what it wants to be shown".to_owned(),
             (Lack::Scheme, schemes) => {
                 format!("it wants {}, which is not known here", schemes.join(", "))
@@ -209,8 +212,29 @@ impl Authorizer {
     fn whose(&self, source: Option<&str>) -> String {
         match source {
             Some(source) => format!("tried the credentials from {source}"),
-            None => self.without_words(),
+            None => self.unfit().unwrap_or_else(|| self.without_words()),
         }
+    }
+
+    /// What the host wants, as far as that is known.
+    fn challenge(&self) -> Option<Challenge> {
+        match self.wanted() {
+            Wanted::Said(challenge) | Wanted::Remembered(challenge) => Some(challenge),
+            Wanted::Unknown | Wanted::Nothing => None,
+        }
+    }
+
+    /// Says, for a message, that there is something, though nothing that can be shown.
+    fn unfit(&self) -> Option<String> {
+        self.challenge()
+            .filter(|wanted| *wanted == Challenge::Basic)?;
+        let found = lock(&self.found);
+        let mut tokens = found.values().flatten().filter(|found| {
+            let is_password = matches!(found.credential, Credential::Password { .. });
+            !is_password
+        });
+        let source = &tokens.next()?.source;
+        Some(format!("it wants a password, and {source} has a token"))
     }
 
     /// Says, for a message, what is shown where nothing is.

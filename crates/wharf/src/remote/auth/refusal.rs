@@ -18,11 +18,15 @@ pub(super) enum Shown {
     Token,
 }
 
-/// What it would take for a registry to answer otherwise; `None` where it refused nobody.
-pub(super) fn judge(status: u16, shown: Shown, offers: &Offers) -> Option<Lack> {
+/// What it would take for a registry to answer otherwise; `None` where it refused nobody. `asked`
+/// says whether it ever asked for credentials, in this answer or before.
+pub(super) fn judge(status: u16, shown: Shown, offers: &Offers, asked: bool) -> Option<Lack> {
     let nobody = matches!(shown, Shown::Nothing | Shown::Anonymous);
     let lack = match status {
         401 if shown == Shown::Nothing && offers.demand().is_none() => Lack::Scheme,
+        // Who is not asked has no way to show who he is.
+        403 if shown == Shown::Nothing && !asked => Lack::Scheme,
+        429 if shown == Shown::Nothing && !asked => return None,
         401 if nobody => Lack::Credentials,
         401 if shown == Shown::Login => Lack::RightCredentials,
         401 if offers.complaint() == Some(Complaint::InsufficientScope) => Lack::Rights,
@@ -51,7 +55,7 @@ mod tests {
     use super::*;
 
     fn judged(status: u16, shown: Shown, header: &str) -> Option<Lack> {
-        judge(status, shown, &Offers::read([header]))
+        judge(status, shown, &Offers::read([header]), true)
     }
 
     #[test]
@@ -78,6 +82,8 @@ mod tests {
             assert_eq!(judged, Some(lack), "{status} {shown:?} {header}");
         }
         assert_eq!(judged(429, Shown::Token, ""), None);
+        let unasked = |status| judge(status, Shown::Nothing, &Offers::read([""]), false);
+        assert_eq!([403, 429].map(unasked), [Some(Lack::Scheme), None]);
         assert_eq!(judged(404, Shown::Nothing, "Basic"), None);
     }
 
