@@ -4,7 +4,7 @@
 
 use std::env;
 use std::io::IsTerminal;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +51,7 @@ pub(crate) struct Context {
     effect: Effect,
     /// How hard single requests and copies are tried.
     pub(crate) retry: RetryPolicy,
+    list_tries: NonZeroU32,
     chunk_size: Option<NonZeroU64>,
     hosts_directory: Option<PathBuf>,
     ending: Mutex<Ending>,
@@ -109,6 +110,7 @@ impl Context {
             tls: global.tls.clone(),
             logins: login_places(&global.logins),
             retry: global.timing.retry(global.retries.get()),
+            list_tries: global.retries,
             chunk_size: global.chunk_size,
             hosts_directory: global.hosts_dir.clone().or_else(|| path("WHARF_HOSTS_DIR")),
             ending: Mutex::default(),
@@ -158,6 +160,7 @@ impl Context {
             .memory(memory)
             .timeouts(self.timing.timeouts())
             .limits(self.ceilings.limits(self.timing.patience()))
+            .list_tries(self.list_tries)
             .pause_observer(Arc::new(pauses))
             .leniency_observer(Arc::new(leniencies))
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));

@@ -106,7 +106,8 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         (ErrorKind::Rejected, Some(413)) => {
             Some("a proxy before the registry limits what it takes; try a smaller --chunk-size")
         }
-        (ErrorKind::Busy, _) => Some("try again later, or with a lower --jobs"),
+        (ErrorKind::Busy, None) => Some("try again later"),
+        (ErrorKind::Busy, Some(_)) => Some("try again later, or with a lower --jobs"),
         (ErrorKind::Server, Some(507)) => Some("free some space on the registry's disk"),
         (ErrorKind::Server, _) => Some("the registry has trouble of its own; its log knows more"),
         (ErrorKind::NoSpace, _) => {

@@ -3,6 +3,7 @@
 //! An [`Error`] says what was being done, to what, on which side, and what the other end
 //! answered. It never holds a secret: URLs enter it only as endpoint paths without query.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -311,9 +312,9 @@ impl fmt::Display for Error {
 impl Error {
     fn write_line(&self, f: &mut impl fmt::Write) -> fmt::Result {
         for target in self.0.targets.iter().rev() {
-            write!(f, "{target}: ")?;
+            write!(f, "{}: ", cut(target))?;
         }
-        write!(f, "{}", self.0.message)?;
+        f.write_str(&cut(&self.0.message))?;
         if let Some(diagnostic) = &self.0.diagnostic {
             write!(f, ": {diagnostic}")?;
         }
@@ -341,6 +342,16 @@ impl Error {
             write!(f, " (after {} tries)", self.0.tries)?;
         }
         Ok(())
+    }
+}
+
+/// Characters of a part of a line. Where a registry sends us may have any length.
+const LONG: usize = 1000;
+
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 
@@ -454,6 +465,17 @@ mod tests {
             .target("x\u{202e}y")
             .source(inner);
         assert_eq!(error.to_string(), r"x\u{202e}y: a\n\u{1b}[2Jb: c\rd");
+    }
+
+    #[test]
+    fn a_line_has_an_end_whatever_it_is_about() {
+        let error = Error::new(ErrorKind::Rejected, "no").target("é".repeat(60_000));
+        let text = error.to_string();
+        assert!(
+            text.ends_with("é…: no") && text.len() < 2100,
+            "{}",
+            text.len()
+        );
     }
 
     #[test]

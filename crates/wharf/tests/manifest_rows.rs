@@ -534,6 +534,27 @@ async fn f5_trouble_with_the_list_does_not_put_the_manifest_again() {
 }
 
 #[tokio::test]
+async fn f5_trouble_with_the_list_has_an_end() {
+    let path = format!("/v2/app/manifests/{}", fallback());
+    let trouble = [Answer::status(500)];
+    for (method, path) in [("PUT", path.as_str()), ("GET", REFERRERS)] {
+        let kept = Kept::default();
+        let script = keeping(&kept, Conditions::None).on(method, path, trouble.clone());
+        let server = FaultServer::start(script);
+        let client = Client::builder().list_tries(2.try_into().unwrap());
+        let name = format!("{}/app", server.address()).parse().unwrap();
+        let store = client.build().unwrap().repository(&name);
+        let error = store.put_manifest(&referrer(1), None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Server, "{error}");
+        assert!(error.to_string().ends_with("(after 2 tries)"), "{error}");
+        let list = ["sha256-", "referrers"];
+        let mut asked = lines(&server, &format!("{method} /v2/app/"));
+        asked.retain(|line| list.iter().any(|part| line.contains(part)));
+        assert_eq!(asked.len(), 2, "{asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn f5_a_referrer_that_is_deleted_is_listed_no_more() {
     let kept = Kept::default();
     let server = FaultServer::start(keeping(&kept, Conditions::None));

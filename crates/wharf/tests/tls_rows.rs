@@ -212,7 +212,7 @@ async fn t4_a_client_certificate_is_not_shown_to_whom_the_registry_sends_us() {
         for name in ["a/moved", "a/closed"] {
             let before = elsewhere.requests().len();
             let repository = client.repository(&format!("{host}/{name}").parse().unwrap());
-            let tag = wharf::oci::Selector::Tag("v1".parse().unwrap());
+            let tag = Selector::Tag("v1".parse().unwrap());
             repository.manifest_at(&tag).await.unwrap_err();
             assert!(
                 elsewhere.requests().len() > before,
@@ -334,8 +334,8 @@ async fn rule_2_what_goes_over_tls_is_not_sent_on_without_it() {
 
 /// One port behind which `secure` gets who speaks TLS, and `plain` who does not.
 fn both(secure: SocketAddr, plain: SocketAddr) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
     let serve = move |client: TcpStream| -> std::io::Result<()> {
         let mut first = [0];
         client.peek(&mut first)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,10 +81,14 @@ pub struct ClientBuilder {
     sessions: Option<PathBuf>,
     credentials: Option<Arc<dyn Credentials>>,
     referrers_fallback: ReferrersFallback,
+    list_tries: NonZeroU32,
     locks: Option<PathBuf>,
     memory: RegistryMemory,
     hosts_directory: Option<PathBuf>,
 }
+
+/// How often lists of referrers are tried.
+const LIST_TRIES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 
 impl Default for ClientBuilder {
     fn default() -> Self {
@@ -104,6 +108,7 @@ impl Default for ClientBuilder {
             sessions: None,
             credentials: None,
             referrers_fallback: ReferrersFallback::default(),
+            list_tries: LIST_TRIES,
             locks: None,
             memory: RegistryMemory::in_process(),
             hosts_directory: None,
@@ -205,6 +210,15 @@ impl ClientBuilder {
         self
     }
 
+    /// How often in a row a list of referrers is asked for or changed while the registry has trouble
+    /// of its own; 5 by default. That work is tried again by itself, as the manifest is in place
+    /// (PUSH.md F5).
+    #[must_use]
+    pub fn list_tries(mut self, tries: NonZeroU32) -> Self {
+        self.list_tries = tries;
+        self
+    }
+
     /// Has the processes that share `directory` change a list of referrers one after the other,
     /// which spares them to find and mend what they overwrote (PUSH.md F4).
     #[must_use]
@@ -259,6 +273,7 @@ impl ClientBuilder {
                 .sessions
                 .map(|directory| Arc::new(Journal::new(directory))),
             referrers_fallback: self.referrers_fallback,
+            list_tries: self.list_tries,
             locks: self.locks,
             janitor: Janitor::default(),
             credentials: self.credentials,

@@ -1,5 +1,6 @@
 //! One registry host: how it is reached, and what was learned of it in this process.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     pub(super) chunk_size: Option<u64>,
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) referrers_fallback: ReferrersFallback,
+    pub(super) list_tries: NonZeroU32,
     pub(super) locks: Option<PathBuf>,
     pub(super) janitor: Janitor,
     pub(super) credentials: Option<Arc<dyn Credentials>>,
@@ -322,6 +324,11 @@ impl Host {
     /// What is done where it lists no referrers.
     pub(super) fn referrers_fallback(&self) -> ReferrersFallback {
         self.shared.referrers_fallback
+    }
+
+    /// How often a list of referrers is tried while the registry has trouble of its own.
+    pub(super) fn list_tries(&self) -> u32 {
+        self.shared.list_tries.get()
     }
 
     /// Where processes wait for each other, if they do.

@@ -47,7 +47,7 @@ enum Change {
     Remove(Digest),
 }
 
-/// How often the list is changed again, because others changed it too or something broke.
+/// How often the list is changed again because others changed it too.
 const TRIES: u32 = 40;
 
 /// After this long no further try is begun.
@@ -59,6 +59,9 @@ const CHECKS: usize = 8;
 /// The wait before the next change grows from one to the other, with jitter.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// The first wait after something broke.
+const BREAK: Duration = Duration::from_millis(250);
 
 /// The last look comes this much later than reading and writing took, within limits.
 const LATER: u32 = 4;
@@ -148,20 +151,21 @@ async fn is_supported(repository: &RemoteRepository, subject: &Digest) -> Result
     if let Some(known) = repository.host().lists_referrers() {
         return Ok(known);
     }
-    let mut wait = SHORTEST_WAIT;
-    for _ in 1..TRIES / 8 {
-        match super::referrers_api::is_there(repository, subject).await {
+    let (mut wait, mut tries) = (BREAK, 0);
+    loop {
+        tries += 1;
+        let error = match super::referrers_api::is_there(repository, subject).await {
             Ok(known) => {
                 repository.host().learn_referrers(known);
                 return Ok(known);
             }
-            Err(error) if error.is_transient() => pause(&mut wait, &error).await,
-            Err(error) => return Err(error),
+            Err(error) => error,
+        };
+        if !error.is_transient() || tries >= repository.host().list_tries() {
+            return Err(error.tries(tries));
         }
+        pause(&mut wait, &error).await;
     }
-    let known = super::referrers_api::is_there(repository, subject).await?;
-    repository.host().learn_referrers(known);
-    Ok(known)
 }
 
 /// Changes the list under the tag, and makes sure that it stays changed.
@@ -177,27 +181,33 @@ async fn update(repository: &RemoteRepository, subject: &Digest, change: &Change
         None => None,
     };
     let mut known = ReferrersIndex::empty();
-    let mut wait = SHORTEST_WAIT;
-    let (mut last, begun) = (None, Instant::now());
-    let mut tries = 0;
-    while tries < TRIES && begun.elapsed() < LONGEST {
+    let (mut wait, mut after_break) = (SHORTEST_WAIT, BREAK);
+    let (begun, mut broken, mut tries) = (Instant::now(), 0, 0);
+    loop {
         tries += 1;
-        match attempt(repository, &tag, change, &mut known).await {
+        let error = match attempt(repository, &tag, change, &mut known).await {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                let crowded = Error::new(ErrorKind::Busy, "others change it all the time");
-                pause(&mut wait, &crowded).await;
-                last = Some(crowded);
+                broken = 0;
+                let message = "others change it each time, or the registry does not keep it";
+                Error::new(ErrorKind::Busy, message)
             }
-            Err(error) if error.is_transient() => {
-                pause(&mut wait, &error).await;
-                last = Some(error);
+            Err(error) => {
+                broken += 1;
+                error
             }
-            Err(error) => return Err(error.target(&tag)),
+        };
+        let exhausted = broken >= repository.host().list_tries() || tries >= TRIES;
+        if !error.is_transient() || exhausted || begun.elapsed() >= LONGEST {
+            return Err(error.tries(tries).target(&tag));
         }
+        let wait = if broken > 0 {
+            &mut after_break
+        } else {
+            &mut wait
+        };
+        pause(wait, &error).await;
     }
-    let error = last.unwrap_or_else(|| Error::new(ErrorKind::Busy, "was not changed"));
-    Err(error.tries(tries).target(&tag))
 }
 
 async fn pause(wait: &mut Duration, error: &Error) {
