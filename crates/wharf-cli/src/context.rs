@@ -345,12 +345,12 @@ fn login_files() -> Vec<PathBuf> {
     let (podman, podman_told) = match path("REGISTRY_AUTH_FILE") {
         Some(file) => (vec![file], true),
         None => {
-            let user = base_directory("XDG_CONFIG_HOME", ".config");
-            let places = [
-                below("XDG_RUNTIME_DIR", "containers/auth.json"),
-                user.map(|base| base.join("containers/auth.json")),
-            ];
-            (places.into_iter().flatten().collect(), false)
+            let session = path("XDG_RUNTIME_DIR");
+            let config = base_directory("XDG_CONFIG_HOME", ".config");
+            let mut files = logins::podman_files(session, user(), config);
+            // In a directory of somebody else's nothing is kept for us.
+            files.retain(|file| !file.metadata().is_err_and(|error| denied(&error)));
+            (files, false)
         }
     };
     let mut files: Vec<PathBuf> = docker.into_iter().collect();
@@ -361,6 +361,22 @@ fn login_files() -> Vec<PathBuf> {
     };
     files.splice(at..at, podman);
     files
+}
+
+fn denied(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
+}
+
+/// The user's number, where Podman keeps logins by it.
+fn user() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Whom a process runs as owns what the system says of it.
+        std::fs::metadata("/proc/self").ok().map(|data| data.uid())
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// The path in a variable that is set and not empty.

@@ -102,6 +102,20 @@ impl Places {
     }
 }
 
+/// Podman's files (containers-auth.json(5)): that of the user's session, or where there is none the
+/// one under the user's number, then the one that lasts.
+pub(crate) fn podman_files(
+    session: Option<PathBuf>,
+    user: Option<u32>,
+    config: Option<PathBuf>,
+) -> Vec<PathBuf> {
+    let numbered = |user| PathBuf::from(format!("/run/containers/{user}/auth.json"));
+    let session = session.map(|directory| directory.join("containers/auth.json"));
+    let lasting = config.map(|directory| directory.join("containers/auth.json"));
+    let first = session.or_else(|| user.map(numbered));
+    first.into_iter().chain(lasting).collect()
+}
+
 /// HOST=USER:PASSWORD, from `source`. What is wrong with it is told without quoting it.
 fn parse(line: &str, source: &str) -> Result<Given> {
     let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
@@ -118,6 +132,29 @@ fn parse(line: &str, source: &str) -> Result<Given> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_session_podman_keeps_logins_by_number() {
+        let files = |session: Option<&str>, user| {
+            podman_files(
+                session.map(PathBuf::from),
+                user,
+                Some("/home/me/.config".into()),
+            )
+        };
+        let lasting = PathBuf::from("/home/me/.config/containers/auth.json");
+        for (session, user, first) in [
+            (
+                Some("/run/user/7"),
+                Some(7),
+                "/run/user/7/containers/auth.json",
+            ),
+            (None, Some(0), "/run/containers/0/auth.json"),
+        ] {
+            assert_eq!(files(session, user), [first.into(), lasting.clone()]);
+        }
+        assert_eq!(files(None, None), [lasting]);
+    }
 
     #[test]
     fn what_is_given_is_for_one_host_and_its_mistakes_are_not_quoted() {

@@ -112,7 +112,8 @@ fn knows(answer: Answer) -> Script {
 
 #[test]
 fn who_is_not_let_in_is_told_what_it_takes() {
-    let nothing = "no credentials in HOME/.docker/config.json, HOME/.config/containers/auth.json";
+    let nothing = "no credentials in HOME/.docker/config.json, HOME/session/containers/auth.json, \
+        HOME/.config/containers/auth.json";
     let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: who are you?";
     assert_eq!(
         told(wants("Basic"), Verb::Pull, Login::None),
@@ -218,7 +219,8 @@ fn limits_of_registries_and_of_what_stands_before_them_have_their_hints() {
     let limit = || Answer::error(429, "TOOMANYREQUESTS", "pull rate limit");
     let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 429 Too Many Requests: TOOMANYREQUESTS: \
                 pull rate limit";
-    let nothing = "no credentials in HOME/.docker/config.json, HOME/.config/containers/auth.json";
+    let nothing = "no credentials in HOME/.docker/config.json, HOME/session/containers/auth.json, \
+        HOME/.config/containers/auth.json";
     let asks = limit().header("WWW-Authenticate", "Basic realm=\"x\"");
     assert_eq!(
         told(asks, Verb::Pull, Login::None),

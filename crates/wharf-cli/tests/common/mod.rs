@@ -22,12 +22,13 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// The binary, with its data and cache below `home`.
+/// The binary, with its data, cache and session below `home`.
 pub(crate) fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
     command
         .env_clear()
         .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", home.join("session"))
         .env("TMPDIR", std::env::temp_dir());
     command.stdin(Stdio::null());
     command
