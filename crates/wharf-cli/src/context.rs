@@ -279,17 +279,16 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
 /// system trusts.
 fn tls_places() -> TlsPlaces {
     let directories = path("SSL_CERT_DIR").unwrap_or_default();
-    let certs = match path("WHARF_CERTS_DIR") {
-        Some(directory) => vec![directory],
-        None => tls::usual_certs(path("HOME").as_deref()),
-    };
     TlsPlaces {
         roots: path("SSL_CERT_FILE"),
+        // Whoever loads the system's takes that for a file which is not there.
+        system_is_hidden: env::var_os("SSL_CERT_FILE").is_some_and(|value| value.is_empty()),
         root_directories: env::split_paths(&directories)
             .filter(|path| !path.as_os_str().is_empty())
             .collect(),
         system: tls::system_roots(),
-        certs,
+        certs_dir: path("WHARF_CERTS_DIR"),
+        certs: tls::usual_certs(path("HOME").as_deref()),
     }
 }
 

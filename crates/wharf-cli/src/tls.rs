@@ -34,7 +34,11 @@ pub(crate) struct TlsPlaces {
     pub(crate) root_directories: Vec<PathBuf>,
     /// Directories of the system, which is trusted as well.
     pub(crate) system: Vec<PathBuf>,
-    /// Directories of certificates by host.
+    /// Whether whoever loads the system's would not find them, with the environment as it is.
+    pub(crate) system_is_hidden: bool,
+    /// The one directory of certificates by host, where the environment names one.
+    pub(crate) certs_dir: Option<PathBuf>,
+    /// Directories of certificates by host that are looked in otherwise.
     pub(crate) certs: Vec<PathBuf>,
 }
 
@@ -52,9 +56,12 @@ impl TlsArgs {
             tls.authorities.extend(Certificates::from_file(file)?);
         }
         let roots = roots(&places)?;
-        let certs = match &self.certs_dir {
-            Some(directory) => vec![existing(directory)?],
-            None => places.certs,
+        let certs = match (&self.certs_dir, &places.certs_dir) {
+            (Some(directory), _) => vec![existing(directory)?],
+            (None, Some(directory)) => {
+                vec![existing(directory).map_err(|error| error.target("WHARF_CERTS_DIR"))?]
+            }
+            (None, None) => places.certs,
         };
         let source = Arc::new(CertsDirs::new(certs));
         let builder = builder.tls(tls).tls_source(source);
@@ -86,11 +93,17 @@ fn existing(directory: &Path) -> Result<PathBuf> {
 
 /// Those in a file and in the files of directories, which hold other things as well; a directory
 /// need not exist. With them come the system's. `None` where neither is given: then whoever loads
-/// the system's does so when they are needed.
+/// the system's does so when they are needed, if that is where they are.
 fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
     let directories = &places.root_directories;
     if places.roots.is_none() && directories.is_empty() {
-        return Ok(None);
+        // macOS and Windows have them elsewhere, and do not look at the environment.
+        if !places.system_is_hidden || cfg!(any(windows, target_vendor = "apple")) {
+            return Ok(None);
+        }
+        let mut roots = Certificates::default();
+        collect(&places.system, &mut roots);
+        return Ok(Some(roots).filter(|roots| !roots.is_empty()));
     }
     let mut roots = match &places.roots {
         Some(file) => {
@@ -169,11 +182,16 @@ mod tests {
             roots: Some(file),
             root_directories: vec![directory],
             system: vec![system],
-            certs: Vec::new(),
+            ..TlsPlaces::default()
         };
         assert_eq!(roots(&places).unwrap(), Some(expected));
         places.roots = None;
         places.root_directories.clear();
         assert_eq!(roots(&places).unwrap(), None);
+        if cfg!(target_os = "linux") {
+            places.system_is_hidden = true;
+            let system = Certificates::from_file(&in_system).unwrap();
+            assert_eq!(roots(&places).unwrap(), Some(system));
+        }
     }
 }

@@ -95,6 +95,15 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
             host = scene.host()
         )
     );
+    // What is empty is not set.
+    for variables in [
+        &[("SSL_CERT_FILE", "")][..],
+        &[("SSL_CERT_DIR", "")],
+        &[("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "")],
+        &[("WHARF_CERTS_DIR", "")],
+    ] {
+        assert_eq!(scene.push(&[], variables).stderr, run.stderr);
+    }
     let ca = scene.path("ca.pem");
     let other = scene.file("other.pem", Authority::new().certificate());
     let run = scene.pushed(&["--ca-cert", &other, "--ca-cert", &ca], &[]);
@@ -112,6 +121,12 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
     let certs = scene.path("certs");
     scene.pushed(&["--certs-dir", &certs], &[]);
     scene.pushed(&[], &[("WHARF_CERTS_DIR", &certs)]);
+    let none = scene.path("none");
+    let run = scene.push(&[], &[("WHARF_CERTS_DIR", &none)]);
+    let expected = format!("wharf: WHARF_CERTS_DIR: {none}: no such file or directory\n");
+    assert_eq!((run.code, run.stderr), (1, expected));
+    // The flag counts before it.
+    scene.pushed(&["--certs-dir", &certs], &[("WHARF_CERTS_DIR", &none)]);
     for place in [".config/containers/certs.d", ".config/docker/certs.d"] {
         assert_eq!(scene.push(&[], &[]).code, 1);
         let place = scene.home.path().join(place);
