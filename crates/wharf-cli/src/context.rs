@@ -329,6 +329,9 @@ fn login_places(flags: &LoginArgs) -> Places {
             Some(file) => vec![file.clone()],
             None => login_files(),
         },
+        programs: env::var_os("PATH")
+            .map(|path| env::split_paths(&path).collect())
+            .unwrap_or_default(),
         named: flags.auth_file.is_some(),
     }
 }

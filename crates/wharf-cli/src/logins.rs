@@ -54,6 +54,8 @@ pub(crate) struct Places {
     pub(crate) given: Option<Hidden>,
     /// Files of credentials; logins go to the first.
     pub(crate) files: Vec<PathBuf>,
+    /// Where the system looks for programs, such as credential helpers.
+    pub(crate) programs: Vec<PathBuf>,
     /// Whether the user named the file in so many words: then it must be there to be read.
     pub(crate) named: bool,
 }
@@ -68,7 +70,11 @@ impl Places {
             let message = "no place for credentials: neither DOCKER_CONFIG nor HOME is set";
             Error::new(ErrorKind::Invalid, message)
         })?;
-        Ok(AuthFile::new(first, &Helpers::default()))
+        Ok(AuthFile::new(first, &self.helpers()))
+    }
+
+    fn helpers(&self) -> Helpers {
+        Helpers::default().path(self.programs.clone())
     }
 
     /// All of them, as one.
@@ -77,7 +83,22 @@ impl Places {
     /// [`ErrorKind::Invalid`] where what was given makes no sense; where a file that was named is not
     /// there.
     pub(crate) fn credentials(&self) -> Result<Chain> {
-        let helpers = Helpers::default();
+        let helpers = self.helpers();
+        let mut places: Vec<Arc<dyn Credentials>> = vec![Arc::new(self.given()?)];
+        if let Some(file) = self.files.first().filter(|_| self.named) {
+            std::fs::metadata(file).map_err(|error| Error::io(file.display(), error))?;
+        }
+        for file in &self.files {
+            places.push(Arc::new(AuthFile::new(file, &helpers)));
+        }
+        Ok(Chain::new(places))
+    }
+
+    /// Those that were given for this run: they come before all files.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where what was given makes no sense.
+    pub(crate) fn given(&self) -> Result<Chain> {
         let mut places: Vec<Arc<dyn Credentials>> = Vec::new();
         for Hidden(flag) in &self.flags {
             let given = parse(flag.expose(), FLAG).map_err(|error| error.target(FLAG))?;
@@ -91,12 +112,6 @@ impl Places {
                 let given = parse(line.trim(), VARIABLE).map_err(|error| error.target(at))?;
                 places.push(Arc::new(given));
             }
-        }
-        if let Some(file) = self.files.first().filter(|_| self.named) {
-            std::fs::metadata(file).map_err(|error| Error::io(file.display(), error))?;
-        }
-        for file in &self.files {
-            places.push(Arc::new(AuthFile::new(file, &helpers)));
         }
         Ok(Chain::new(places))
     }

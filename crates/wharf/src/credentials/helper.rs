@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::Either;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::OnceCell;
+use wharf_oci::Printable;
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
@@ -21,6 +23,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// Bytes that a helper may print.
 const OUTPUT: usize = 64 * 1024;
+
+/// Characters of a complaint that are quoted.
+const WORDS: usize = 200;
 
 /// How long a helper may take: some ask the user to unlock something.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -33,6 +38,7 @@ const REST: Duration = Duration::from_millis(500);
 pub struct Helpers {
     limit: Duration,
     directory: Option<PathBuf>,
+    path: Vec<PathBuf>,
     asked: Arc<Mutex<HashMap<Question, Answer>>>,
 }
 
@@ -83,6 +89,7 @@ impl Default for Helpers {
         Helpers {
             limit: LIMIT,
             directory: None,
+            path: Vec::new(),
             asked: Arc::default(),
         }
     }
@@ -100,6 +107,14 @@ impl Helpers {
     #[must_use]
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
+        self
+    }
+
+    /// Where the system looks for programs. It is looked there only for what to say of a helper that
+    /// cannot be started.
+    #[must_use]
+    pub fn path(mut self, directories: Vec<PathBuf>) -> Self {
+        self.path = directories;
         self
     }
 
@@ -140,7 +155,7 @@ impl Helpers {
             username: String,
             secret: Option<Secret>,
         }
-        let output = match self.run(helper, Verb::Get, server, file).await? {
+        let output = match self.run(helper, Verb::Get, server, None, file).await? {
             Ended::Well(output) => output,
             Ended::Badly(why) if says_nothing(&why) => return Ok(None),
             Ended::Badly(why) => return Err(failed(helper, Verb::Get, server, why)),
@@ -176,7 +191,8 @@ impl Helpers {
             *quoted(username),
             *quoted(secret.expose())
         ));
-        self.tell(helper, Verb::Store, &input, server, file).await
+        self.tell(helper, Verb::Store, &input, Some(secret), server, file)
+            .await
     }
 
     /// Has `helper` forget what it keeps for `server`, if anything.
@@ -184,7 +200,8 @@ impl Helpers {
     /// # Errors
     /// As [`Helpers::find`].
     pub(super) async fn erase(&self, helper: &str, server: &str, file: &Path) -> Result<()> {
-        self.tell(helper, Verb::Erase, server, server, file).await
+        self.tell(helper, Verb::Erase, server, None, server, file)
+            .await
     }
 
     /// What it said before about the server is not true any more.
@@ -193,10 +210,11 @@ impl Helpers {
         helper: &str,
         verb: Verb,
         input: &str,
+        secret: Option<&Secret>,
         server: &str,
         file: &Path,
     ) -> Result<()> {
-        let ended = self.run(helper, verb, input, file).await?;
+        let ended = self.run(helper, verb, input, secret, file).await?;
         let question = (helper.to_owned(), server.to_owned());
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.remove(&question);
@@ -207,24 +225,31 @@ impl Helpers {
         }
     }
 
-    /// Runs a helper with `input` on its standard input.
+    /// Runs a helper with `input`, which may hold a `secret`, on its standard input.
     ///
     /// # Errors
     /// Where it cannot be run or does not come to an end; its own failure is none here.
-    async fn run(&self, helper: &str, verb: Verb, input: &str, file: &Path) -> Result<Ended> {
+    async fn run(
+        &self,
+        helper: &str,
+        verb: Verb,
+        input: &str,
+        secret: Option<&Secret>,
+        file: &Path,
+    ) -> Result<Ended> {
         let program = self.program(helper, file)?;
         let child = Command::new(&program)
             .arg(verb.word())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => missing(helper, file),
+                std::io::ErrorKind::NotFound => self.missing(&program, helper, file),
                 _ => Error::io(program.display(), error).target(file.display()),
             })?;
-        let ended = tokio::time::timeout(self.limit, converse(child, input)).await;
+        let ended = tokio::time::timeout(self.limit, converse(child, input, secret)).await;
         let ended = ended.map_err(|_| {
             let seconds = self.limit.as_secs_f64();
             let message = format!("did not end within {seconds} s");
@@ -233,6 +258,25 @@ impl Helpers {
         ended
             .and_then(|ended| ended)
             .map_err(|error| error.target(program.display()))
+    }
+
+    /// The system says the same of a program that is not there and of one whose interpreter is not.
+    fn missing(&self, program: &Path, helper: &str, file: &Path) -> Error {
+        let paths = self.path.iter().map(|directory| directory.join(program));
+        let mut paths = std::iter::once(program.to_owned()).chain(paths);
+        let there = paths.find(|path| path.is_absolute() && path.is_file());
+        let why = match there {
+            Some(path) => {
+                let path = path.display();
+                format!("cannot be started: {path} is there, but not the interpreter it needs")
+            }
+            None => "is not installed".to_owned(),
+        };
+        let message = format!(
+            "docker-credential-{helper}, which keeps credentials by the word of {}, {why}",
+            file.display()
+        );
+        Error::new(ErrorKind::NotFound, message)
     }
 
     /// A name that is part of a path would have other programs run.
@@ -266,11 +310,53 @@ enum Ended {
     Badly(String),
 }
 
-async fn converse(mut child: Child, input: &str) -> Result<Ended> {
-    let stdin = child.stdin.take();
+async fn converse(mut child: Child, input: &str, secret: Option<&Secret>) -> Result<Ended> {
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let stdout = child.stdout.take().ok_or_else(closed)?;
-    // As much as there may be at once: growing would leave copies behind.
-    let mut output = Zeroizing::new(Vec::with_capacity(OUTPUT + 1));
+    let (mut output, mut errors) = (buffer(), buffer());
+    let ended = {
+        let talk = std::pin::pin!(talk(&mut child, stdin, stdout, input, &mut output));
+        // It must not have to wait for somebody who listens.
+        let mut listen = std::pin::pin!(listen(stderr, &mut errors));
+        match futures::future::select(talk, &mut listen).await {
+            Either::Left((ended, _)) => {
+                let failed = matches!(&ended, Ok(Some(status)) if !status.success());
+                if failed {
+                    // What it started may hold this open too.
+                    drop(tokio::time::timeout(REST, listen).await);
+                }
+                ended
+            }
+            Either::Right(((), talk)) => talk.await,
+        }
+    };
+    match ended? {
+        _ if output.len() > OUTPUT => {
+            let message = format!("printed more than {OUTPUT} bytes");
+            Err(Error::new(ErrorKind::Invalid, message))
+        }
+        Some(status) if status.success() => Ok(Ended::Well(output)),
+        Some(status) => {
+            let said = words(&output, secret).or_else(|| words(&errors, secret));
+            Ok(Ended::Badly(said.unwrap_or_else(|| status.to_string())))
+        }
+        None => Err(closed()),
+    }
+}
+
+/// As much as there may be at once: growing would leave copies behind.
+fn buffer() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity(OUTPUT + 1))
+}
+
+/// Tells a helper `input` and hears what it prints, until it ends; `None` where it prints too much.
+async fn talk(
+    child: &mut Child,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    input: &str,
+    output: &mut Vec<u8>,
+) -> Result<Option<ExitStatus>> {
     let write = async {
         if let Some(mut stdin) = stdin {
             // One that does not want to read says so by how it ends.
@@ -278,56 +364,58 @@ async fn converse(mut child: Child, input: &str) -> Result<Ended> {
         }
     };
     let mut bounded = stdout.take(OUTPUT as u64 + 1);
-    let status = {
-        let mut talk =
-            std::pin::pin!(async { tokio::join!(write, bounded.read_to_end(&mut output)).1 });
-        tokio::select! {
-            read = &mut talk => {
-                if read? > OUTPUT {
-                    None
-                } else {
-                    Some(child.wait().await?)
-                }
-            }
-            status = child.wait() => {
-                // What it started may hold the pipe open for ever.
-                drop(tokio::time::timeout(REST, talk).await);
-                Some(status?)
-            }
+    let mut talk = std::pin::pin!(async { tokio::join!(write, bounded.read_to_end(output)).1 });
+    tokio::select! {
+        read = &mut talk => match read? {
+            length if length > OUTPUT => Ok(None),
+            _ => Ok(Some(child.wait().await?)),
+        },
+        status = child.wait() => {
+            // What it started may hold the pipe open for ever.
+            drop(tokio::time::timeout(REST, talk).await);
+            Ok(Some(status?))
         }
-    };
-    match status {
-        _ if output.len() > OUTPUT => {
-            let message = format!("printed more than {OUTPUT} bytes");
-            Err(Error::new(ErrorKind::Invalid, message))
-        }
-        Some(status) if status.success() => Ok(Ended::Well(output)),
-        Some(status) => Ok(Ended::Badly(words(&output, &status))),
-        None => Err(closed()),
     }
 }
 
-/// By the protocol a helper that fails prints why; the first line of it.
-fn words(output: &[u8], status: &std::process::ExitStatus) -> String {
-    let text = String::from_utf8_lossy(output);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-    match line {
-        Some(line) => line.chars().take(200).collect(),
-        None => status.to_string(),
+/// Hears what a helper complains of, to its end; the beginning is kept.
+async fn listen(stderr: Option<ChildStderr>, errors: &mut Vec<u8>) {
+    let Some(stderr) = stderr else { return };
+    let mut bounded = stderr.take(OUTPUT as u64 + 1);
+    drop(bounded.read_to_end(errors).await);
+    drop(tokio::io::copy(&mut bounded.into_inner(), &mut tokio::io::sink()).await);
+}
+
+/// The first line of what a helper that fails printed, which by the protocol says why, without the
+/// secret that it was given.
+fn words(output: &[u8], secret: Option<&Secret>) -> Option<String> {
+    // Where it was cut off, part of the secret might not be recognized.
+    if output.len() > OUTPUT {
+        return None;
     }
+    let text = Zeroizing::new(String::from_utf8_lossy(output).into_owned());
+    let text = match secret {
+        Some(secret) => without(&text, secret),
+        None => text,
+    };
+    let mut lines = text.lines().map(str::trim);
+    // What looks like a credential is none of a complaint.
+    let line = lines.find(|line| !line.is_empty() && !line.contains("\"Secret\""))?;
+    Some(Printable(line, WORDS).to_string())
+}
+
+/// The text without the secret, as it is and as it stands in JSON.
+fn without(text: &str, secret: &Secret) -> Zeroizing<String> {
+    let json = serde_json::Value::from(secret.expose());
+    let json = Zeroizing::new(json.to_string());
+    let escaped = json.trim_start_matches('"').trim_end_matches('"');
+    let text = Zeroizing::new(text.replace(secret.expose(), "…"));
+    Zeroizing::new(text.replace(escaped, "…"))
 }
 
 /// Whether a helper's complaint is that it keeps nothing for this server.
 fn says_nothing(why: &str) -> bool {
     why.to_ascii_lowercase().contains("credentials not found")
-}
-
-fn missing(helper: &str, file: &Path) -> Error {
-    let message = format!(
-        "docker-credential-{helper}, which keeps credentials by the word of {}, is not installed",
-        file.display()
-    );
-    Error::new(ErrorKind::NotFound, message)
 }
 
 fn failed(helper: &str, verb: Verb, server: &str, why: String) -> Error {
@@ -416,6 +504,71 @@ mod tests {
         );
         let error = ask("echo hello").await.unwrap_err();
         assert!(error.to_string().ends_with("it printed no credential"));
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_says_on_standard_error_is_quoted_in_one_line() {
+        let said = async |script: &str| ask(script).await.unwrap_err().to_string();
+        let why = "docker-credential-test get r.example: ";
+        for (script, expected) in [
+            ("echo; echo why >&2; echo more >&2; exit 1", "why"),
+            (r"printf 'a\033[2Jb' >&2; exit 1", r"a\u{1b}[2Jb"),
+            ("echo no >&2; echo why; exit 1", "why"),
+            (
+                r#"echo '{"Secret":"hidden"}' >&2; exit 1"#,
+                "exit status: 1",
+            ),
+            ("exit 1", "exit status: 1"),
+            // What is cut off is not quoted.
+            ("yes why | head -c 70000 >&2; exit 1", "exit status: 1"),
+        ] {
+            assert_eq!(said(script).await, format!("{why}{expected}"), "{script}");
+        }
+        let talkative = "yes why | head -c 9000000 >&2; echo '{\"Secret\":\"s\"}'";
+        assert!(ask(talkative).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_helper_cannot_have_the_secret_it_is_given_quoted() {
+        let secret = Secret::from(r#"hid"den\"#);
+        let file = Path::new("/home/config.json");
+        for script in [
+            "cat >&2",
+            "cat",
+            "cat | tee /dev/stderr",
+            r#"printf 'no hid"den\\!'"#,
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let helpers = helpers(directory.path(), &format!("{script}; exit 1"));
+            let stored = helpers.store("test", "r", "me", &secret, file).await;
+            let line = stored.unwrap_err().to_string();
+            assert!(
+                line.starts_with("docker-credential-test store r: "),
+                "{line}"
+            );
+            assert!(!line.contains("hid") && !line.contains("den\\"), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_helper_whose_interpreter_is_missing_is_not_called_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("docker-credential-test");
+        executable(&path, "#!/nonexistent/python\n");
+        let helpers = Helpers::default().directory(directory.path());
+        let file = Path::new("/home/config.json");
+        let error = helpers.find("test", "r.example", file).await.unwrap_err();
+        let expected = format!(
+            "docker-credential-test, which keeps credentials by the word of /home/config.json, \
+             cannot be started: {} is there, but not the interpreter it needs",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+        // So it is where the system would look for it.
+        let helpers = Helpers::default().path(vec![directory.path().to_owned()]);
+        let program = Path::new("docker-credential-test");
+        let error = helpers.missing(program, "test", file);
+        assert_eq!(error.to_string(), expected);
     }
 
     #[tokio::test]
