@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use wharf_oci::{Registry, Repository, RepositoryName};
 
-use super::auth::{self, Access};
+use super::auth::{self, Access, Checked};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
 use super::journal::Journal;
@@ -310,11 +310,11 @@ impl Client {
     }
 
     /// Whether a registry takes the credentials that this client finds for it. One that wants
-    /// none takes all.
+    /// none takes all, which is told.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
-    pub async fn check_credentials(&self, registry: &Registry) -> Result<()> {
+    pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
         let checked = auth::check(&self.host(registry), &self.transport(registry)).await;
         checked.map_err(|error| error.target(registry))
     }

@@ -33,7 +33,7 @@ mod upload;
 mod uploads;
 mod words;
 
-pub use self::auth::Access;
+pub use self::auth::{Access, Checked};
 pub use self::client::{Client, ClientBuilder, Insecure};
 pub use self::mirrors::RemoteSource;
 pub use self::near::Neighbour;

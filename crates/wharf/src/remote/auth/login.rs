@@ -13,12 +13,21 @@ use super::scope::{Access, ScopeSet, for_push};
 use crate::credentials::Secret;
 use crate::{Error, ErrorKind, Result};
 
+/// What a registry said to credentials that it did not refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// They are good.
+    Good,
+    /// It asked for none: nobody knows.
+    NotAsked,
+}
+
 /// Shows the host the credentials it wants, with a question for nothing but its API
 /// (distribution-spec: end-1).
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`] where they are not good.
-pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Result<()> {
+pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Result<Checked> {
     let root = host.endpoint(transport).await?.root();
     let ask = || Request::new(Method::GET, root.clone());
     let response = transport.send(ask()).await?;
@@ -30,7 +39,8 @@ pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Resu
     let Some(demand) = demand else {
         let refusal = authorizer.refusal(&response, None, &ScopeSet::default());
         let response = response.refused(refusal);
-        return answer::no_page(answer::expect(response, &[200]).await?).await;
+        answer::no_page(answer::expect(response, &[200]).await?).await?;
+        return Ok(Checked::NotAsked);
     };
     let asker = Asker {
         transport,
@@ -47,7 +57,8 @@ pub(in crate::remote) async fn check(host: &Host, transport: &Transport) -> Resu
     let response = transport.send(request).await?;
     let refusal = authorizer.refusal(&response, shown.as_ref(), &ScopeSet::default());
     let response = response.refused(refusal);
-    answer::no_page(answer::expect(response, &[200]).await?).await
+    answer::no_page(answer::expect(response, &[200]).await?).await?;
+    Ok(Checked::Good)
 }
 
 /// What a request to the repository `name` shows: the value of `Authorization`.

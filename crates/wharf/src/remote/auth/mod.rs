@@ -18,6 +18,7 @@ mod tokens;
 pub(super) use self::authorizer::Authorizer;
 #[cfg(fuzzing)]
 pub(super) use self::challenge::chosen;
+pub use self::login::Checked;
 pub(super) use self::login::{authorization, check};
 pub(super) use self::origin::same_origin;
 pub use self::scope::Access;
