@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use wharf::{Error, ErrorKind, Guard, Lack, Refusal, Side};
 
+use wharf_oci::Registry;
+
 use crate::logins::{FLAG, THIS_LOGIN, VARIABLE};
 
 /// The error in one line, with a hint where there is one.
@@ -21,7 +23,7 @@ fn hint(error: &Error) -> Option<Cow<'static, str>> {
         return Some(hint.into());
     }
     let refused = error.refusal().and_then(|refusal| match error.status() {
-        Some(429) => {
+        Some(429) if refusal.entry.is_none() => {
             Some(format!("wharf auth login {} may raise the limit", refusal.registry).into())
         }
         _ => refused(refusal),
@@ -47,9 +49,13 @@ fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
     let Refusal {
         registry,
         source,
+        entry,
         scope,
         ..
     } = refusal;
+    if let Some(entry) = entry {
+        return narrower(refusal.lack, entry, registry);
+    }
     let from = |place| source.as_deref() == Some(place);
     Some(match refusal.lack {
         Lack::Rights if scope.is_empty() => {
@@ -67,6 +73,18 @@ fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
         Lack::Credentials | Lack::RightCredentials => format!("wharf auth login {registry}").into(),
         _ => return None,
     })
+}
+
+/// What it takes where an entry for a part of a registry decides, which a login does not change.
+fn narrower(lack: Lack, entry: &str, registry: &Registry) -> Option<Cow<'static, str>> {
+    let fault = match lack {
+        Lack::Rights | Lack::RightCredentials => {
+            format!("correct that entry, or take it out: {entry} comes before {registry}")
+        }
+        Lack::Token => format!("do the clocks of {registry} and its token server agree?"),
+        _ => return None,
+    };
+    Some(fault.into())
 }
 
 /// What to do about what the registry says, whatever its status.

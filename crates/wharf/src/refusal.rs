@@ -16,6 +16,8 @@ pub struct Refusal {
     pub lack: Lack,
     /// The file, helper or other place that the credentials are from; `None`: none were shown.
     pub source: Option<String>,
+    /// The entry there that they are from, where it is for a part of the registry only.
+    pub entry: Option<String>,
     /// What the request needs, as token servers call it: `repository:team/app:pull,push`; empty
     /// where it is about no repository.
     pub scope: String,

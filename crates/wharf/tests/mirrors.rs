@@ -455,6 +455,7 @@ impl Credentials for Everyone {
     ) -> Result<Option<Found>, Error> {
         self.0.lock().unwrap().push(registry.to_string());
         Ok(Some(Found {
+            entry: None,
             credential: Credential::password("me", registry.as_str().into()),
             source: "the test".to_owned(),
         }))

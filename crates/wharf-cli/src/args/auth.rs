@@ -31,12 +31,7 @@ pub(crate) struct Login {
     #[arg(short, long, value_name = "USER")]
     pub(crate) username: String,
     /// The password, for all to see who may list processes
-    #[arg(
-        short,
-        long,
-        value_name = "PASSWORD",
-        required_unless_present = "password_stdin"
-    )]
+    #[arg(short, long, value_name = "PASSWORD")]
     pub(crate) password: Option<Hidden>,
     /// Read the password from standard input
     #[arg(long, conflicts_with = "password")]

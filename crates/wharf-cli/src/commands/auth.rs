@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use wharf::credentials::{Credential, Credentials, Given, Secret, registry_of};
-use wharf::remote::Access;
+use wharf::credentials::{Credential, Credentials, Given, Secret, registry_of, whole_registry};
+use wharf::remote::{Access, Checked};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Registry, Repository, RepositoryName};
 
@@ -24,43 +24,67 @@ const INPUT: u64 = 64 * 1024;
 /// What the registry, the file of credentials or a helper says.
 pub(crate) async fn run(args: &Auth, context: &Context) -> Result<()> {
     match args {
-        Auth::Login(login) => log_in(login, context).await,
-        Auth::Logout { host } => log_out(&registry(host)?, context).await,
+        Auth::Login(login) => Box::pin(log_in(login, context)).await,
+        Auth::Logout { host } => log_out(&whole(host)?, context).await,
         Auth::Get { host } => get(host.as_deref(), context).await,
         Auth::Token(token) => print_token(token, context).await,
     }
 }
 
 async fn log_in(args: &Login, context: &Context) -> Result<()> {
-    let registry = registry(&args.host)?;
+    let registry = whole(&args.host)?;
+    let invalid = |why: &str| Err(Error::new(ErrorKind::Invalid, why));
+    // RFC 7617: the first one ends the name.
+    if args.username.contains(':') {
+        return invalid("a user name has no colon");
+    }
     let password = match &args.password {
         Some(Hidden(password)) => password.clone(),
-        None => input("the password").await?,
+        None if args.password_stdin => input("the password").await?,
+        None => return invalid("no password: --password-stdin reads it from standard input"),
     };
     if args.username.is_empty() || password.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            "user name and password must not be empty",
-        ));
+        return invalid("user name and password must not be empty");
     }
+    let before = context.logins.given()?.find(&registry, None).await?;
     let file = context.logins.first()?;
     let credential = Credential::password(args.username.as_str(), password);
     let given = Given::new(registry.clone(), credential.clone(), THIS_LOGIN);
     let client = context.client_showing(Arc::new(given))?;
-    client.check_credentials(&registry).await?;
+    let checked = client.check_credentials(&registry).await?;
     let place = file.keep(&registry, &credential).await?;
-    context
-        .printer
-        .say(&format!("logged in to {registry} via {place}"));
+    let say = |line: &str| context.printer.say(line);
+    say(&format!("logged in to {registry} via {place}"));
+    if checked == Checked::NotAsked {
+        say(&format!(
+            "{registry} asked for no credentials: whether these are right is not known"
+        ));
+    }
+    if let Some(other) = before.filter(|other| other.credential != credential) {
+        say(&format!(
+            "{} has other credentials for {registry}, which come first",
+            other.source
+        ));
+    }
     Ok(())
 }
 
 async fn log_out(registry: &Registry, context: &Context) -> Result<()> {
     let places = &context.logins;
-    let place = places.first()?.forget(registry).await?;
-    context
-        .printer
-        .say(&format!("logged out of {registry} via {place}"));
+    let file = places.first()?;
+    let forgotten = file.forget(registry).await?;
+    let place = &forgotten.place;
+    context.printer.say(&match forgotten.known {
+        true => format!("logged out of {registry} via {place}"),
+        false => format!("there were no credentials for {registry} in {place}"),
+    });
+    if !forgotten.below.is_empty() {
+        context.printer.say(&format!(
+            "{} still has credentials for {}",
+            file.path().display(),
+            forgotten.below.join(", ")
+        ));
+    }
     if let Some(left) = places.credentials()?.find(registry, None).await? {
         context.printer.say(&format!(
             "there are still credentials for it in {}",
@@ -139,9 +163,19 @@ fn registry(text: &str) -> Result<Registry> {
     registry_of(text).map_err(|error| error.target("HOST"))
 }
 
+/// A registry to log in to.
+fn whole(text: &str) -> Result<Registry> {
+    whole_registry(text).map_err(|error| error.target("HOST"))
+}
+
 fn repository(text: &str) -> Result<Repository> {
     text.parse().map_err(|error: wharf_oci::ReferenceError| {
-        Error::new(ErrorKind::Invalid, error.to_string())
+        // What looks like a tag is a port.
+        let why = match text.parse::<Registry>() {
+            Ok(_) => format!("{text} names no repository, as {text}/team/app does"),
+            Err(_) => error.to_string(),
+        };
+        Error::new(ErrorKind::Invalid, why)
     })
 }
 

@@ -54,6 +54,7 @@ impl Given {
             found: Found {
                 credential,
                 source: source.into(),
+                entry: None,
             },
         }
     }

@@ -55,8 +55,11 @@ impl fmt::Debug for Credential {
 pub struct Found {
     /// The credential.
     pub credential: Credential,
-    /// The file or helper it is from, for messages; it holds no secret.
+    /// The file or helper it is from, for messages, and the entry there, if that is for a part of the
+    /// registry only; it holds no secret.
     pub source: String,
+    /// That entry, as it is written there.
+    pub entry: Option<String>,
 }
 
 /// Somebody who may know credentials for registries.

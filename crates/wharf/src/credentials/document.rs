@@ -8,25 +8,25 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess};
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
+use super::fields::{self, Fields};
 use super::key::normal;
 use super::secret::Secret;
 use crate::{Error, ErrorKind, Result};
 
 /// The part of the file that is about credentials; the rest is nobody's business here.
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 pub(super) struct Document {
-    auths: Option<BTreeMap<String, Option<Entry>>>,
-    #[serde(rename = "credsStore")]
+    auths: BTreeMap<String, Option<Entry>>,
     creds_store: Option<String>,
-    #[serde(rename = "credHelpers")]
-    cred_helpers: Option<BTreeMap<String, String>>,
+    cred_helpers: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Entry {
     auth: Option<Secret>,
     username: Option<String>,
@@ -50,26 +50,38 @@ impl Document {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Document::default());
         }
-        serde_json::from_slice(bytes).map_err(|error| malformed(path, &error))
+        serde_json::from_slice(without_mark(bytes)).map_err(|error| malformed(path, &error))
     }
 
-    /// The helper that is to be asked for `key` (in one spelling), and for nothing else.
-    pub(super) fn helper(&self, key: &str) -> Option<&str> {
-        let helpers = self.cred_helpers.iter().flatten();
-        let mut fitting = helpers.filter(|(written, _)| normal(written) == key);
-        fitting.next().map(|(_, helper)| helper.as_str())
-    }
-
-    /// The helper that keeps all that has none of its own.
-    pub(super) fn store(&self) -> Option<&str> {
-        self.creds_store.as_deref().filter(|name| !name.is_empty())
+    /// The helpers that are to be asked for `key` (in one spelling), the first one first: its own, and
+    /// for a `whole` registry the one that keeps all. One without a name says that there is none.
+    pub(super) fn helpers(&self, key: &str, whole: bool) -> Vec<&str> {
+        let mut own = self.cred_helpers.iter();
+        let own = own.find(|(written, _)| normal(written) == key);
+        let own = own.map(|(_, helper)| helper.as_str());
+        let store = self
+            .creds_store
+            .as_deref()
+            .filter(|_| whole && own != Some(""));
+        let all = own.into_iter().chain(store);
+        all.filter(|name| !name.is_empty()).collect()
     }
 
     /// How `key` is written in the file, if it is.
     pub(super) fn written(&self, key: &str) -> Option<&str> {
-        let keys = self.auths.iter().flatten().map(|(written, _)| written);
-        keys.map(String::as_str)
-            .find(|written| normal(written) == key)
+        let mut keys = self.auths.keys().map(String::as_str);
+        keys.find(|written| normal(written) == key)
+    }
+
+    /// The entries for parts of the registry `key`, as they are written.
+    pub(super) fn below(&self, key: &str) -> Vec<String> {
+        let is_below = |written: &&String| {
+            let normal = normal(written);
+            normal
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.auths.keys().filter(is_below).cloned().collect()
     }
 
     /// The credential that stands in the file itself for `key`.
@@ -77,7 +89,7 @@ impl Document {
     /// # Errors
     /// [`ErrorKind::Invalid`] where it cannot be read.
     pub(super) fn credential(&self, path: &Path, key: &str) -> Result<Option<Credential>> {
-        for (written, entry) in self.auths.iter().flatten() {
+        for (written, entry) in &self.auths {
             if normal(written) != key {
                 continue;
             }
@@ -93,6 +105,57 @@ impl Document {
         }
         Ok(None)
     }
+}
+
+impl Fields for Document {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "auths" => merge(&mut self.auths, map.next_value()?),
+            "credsStore" => self.creds_store = map.next_value()?,
+            "credHelpers" => merge(&mut self.cred_helpers, map.next_value()?),
+            _ => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+impl Fields for Entry {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "auth" => self.auth = map.next_value()?,
+            "username" => self.username = map.next_value()?,
+            "password" => self.password = map.next_value()?,
+            "identitytoken" => self.identitytoken = map.next_value()?,
+            "registrytoken" => self.registrytoken = map.next_value()?,
+            _ => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fields::read(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fields::read(deserializer)
+    }
+}
+
+/// As Go does it: what stands there again comes on top.
+fn merge<T>(all: &mut BTreeMap<String, T>, more: Option<BTreeMap<String, T>>) {
+    match more {
+        Some(more) => all.extend(more),
+        None => all.clear(),
+    }
+}
+
+/// Some editors put a byte order mark before all text.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 impl Entry {
@@ -221,6 +284,20 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Invalid);
         }
         assert_eq!(find(" \n", "r").unwrap(), None);
+    }
+
+    #[test]
+    fn what_stands_there_again_counts_as_with_docker_and_a_mark_before_it_does_not() {
+        let document = r#"{
+            "credsStore":"one", "credsStore":"",
+            "auths":{"a":{"username":"x","username":"u","password":"p"}, "b":{"auth":"?"}},
+            "auths":{"b":{"username":"v","password":"p"}, "b":{}, "b":{"username":"w","password":"p"}}
+        }"#;
+        assert_eq!(find(document, "a").unwrap(), password("u", "p"));
+        let marked = format!("\u{feff}{document}");
+        assert_eq!(find(&marked, "b").unwrap(), password("w", "p"));
+        let document = Document::parse(Path::new("f"), document.as_bytes()).unwrap();
+        assert_eq!(document.helpers("a", true), [""; 0]);
     }
 
     proptest! {

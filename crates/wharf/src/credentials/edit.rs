@@ -7,10 +7,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use super::document::without_mark;
 use super::key::normal;
 
 /// The document in `bytes` with `entry`, a JSON text, under `written` in its `auths`, in place of
-/// all entries that mean the same; without an entry they are only taken out.
+/// all entries that mean the same; without an entry they are only taken out, `None` where there are
+/// none.
 ///
 /// # Errors
 /// Where `bytes` are no JSON object, or `auths` is none.
@@ -18,29 +20,45 @@ pub(super) fn with_entry(
     bytes: &[u8],
     written: &str,
     entry: Option<&str>,
-) -> serde_json::Result<Zeroizing<String>> {
+) -> serde_json::Result<Option<Zeroizing<String>>> {
+    let bytes = without_mark(bytes);
     let blank = bytes.iter().all(u8::is_ascii_whitespace);
     let bytes = if blank { b"{}" } else { bytes };
     let mut document: Object = serde_json::from_slice(bytes)?;
-    let index = document.position(AUTHS);
-    let auths = index.and_then(|index| document.0.get(index));
-    let mut auths: Object = match auths {
-        Some((_, auths)) if auths.get() != "null" => serde_json::from_str(auths.get())?,
-        _ => Object::default(),
-    };
+    if entry.is_some() && !document.0.iter().any(|(name, _)| name == AUTHS) {
+        document.0.push((AUTHS.to_owned(), raw("{}")?));
+    }
     let key = normal(written);
-    auths.0.retain(|(written, _)| normal(written) != key);
-    if let Some(entry) = entry {
-        let entry = RawValue::from_string(entry.to_owned())?;
-        auths.0.push((written.to_owned(), entry));
+    let mut entry = entry;
+    let mut changed = false;
+    // Where it stands there several times, all count; what is new goes to the last.
+    for (_, value) in document
+        .0
+        .iter_mut()
+        .rev()
+        .filter(|(name, _)| name == AUTHS)
+    {
+        let mut auths: Object = match value.get() {
+            "null" => Object::default(),
+            text => serde_json::from_str(text)?,
+        };
+        let before = auths.0.len();
+        auths.0.retain(|(written, _)| normal(written) != key);
+        let mut touched = auths.0.len() != before;
+        if let Some(entry) = entry.take() {
+            auths.0.push((written.to_owned(), raw(entry)?));
+            touched = true;
+        }
+        if touched {
+            *value = raw(&Zeroizing::new(auths.text(2)))?;
+            changed = true;
+        }
     }
-    let text = Zeroizing::new(auths.text(2));
-    let auths = RawValue::from_string(text.to_string())?;
-    match index.and_then(|index| document.0.get_mut(index)) {
-        Some((_, old)) => *old = auths,
-        None => document.0.push((AUTHS.to_owned(), auths)),
-    }
-    Ok(Zeroizing::new(document.text(1) + "\n"))
+    Ok(changed.then(|| Zeroizing::new(document.text(1) + "\n")))
+}
+
+fn raw(text: &str) -> serde_json::Result<Box<RawValue>> {
+    RawValue::from_string(text.to_owned())
 }
 
 const AUTHS: &str = "auths";
@@ -50,10 +68,6 @@ const AUTHS: &str = "auths";
 struct Object(Vec<(String, Box<RawValue>)>);
 
 impl Object {
-    fn position(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|(key, _)| key == name)
-    }
-
     /// A field a line, behind as many tabs as `depth`: so does Docker write it.
     fn text(&self, depth: usize) -> String {
         let (inner, outer) = ("\t".repeat(depth), "\t".repeat(depth.saturating_sub(1)));
@@ -104,7 +118,25 @@ mod tests {
     fn edited(document: &str, written: &str, entry: Option<&str>) -> String {
         with_entry(document.as_bytes(), written, entry)
             .unwrap()
+            .unwrap()
             .to_string()
+    }
+
+    #[test]
+    fn an_entry_goes_wherever_it_stands_and_nothing_changes_for_one_that_does_not() {
+        let document = r#"{"auths":{"r":{}},"x":1,"auths":{"r":{},"s":{}}}"#;
+        assert_eq!(
+            edited(document, "r", None),
+            "{\n\t\"auths\": {},\n\t\"x\": 1,\n\t\"auths\": {\n\t\t\"s\": {}\n\t}\n}\n"
+        );
+        assert_eq!(
+            edited(document, "r", Some("[]")),
+            "{\n\t\"auths\": {},\n\t\"x\": 1,\n\t\"auths\": {\n\t\t\"s\": {},\n\t\t\"r\": []\n\t}\n}\n"
+        );
+        for document in ["", "\u{feff}{}", r#"{"auths":null}"#, document] {
+            let none = with_entry(document.as_bytes(), "other", None).unwrap();
+            assert!(none.is_none(), "{document}");
+        }
     }
 
     #[test]

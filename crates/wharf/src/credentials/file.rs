@@ -5,14 +5,16 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use wharf_oci::{Registry, RepositoryName};
 use zeroize::Zeroizing;
 
-use super::credential::{Credentials, Found};
+use super::credential::{Credential, Credentials, Found};
 use super::document::Document;
 use super::helper::Helpers;
 use super::key;
@@ -21,13 +23,25 @@ use crate::{Error, ErrorKind, Result};
 /// Such files hold a few hundred bytes.
 const LIMIT: u64 = 4 << 20;
 
+/// How long a pipe may take: whoever writes to it may ask the user to unlock something.
+const LIMIT_OF_PIPES: Duration = Duration::from_secs(60);
+
 /// A file of credentials, which may be absent. A pipe, as a shell makes of `<(command)`, is read once.
 #[derive(Clone, Debug)]
 pub struct AuthFile {
     path: PathBuf,
     helpers: Helpers,
-    /// What came of a pipe.
-    piped: Arc<OnceCell<Arc<Document>>>,
+    piped: Arc<Piped>,
+    /// How long a pipe may take.
+    limit: Duration,
+}
+
+/// What came of a pipe.
+#[derive(Debug, Default)]
+struct Piped {
+    document: OnceCell<Arc<Document>>,
+    /// When it will have taken too long.
+    end: OnceLock<Instant>,
 }
 
 impl AuthFile {
@@ -43,6 +57,7 @@ impl AuthFile {
             path,
             helpers: helpers.clone(),
             piped: Arc::default(),
+            limit: LIMIT_OF_PIPES,
         }
     }
 
@@ -64,9 +79,27 @@ impl AuthFile {
         if !once.is_ok_and(|data| !data.is_file() && !data.is_dir()) {
             return self.read().await;
         }
-        let read = || async { Ok(self.read().await?.unwrap_or_default()) };
-        let document: Result<&Arc<Document>> = self.piped.get_or_try_init(read).await;
+        let end = || Instant::now() + self.limit;
+        let end = *self.piped.end.get_or_init(end);
+        let read = || async {
+            // Who waits for a pipe to be opened cannot be woken, only left behind; one is enough.
+            if Instant::now() >= end {
+                return Err(self.late());
+            }
+            let read = tokio::time::timeout_at(end, self.read()).await;
+            Ok(read
+                .unwrap_or_else(|_| Err(self.late()))?
+                .unwrap_or_default())
+        };
+        let document: Result<&Arc<Document>> = self.piped.document.get_or_try_init(read).await;
         document.map(|document| Some(Arc::clone(document)))
+    }
+
+    fn late(&self) -> Error {
+        let seconds = self.limit.as_secs_f64();
+        let message = format!("nothing came of it within {seconds} s");
+        let error = Error::new(ErrorKind::Timeout, message).transient(false);
+        error.target(self.path.display())
     }
 
     async fn read(&self) -> Result<Option<Arc<Document>>> {
@@ -93,22 +126,21 @@ impl Credentials for AuthFile {
         let keys = key::candidates(registry, repository);
         for (index, key) in keys.iter().enumerate() {
             let whole = index + 1 == keys.len();
-            let own = document.helper(key);
-            for helper in own.into_iter().chain(document.store().filter(|_| whole)) {
-                let server = match (document.written(key), whole) {
-                    (Some(written), _) => written.to_owned(),
-                    (None, true) => key::server(registry),
-                    (None, false) => key.clone(),
-                };
+            let server = match (document.written(key), whole) {
+                (Some(written), _) => written.to_owned(),
+                (None, true) => key::server(registry),
+                (None, false) => key.clone(),
+            };
+            for helper in document.helpers(key, whole) {
                 let asked = self.helpers.find(helper, &server, &self.path).await?;
                 if let Some(credential) = asked {
-                    let source = format!("docker-credential-{helper}");
-                    return Ok(Some(Found { credential, source }));
+                    let place = format!("docker-credential-{helper}");
+                    return Ok(Some(found(credential, place, server, whole)));
                 }
             }
             if let Some(credential) = document.credential(&self.path, key)? {
-                let source = self.path.display().to_string();
-                return Ok(Some(Found { credential, source }));
+                let place = self.path.display().to_string();
+                return Ok(Some(found(credential, place, server, whole)));
             }
         }
         Ok(None)
@@ -116,6 +148,19 @@ impl Credentials for AuthFile {
 
     fn places(&self) -> Vec<String> {
         vec![self.path.display().to_string()]
+    }
+}
+
+/// What was found in `place` under `entry`, which is for the whole registry or for a part of it.
+fn found(credential: Credential, place: String, entry: String, whole: bool) -> Found {
+    let (source, entry) = match whole {
+        true => (place, None),
+        false => (format!("{place} ({entry})"), Some(entry)),
+    };
+    Found {
+        credential,
+        source,
+        entry,
     }
 }
 
@@ -154,7 +199,6 @@ fn absent(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Credential;
 
     async fn find(document: &str, registry: &str, repository: Option<&str>) -> Option<String> {
         let directory = tempfile::tempdir().unwrap();
@@ -193,19 +237,56 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn docker_hub_goes_by_many_names() {
-        for key in [
-            "docker.io",
-            "index.docker.io",
-            "registry-1.docker.io",
-            "https://index.docker.io/v1/",
-        ] {
-            let document =
-                format!(r#"{{"auths":{{"{key}":{{"username":"hub","password":"p"}}}}}}"#);
-            for registry in ["docker.io", "index.docker.io"] {
-                let found = find(&document, registry, Some("library/app")).await;
-                assert_eq!(found.as_deref(), Some("hub"), "{key} {registry}");
-            }
+    async fn an_entry_for_a_part_of_a_registry_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let document = r#"{"auths":{
+            "quay.io": {"username":"all","password":"p"},
+            "QUAY.io/team": {"username":"team","password":"p"}
+        }}"#;
+        let path = directory.path().join("auth.json");
+        std::fs::write(&path, document).unwrap();
+        let file = AuthFile::new(&path, &Helpers::default());
+        let registry = "quay.io".parse().unwrap();
+        for (repository, entry) in [("team/app", Some("QUAY.io/team")), ("other", None)] {
+            let repository = repository.parse().unwrap();
+            let found = file.find(&registry, Some(&repository)).await.unwrap();
+            let found = found.unwrap();
+            assert_eq!(found.entry.as_deref(), entry);
+            let entry = entry.map(|entry| format!(" ({entry})"));
+            let expected = format!("{}{}", path.display(), entry.unwrap_or_default());
+            assert_eq!(found.source, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_helper_is_none() {
+        let document = r#"{"credsStore":"nowhere","credHelpers":{"quay.io":""},"auths":{
+            "quay.io": {"username":"me","password":"p"}
+        }}"#;
+        let found = find(document, "quay.io", None).await;
+        assert_eq!(found.as_deref(), Some("me"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_pipe_that_nobody_writes_to_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let mut file = AuthFile::new(&pipe, &Helpers::default());
+        file.limit = Duration::from_millis(50);
+        let registry = Registry::docker_hub();
+        let find = || file.find(&registry, None);
+        let answers = [find().await, find().await];
+        // Sets free the thread that still waits: who reads and writes opens it at once.
+        let mut both = std::fs::File::options();
+        drop(both.read(true).write(true).open(&pipe).unwrap());
+        for answer in answers {
+            let error = answer.unwrap_err();
+            let line = format!("{}: nothing came of it within 0.05 s", pipe.display());
+            assert_eq!(error.to_string(), line);
+            assert!(!error.is_transient());
         }
     }
 
@@ -229,6 +310,23 @@ mod tests {
         let credential = Credential::password("me", "p".into());
         let error = file.keep(&"quay.io".parse().unwrap(), &credential).await;
         assert!(error.is_err());
+    }
+
+    #[tokio::test]
+    async fn docker_hub_goes_by_many_names() {
+        for key in [
+            "docker.io",
+            "index.docker.io",
+            "registry-1.docker.io",
+            "https://index.docker.io/v1/",
+        ] {
+            let document =
+                format!(r#"{{"auths":{{"{key}":{{"username":"hub","password":"p"}}}}}}"#);
+            for registry in ["docker.io", "index.docker.io"] {
+                let found = find(&document, registry, Some("library/app")).await;
+                assert_eq!(found.as_deref(), Some("hub"), "{key} {registry}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -18,9 +18,9 @@ pub fn docker_config(bytes: &[u8]) -> Vec<String> {
     ];
     let errors = keys.iter().filter_map(|key| {
         let _ = (
-            document.helper(key),
-            document.store(),
+            document.helpers(key, true),
             document.written(key),
+            document.below(key),
         );
         document.credential(path, key).err()
     });

@@ -23,6 +23,21 @@ use crate::{Error, ErrorKind, Result};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// As many links as systems follow.
+const LINKS: usize = 40;
+
+/// What came of forgetting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Forgotten {
+    /// The file or helper that keeps credentials of the registry.
+    pub place: String,
+    /// Whether it had any, as far as can be told.
+    pub known: bool,
+    /// Entries of the file for parts of the registry, which stay.
+    pub below: Vec<String>,
+}
+
 impl AuthFile {
     /// Keeps `credential` for `registry`: with the helper that the file names for it, else in the
     /// file itself, which is made where there is none. Says where.
@@ -53,21 +68,29 @@ impl AuthFile {
         Ok(format!("docker-credential-{helper}"))
     }
 
-    /// Forgets what is kept for `registry`. Says where.
+    /// Forgets what is kept for `registry`.
     ///
     /// # Errors
-    /// As [`AuthFile::keep`].
-    pub async fn forget(&self, registry: &Registry) -> Result<String> {
+    /// As [`AuthFile::keep`]; where a helper fails, the file has forgotten all the same.
+    pub async fn forget(&self, registry: &Registry) -> Result<Forgotten> {
         let (helper, server) = self.place(registry).await?;
-        if let Some(helper) = &helper {
-            self.helpers().erase(helper, &server, self.path()).await?;
-        }
-        if self.path().exists() {
-            self.change(server, None).await?;
-        }
-        Ok(match helper {
-            Some(helper) => format!("docker-credential-{helper}"),
+        let mut known = self.path().exists() && self.change(server.clone(), None).await?;
+        let document = self.document().await?.unwrap_or_default();
+        let below = document.below(&key::normal(registry.as_str()));
+        let place = match &helper {
+            Some(helper) => {
+                // Helpers do not say whether there was anything to erase.
+                let kept = self.helpers().find(helper, &server, self.path()).await;
+                known |= !matches!(kept, Ok(None));
+                self.helpers().erase(helper, &server, self.path()).await?;
+                format!("docker-credential-{helper}")
+            }
             None => self.path().display().to_string(),
+        };
+        Ok(Forgotten {
+            place,
+            known,
+            below,
         })
     }
 
@@ -75,12 +98,13 @@ impl AuthFile {
     async fn place(&self, registry: &Registry) -> Result<(Option<String>, String)> {
         let document = self.document().await?.unwrap_or_default();
         let keys = key::candidates(registry, None);
-        let own = keys.iter().find_map(|key| document.helper(key));
-        let helper = own.or_else(|| document.store());
-        Ok((helper.map(str::to_owned), key::server(registry)))
+        let mut helpers = keys.iter().flat_map(|key| document.helpers(key, true));
+        let helper = helpers.next().map(str::to_owned);
+        Ok((helper, key::server(registry)))
     }
 
-    async fn change(&self, server: String, entry: Option<Zeroizing<String>>) -> Result<()> {
+    /// Whether that changed anything.
+    async fn change(&self, server: String, entry: Option<Zeroizing<String>>) -> Result<bool> {
         let path = self.path().to_owned();
         let changed = tokio::task::spawn_blocking(move || {
             let entry = entry.as_ref().map(|entry| entry.as_str());
@@ -107,11 +131,11 @@ fn entry(credential: &Credential) -> Zeroizing<String> {
     }
 }
 
-fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<()> {
+fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<bool> {
     // A link stays a link: what it leads to is replaced.
     let path = match fs::canonicalize(path) {
         Ok(path) => path,
-        Err(_) => path.to_owned(),
+        Err(_) => followed(path)?,
     };
     if path.exists() && !path.is_file() {
         return Err(Error::new(ErrorKind::Invalid, "not a file"));
@@ -124,12 +148,25 @@ fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<()> {
     let _lock = lock(&path)?;
     let old = read(&path)?.unwrap_or_default();
     let text = edit::with_entry(&old, server, entry).map_err(|error| malformed(&path, &error))?;
+    let Some(text) = text else { return Ok(false) };
     // Made so that only its owner may read it.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(true)
+}
+
+/// Where links lead that lead to nothing yet.
+fn followed(path: &Path) -> Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(Error::new(ErrorKind::Invalid, "a link that leads nowhere"))
 }
 
 /// The directory, where it is not there yet, for its owner alone.
@@ -240,6 +277,86 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn forgetting_says_whether_there_was_anything_and_what_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let file = AuthFile::new(&path, &Helpers::default());
+        let host = registry("r.example");
+        let forget = || file.forget(&host);
+        assert!(!forget().await.unwrap().known);
+        assert!(!path.exists());
+        let text = r#"{"auths":{"r.example":{},"r.example/a/b":{},"r.example:1/c":{}}}"#;
+        fs::write(&path, text).unwrap();
+        for known in [true, false] {
+            let forgotten = forget().await.unwrap();
+            assert_eq!(forgotten.known, known);
+            assert_eq!(forgotten.below, ["r.example/a/b"]);
+            assert_eq!(forgotten.place, path.display().to_string());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_forgets_also_where_a_helper_is_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let text = r#"{"credsStore":"gone","auths":{"r.example":{"auth":"bWU6aGlkZGVu"}}}"#;
+        fs::write(&path, text).unwrap();
+        let helpers = Helpers::default().directory(directory.path());
+        let file = AuthFile::new(&path, &helpers);
+        let error = file.forget(&registry("r.example")).await.unwrap_err();
+        assert!(error.to_string().ends_with("is not installed"), "{error}");
+        assert!(!fs::read_to_string(&path).unwrap().contains("r.example"));
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_kept_nothing_is_told_from_one_that_did() {
+        let directory = tempfile::tempdir().unwrap();
+        let helper = directory.path().join("docker-credential-test");
+        // It is content to erase what it does not have, as some are.
+        let script = "#!/bin/sh\nkept=$(dirname $0)/kept\ncase $1 in\n\
+            get) cat $kept 2> /dev/null || { echo credentials not found; exit 1; };;\n\
+            erase) rm -f $kept;;\nesac\n";
+        executable(&helper, script);
+        let path = directory.path().join("config.json");
+        fs::write(&path, r#"{"credsStore":"test"}"#).unwrap();
+        let kept = r#"{"Username":"me","Secret":"hidden"}"#;
+        fs::write(directory.path().join("kept"), kept).unwrap();
+        let file = AuthFile::new(&path, &Helpers::default().directory(directory.path()));
+        for known in [true, false] {
+            let forgotten = file.forget(&registry("r.example")).await.unwrap();
+            assert_eq!(forgotten.known, known);
+            assert_eq!(forgotten.place, "docker-credential-test");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_to_what_is_not_there_yet_stays_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, place(name)).unwrap();
+        link("second", "first");
+        link("new/config.json", "second");
+        let credential = Credential::password("me", "p".into());
+        let file = AuthFile::new(place("first"), &Helpers::default());
+        file.keep(&registry("r.example"), &credential)
+            .await
+            .unwrap();
+        for name in ["first", "second"] {
+            assert!(fs::symlink_metadata(place(name)).unwrap().is_symlink());
+        }
+        let text = fs::read_to_string(place("new/config.json")).unwrap();
+        assert!(text.contains("r.example"), "{text}");
+        link("round", "round");
+        let file = AuthFile::new(place("round"), &Helpers::default());
+        assert!(
+            file.keep(&registry("r.example"), &credential)
+                .await
+                .is_err()
+        );
+        assert!(fs::symlink_metadata(place("round")).unwrap().is_symlink());
     }
 
     #[cfg(unix)]

@@ -71,6 +71,22 @@ pub fn registry_of(server: &str) -> Result<Registry> {
     })
 }
 
+/// The registry that somebody means who logs in: a host, with a scheme and the path of an API if they
+/// like.
+///
+/// # Errors
+/// As [`registry_of`]; also where it is a repository, as logins are for whole registries.
+pub fn whole_registry(server: &str) -> Result<Registry> {
+    let registry = registry_of(server)?;
+    let bare = server.split_once("://").map_or(server, |(_, bare)| bare);
+    let path = bare.trim().split_once('/').map_or("", |(_, path)| path);
+    if matches!(path.trim_end_matches('/'), "" | "v1" | "v2") {
+        return Ok(registry);
+    }
+    let message = format!("{server} is a part of a registry; logins are for all of {registry}");
+    Err(Error::new(ErrorKind::Invalid, message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +109,24 @@ mod tests {
             ("[::1]:5000", "[::1]:5000"),
         ] {
             assert_eq!(normal(key), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn logins_are_for_whole_registries() {
+        for (text, expected) in [
+            ("ghcr.io", "ghcr.io"),
+            ("https://ghcr.io/", "ghcr.io"),
+            ("https://index.docker.io/v1/", "docker.io"),
+            ("localhost:5000/v2", "localhost:5000"),
+        ] {
+            assert_eq!(whole_registry(text).unwrap().as_str(), expected, "{text}");
+        }
+        for text in ["ghcr.io/team", "https://ghcr.io/team/app", "ghcr.io/v1/app"] {
+            assert_eq!(
+                whole_registry(text).unwrap_err().to_string(),
+                format!("{text} is a part of a registry; logins are for all of ghcr.io")
+            );
         }
     }
 

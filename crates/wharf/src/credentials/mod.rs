@@ -8,6 +8,7 @@ mod chain;
 mod credential;
 mod document;
 mod edit;
+mod fields;
 mod file;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -20,5 +21,6 @@ pub use self::chain::{Chain, Given};
 pub use self::credential::{Credential, Credentials, Found};
 pub use self::file::AuthFile;
 pub use self::helper::Helpers;
-pub use self::key::registry_of;
+pub use self::keep::Forgotten;
+pub use self::key::{registry_of, whole_registry};
 pub use self::secret::Secret;

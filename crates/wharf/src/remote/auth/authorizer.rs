@@ -69,8 +69,9 @@ pub(super) struct Authorization {
     /// Whether it holds a token that was got for this very request.
     new: bool,
     shown: Shown,
-    /// Where the credentials are from, for messages.
+    /// Where the credentials are from, for messages, and the entry if it is for a part.
     source: Option<String>,
+    entry: Option<String>,
 }
 
 impl Authorizer {
@@ -203,6 +204,7 @@ impl Authorizer {
             registry: self.registry.clone(),
             lack,
             source: source.map(str::to_owned),
+            entry: shown.and_then(|shown| shown.entry.clone()),
             scope: needed.to_string(),
             words,
         })
@@ -262,6 +264,7 @@ impl Authorizer {
             new: false,
             shown: Shown::Login,
             source: found.as_ref().map(|found| found.source.clone()),
+            entry: found.as_ref().and_then(|found| found.entry.clone()),
         };
         let credential = found.as_ref().map(|found| &found.credential);
         match (challenge, credential) {
@@ -343,6 +346,7 @@ impl Authorizer {
             lack,
             words: self.whose(source.as_deref()),
             source,
+            entry: found.and_then(|found| found.entry.clone()),
             scope: scopes.to_string(),
         })
     }
