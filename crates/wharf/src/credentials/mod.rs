@@ -8,6 +8,7 @@ mod chain;
 mod credential;
 mod document;
 mod edit;
+mod exchange;
 mod fields;
 mod file;
 #[cfg(fuzzing)]
