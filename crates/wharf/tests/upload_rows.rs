@@ -309,22 +309,18 @@ async fn u4_bodies_that_are_too_large_are_cut_from_then_on() {
     let (options, _) = options();
     copy(&source, &store, &[root], &options).await.unwrap();
     assert_eq!(ranges(&server), ["0-999999", "1000000-1999999"]);
-    let refused = server
-        .requests()
-        .iter()
-        .filter(|r| r.status == Some(413))
-        .count();
-    assert_eq!(refused, 1);
+    let refused = || {
+        let requests = server.requests().into_iter();
+        requests.filter(|r| r.status == Some(413)).count()
+    };
+    // A refusal may be lost on its way when the connection is closed on the body.
+    let before = refused();
+    assert!(before >= 1);
     // The next blob is not refused first.
     state.store(0, Ordering::SeqCst);
     let (source, root) = image(&[seeded_bytes(2, 2_000_000)]).await;
     copy(&source, &store, &[root], &options).await.unwrap();
-    let refused = server
-        .requests()
-        .iter()
-        .filter(|r| r.status == Some(413))
-        .count();
-    assert_eq!(refused, 1);
+    assert_eq!(refused(), before);
 }
 
 #[tokio::test]
