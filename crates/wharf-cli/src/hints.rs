@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wharf::{Error, ErrorKind, Guard, Lack, Refusal, Side};
+use wharf::{Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side};
 
 use wharf_oci::Registry;
 
@@ -108,9 +108,7 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         (ErrorKind::Unreachable, _) => {
             Some("is a registry running there? plain http to other machines needs --insecure")
         }
-        (ErrorKind::Untrusted, _) => {
-            Some("--ca-cert FILE trusts who signed it, --insecure trusts anybody")
-        }
+        (ErrorKind::Untrusted, _) => trusts(error.distrust()?),
         // With a status it is about credentials.
         (ErrorKind::Unauthorized, None) => Some("--client-cert FILE --client-key FILE"),
         (ErrorKind::NotFound, Some(_))
@@ -138,6 +136,16 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         (ErrorKind::Corrupt, _) if side == Some(Side::Source) => {
             Some("the source is damaged; fetch or build it again")
         }
+        _ => None,
+    }
+}
+
+/// What makes us speak TLS with a host all the same.
+fn trusts(distrust: Distrust) -> Option<&'static str> {
+    match distrust {
+        Distrust::Issuer => Some("--ca-cert FILE trusts who signed it, --insecure trusts anybody"),
+        Distrust::Dates => Some("is this machine's clock right? --insecure trusts anybody"),
+        Distrust::Name | Distrust::Certificate => Some("--insecure trusts anybody"),
         _ => None,
     }
 }

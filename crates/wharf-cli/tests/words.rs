@@ -8,107 +8,11 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-
-use common::{Run, command, wharf};
+use common::said::{
+    BLOB, Login, PAGE_HINT, Place, Verb, babbles, knows, page, scripted, told, wants,
+};
+use common::{Run, wharf};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry};
-
-const HTML: &str = "text/html; charset=utf-8";
-const PAGE_HINT: &str = "(no registry says that: a proxy or a login page may stand before it)";
-const BLOB: &str = "blob sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-
-/// Where to look for nothing, and a blob to push.
-struct Place {
-    home: tempfile::TempDir,
-    blob: String,
-}
-
-/// What is done.
-#[derive(Clone, Copy, Debug)]
-enum Verb {
-    PushBlob,
-    Pull,
-    Put,
-    Delete,
-    LogIn,
-}
-
-/// Whether credentials are given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Login {
-    None,
-    Given,
-}
-
-impl Place {
-    fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let blob = home.path().join("blob");
-        std::fs::write(&blob, "abc").unwrap();
-        let blob = blob.to_str().unwrap().to_owned();
-        Place { home, blob }
-    }
-
-    /// What is said, with the same words for what differs from run to run.
-    fn said(&self, host: &str, verb: Verb, login: Login) -> String {
-        let (repository, out) = (format!("{host}/a/b"), self.home.path().join("out"));
-        let (tagged, out) = (format!("{repository}:1"), format!("oci:{}", out.display()));
-        let manifest = self.home.path().join("manifest");
-        std::fs::write(&manifest, MANIFEST).unwrap();
-        let arguments = match verb {
-            Verb::PushBlob => vec!["blob", "push", &repository, &self.blob],
-            Verb::Pull => vec!["copy", &tagged, &out],
-            Verb::Put => vec!["manifest", "put", &tagged, manifest.to_str().unwrap()],
-            Verb::Delete => vec!["delete", &tagged],
-            Verb::LogIn => vec!["auth", "login", "-u", "me", "-p", "hidden", host],
-        };
-        let mut command = command(self.home.path());
-        if login == Login::Given {
-            command.env("WHARF_AUTH", format!("{host}=me:hidden"));
-        }
-        command.args(arguments);
-        command.args(["--no-cache", "--retries", "2", "--retry-wait", "1ms"]);
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(output.stdout.is_empty(), "{output:?}");
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let home = self.home.path().to_str().unwrap();
-        let line = stderr.replace(host, "HOST").replace(home, "HOME");
-        assert_eq!(line.lines().count(), 1, "{line}");
-        assert!(!line.contains("hidden"), "{line}");
-        line.trim_end().strip_prefix("wharf: ").unwrap().to_owned()
-    }
-}
-
-const MANIFEST: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
-
-fn told(answer: Answer, verb: Verb, login: Login) -> String {
-    scripted(Script::new().on("*", "*", [answer]), verb, login)
-}
-
-fn scripted(script: Script, verb: Verb, login: Login) -> String {
-    let server = FaultServer::start(script);
-    Place::new().said(&server.address().to_string(), verb, login)
-}
-
-fn page(status: u16, title: &str) -> Answer {
-    Answer::status(status)
-        .header("Content-Type", HTML)
-        .body(format!("<!DOCTYPE html>\n<title>{title}</title>"))
-}
-
-fn wants(challenge: &str) -> Answer {
-    Answer::error(401, "UNAUTHORIZED", "who are you?").header("WWW-Authenticate", challenge)
-}
-
-/// A registry that knows the user, and answers this to a POST.
-fn knows(answer: Answer) -> Script {
-    let bare = |request: &wharf_testkit::RecordedRequest| request.header("authorization").is_none();
-    push_registry()
-        .on("POST", "*", [answer])
-        .on_when("*", "*", bare, [wants("Basic")])
-}
 
 #[test]
 fn who_is_not_let_in_is_told_what_it_takes() {
@@ -383,25 +287,6 @@ fn a_login_that_is_refused_is_not_told_to_log_in() {
         "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: who are you?; it wants negotiate, which \
          is not known here"
     );
-}
-
-/// Somebody who says this to everybody who comes, before or after being asked.
-fn babbles(before: bool, words: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = listener.local_addr().unwrap().to_string();
-    let talk = move |mut stream: TcpStream| {
-        if before {
-            let _ = stream.write_all(words);
-        }
-        // A TLS hello is not answered by any of them.
-        let mut first = [0; 2000];
-        let _ = std::io::Read::read(&mut stream, &mut first);
-        if !before {
-            let _ = stream.write_all(words);
-        }
-    };
-    std::thread::spawn(move || listener.incoming().flatten().for_each(talk));
-    host
 }
 
 #[test]

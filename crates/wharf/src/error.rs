@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use wharf_oci::{Diagnostic, Digest, Printable};
 
+use crate::distrust::Distrust;
 use crate::guard::Guard;
 use crate::question::Question;
 use crate::refusal::Refusal;
@@ -101,6 +102,7 @@ struct Parts {
     page: Option<String>,
     refusal: Option<Refusal>,
     guard: Option<Guard>,
+    distrust: Option<Distrust>,
     question: Option<Question>,
     source: Option<BoxError>,
 }
@@ -121,6 +123,7 @@ impl Error {
             page: None,
             refusal: None,
             guard: None,
+            distrust: None,
             question: None,
             source: None,
         }))
@@ -203,6 +206,13 @@ impl Error {
         error
     }
 
+    /// Says what is wrong with the TLS of the other end.
+    #[must_use]
+    pub(crate) fn distrusted(mut self, distrust: Option<Distrust>) -> Self {
+        self.0.distrust = distrust;
+        self
+    }
+
     /// Adds the other end's own words.
     #[must_use]
     pub(crate) fn words(mut self, words: String) -> Self {
@@ -276,6 +286,11 @@ impl Error {
     /// Which guard refused to go on, if that is the matter and it can be told to let it pass.
     pub fn guard(&self) -> Option<&Guard> {
         self.0.guard.as_ref()
+    }
+
+    /// What is wrong with the TLS of the other end, if that is the matter.
+    pub fn distrust(&self) -> Option<Distrust> {
+        self.0.distrust
     }
 
     /// The title of the web page that was answered, as proxies and login pages do; it may be

@@ -111,6 +111,7 @@
 pub mod blob;
 pub mod copy;
 pub mod credentials;
+mod distrust;
 pub mod draft;
 mod error;
 pub mod file;
@@ -131,6 +132,7 @@ pub mod verify;
 mod window;
 
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
+pub use distrust::Distrust;
 pub use error::{Error, ErrorKind, Result, Side};
 pub use guard::Guard;
 pub use push::{Pushed, Pusher};

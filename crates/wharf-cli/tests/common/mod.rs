@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod pushes;
+pub(crate) mod said;
 pub(crate) mod wire;
 
 use std::io::{BufRead, BufReader, Write};

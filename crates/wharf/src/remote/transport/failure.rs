@@ -14,8 +14,8 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
     if let Some(near) = chain(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
         return near.refused();
     }
-    if let Some((kind, why)) = tls_failure::explain(error, missed) {
-        return Error::new(kind, format!("cannot connect to {authority}: {why}"));
+    if let Some(told) = tls_failure::explain(error, missed) {
+        return told.error(&format!("cannot connect to {authority}: "));
     }
     if let Some(babble) = babble(error) {
         let message = format!("{authority} answers, but not in HTTP");
@@ -87,7 +87,7 @@ pub(super) fn kind(error: &reqwest::Error) -> ErrorKind {
 /// not take what it is shown.
 pub(super) fn distrusts(error: &(dyn StdError + 'static)) -> bool {
     let explained = tls_failure::explain(error, false);
-    explained.is_some_and(|(kind, _)| kind != ErrorKind::Unreachable)
+    explained.is_some_and(|told| told.kind != ErrorKind::Unreachable)
 }
 
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {

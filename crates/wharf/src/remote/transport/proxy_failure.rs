@@ -35,8 +35,8 @@ pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Optio
         None if !error.is_connect() => return None,
         None => {}
     }
-    if let Some((kind, why)) = tls_failure::explain(error, false) {
-        return named(kind, why);
+    if let Some(told) = tls_failure::explain(error, false) {
+        return Some(told.error("").target(format_args!("proxy {proxy}")));
     }
     let why = failure::innermost(error);
     let why = match why.strip_prefix(SOCKS) {

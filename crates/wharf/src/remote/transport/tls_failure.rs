@@ -9,36 +9,77 @@ use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage};
 
 use super::failure::chain;
 use super::trust::is_authority;
-use crate::ErrorKind;
+use crate::{Distrust, Error, ErrorKind};
 
 /// Names of a certificate that are listed.
 const NAMES: usize = 5;
 
-/// What TLS is about in `error`, if it is about TLS: its kind, and what to say. `missed`: the
-/// peer, or another that the same client talked to, asked for a client certificate in vain.
-pub(super) fn explain(
-    error: &(dyn StdError + 'static),
-    missed: bool,
-) -> Option<(ErrorKind, String)> {
+/// What TLS has to say of a failure.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) kind: ErrorKind,
+    pub(super) why: String,
+    distrust: Option<Distrust>,
+}
+
+impl Told {
+    fn new(kind: ErrorKind, why: impl Into<String>) -> Self {
+        Told {
+            kind,
+            why: why.into(),
+            distrust: None,
+        }
+    }
+
+    fn untrusted(distrust: Distrust, why: impl Into<String>) -> Self {
+        Told {
+            distrust: Some(distrust),
+            ..Told::new(ErrorKind::Untrusted, why)
+        }
+    }
+
+    /// The error, whose line begins with `start`.
+    pub(super) fn error(self, start: &str) -> Error {
+        Error::new(self.kind, format!("{start}{}", self.why)).distrusted(self.distrust)
+    }
+}
+
+/// What TLS is about in `error`, if it is about TLS. `missed`: the peer, or another that the same
+/// client talked to, asked for a client certificate in vain.
+pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<Told> {
     let error = chain(error).find_map(|cause| cause.downcast_ref::<Tls>())?;
-    match error {
-        error if is_authority(error) => {
-            let why = "its certificate is signed by itself, and is not trusted here".to_owned();
-            Some((ErrorKind::Untrusted, why))
-        }
-        Tls::InvalidCertificate(error) => Some((ErrorKind::Untrusted, certificate(error))),
-        Tls::AlertReceived(alert) => Some(alerted(*alert, missed)),
-        Tls::PeerIncompatible(_) => {
-            let why = "it speaks no TLS that is safe: 1.2 or newer is needed".to_owned();
-            Some((ErrorKind::Untrusted, why))
-        }
+    Some(match error {
+        error if is_authority(error) => Told::untrusted(
+            Distrust::Issuer,
+            "its certificate is signed by itself, and is not trusted here",
+        ),
+        Tls::InvalidCertificate(error) => Told::untrusted(distrust(error), certificate(error)),
+        Tls::AlertReceived(alert) => alerted(*alert, missed),
+        Tls::PeerIncompatible(_) => Told::untrusted(
+            Distrust::Terms,
+            "it speaks no TLS that is safe: 1.2 or newer is needed",
+        ),
         // Said by our own verifier.
-        Tls::General(why) => Some((ErrorKind::Untrusted, why.clone())),
-        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            let why = "it does not speak TLS; it may speak plain http".to_owned();
-            Some((ErrorKind::Unreachable, why))
+        Tls::General(why) => Told::untrusted(Distrust::Certificate, why),
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Told::new(
+            ErrorKind::Unreachable,
+            "it does not speak TLS; it may speak plain http",
+        ),
+        _ => return None,
+    })
+}
+
+fn distrust(error: &CertificateError) -> Distrust {
+    match error {
+        CertificateError::UnknownIssuer => Distrust::Issuer,
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Distrust::Dates,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Distrust::Name
         }
-        _ => None,
+        _ => Distrust::Certificate,
     }
 }
 
@@ -54,12 +95,10 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("its certificate is not good before{}", on(*not_before))
         }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            format!(
-                "its certificate is not for this name but {}",
-                names(presented)
-            )
-        }
+        CertificateError::NotValidForNameContext { presented, .. } => match names(presented) {
+            Some(names) => format!("its certificate is not for this name but {names}"),
+            None => "its certificate names nobody it would be for".to_owned(),
+        },
         CertificateError::NotValidForName => "its certificate is not for this name".to_owned(),
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
         CertificateError::BadEncoding => "its certificate cannot be understood".to_owned(),
@@ -77,8 +116,8 @@ fn on(time: UnixTime) -> String {
     }
 }
 
-/// The names of a certificate, as its parser lists them: `DnsName("a.example")`.
-fn names(presented: &[String]) -> String {
+/// The names of a certificate, which its parser lists as `DnsName("a.example")`; `None`: it has none.
+fn names(presented: &[String]) -> Option<String> {
     let bare = |name: &String| {
         let inner = name
             .split_once('(')
@@ -89,21 +128,15 @@ fn names(presented: &[String]) -> String {
     if presented.len() > NAMES {
         names.push(format!("{} more", presented.len() - NAMES));
     }
-    match names.is_empty() {
-        true => "none".to_owned(),
-        false => names.join(", "),
-    }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
-fn alerted(alert: AlertDescription, missed: bool) -> (ErrorKind, String) {
-    let wanted = (
-        ErrorKind::Unauthorized,
-        "it wants a client certificate".to_owned(),
-    );
+fn alerted(alert: AlertDescription, missed: bool) -> Told {
+    let wanted = || Told::new(ErrorKind::Unauthorized, "it wants a client certificate");
     match alert {
-        AlertDescription::CertificateRequired => wanted,
+        AlertDescription::CertificateRequired => wanted(),
         // What servers of older TLS say, and some of newer.
-        AlertDescription::BadCertificate | AlertDescription::HandshakeFailure if missed => wanted,
+        AlertDescription::BadCertificate | AlertDescription::HandshakeFailure if missed => wanted(),
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateRevoked
@@ -112,11 +145,11 @@ fn alerted(alert: AlertDescription, missed: bool) -> (ErrorKind, String) {
         | AlertDescription::UnknownCA
         | AlertDescription::AccessDenied => {
             let why = format!("it does not take the client certificate: {}", words(alert));
-            (ErrorKind::Unauthorized, why)
+            Told::new(ErrorKind::Unauthorized, why)
         }
         alert => {
             let why = format!("it does not agree on TLS with us: {}", words(alert));
-            (ErrorKind::Untrusted, why)
+            Told::untrusted(Distrust::Terms, why)
         }
     }
 }
@@ -142,7 +175,7 @@ mod tests {
 
     #[test]
     fn alerts_are_told_in_words() {
-        let told = |alert, missed| alerted(alert, missed).1;
+        let told = |alert, missed| alerted(alert, missed).why;
         let wanted = "it wants a client certificate";
         assert_eq!(told(AlertDescription::CertificateRequired, false), wanted);
         assert_eq!(told(AlertDescription::HandshakeFailure, true), wanted);
@@ -158,10 +191,53 @@ mod tests {
 
     #[test]
     fn names_are_listed_as_they_are_written_and_not_without_end() {
-        assert_eq!(names(&[]), "none");
+        assert_eq!(names(&[]), None);
         let two = ["DnsName(\"*.a.example\")", "IpAddress(10.0.0.1)"].map(str::to_owned);
-        assert_eq!(names(&two), "*.a.example, 10.0.0.1");
+        assert_eq!(names(&two).as_deref(), Some("*.a.example, 10.0.0.1"));
         let many = vec![two[0].clone(); 9];
-        assert!(names(&many).ends_with("*.a.example, 4 more"));
+        assert!(names(&many).unwrap().ends_with("*.a.example, 4 more"));
+    }
+
+    #[test]
+    fn what_is_distrusted_is_told_from_what_is_not_agreed_on() {
+        let day = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        let presented = vec!["DnsName(\"a.example\")".to_owned()];
+        let (time, not_after, not_before) = (day, day, day);
+        let expected = rustls::pki_types::ServerName::try_from("b.example").unwrap();
+        let bad = |error| explain(&Tls::InvalidCertificate(error), false).unwrap();
+        for (error, distrust) in [
+            (CertificateError::UnknownIssuer, Distrust::Issuer),
+            (
+                CertificateError::ExpiredContext { time, not_after },
+                Distrust::Dates,
+            ),
+            (
+                CertificateError::NotValidYetContext { time, not_before },
+                Distrust::Dates,
+            ),
+            (
+                CertificateError::NotValidForNameContext {
+                    expected: expected.clone(),
+                    presented,
+                },
+                Distrust::Name,
+            ),
+            (CertificateError::Revoked, Distrust::Certificate),
+        ] {
+            assert_eq!(bad(error).distrust, Some(distrust));
+        }
+        let presented = Vec::new();
+        let nobody = bad(CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        });
+        assert_eq!(
+            nobody.error("r: ").to_string(),
+            "r: its certificate names nobody it would be for"
+        );
+        let alert = |alert| explain(&Tls::AlertReceived(alert), false).unwrap();
+        let old = alert(AlertDescription::ProtocolVersion);
+        assert_eq!(old.error("").distrust(), Some(Distrust::Terms));
+        assert_eq!(alert(AlertDescription::UnknownCA).distrust, None);
     }
 }
