@@ -152,13 +152,25 @@ impl FromStr for Neighbour {
             Some((host, port)) => (host, Some(port.parse().map_err(|_| invalid())?)),
             None => (text, None),
         };
-        let host = Host::parse(host).map_err(|_| invalid())?.to_string();
+        let host = Host::parse(host).map_err(|_| invalid())?;
+        if matches!(&host, Host::Domain(name) if !is_name(name)) {
+            return Err(invalid());
+        }
+        let host = host.to_string();
         let host = host
             .trim_matches(['[', ']'])
             .trim_end_matches('.')
             .to_owned();
         Ok(Neighbour(What::Host { host, port }))
     }
+}
+
+/// Whether a host may be called so: URLs let more pass than DNS has, but for `_`.
+fn is_name(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.split('.')
+        .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(letter))
 }
 
 impl fmt::Display for Neighbour {
@@ -266,6 +278,11 @@ mod tests {
             "",
             ":1",
             "a b",
+            "!!",
+            "a!b.example:1",
+            "a..b",
+            ".",
+            "*.example",
             "host:port",
             "host:99999",
             "10.0.0.0/33",
