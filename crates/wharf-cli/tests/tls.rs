@@ -12,8 +12,8 @@ use std::path::Path;
 
 use common::{Run, command, done, wharf};
 use wharf_testkit::{
-    Authority, ConnectProxy, DockerRegistry, LayoutFixture, ProxyManner, RegistryAuth, RegistryTls,
-    Skopeo, layer::LayerSpec,
+    Authority, ConnectProxy, DockerRegistry, FaultServer, LayoutFixture, ProxyManner, RegistryAuth,
+    RegistryTls, Skopeo, TlsFront, layer::LayerSpec, push_registry,
 };
 
 /// A registry behind TLS, a layout to push to it, and files.
@@ -137,15 +137,55 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
     }
 }
 
+fn warning(host: &str) -> String {
+    format!("warning: {host}: its certificate is not trusted, as --insecure allows\n")
+}
+
+#[test]
+fn t4_each_registry_that_is_not_trusted_is_named_by_host_and_port() {
+    let authority = Authority::new();
+    let registry = FaultServer::start(push_registry());
+    let front = |pair| TlsFront::start(pair, &authority, registry.address());
+    let pair = authority.server();
+    let (one, two) = (front(&pair), front(&pair));
+    let trusted = Authority::new();
+    let three = front(&trusted.server());
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(Some("1"), &[LayerSpec::random(1, 1000)]);
+    let (layout, ca) = (home.path().join("layout"), home.path().join("ca.pem"));
+    fs::write(&ca, trusted.certificate()).unwrap();
+    let to = |front: &TlsFront| format!("{}/app:1", front.address());
+    let run = wharf(
+        home.path(),
+        &[
+            "push",
+            layout.to_str().unwrap(),
+            &to(&one),
+            &to(&two),
+            &to(&three),
+            "--insecure",
+            "--ca-cert",
+            ca.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.stderr.matches("warning").count(), 2, "{run:?}");
+    for front in [one, two] {
+        let warning = warning(&front.address().to_string());
+        assert!(run.stderr.contains(&warning), "{run:?}");
+    }
+}
+
 #[test]
 fn t4_insecure_is_said_once_where_it_makes_a_difference() {
     let Some(scene) = Scene::new(&RegistryAuth::None, None) else {
         return;
     };
-    let warning = "warning: 127.0.0.1: its certificate is not trusted, as --insecure allows\n";
+    let warning = warning(&scene.host());
     let run = scene.pushed(&["--insecure"], &[]);
     assert_eq!(run.stderr.matches("warning").count(), 1, "{run:?}");
-    assert!(run.stderr.contains(warning), "{run:?}");
+    assert!(run.stderr.contains(&warning), "{run:?}");
     let ca = scene.path("ca.pem");
     let run = scene.pushed(&["--insecure", "--ca-cert", &ca], &[]);
     assert!(!run.stderr.contains("warning"), "{run:?}");

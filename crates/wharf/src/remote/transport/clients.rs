@@ -6,14 +6,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::tls::TlsInfo;
 use rustls::client::ResolvesClientCert;
 use url::Url;
 
-use super::leniency::Tattler;
+use super::http::authority;
+use super::leniency::{Leniency, Passed, Tattler};
 use super::names::{Names, Reach, Within};
 use super::trust::{self, Shown};
 use crate::remote::proxies::Proxies;
-use crate::remote::tls::{Authority, Place, Tls, TlsSettings};
+use crate::remote::tls::{Authority, Place, Tls, TlsSettings, Verification};
 use crate::{Error, ErrorKind, Result, verify};
 
 /// Hosts whose clients are kept in mind; a registry may send us to any number of them.
@@ -42,6 +44,7 @@ pub(crate) struct Settings {
 pub(super) struct Speaker {
     pub(super) http: reqwest::Client,
     shown: Arc<Shown>,
+    passed: Arc<Passed>,
 }
 
 impl Speaker {
@@ -114,8 +117,28 @@ impl Clients {
         }
     }
 
+    /// Tells of certificates that were let pass on the way to `url`, from where `response` came.
+    fn confess(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
+        let shown = response.extensions().get::<TlsInfo>();
+        let shown = shown.and_then(TlsInfo::peer_certificate);
+        let tell = |url: &Url, shown: Option<&[u8]>| {
+            if speaker.passed.has(&Authority::of(url).host, shown) {
+                let host = authority(url);
+                self.settings.tattler.tell(&host, Leniency::Unverified);
+            }
+        };
+        if shown.is_some() {
+            tell(url, shown);
+        }
+        let proxy = self.settings.proxies.proxy_for(url);
+        if let Some(proxy) = proxy.filter(|proxy| proxy.is_secured()) {
+            tell(proxy.url(), None);
+        }
+    }
+
     /// Somebody answered at `url`.
-    pub(super) fn heard(&self, url: &Url) {
+    pub(super) fn heard(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
+        self.confess(speaker, url, response);
         let (at, answered) = (Authority::of(url), &mut self.known().answered);
         if answered.len() < HOSTS {
             answered.insert(at);
@@ -186,17 +209,20 @@ impl Clients {
     }
 
     fn build(&self, tls: &Tls, reach: Reach) -> Result<Speaker> {
-        let Settings {
-            tls: all, tattler, ..
-        } = &self.settings;
-        let (mut config, shown) = trust::config(tls, all.roots.as_ref(), tattler.clone())?;
+        let (roots, passed) = (self.settings.tls.roots.as_ref(), Arc::default());
+        let (mut config, shown) = trust::config(tls, roots, &passed)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let builder =
             builder(&self.settings, self.connect, reach).tls_backend_preconfigured(config);
+        let builder = builder.tls_info(tls.verification == Verification::None);
         let http = builder.build().map_err(|error| {
             Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
         })?;
-        Ok(Speaker { http, shown })
+        Ok(Speaker {
+            http,
+            shown,
+            passed,
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -251,7 +251,7 @@ impl Transport {
             Some(error) => Failed::Source(error),
             None => Failed::Exchange(self.explain(&error, &client, &head.url)),
         })?;
-        self.clients.heard(&head.url);
+        self.clients.heard(&client, &head.url, &response);
         let headers = length(response.headers());
         if headers > HEADERS {
             let message = format!("answered with {headers} bytes of headers, more than {HEADERS}");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What was let pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,12 +17,40 @@ pub enum Leniency {
 /// Is told what was let pass because the client was built so ([`super::super::Insecure::Yes`],
 /// [`super::super::Verification::None`]), where it made a difference.
 pub trait LeniencyObserver: fmt::Debug + Send + Sync {
-    /// `host`, a name or address, was given `leniency`; told once. Must not block.
+    /// `host`, a name or address with its port, was given `leniency`; told once. Must not block.
     fn on_leniency(&self, host: &str, leniency: Leniency);
 }
 
 /// Hosts of which it is remembered that they were told of.
 const MANY: usize = 1024;
+
+/// Certificates that were let pass. Who judges them knows no port, and who knows the port judges
+/// none: they are noted here when a connection is made, and told of when something came over it.
+#[derive(Debug, Default)]
+pub(super) struct Passed(Mutex<HashSet<(String, Vec<u8>)>>);
+
+impl Passed {
+    /// Notes that a host of this name showed a certificate, in DER.
+    pub(super) fn note(&self, name: &str, certificate: &[u8]) {
+        let mut all = self.lock();
+        if all.len() < MANY {
+            all.insert((name.to_owned(), certificate.to_vec()));
+        }
+    }
+
+    /// Whether a host of this name showed this certificate; without one, any.
+    pub(super) fn has(&self, name: &str, certificate: Option<&[u8]>) -> bool {
+        let fits = |(known, shown): &(String, Vec<u8>)| {
+            known == name && certificate.is_none_or(|other| other == shown)
+        };
+        self.lock().iter().any(fits)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<(String, Vec<u8>)>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Tells the observer, if there is one. Cheap to clone.
 #[derive(Clone, Debug, Default)]

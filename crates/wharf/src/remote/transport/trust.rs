@@ -18,20 +18,21 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::leniency::{Leniency, Tattler};
+use super::leniency::Passed;
 use crate::remote::tls::{Certificates, Identity, Tls, Verification, provider};
 use crate::{Error, ErrorKind, Result};
 
 type Verdict<T> = std::result::Result<T, rustls::Error>;
 
-/// TLS as `tls` says; `roots` in place of those the system trusts.
+/// TLS as `tls` says; `roots` in place of those the system trusts. What is let pass is noted in
+/// `passed`.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] where the program chose a cryptography that knows no current TLS.
 pub(super) fn config(
     tls: &Tls,
     roots: Option<&Certificates>,
-    tattler: Tattler,
+    passed: &Arc<Passed>,
 ) -> Result<(ClientConfig, Arc<Shown>)> {
     let provider = provider();
     let shown = Arc::new(Shown {
@@ -45,8 +46,8 @@ pub(super) fn config(
         verification: tls.verification,
         provider: Arc::clone(&provider),
         strict: OnceLock::new(),
-        tattler,
         shown: Arc::clone(&shown),
+        passed: Arc::clone(passed),
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::ALL_VERSIONS)
@@ -121,8 +122,8 @@ struct Judge {
     verification: Verification,
     provider: Arc<CryptoProvider>,
     strict: OnceLock<Verdict<Arc<dyn ServerCertVerifier>>>,
-    tattler: Tattler,
     shown: Arc<Shown>,
+    passed: Arc<Passed>,
 }
 
 impl Judge {
@@ -182,7 +183,7 @@ impl ServerCertVerifier for Judge {
             .or_else(|error| self.trusted_itself(error, certificate, name));
         let judged = match (judged, self.verification) {
             (Err(_), Verification::None) => {
-                self.tattler.tell(&name.to_str(), Leniency::Unverified);
+                self.passed.note(&name.to_str(), certificate);
                 Ok(ServerCertVerified::assertion())
             }
             (judged, _) => judged,
