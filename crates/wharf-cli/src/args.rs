@@ -49,6 +49,7 @@ pub(crate) struct Global {
     pub(crate) allow_nondistributable_artifacts: bool,
     /// How often work is tried before it is given up
     #[arg(long, global = true, value_name = "N", default_value = "5")]
+    #[arg(value_parser = units::at_least_one::<NonZeroU32>)]
     pub(crate) retries: NonZeroU32,
     /// Neither use nor keep what was learned of layers and registries in earlier runs
     #[arg(long, global = true)]
@@ -263,9 +264,11 @@ pub(crate) enum Compress {
 pub(crate) struct Moving {
     /// How many blobs are moved at once
     #[arg(short, long, value_name = "N", default_value = "4")]
+    #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
     pub(crate) jobs: NonZeroUsize,
     /// How many are asked for at once whether they are there
     #[arg(long, value_name = "N", default_value = "16")]
+    #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
     pub(crate) checks: NonZeroUsize,
     /// Look for every blob even behind a manifest that is there, and repair what is missing
     #[arg(long)]

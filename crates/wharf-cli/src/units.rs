@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
-use std::num::NonZeroU64;
+use std::num::{IntErrorKind, NonZeroU64, ParseIntError};
+use std::str::FromStr;
 use std::time::Duration;
 
 use wharf_oci::{Digest, MediaType};
@@ -83,6 +84,21 @@ pub(crate) fn size(text: &str) -> Result<NonZeroU64, String> {
     bytes.and_then(NonZeroU64::new).ok_or_else(none)
 }
 
+/// Reads a number that is not zero.
+///
+/// # Errors
+/// Words for the user, where it is none, or too large.
+pub(crate) fn at_least_one<N>(text: &str) -> Result<N, String>
+where
+    N: FromStr<Err = ParseIntError>,
+{
+    text.parse().map_err(|error: N::Err| match error.kind() {
+        IntErrorKind::Zero | IntErrorKind::NegOverflow => "at least 1 is needed".to_owned(),
+        IntErrorKind::PosOverflow => "that is too many".to_owned(),
+        _ => "not a number of at least 1".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +121,17 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_must_be_something_is_not_nothing() {
+        let read = |text| at_least_one::<NonZeroU64>(text).map(NonZeroU64::get);
+        assert_eq!(read("3"), Ok(3));
+        assert_eq!(read("0"), Err("at least 1 is needed".to_owned()));
+        for text in ["-1", "x", "", "1.5"] {
+            assert!(read(text).unwrap_err().contains("at least 1"), "{text}");
+        }
+        assert!(read("99999999999999999999999").is_err());
     }
 
     #[test]

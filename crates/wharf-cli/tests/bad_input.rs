@@ -269,3 +269,13 @@ fn a_first_push_of_what_is_incomplete_makes_no_registry() {
     assert!(said.contains("is missing"), "{said}");
     assert!(!home.path().join(".local").exists());
 }
+
+#[test]
+fn nothing_at_all_is_too_few() {
+    let home = tempfile::tempdir().unwrap();
+    for flag in ["--retries", "--jobs", "--checks"] {
+        let arguments = ["push", "nothing", "127.0.0.1:1/a:1", flag, "0"];
+        let line = complaint(home.path(), &arguments);
+        assert!(line.ends_with(": at least 1 is needed"), "{line}");
+    }
+}

@@ -293,7 +293,7 @@ fn o5_what_is_no_manifest_is_never_sent() {
     for (reference, file, said) in [
         (&tagged, &text, "manifest is not valid: "),
         (&tagged, &other, "manifest of unknown kind: no mediaType"),
-        (&tagged, &empty, "manifest is not valid: "),
+        (&tagged, &empty, "manifest is empty"),
         (
             &tagged,
             &large,

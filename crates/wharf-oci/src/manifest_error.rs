@@ -15,6 +15,9 @@ pub enum ManifestError {
         /// How many there are.
         size: u64,
     },
+    /// There are no bytes.
+    #[error("manifest is empty")]
+    Empty,
     /// The bytes are no JSON, or not of the form that their media type asks for.
     #[error("manifest is not valid: {reason}")]
     Json {

@@ -13,6 +13,9 @@ pub(crate) type Parts = (MediaType, Payload, Option<Vec<u8>>);
 /// Parses a manifest, once its kind is known and beyond doubt.
 pub(crate) fn read(carrier: Option<&MediaType>, bytes: &Bytes) -> Result<Parts, ManifestError> {
     check_size(bytes)?;
+    if bytes.is_empty() {
+        return Err(ManifestError::Empty);
+    }
     let outline: Outline = serde_json::from_slice(bytes).map_err(ManifestError::json)?;
     let found = outline.shape()?;
     let media_type = outline.media_type(carrier, found.map(|(_, shape)| shape))?;

@@ -133,7 +133,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn hosts(&self, value: &Value<'_>) -> Result<Vec<HostEntry>> {
         let hosts = value.get_ref().as_table();
-        let hosts = hosts.ok_or_else(|| self.kind(value, "tables such as [host.\"https://…\"]"))?;
+        let hosts =
+            hosts.ok_or_else(|| self.kind(value, "a table such as [host.\"https://…\"]"))?;
         if hosts.len() > MANY {
             return Err(self.wrong(value.span().start, format!("more than {MANY} hosts")));
         }
@@ -177,7 +178,9 @@ impl Reader<'_> {
 
     fn capabilities(&self, value: &Value<'_>) -> Result<Capabilities> {
         let mut needs = Vec::new();
-        let list = self.array(value)?;
+        let list = value.get_ref().as_array();
+        let list =
+            list.ok_or_else(|| self.kind(value, "a list such as [\"pull\", \"resolve\"]"))?;
         for item in list {
             match self.string(item)?.to_ascii_lowercase().as_str() {
                 "pull" => needs.push(Need::Pull),
@@ -217,7 +220,8 @@ impl Reader<'_> {
             let mut both = self.array(item)?.iter();
             let (Some(certificate), Some(key), None) = (both.next(), both.next(), both.next())
             else {
-                return Err(self.kind(item, "a certificate and its key"));
+                let wanted = "a certificate and its key belong here".to_owned();
+                return Err(self.wrong(item.span().start, wanted));
             };
             let key = self.string(key)?;
             Ok(ClientPair {
@@ -456,8 +460,12 @@ mod tests {
                 "line 1, column 16: a time such as \"1s\" or \"500ms\" belongs here",
             ),
             (
+                "capabilities = \"pull\"",
+                "line 1, column 16: a list such as [\"pull\", \"resolve\"] belongs here",
+            ),
+            (
                 "client = [[\"a\"]]",
-                "line 1, column 11: a certificate and its key belongs here",
+                "line 1, column 11: a certificate and its key belong here",
             ),
         ] {
             assert_eq!(complaint(text), expected, "{text}");

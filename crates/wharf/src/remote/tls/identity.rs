@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, pki_types::pem};
 
-use super::pem::{broken, certificates, nothing, read};
+use super::pem::{broken, certificates, is_encrypted, nothing, read};
 use crate::{Error, ErrorKind, Result};
 
 /// A client certificate with its key. `Debug` does not show the key.
@@ -86,18 +86,9 @@ pub(in crate::remote) fn provider() -> Arc<CryptoProvider> {
 
 fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(text) => {
-            let message = "the key in it is encrypted; one without a passphrase is needed";
-            Error::new(ErrorKind::Invalid, message)
-        }
-        pem::Error::NoItemsFound => nothing(text, "private key"),
-        error => broken(&error),
+        pem::Error::NoItemsFound if !is_encrypted(text) => nothing(text, "private key"),
+        error => broken(&error, text),
     })
-}
-
-fn is_encrypted(text: &[u8]) -> bool {
-    let header = b"BEGIN ENCRYPTED PRIVATE KEY";
-    text.windows(header.len()).any(|part| part == header)
 }
 
 fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Identity> {
@@ -114,5 +105,32 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Res
             Err(invalid("the key in it does not fit the client certificate"))
         }
         Err(_) => Err(invalid("the client certificate cannot be understood")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_testkit::Authority;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_takes_a_passphrase_is_told_as_such_however_it_is_written() {
+        let pair = Authority::new().client();
+        let certificate = pair.certificate.as_bytes();
+        let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+                   DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        let new = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n\
+                   -----END ENCRYPTED PRIVATE KEY-----\n";
+        let why = "the key in it is encrypted; one without a passphrase is needed";
+        for key in [old, new] {
+            let error = Identity::from_pem(certificate, key.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), why);
+            // One file may hold both.
+            let both = [certificate, key.as_bytes()].concat();
+            let error = Identity::from_pem(&both, &both).unwrap_err();
+            assert_eq!(error.to_string(), why);
+        }
+        assert!(Identity::from_pem(certificate, pair.key.as_bytes()).is_ok());
     }
 }

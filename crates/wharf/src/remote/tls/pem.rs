@@ -89,7 +89,7 @@ impl fmt::Debug for Certificates {
 
 pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let parsed: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    let certificates = parsed.map_err(|error| broken(&error))?;
+    let certificates = parsed.map_err(|error| broken(&error, text))?;
     if certificates.is_empty() {
         return Err(nothing(text, "certificate"));
     }
@@ -97,7 +97,11 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> 
 }
 
 /// What is wrong with text that is not quite PEM; it is not quoted, for it may be a key.
-pub(super) fn broken(error: &pem::Error) -> Error {
+pub(super) fn broken(error: &pem::Error, text: &[u8]) -> Error {
+    if is_encrypted(text) {
+        let message = "the key in it is encrypted; one without a passphrase is needed";
+        return Error::new(ErrorKind::Invalid, message);
+    }
     let why = match error {
         pem::Error::MissingSectionEnd { .. } => "a part of it has no end",
         pem::Error::Base64Decode(_) => "a part of it is not base64",
@@ -105,6 +109,14 @@ pub(super) fn broken(error: &pem::Error) -> Error {
         _ => "it cannot be understood",
     };
     Error::new(ErrorKind::Invalid, format!("not PEM: {why}"))
+}
+
+/// Whether there is a key in it that takes a passphrase, as PKCS#8 has it, or as openssl wrote them
+/// before (RFC 1421): headers, which PEM of today does not have.
+pub(super) fn is_encrypted(text: &[u8]) -> bool {
+    let signs: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
+    let stands = |sign: &[u8]| text.windows(sign.len()).any(|part| part == sign);
+    signs.into_iter().any(stands)
 }
 
 /// The error for text that lacks `what`.
