@@ -31,6 +31,12 @@ fn who_is_not_let_in_is_told_what_it_takes() {
         told(wants("Negotiate, NTLM"), Verb::Pull, Login::Given),
         format!("{head}; it wants negotiate, ntlm, which is not known here")
     );
+    for challenge in ["Bearer", "Bearer realm=\"\",service=\"s\""] {
+        assert_eq!(
+            told(wants(challenge), Verb::Pull, Login::Given),
+            format!("{head}; it wants a token, and names no token server to get it from")
+        );
+    }
     assert_eq!(
         told(Answer::status(401), Verb::Pull, Login::None),
         "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized; \

@@ -189,6 +189,9 @@ impl Authorizer {
         let mut words = match (lack, offers.schemes().as_slice()) {
             (Lack::Scheme, []) if status != 401 => "it asks for no credentials".to_owned(),
             (Lack::Scheme, []) => "it does not say what it wants to be shown".to_owned(),
+            (Lack::Scheme, _) if offers.lacks_realm() => {
+                "it wants a token, and names no token server to get it from".to_owned()
+            }
             (Lack::Scheme, schemes) => {
                 format!("it wants {}, which is not known here", schemes.join(", "))
             }

@@ -108,6 +108,12 @@ impl Offers {
         })
     }
 
+    /// Whether a token is wanted, and it is not said whose.
+    pub(super) fn lacks_realm(&self) -> bool {
+        let mut all = self.0.iter();
+        all.any(|offer| offer.scheme == "bearer" && bearer(offer).is_none())
+    }
+
     /// What the registry has against the token it was shown.
     pub(super) fn complaint(&self) -> Option<Complaint> {
         let errors = self.0.iter().filter_map(|offer| offer.parameter("error"));
