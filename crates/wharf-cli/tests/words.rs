@@ -310,6 +310,31 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
             "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP"
         );
     }
+    // Who begins as HTTP does speaks it, though not well.
+    for (words, why) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nX: a\x01b\r\n\r\n"[..],
+            "malformed: invalid HTTP header",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            "malformed: invalid content-length",
+        ),
+        (
+            b"HTTP/1.1 2x0 OK\r\n\r\n",
+            "malformed: invalid HTTP status-code",
+        ),
+        (
+            long(),
+            "with more before the content than is read: 100 headers, some 400 KiB",
+        ),
+    ] {
+        let line = Place::new().said(&babbles(false, words), Verb::Pull, Login::None);
+        let (asked, said) = line.split_once(": HOST answers, but ").unwrap();
+        // How long an answer to HEAD would be is not looked at.
+        assert!(asked.ends_with("/v2/a/b/manifests/1"), "{line}");
+        assert_eq!(said, why);
+    }
     assert_eq!(
         Place::new().said(&babbles(true, b""), Verb::Pull, Login::None),
         "HOST/a/b: HEAD /v2/a/b/manifests/1: connection to HOST broke: connection closed before \
@@ -322,6 +347,12 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         "{line}"
     );
     assert!(!line.contains("running it again"), "{line}");
+}
+
+/// More headers than are read.
+fn long() -> &'static [u8] {
+    let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: a\r\n".repeat(200));
+    head.into_bytes().leak()
 }
 
 /// Runs a push against a registry whose words would steer a terminal.

@@ -18,9 +18,16 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         return told.error(&format!("cannot connect to {authority}: "));
     }
     if let Some(babble) = babble(error) {
-        let message = format!("{authority} answers, but not in HTTP");
         // One stray answer to nothing may have come before ours.
         let transient = babble == Babble::Unasked;
+        let why = match babble {
+            Babble::Other | Babble::Unasked => "not in HTTP".to_owned(),
+            Babble::Endless => format!(
+                "with more before the content than is read: {HEADERS} headers, some 400 KiB"
+            ),
+            Babble::Malformed(what) => format!("malformed: {what}"),
+        };
+        let message = format!("{authority} answers, but {why}");
         return Error::new(ErrorKind::Rejected, message).transient(transient);
     }
     let kind = kind(error);
@@ -41,16 +48,27 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
     Error::new(kind, message)
 }
 
-/// Something that is no HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Headers of an answer that the HTTP client reads.
+const HEADERS: usize = 100;
+
+/// What the HTTP client says of an answer that does not begin as one of HTTP/1. Nothing else about
+/// the error tells it from one that goes wrong later.
+const OTHER: &str = "invalid HTTP version parsed";
+
+/// Something that is no HTTP, or no good one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Babble {
-    /// In answer to a request.
-    Answer,
-    /// Before there was one.
+    /// Another protocol, in answer to a request.
+    Other,
+    /// The same, or anything, before there was one.
     Unasked,
+    /// HTTP whose status line or headers do not come to an end.
+    Endless,
+    /// HTTP, and what is wrong with it.
+    Malformed(String),
 }
 
-/// Whether the peer speaks another protocol.
+/// Whether the peer speaks another protocol, or this one badly.
 fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
     let error = chain(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
     // Of all that may go wrong without a cause this alone has no name.
@@ -60,7 +78,11 @@ fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
         || error.is_user()
         || error.is_timeout();
     match (error.is_parse(), named || error.source().is_some()) {
-        (true, _) => Some(Babble::Answer),
+        (true, _) if error.is_parse_too_large() => Some(Babble::Endless),
+        (true, _) => Some(match error.to_string() {
+            text if text == OTHER => Babble::Other,
+            text => Babble::Malformed(text.trim_end_matches(" parsed").to_owned()),
+        }),
         (false, false) => Some(Babble::Unasked),
         (false, true) => None,
     }
