@@ -24,7 +24,8 @@ type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Syn
 pub struct Blob {
     descriptor: Descriptor,
     origin: Option<Repository>,
-    name: Option<Arc<str>>,
+    /// What messages call the place where it lies; empty: nothing.
+    name: Arc<str>,
     open: Arc<Opener>,
 }
 
@@ -37,7 +38,7 @@ impl Blob {
         Blob {
             descriptor,
             origin: None,
-            name: None,
+            name: Arc::default(),
             open: Arc::new(open),
         }
     }
@@ -64,7 +65,7 @@ impl Blob {
     /// Says what messages call the place where the bytes lie: a file, or a file in an archive.
     #[must_use]
     pub fn with_name(mut self, name: &str) -> Self {
-        self.name = Some(name.into());
+        self.name = name.into();
         self
     }
 
@@ -81,9 +82,10 @@ impl Blob {
     /// The bytes from `offset` on, as they are, unchecked.
     ///
     /// # Errors
-    /// What the source says when the content is missing or cannot be read.
+    /// What the source says when the content is missing or cannot be read; of [`Side::Source`].
     pub async fn open(&self, offset: u64) -> Result<ByteStream> {
-        (self.open)(offset).await
+        let opened = (self.open)(offset).await;
+        opened.map_err(|error| error.side(Side::Source))
     }
 
     /// All bytes, checked as they flow: the last chunk is given out only when size and digest
@@ -94,15 +96,22 @@ impl Blob {
     /// the descriptor promises.
     pub async fn read(&self) -> Result<ByteStream> {
         let stream = self.open(0).await?;
-        let name = self.name.clone();
         // Bytes that are wrong are the fault of where they come from, wherever they were going.
-        let blame = move |error: Error| match (&name, error.kind()) {
-            (Some(name), ErrorKind::Corrupt) => error.target(name).side(Side::Source),
-            _ => error.side(Side::Source),
-        };
-        Ok(verify::checked(stream, &self.descriptor)
-            .map_err(blame)
-            .boxed())
+        Ok(verify::blaming(&self.name, stream, |stream| {
+            verify::checked(stream, &self.descriptor)
+        }))
+    }
+
+    /// The bytes from `offset` on, checked for their number alone.
+    ///
+    /// # Errors
+    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] where there are fewer or more.
+    pub(crate) async fn read_rest(&self, offset: u64) -> Result<ByteStream> {
+        let Descriptor { size, digest, .. } = &self.descriptor;
+        let (stream, rest) = (self.open(offset).await?, size.saturating_sub(offset));
+        Ok(verify::blaming(&self.name, stream, |stream| {
+            verify::sized(stream, rest, digest)
+        }))
     }
 
     /// All bytes at once, checked, for small content.

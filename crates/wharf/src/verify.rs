@@ -3,12 +3,14 @@
 //! The chunk that completes the content is held back until size and digest are known to be
 //! right, so whoever consumes the stream never sees a wrong blob end as if it were whole.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use wharf_oci::{Algorithm, Descriptor, Digest, Hasher};
 
 use crate::blob::ByteStream;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// Below this many bytes hashing takes some 20 µs: less than a trip to another thread.
 const INLINE: usize = 32 * 1024;
@@ -45,6 +47,22 @@ pub fn sized(stream: ByteStream, size: u64, digest: &Digest) -> ByteStream {
         }
     })
     .boxed()
+}
+
+/// What `check` makes of `stream`: what it finds wrong with the bytes is said of the source, which
+/// is called `name`; what the stream itself says names it already.
+pub(crate) fn blaming(
+    name: &Arc<str>,
+    stream: ByteStream,
+    check: impl FnOnce(ByteStream) -> ByteStream,
+) -> ByteStream {
+    let stream = stream.map_err(|error| error.side(Side::Source)).boxed();
+    let name = Arc::clone(name);
+    let blame = move |error: Error| match error.failed_side() {
+        None if !name.is_empty() => error.target(&name).side(Side::Source),
+        _ => error.side(Side::Source),
+    };
+    check(stream).map_err(blame).boxed()
 }
 
 /// Hashes a chunk without ever blocking the reactor for long.
@@ -165,7 +183,6 @@ fn compare(expected: &Digest, actual: &Digest) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
     use wharf_oci::MediaType;
 
     use super::*;

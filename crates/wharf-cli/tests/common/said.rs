@@ -67,6 +67,8 @@ impl Place {
             command.env("WHARF_AUTH", format!("{host}=me:hidden"));
         }
         command.args(arguments);
+        // What is tried again is said in lines of its own.
+        command.args(["--progress", "none"]);
         command.args(["--no-cache", "--retries", "2", "--retry-wait", "1ms"]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -81,6 +83,21 @@ impl Place {
 }
 
 pub(crate) const MANIFEST: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+
+/// The digest of the config of [`MANIFEST`].
+pub(crate) const EMPTY: &str =
+    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A registry with one image, whose only blob is answered so.
+pub(crate) fn with_image(blob: Answer) -> Script {
+    let manifest = Answer::status(200).header("Content-Type", IMAGE);
+    Script::new()
+        .on("GET", "/v2/", [Answer::status(200)])
+        .on("*", "*/manifests/*", [manifest.body(MANIFEST)])
+        .on("*", "*/blobs/*", [blob])
+}
 
 pub(crate) fn told(answer: Answer, verb: Verb, login: Login) -> String {
     scripted(Script::new().on("*", "*", [answer]), verb, login)

@@ -187,7 +187,11 @@ impl<'a> Planner<'a> {
                 self.children.insert(manifest.digest().clone(), manifest);
             }
         }
-        Err(too_much(root, format!("{DEPTH} levels of indexes")))
+        Err(too_much(
+            self.source,
+            root,
+            format!("{DEPTH} levels of indexes"),
+        ))
     }
 
     /// Notes the blobs of a manifest and gives its children that were not seen before.
@@ -237,9 +241,8 @@ impl<'a> Planner<'a> {
             "is said to have {} bytes, and {}",
             known.size, descriptor.size
         );
-        Err(Error::new(ErrorKind::Invalid, message)
-            .target(&descriptor.digest)
-            .side(Side::Source))
+        let error = Error::new(ErrorKind::Invalid, message);
+        Err(said_by(self.source, &descriptor.digest, error))
     }
 
     /// The manifests of `level` that the store lacks, as long as they are not too much to hold.
@@ -254,7 +257,7 @@ impl<'a> Planner<'a> {
                 return Ok::<_, Error>(Err(descriptor));
             }
             let manifest = this.read(&descriptor).await?;
-            as_promised(&manifest, &descriptor)?;
+            as_promised(this.source, &manifest, &descriptor)?;
             Ok(Ok(manifest))
         });
         let mut answers = asked.buffered(this.options.checks());
@@ -266,7 +269,7 @@ impl<'a> Planner<'a> {
                     bytes += manifest.size();
                     if bytes > MANIFEST_BYTES {
                         let what = format!("{MANIFEST_BYTES} bytes of manifests");
-                        return Err(too_much(root, what));
+                        return Err(too_much(this.source, root, what));
                     }
                     manifests.push(manifest);
                 }
@@ -330,7 +333,7 @@ fn says_nothing(error: &Error) -> bool {
 }
 
 /// Whether a child is what the index above it says: of its size, and an image where it says image.
-fn as_promised(manifest: &Manifest, promised: &Descriptor) -> Result<()> {
+fn as_promised(source: &dyn Source, manifest: &Manifest, promised: &Descriptor) -> Result<()> {
     let kind = |is_index: bool| if is_index { "index" } else { "image" };
     let (is, said) = (
         manifest.media_type().is_index(),
@@ -345,13 +348,20 @@ fn as_promised(manifest: &Manifest, promised: &Descriptor) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(ErrorKind::Corrupt, message)
-        .target(&promised.digest)
-        .side(Side::Source))
+    let error = Error::new(ErrorKind::Corrupt, message);
+    Err(said_by(source, &promised.digest, error))
 }
 
-fn too_much(root: &Manifest, what: String) -> Error {
-    Error::new(ErrorKind::Invalid, format!("more than {what} below it"))
-        .target(root.digest())
-        .side(Side::Source)
+fn too_much(source: &dyn Source, root: &Manifest, what: String) -> Error {
+    let error = Error::new(ErrorKind::Invalid, format!("more than {what} below it"));
+    said_by(source, root.digest(), error)
+}
+
+/// The error of content that makes no sense, with where it is from.
+fn said_by(source: &dyn Source, digest: &Digest, error: Error) -> Error {
+    let error = error.target(digest).side(Side::Source);
+    match source.place() {
+        Some(place) => error.target(place),
+        None => error,
+    }
 }

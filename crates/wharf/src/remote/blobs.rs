@@ -20,16 +20,16 @@ pub(super) fn open(repository: &RemoteRepository, descriptor: &Descriptor) -> Bl
     let blob = Blob::new(descriptor.clone(), move |offset| {
         let (repository, digest) = (repository.clone(), digest.clone());
         async move {
-            let named = |error: Error| {
-                error
-                    .target(format_args!("blob {digest}"))
-                    .target(repository.repository())
-            };
-            fetch(&repository, &digest, offset).await.map_err(named)
+            let of = (digest.clone(), repository.repository().clone());
+            let named =
+                move |error: Error| error.target(format_args!("blob {}", of.0)).target(&of.1);
+            let stream = fetch(&repository, &digest, offset).await.map_err(&named)?;
+            let broken = move |error: Error| named(error);
+            Ok(stream.map_err(broken).boxed())
         }
         .boxed()
     });
-    blob.with_origin(origin)
+    blob.with_name(&origin.to_string()).with_origin(origin)
 }
 
 /// Whether a blob is there. Answers that are neither yes nor no mean "unknown": it is sent then.

@@ -141,6 +141,10 @@ impl Source for RemoteRepository {
         self.about(fetched)
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.repository.to_string())
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         blobs::open(self, descriptor)
     }

@@ -57,6 +57,11 @@ pub trait Source: Debug + Send + Sync {
     /// [`crate::ErrorKind::NotFound`] where the repository does not exist.
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>>;
 
+    /// What messages call this source: a repository, a directory, a file.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// The manifests whose subject is `subject`, as descriptors with artifact type and annotations
     /// (distribution-spec: "Listing Referrers"). None, where there are none or no such subject.
     ///

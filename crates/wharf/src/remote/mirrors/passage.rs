@@ -26,6 +26,7 @@ pub(super) async fn open(
     offset: u64,
 ) -> Result<ByteStream> {
     let givers = Givers::default();
+    let name = Arc::from(source.repository().to_string());
     let mut passage = Passage {
         source,
         descriptor: descriptor.clone(),
@@ -44,7 +45,7 @@ pub(super) async fn open(
         // What was read before it is not known here; whoever takes the bytes checks the digest.
         return Ok(bytes);
     }
-    let checked = verify::checked(bytes, &descriptor);
+    let checked = verify::blaming(&name, bytes, |bytes| verify::checked(bytes, &descriptor));
     Ok(checked.map_err(move |error| givers.blame(error)).boxed())
 }
 
@@ -97,7 +98,9 @@ impl Passage {
                     return Ok(Some(chunk));
                 }
                 None if self.at >= self.descriptor.size => return Ok(None),
-                None => Error::new(ErrorKind::Corrupt, "content ends before its size"),
+                None => Error::new(ErrorKind::Corrupt, "content ends before its size")
+                    .target(&self.descriptor.digest)
+                    .target(self.source.repository()),
                 Some(Err(error)) => error,
             };
             match self.giver.take() {

@@ -115,6 +115,10 @@ impl Source for RemoteSource {
         }
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.repository().to_string())
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         if self.mirrors.first.is_empty() {
             return self.repository.blob(descriptor);
@@ -123,7 +127,9 @@ impl Source for RemoteSource {
         let blob = Blob::new(descriptor.clone(), move |offset| {
             passage::open(source.clone(), of.clone(), offset).boxed()
         });
-        blob.with_origin(self.repository().clone())
+        let repository = self.repository();
+        blob.with_name(&repository.to_string())
+            .with_origin(repository.clone())
     }
 
     /// A size without a digest that vouches for it is the registry's own to say.

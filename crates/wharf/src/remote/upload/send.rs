@@ -16,7 +16,7 @@ use super::chunks;
 use super::manner::Manner;
 use super::session::Session;
 use crate::blob::{Blob, ByteStream};
-use crate::{Error, ErrorKind, Result, verify};
+use crate::{Error, ErrorKind, Result};
 
 /// Which bytes of a blob a request carries: from one position up to another, exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +59,11 @@ async fn bytes(blob: &Blob, offset: u64) -> Result<ByteStream> {
     if offset == 0 {
         return blob.read().await;
     }
-    let descriptor = blob.descriptor();
-    let rest = descriptor.size.saturating_sub(offset);
-    if rest == 0 {
+    if blob.descriptor().size <= offset {
         // Nothing is asked of a source that may have no answer to that.
         return Ok(stream::empty().boxed());
     }
-    Ok(verify::sized(
-        blob.open(offset).await?,
-        rest,
-        &descriptor.digest,
-    ))
+    blob.read_rest(offset).await
 }
 
 /// The same stream, once its first bytes (or its end) are there.

@@ -157,11 +157,15 @@ impl Source for DockerArchive {
             .target(self.name()))
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.name().to_owned())
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         let found = self.known().get(&descriptor.digest).cloned();
         let missing = (self.name().to_owned(), descriptor.digest.clone());
         let wanted = descriptor.clone();
-        Blob::new(descriptor.clone(), move |offset| {
+        let blob = Blob::new(descriptor.clone(), move |offset| {
             let opened = match &found {
                 Some(Content::Stored(region)) => Ok(region.open(offset)),
                 Some(Content::Made(made)) => Ok(made.open(&wanted, offset)),
@@ -171,7 +175,8 @@ impl Source for DockerArchive {
                 }
             };
             async move { opened }.boxed()
-        })
+        });
+        blob.with_name(self.name())
     }
 
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {

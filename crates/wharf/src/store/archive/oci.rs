@@ -77,6 +77,10 @@ impl Source for OciArchive {
         self.reader.manifest(descriptor).await
     }
 
+    fn place(&self) -> Option<String> {
+        self.reader.place()
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         self.reader.blob(descriptor)
     }

@@ -262,6 +262,10 @@ impl Source for LayoutReader {
             .await
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.files.name().to_owned())
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         let (reader, wanted) = (self.clone(), descriptor.clone());
         let name = format!("{}/{}", self.files.name(), blob_path(&descriptor.digest));

@@ -60,6 +60,10 @@ impl Source for WholeLayout {
         }
     }
 
+    fn place(&self) -> Option<String> {
+        self.reader.place()
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         self.reader.blob(descriptor)
     }
