@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wharf::{Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side};
+use wharf::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side};
 
 use wharf_oci::Registry;
 
@@ -103,7 +103,7 @@ fn by_code(error: &Error) -> Option<&'static str> {
 
 /// What to do about it. Files speak for themselves: most hints are about registries.
 fn by_kind(error: &Error) -> Option<&'static str> {
-    let (side, status) = (error.failed_side(), error.status());
+    let (side, status, asked) = (error.failed_side(), error.status(), error.asked());
     match (error.kind(), status) {
         (ErrorKind::Unreachable, _) => {
             Some("is a registry running there? plain http to other machines needs --insecure")
@@ -112,18 +112,28 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         // With a status it is about credentials.
         (ErrorKind::Unauthorized, None) => Some("--client-cert FILE --client-key FILE"),
         (ErrorKind::NotFound, Some(_))
-            if side == Some(Side::Destination) && error.diagnostic().is_none() =>
+            if side == Some(Side::Destination)
+                && error.diagnostic().is_none()
+                && asked != Some(Asked::Token) =>
         {
             Some("some registries want the repository to be created first")
         }
-        (ErrorKind::Interrupted | ErrorKind::Timeout, _) if side.is_some() => {
+        (ErrorKind::Interrupted | ErrorKind::Timeout, _)
+            if side.is_some() && error.was_moving() =>
+        {
             Some("running it again sends only what is missing")
+        }
+        (ErrorKind::Rejected, Some(413)) if asked == Some(Asked::Manifest) => {
+            Some("a proxy before the registry limits what it takes")
         }
         (ErrorKind::Rejected, Some(413)) => {
             Some("a proxy before the registry limits what it takes; try a smaller --chunk-size")
         }
         (ErrorKind::Busy, None) => Some("try again later"),
         (ErrorKind::Busy, Some(_)) => Some("try again later, or with a lower --jobs"),
+        (ErrorKind::Server, _) if asked == Some(Asked::Token) => {
+            Some("the token server has trouble of its own; its log knows more")
+        }
         (ErrorKind::Server, Some(507)) => Some("free some space on the registry's disk"),
         (ErrorKind::Server, _) => Some("the registry has trouble of its own; its log knows more"),
         (ErrorKind::NoSpace, _) => {

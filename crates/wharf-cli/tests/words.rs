@@ -102,7 +102,7 @@ fn a_token_server_is_quoted_and_its_troubles_are_told_from_refusals() {
         ask(oops, Login::Given),
         format!(
             "{start} 500 Internal Server Error: oops (after 2 tries) \
-             (the registry has trouble of its own; its log knows more)"
+             (the token server has trouble of its own; its log knows more)"
         )
     );
     assert_eq!(
@@ -338,7 +338,7 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
     assert_eq!(
         Place::new().said(&babbles(true, b""), Verb::Pull, Login::None),
         "HOST/a/b: HEAD /v2/a/b/manifests/1: connection to HOST broke: connection closed before \
-         message completed (after 2 tries) (running it again sends only what is missing)"
+         message completed (after 2 tries)"
     );
     // A login moves nothing, so there is nothing to go on with.
     let line = Place::new().said(&babbles(true, b""), Verb::LogIn, Login::None);

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use wharf_oci::{Diagnostic, Digest, Printable};
 
+use crate::asked::Asked;
 use crate::distrust::Distrust;
+use crate::error_kind::{ErrorKind, Side};
 use crate::guard::Guard;
 use crate::question::Question;
 use crate::refusal::Refusal;
@@ -18,68 +20,6 @@ use crate::refusal::Refusal;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What kind of thing went wrong, for programs to act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The named content, tag, repository, file or directory does not exist.
-    NotFound,
-    /// A document, argument or file does not follow its format.
-    Invalid,
-    /// Bytes do not match the digest or size they were promised with.
-    Corrupt,
-    /// A selection fits several things; the message lists them.
-    Ambiguous,
-    /// The registry, or a proxy, wants credentials or a client certificate, or better ones.
-    Unauthorized,
-    /// The registry knows the caller and says no.
-    Denied,
-    /// A guard of ours refused to go on, for example towards a private address.
-    Refused,
-    /// No connection could be made: unknown host, nobody listening. Transient only where somebody
-    /// answered there before.
-    Unreachable,
-    /// The registry shows a certificate that nobody we trust vouches for.
-    Untrusted,
-    /// A connection broke while in use.
-    Interrupted,
-    /// Nothing happened for as long as was allowed.
-    Timeout,
-    /// The registry asks for patience (408, 429, 503 and their like).
-    Busy,
-    /// The registry has trouble of its own (other 5xx).
-    Server,
-    /// The registry refused the request (other 4xx, or an answer that makes no sense).
-    Rejected,
-    /// The disk on this side is full.
-    NoSpace,
-    /// A file or device could not be read or written.
-    Io,
-    /// The operation or format is not supported here.
-    Unsupported,
-    /// The work was given up because other work failed.
-    Cancelled,
-}
-
-impl ErrorKind {
-    /// Whether doing the same again may succeed (PUSH.md R1).
-    pub fn is_transient(self) -> bool {
-        matches!(
-            self,
-            ErrorKind::Interrupted | ErrorKind::Timeout | ErrorKind::Busy | ErrorKind::Server
-        )
-    }
-}
-
-/// Which end of a copy an error belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The side that is read.
-    Source,
-    /// The side that is written.
-    Destination,
-}
 
 /// An error of the library, one pointer wide.
 ///
@@ -103,6 +43,8 @@ struct Parts {
     refusal: Option<Refusal>,
     guard: Option<Guard>,
     distrust: Option<Distrust>,
+    asked: Option<Asked>,
+    moving: bool,
     question: Option<Question>,
     source: Option<BoxError>,
 }
@@ -124,6 +66,8 @@ impl Error {
             refusal: None,
             guard: None,
             distrust: None,
+            asked: None,
+            moving: false,
             question: None,
             source: None,
         }))
@@ -213,6 +157,20 @@ impl Error {
         self
     }
 
+    /// Says what was asked for.
+    #[must_use]
+    pub(crate) fn asked_for(mut self, asked: Option<Asked>) -> Self {
+        self.0.asked = asked;
+        self
+    }
+
+    /// Says that content was on its way.
+    #[must_use]
+    pub(crate) fn moving(mut self) -> Self {
+        self.0.moving = true;
+        self
+    }
+
     /// Adds the other end's own words.
     #[must_use]
     pub(crate) fn words(mut self, words: String) -> Self {
@@ -291,6 +249,17 @@ impl Error {
     /// What is wrong with the TLS of the other end, if that is the matter.
     pub fn distrust(&self) -> Option<Distrust> {
         self.0.distrust
+    }
+
+    /// What was asked for, if it is about a request for one of these.
+    pub fn asked(&self) -> Option<Asked> {
+        self.0.asked
+    }
+
+    /// Whether content was on its way when it happened: what arrived is not moved again when the
+    /// work is done again.
+    pub fn was_moving(&self) -> bool {
+        self.0.moving
     }
 
     /// The title of the web page that was answered, as proxies and login pages do; it may be

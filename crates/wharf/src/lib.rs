@@ -108,12 +108,14 @@
 //!
 //! Futures need tokio with its timers and network; they are `Send` and can be spawned.
 
+mod asked;
 pub mod blob;
 pub mod copy;
 pub mod credentials;
 mod distrust;
 pub mod draft;
 mod error;
+mod error_kind;
 pub mod file;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -131,9 +133,11 @@ pub mod store;
 pub mod verify;
 mod window;
 
+pub use asked::Asked;
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
 pub use distrust::Distrust;
-pub use error::{Error, ErrorKind, Result, Side};
+pub use error::{Error, Result};
+pub use error_kind::{ErrorKind, Side};
 pub use guard::Guard;
 pub use push::{Pushed, Pusher};
 pub use refusal::{Lack, Refusal};

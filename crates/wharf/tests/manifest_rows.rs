@@ -291,8 +291,11 @@ async fn f1_rule_8_odd_successes_count_when_the_manifest_is_there() {
         FaultServer::start(keeping(&kept, Conditions::None).on("PUT", MANIFEST, [quiet.clone()]));
     let error = store(server.address())
         .put_manifest(&referrerless(), Some(&tag("t")))
-        .await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    let why = "answered 204 No Content, but the manifest is not there";
+    assert!(error.to_string().ends_with(why), "{error}");
     let bytes = referrerless().bytes().clone();
     kept.lock().unwrap().insert(
         "t".to_owned(),

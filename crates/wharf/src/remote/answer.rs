@@ -47,6 +47,15 @@ impl Answered {
         }
     }
 
+    /// The status; that of a success makes no error by itself.
+    fn said(&self, wanted: &[u16]) -> String {
+        if self.status.as_u16() >= 400 || wanted.is_empty() {
+            return self.to_string();
+        }
+        let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
+        format!("answered {self}, where {} was wanted", wanted.join(" or "))
+    }
+
     /// The error of a body that should be a document, and is a web page instead: whoever answers
     /// so is no registry, and did nothing of what was asked.
     pub(super) fn page(self, body: &[u8]) -> Option<Error> {
@@ -72,17 +81,18 @@ impl fmt::Display for Answered {
 
 /// The error an unwelcome answer stands for.
 pub(super) async fn error(response: Response) -> Error {
-    error_in_words(response, |_| None).await
+    error_in_words(response, &[], |_| None).await
 }
 
 /// The same, for peers with words of their own: what `words` finds in the body is told where there
-/// is no diagnostic.
+/// is no diagnostic. Of a success it is said that one of the statuses `wanted` was.
 pub(super) async fn error_in_words(
     response: Response,
+    wanted: &[u16],
     words: impl FnOnce(&[u8]) -> Option<String>,
 ) -> Error {
     let answered = Answered::of(&response);
-    let refusal = response.refusal().cloned();
+    let (refusal, asked) = (response.refusal().cloned(), response.asked());
     let wait = wait(&response);
     let body = body(response).await;
     let diagnostic = Diagnostic::parse(&body);
@@ -94,7 +104,13 @@ pub(super) async fn error_in_words(
     };
     let status = answered.status.as_u16();
     let (kind, transient) = classify(status, diagnostic.as_ref());
-    let error = Error::new(kind, answered.to_string())
+    let message = match words {
+        // That it is none is all there is to say.
+        Some(Words::Page(_)) => answered.to_string(),
+        _ => answered.said(wanted),
+    };
+    let error = Error::new(kind, message)
+        .asked_for(asked)
         .answer(status, diagnostic)
         .transient(transient)
         .retry_after(wait)
@@ -140,7 +156,7 @@ pub(super) async fn expect(response: Response, welcome: &[u16]) -> Result<Respon
     if welcome.contains(&response.status().as_u16()) {
         return Ok(response);
     }
-    Err(error(response).await)
+    Err(error_in_words(response, welcome, |_| None).await)
 }
 
 fn classify(status: u16, diagnostic: Option<&Diagnostic>) -> (ErrorKind, bool) {

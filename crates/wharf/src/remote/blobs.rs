@@ -24,7 +24,7 @@ pub(super) fn open(repository: &RemoteRepository, descriptor: &Descriptor) -> Bl
             let named =
                 move |error: Error| error.target(format_args!("blob {}", of.0)).target(&of.1);
             let stream = fetch(&repository, &digest, offset).await.map_err(&named)?;
-            let broken = move |error: Error| named(error);
+            let broken = move |error: Error| named(error.moving());
             Ok(stream.map_err(broken).boxed())
         }
         .boxed()

@@ -24,10 +24,10 @@ pub(super) async fn delete(repository: &RemoteRepository, at: &Selector) -> Resu
     let url = repository.endpoint().await?.manifest(repository.name(), at);
     let request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
     match repository.send(request).await {
-        Ok(response) if matches!(response.status().as_u16(), 200 | 202 | 204) => {
-            answer::no_page(response).await?;
+        Ok(response) => {
+            let done = answer::expect(response, &[200, 202, 204]).await;
+            answer::no_page(done.map_err(|error| explained(error, at))?).await?;
         }
-        Ok(response) => return Err(explained(answer::error(response).await, at)),
         // Where the answer was lost, the next try would not know any more whose referrer it was.
         Err(error) if subject.is_none() || is_there(repository, at).await? => return Err(error),
         Err(_) => {}

@@ -192,7 +192,7 @@ async fn accepted(
         Some(digest) if !names(&digest, manifest) => {
             Err(Error::digest_mismatch(manifest.digest(), &digest).target(response.endpoint()))
         }
-        _ if odd && !names(&resolve(repository, at).await?.digest, manifest) => {
+        _ if odd && !is_there(repository, manifest, at).await? => {
             let message = format!(
                 "answered {}, but the manifest is not there",
                 response.status()
@@ -200,6 +200,22 @@ async fn accepted(
             Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()))
         }
         _ => Ok(response),
+    }
+}
+
+/// Whether `at` names the manifest.
+async fn is_there(
+    repository: &RemoteRepository,
+    manifest: &Manifest,
+    at: &Selector,
+) -> Result<bool> {
+    match resolve(repository, at).await {
+        Ok(there) => Ok(names(&there.digest, manifest)),
+        // A web page that says so is no word of the registry.
+        Err(error) if error.kind() == ErrorKind::NotFound && error.web_page().is_none() => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -302,6 +318,7 @@ async fn unknown(response: Response, at: &Selector) -> Error {
     };
     Error::new(ErrorKind::NotFound, format!("no such {what}: {at}"))
         .answer(404, None)
+        .asked_for(response.asked())
         .target(response.endpoint())
         .said(answer::error(response).await)
 }

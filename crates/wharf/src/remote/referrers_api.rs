@@ -102,6 +102,6 @@ async fn page(repository: &RemoteRepository, url: Url) -> Result<Option<Response
             Ok((kind == Some(MediaType::OCI_IMAGE_INDEX)).then_some(response))
         }
         400 | 404 | 405 | 406 | 501 => Ok(None),
-        _ => Err(answer::error(response).await),
+        _ => answer::expect(response, &[200]).await.map(Some),
     }
 }

@@ -17,7 +17,7 @@ use super::super::answer::{self, Answered};
 use super::super::transport::{Body, Request, Response, Transport, authority};
 use super::scope::ScopeSet;
 use crate::credentials::{Credential, Secret};
-use crate::{Error, ErrorKind, Result};
+use crate::{Asked, Error, ErrorKind, Result};
 
 /// Bytes of a token server's answer (PUSH.md section 11, rule 5).
 const ANSWER: usize = 64 * 1024;
@@ -62,6 +62,7 @@ pub(super) async fn fetch(transport: &Transport, question: &Question<'_>) -> Res
     let asked = Instant::now();
     let named = |error: Error| {
         let server = authority(question.realm);
+        let error = error.asked_for(Some(Asked::Token));
         match question.scopes.is_empty() {
             true => error.target(format_args!("token from {server}")),
             false => error.target(format_args!("token for {} from {server}", question.scopes)),
@@ -70,7 +71,9 @@ pub(super) async fn fetch(transport: &Transport, question: &Question<'_>) -> Res
     let request = request(question);
     let response = transport.send(request).await.map_err(named)?;
     if response.status().as_u16() != 200 {
-        return Err(named(answer::error_in_words(response, complaint).await));
+        return Err(named(
+            answer::error_in_words(response, &[200], complaint).await,
+        ));
     }
     let (date, endpoint) = (date(&response), response.endpoint().to_owned());
     let answered = Answered::of(&response);
@@ -146,7 +149,7 @@ fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Duration)> {
         issued_at: Option<String>,
     }
     let invalid = |why: &str| Error::new(ErrorKind::Invalid, format!("the answer {why}"));
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| invalid("is no token"))?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|_| invalid("holds no token"))?;
     let tokens = [answer.token, answer.access_token].into_iter().flatten();
     // One that fits in no header is none.
     let fits = |token: &Secret| {

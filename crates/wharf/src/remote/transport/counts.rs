@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 
+use crate::Asked;
+
 /// What a request is counted as: `PUT uploads`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestClass {
@@ -76,6 +78,25 @@ impl fmt::Display for RequestCounts {
 }
 
 impl RequestClass {
+    /// What is asked for with it, for messages.
+    pub(super) fn asked(self) -> Option<Asked> {
+        match self.endpoint {
+            EndpointClass::Manifests => Some(Asked::Manifest),
+            EndpointClass::Blobs | EndpointClass::Uploads => Some(Asked::Blob),
+            _ => None,
+        }
+    }
+
+    /// Whether content goes with it, or comes in answer to it, or went just before.
+    pub(super) fn moves_content(self) -> bool {
+        match self.endpoint {
+            EndpointClass::Blobs => self.method == "GET",
+            EndpointClass::Uploads => matches!(self.method, "PATCH" | "PUT"),
+            EndpointClass::Manifests => self.method == "PUT",
+            _ => false,
+        }
+    }
+
     /// The class of a request of `method` for `path`.
     pub(super) fn of(method: &Method, path: &str) -> Self {
         RequestClass {

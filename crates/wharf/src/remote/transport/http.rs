@@ -164,13 +164,16 @@ impl Transport {
                 .await
                 .map_err(|error| match error {
                     Failed::Source(error) => error,
-                    Failed::Exchange(error) => error.target(&endpoint),
+                    Failed::Exchange(error) => {
+                        self.about(head.class, &asked, error).target(&endpoint)
+                    }
                 })?;
             let Some(next) = redirect(&head.method, &response) else {
                 let idle = self.timeouts.idle;
                 return Ok(Response {
                     url: head.url,
                     endpoint,
+                    asked: head.class.asked(),
                     response,
                     idle,
                     discretion,
@@ -206,6 +209,16 @@ impl Transport {
         // Who was there a moment ago may be being restarted; who never was is not waited for.
         match error.kind() == ErrorKind::Unreachable && self.clients.has_heard(url) {
             true => error.transient(true),
+            false => error,
+        }
+    }
+
+    /// The error of a request of `class` to `url`, with what was under way. Of a host that never
+    /// answered nothing was.
+    fn about(&self, class: RequestClass, url: &Url, error: Error) -> Error {
+        let error = error.asked_for(class.asked());
+        match class.moves_content() && self.clients.has_heard(url) {
+            true => error.moving(),
             false => error,
         }
     }

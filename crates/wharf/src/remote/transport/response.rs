@@ -12,13 +12,15 @@ use super::http::authority;
 use super::{activity, failure, trace};
 use crate::blob::ByteStream;
 use crate::refusal::Refusal;
-use crate::{Error, ErrorKind, Result};
+use crate::{Asked, Error, ErrorKind, Result};
 
 /// An answer: status and headers are here, the body may be still to come.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(super) url: Url,
     pub(super) endpoint: String,
+    /// What was asked for.
+    pub(super) asked: Option<Asked>,
     pub(super) response: reqwest::Response,
     pub(super) idle: Duration,
     pub(super) discretion: Discretion,
@@ -39,6 +41,11 @@ impl Response {
     /// Method and path of the request, for messages.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What was asked for, for messages.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        self.asked
     }
 
     /// A header's text; `None` where it is absent or not text.

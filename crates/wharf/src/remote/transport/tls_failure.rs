@@ -97,7 +97,7 @@ fn certificate(error: &CertificateError) -> String {
         }
         CertificateError::NotValidForNameContext { presented, .. } => match names(presented) {
             Some(names) => format!("its certificate is not for this name but {names}"),
-            None => "its certificate names nobody it would be for".to_owned(),
+            None => "its certificate names nobody".to_owned(),
         },
         CertificateError::NotValidForName => "its certificate is not for this name".to_owned(),
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
@@ -233,7 +233,7 @@ mod tests {
         });
         assert_eq!(
             nobody.error("r: ").to_string(),
-            "r: its certificate names nobody it would be for"
+            "r: its certificate names nobody"
         );
         let alert = |alert| explain(&Tls::AlertReceived(alert), false).unwrap();
         let old = alert(AlertDescription::ProtocolVersion);
