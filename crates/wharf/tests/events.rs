@@ -87,7 +87,9 @@ async fn p1_a_try_that_was_cut_off_is_taken_back_and_the_end_is_exact() {
     assert_eq!(heard.tally.complete(), heard.tally.total());
     assert!(heard.tally.total() > 5 << 20);
     assert!(heard.most_before_retry >= 1 << 20, "{heard:?}");
-    assert_eq!(heard.complete_after_retry, Some(0));
+    // Nothing of the layer counts; the config, of some bytes, may have gone before it.
+    let after = heard.complete_after_retry;
+    assert!(after.is_some_and(|bytes| bytes < 1000), "{heard:?}");
     assert_eq!(
         heard.names,
         [
