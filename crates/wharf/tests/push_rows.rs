@@ -277,14 +277,18 @@ async fn e1_blobs_that_are_there_are_not_sent() {
 
 #[tokio::test]
 async fn e1_rule_7_a_head_that_is_refused_means_unknown_and_the_blob_is_sent() {
-    for status in [204, 304, 400, 401, 403, 405, 406, 410, 418, 501] {
-        let script = push_registry().on("HEAD", BLOB, [Answer::status(status)]);
+    let statuses = [204, 304, 400, 401, 403, 405, 406, 410, 418, 501].map(Answer::status);
+    let around = Answer::status(307).header("Location", "{path}");
+    let nowhere = Answer::status(307).header("Location", "ftp://{host}/x");
+    for answer in statuses.into_iter().chain([around, nowhere]) {
+        let told = format!("{answer:?}");
+        let script = push_registry().on("HEAD", BLOB, [answer]);
         let server = FaultServer::start(script);
         let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
         assert_eq!(
             push(&server, &source, &root).await.unwrap().written,
             2,
-            "{status}"
+            "{told}"
         );
     }
 }

@@ -118,24 +118,15 @@ fn words(output: &[u8], secret: Option<&Secret>) -> Option<String> {
     if output.len() > OUTPUT {
         return None;
     }
-    let text = Zeroizing::new(String::from_utf8_lossy(output).into_owned());
-    let text = match secret {
-        Some(secret) => without(&text, secret),
-        None => text,
+    let output = match secret {
+        Some(secret) => secret.struck_from(output),
+        None => Zeroizing::new(output.to_vec()),
     };
+    let text = Zeroizing::new(String::from_utf8_lossy(&output).into_owned());
     let mut lines = text.lines().map(str::trim);
     // What looks like a credential is none of a complaint.
     let line = lines.find(|line| !line.is_empty() && !line.contains("\"Secret\""))?;
     Some(Printable(line, WORDS).to_string())
-}
-
-/// The text without the secret, as it is and as it stands in JSON.
-fn without(text: &str, secret: &Secret) -> Zeroizing<String> {
-    let json = serde_json::Value::from(secret.expose());
-    let json = Zeroizing::new(json.to_string());
-    let escaped = json.trim_start_matches('"').trim_end_matches('"');
-    let text = Zeroizing::new(text.replace(secret.expose(), "…"));
-    Zeroizing::new(text.replace(escaped, "…"))
 }
 
 fn closed() -> Error {

@@ -37,7 +37,12 @@ pub(super) async fn contains(
     repository: &RemoteRepository,
     descriptor: &Descriptor,
 ) -> Result<bool> {
-    let response = head(repository, &descriptor.digest).await?;
+    let response = match head(repository, &descriptor.digest).await {
+        Ok(response) => response,
+        // A redirect that leads nowhere, say (PUSH.md section 11, rule 7).
+        Err(error) if says_nothing(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
     match response.status().as_u16() {
         200 => Ok(length(&response).is_none_or(|length| length == descriptor.size)),
         404 => Ok(false),
@@ -50,6 +55,12 @@ pub(super) async fn contains(
             }
         }
     }
+}
+
+/// Whether there was an answer, though none that is of use.
+fn says_nothing(error: &Error) -> bool {
+    let odd = matches!(error.kind(), ErrorKind::Refused | ErrorKind::Rejected);
+    odd && !error.is_transient()
 }
 
 /// The size in bytes of a blob.

@@ -12,9 +12,6 @@ use crate::credentials::Secret;
 /// Shorter passwords are words of their own, which would be taken out of any text.
 const SHORTEST: usize = 4;
 
-/// What stands in the place of a secret.
-const HIDDEN: &[u8] = "…".as_bytes();
-
 /// What a request tells that nobody else is to read.
 #[derive(Clone, Default)]
 pub(crate) struct Discretion {
@@ -40,54 +37,32 @@ impl Discretion {
     /// `text` without any of it.
     pub(super) fn hide(&self, mut text: Bytes) -> Bytes {
         let headers = self.headers.iter().flat_map(secrets_of);
-        let told = self.told.iter().map(|secret| as_is(secret.expose()));
-        for secret in headers.chain(told).filter(|secret| !secret.is_empty()) {
-            let quoted = Zeroizing::new(serde_json::Value::from(secret.as_str()).to_string());
-            text = without(text, quoted.trim_matches('"').as_bytes());
-            text = without(text, secret.as_bytes());
+        for secret in headers.chain(self.told.iter().cloned()) {
+            text = secret.struck_from(&text).to_vec().into();
         }
         text
     }
 }
 
-fn as_is(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(text.to_owned())
-}
-
 /// What a header tells: all of it, what follows the scheme, and the password in that.
-fn secrets_of(value: &HeaderValue) -> Vec<Zeroizing<String>> {
+fn secrets_of(value: &HeaderValue) -> Vec<Secret> {
     let Ok(value) = value.to_str() else {
         return Vec::new();
     };
-    let mut all = vec![as_is(value)];
+    let mut all = vec![Secret::from(value)];
     let Some((scheme, rest)) = value.split_once(' ') else {
         return all;
     };
-    all.push(as_is(rest));
+    all.push(rest.into());
     if scheme.eq_ignore_ascii_case("basic")
         && let Ok(plain) = BASE64_STANDARD.decode(rest).map(Zeroizing::new)
         && let Ok(plain) = std::str::from_utf8(&plain)
         && let Some((_, password)) = plain.split_once(':')
         && password.len() >= SHORTEST
     {
-        all.push(as_is(password));
+        all.push(password.into());
     }
     all
-}
-
-fn without(text: Bytes, secret: &[u8]) -> Bytes {
-    let mut rest: &[u8] = &text;
-    let mut kept = Vec::new();
-    while let Some(at) = rest.windows(secret.len()).position(|part| part == secret) {
-        kept.extend_from_slice(&rest[..at]);
-        kept.extend_from_slice(HIDDEN);
-        rest = &rest[at + secret.len()..];
-    }
-    if rest.len() == text.len() {
-        return text;
-    }
-    kept.extend_from_slice(rest);
-    kept.into()
 }
 
 impl std::fmt::Debug for Discretion {
