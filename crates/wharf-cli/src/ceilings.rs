@@ -1,4 +1,4 @@
-//! How many requests of each kind a registry is sent at once: how that is typed (PUSH.md R7).
+//! How many requests of each kind a registry is sent at once: how that is typed (wire.md R7).
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! How much was asked of registries, said at the end of a command (PUSH.md P4).
+//! How much was asked of registries, said at the end of a command (wire.md P4).
 
 use wharf::remote::Client;
 

@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    // PUSH.md section 11, rule 6.
+    // wire.md section 11, rule 6.
     #[test]
     fn carrier_and_document_must_agree() {
         let document = named(INDEX, MediaType::OCI_IMAGE_INDEX.as_str());
@@ -238,7 +238,7 @@ mod tests {
         );
     }
 
-    // PUSH.md section 11, rule 6.
+    // wire.md section 11, rule 6.
     #[test]
     fn one_document_is_not_of_two_kinds() {
         let both = image().replacen('{', r#"{"manifests":[],"#, 1);

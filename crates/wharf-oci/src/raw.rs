@@ -1,4 +1,4 @@
-//! Which manifest bytes are that somebody hands in without a carrier (PUSH.md O5).
+//! Which manifest bytes are that somebody hands in without a carrier (wire.md O5).
 
 use bytes::Bytes;
 

@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    // PUSH.md row A3: where plain http may be tried.
+    // wire.md row A3: where plain http may be tried.
     #[test]
     fn local_and_private_registries_are_known_by_their_literals() {
         for text in [

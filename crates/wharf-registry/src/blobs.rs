@@ -5,8 +5,8 @@ use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, E
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use wharf::blob::ByteStream;
-use wharf::oci::{Descriptor, Digest, MediaType, RepositoryName};
+use wharf_core::blob::ByteStream;
+use wharf_oci::{Descriptor, Digest, MediaType, RepositoryName};
 
 use crate::Registry;
 use crate::respond::{Answer, CONTENT_DIGEST, Code, Refusal, empty, refuse, set};

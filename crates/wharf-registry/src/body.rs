@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use hyper::body::{Body, Incoming};
-use wharf::blob::ByteStream;
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::blob::ByteStream;
+use wharf_core::{Error, ErrorKind, Result};
 
 /// No byte for so long, and the peer is taken for gone.
 const IDLE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@
 
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
-use wharf::oci::{Digest, Selector};
+use wharf_oci::{Digest, Selector};
 
 use crate::storage::{Condition, EntityTags};
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, StatusCode};
-use wharf::oci::{
+use wharf_core::store::Store;
+use wharf_core::{Error, ErrorKind};
+use wharf_oci::{
     Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RepositoryName,
     Selector, Tag,
 };
-use wharf::store::Store;
-use wharf::{Error, ErrorKind};
 
 use crate::body::RequestBody;
 use crate::respond::{

@@ -48,7 +48,7 @@ impl<T: std::fmt::Display> Page<T> {
 
 #[cfg(test)]
 mod tests {
-    use wharf::oci::Tag;
+    use wharf_oci::Tag;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, LINK};
 use serde_json::json;
-use wharf::oci::{Digest, MediaType, RepositoryName};
+use wharf_oci::{Digest, MediaType, RepositoryName};
 
 use crate::respond::{Answer, Code, Refusal, refuse, set, with_json};
 use crate::route::no_such_endpoint;

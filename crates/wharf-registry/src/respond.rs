@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use wharf::{Error, ErrorKind};
+use wharf_core::{Error, ErrorKind};
 
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Error>;
 pub(crate) type Answer = Response<ResponseBody>;
@@ -44,7 +44,7 @@ pub(crate) fn with_json(status: StatusCode, document: &Value) -> Answer {
 
 /// A 201 for content that is here now. The location is a path only: behind a proxy nobody here
 /// knows the host that the client sees.
-pub(crate) fn created(location: &str, digest: &wharf::oci::Digest) -> Answer {
+pub(crate) fn created(location: &str, digest: &wharf_oci::Digest) -> Answer {
     let mut answer = empty(StatusCode::CREATED);
     set(&mut answer, LOCATION, location);
     set(&mut answer, CONTENT_DIGEST, &digest.to_string());
@@ -197,7 +197,7 @@ mod tests {
         let answer = Refusal::new(Code::NameInvalid, "bad \"name\"").into_answer();
         assert_eq!(answer.status(), 400);
         let body = answer.into_body().collect().await.unwrap().to_bytes();
-        let diagnostic = wharf::oci::Diagnostic::parse(&body).unwrap();
+        let diagnostic = wharf_oci::Diagnostic::parse(&body).unwrap();
         assert_eq!(diagnostic.to_string(), "NAME_INVALID: bad \"name\"");
     }
 

@@ -4,7 +4,7 @@
 //! types. The numbers are those of the distribution-spec's table "Endpoints".
 
 use http::{Method, StatusCode};
-use wharf::oci::{Digest, RepositoryName, Selector, Tag};
+use wharf_oci::{Digest, RepositoryName, Selector, Tag};
 
 use crate::page::Page;
 use crate::respond::{Code, Refusal};

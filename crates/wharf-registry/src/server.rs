@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use wharf::{Error, Result};
+use wharf_core::{Error, Result};
 
 use crate::Registry;
 use crate::patience::Patience;

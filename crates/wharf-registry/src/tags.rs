@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::LINK;
 use serde_json::json;
-use wharf::oci::{RepositoryName, Tag};
+use wharf_oci::{RepositoryName, Tag};
 
 use crate::Registry;
 use crate::page::Page;

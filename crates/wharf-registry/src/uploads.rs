@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use http::{HeaderMap, StatusCode};
-use wharf::ErrorKind;
-use wharf::oci::{Algorithm, Digest, RepositoryName};
+use wharf_core::ErrorKind;
+use wharf_oci::{Algorithm, Digest, RepositoryName};
 
 use crate::Registry;
 use crate::body::RequestBody;
@@ -45,7 +45,7 @@ pub(crate) async fn whole(
         }
         storage.finish(&id, &name, &expected).await
     });
-    let stopped = |error| wharf::Error::new(ErrorKind::Cancelled, "given up").source(error);
+    let stopped = |error| wharf_core::Error::new(ErrorKind::Cancelled, "given up").source(error);
     let received = receiving.await.map_err(stopped).and_then(|kept| kept);
     received.map_err(unknown)?;
     Ok(created(&place, &digest))
@@ -156,7 +156,7 @@ async fn close(registry: &Registry, session: &Session, digest: &Digest) -> Answe
     Ok(created(&format!("/v2/{name}/blobs/{digest}"), digest))
 }
 
-fn unknown(error: wharf::Error) -> Box<Refusal> {
+fn unknown(error: wharf_core::Error) -> Box<Refusal> {
     match error.kind() {
         ErrorKind::Corrupt => Refusal::new(Code::DigestInvalid, error),
         _ => refuse(error, Code::BlobUploadUnknown),

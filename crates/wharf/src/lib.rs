@@ -108,40 +108,18 @@
 //!
 //! Futures need tokio with its timers and network; they are `Send` and can be spawned.
 
-mod asked;
-pub mod blob;
-pub mod copy;
-pub mod credentials;
-mod distrust;
-pub mod draft;
-mod error;
-mod error_kind;
-pub mod file;
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub mod fuzzing;
-mod guard;
-pub mod intake;
-pub mod layer;
-pub mod memory;
+pub use wharf_remote::fuzzing;
 pub mod push;
-mod question;
-mod refusal;
-pub mod remote;
-pub mod spool;
-pub mod store;
-pub mod verify;
-mod window;
 
-pub use asked::Asked;
-pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
-pub use distrust::Distrust;
-pub use error::{Error, Result};
-pub use error_kind::{ErrorKind, Side};
-pub use guard::Guard;
 pub use push::{Pushed, Pusher};
-pub use refusal::{Lack, Refusal};
-pub use remote::Client;
-pub use store::{Layout, Memory, Source, Store};
+pub use wharf_core::{
+    Asked, CopyOptions, Distrust, Error, ErrorKind, Event, Guard, Lack, Layout, Memory, Observer,
+    Refusal, Result, RootContent, Side, Source, Store, Summary,
+};
+pub use wharf_core::{blob, copy, draft, file, intake, layer, spool, store, verify};
 pub use wharf_oci as oci;
 pub use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Reference, Repository, Tag};
+pub use wharf_remote as remote;
+pub use wharf_remote::{Client, credentials, memory};

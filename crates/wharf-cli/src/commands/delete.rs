@@ -1,4 +1,4 @@
-//! `wharf delete IMAGE…`: tags, or manifests by digest, out of registries (PUSH.md O9).
+//! `wharf delete IMAGE…`: tags, or manifests by digest, out of registries (wire.md O9).
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! `wharf manifest put REPO FILE|-`: one manifest, byte for byte (PUSH.md O5).
+//! `wharf manifest put REPO FILE|-`: one manifest, byte for byte (wire.md O5).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

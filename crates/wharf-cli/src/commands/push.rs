@@ -99,7 +99,7 @@ async fn to_registries(
 
 type Destinations<'a> = Vec<(Destination, Vec<(usize, &'a Reference)>)>;
 
-/// Each repository once, with all its tags (PUSH.md O6), and the references that name it.
+/// Each repository once, with all its tags (wire.md O6), and the references that name it.
 fn by_repository<'a>(
     references: &'a [Reference],
     chosen: &Chosen,

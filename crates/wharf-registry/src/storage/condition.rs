@@ -1,6 +1,6 @@
 //! Conditions on a write: what must be there, or not, when it happens. RFC 9110, 13.1.
 
-use wharf::oci::{Digest, Selector};
+use wharf_oci::{Digest, Selector};
 
 /// What must hold of a name in the moment that a manifest is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

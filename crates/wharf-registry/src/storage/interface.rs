@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wharf::Result;
-use wharf::blob::ByteStream;
-use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
-use wharf::store::Store;
+use wharf_core::Result;
+use wharf_core::blob::ByteStream;
+use wharf_core::store::Store;
+use wharf_oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
 
 use super::{Condition, ReferrersPage, ReferrersQuery, SessionId, Written};
 
@@ -44,7 +44,7 @@ pub trait Storage: Debug + Send + Sync {
     /// What it links to must be here already; its subject may come later, or never.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::Busy`] where others write to the repository all the time; what the
+    /// [`wharf_core::ErrorKind::Busy`] where others write to the repository all the time; what the
     /// storage says. Some of the tags may have moved then.
     async fn put_manifest(
         &self,
@@ -69,7 +69,7 @@ pub trait Storage: Debug + Send + Sync {
     /// deleted through [`Store::delete`].
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where the repository does not have it.
+    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<()>;
 
     /// Makes a blob of the repository `from` one of `into` too; where `from` is not given, a
@@ -97,9 +97,9 @@ pub trait Storage: Debug + Send + Sync {
     /// those that came before stay in the session.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where there is no such session, or not any more when the
-    /// bytes are written, [`wharf::ErrorKind::Invalid`] where `offset` is not its end,
-    /// [`wharf::ErrorKind::Busy`] where another request writes to it and does not end within a
+    /// [`wharf_core::ErrorKind::NotFound`] where there is no such session, or not any more when the
+    /// bytes are written, [`wharf_core::ErrorKind::Invalid`] where `offset` is not its end,
+    /// [`wharf_core::ErrorKind::Busy`] where another request writes to it and does not end within a
     /// second; what `bytes` or the storage says. The session is gone
     /// when the storage has no space for it.
     async fn append(
@@ -114,22 +114,22 @@ pub trait Storage: Debug + Send + Sync {
     /// How many bytes a session has; more are coming while a request writes to it.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where there is no such session.
+    /// [`wharf_core::ErrorKind::NotFound`] where there is no such session.
     async fn status(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64>;
 
     /// How many bytes a session has once no request writes to it any more. The last one may be
     /// about to find out that its client is gone; it is waited for, a second at most.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where there is no such session, [`wharf::ErrorKind::Busy`]
+    /// [`wharf_core::ErrorKind::NotFound`] where there is no such session, [`wharf_core::ErrorKind::Busy`]
     /// where a request goes on writing.
     async fn settled(&self, id: &SessionId, repository: &RepositoryName) -> Result<u64>;
 
     /// Ends a session: its bytes become a blob of the repository, durably.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where there is no such session,
-    /// [`wharf::ErrorKind::Corrupt`] where its bytes have another digest: the session is gone then.
+    /// [`wharf_core::ErrorKind::NotFound`] where there is no such session,
+    /// [`wharf_core::ErrorKind::Corrupt`] where its bytes have another digest: the session is gone then.
     async fn finish(
         &self,
         id: &SessionId,
@@ -141,6 +141,6 @@ pub trait Storage: Debug + Send + Sync {
     /// no session any more.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::NotFound`] where there is no such session.
+    /// [`wharf_core::ErrorKind::NotFound`] where there is no such session.
     async fn cancel(&self, id: &SessionId, repository: &RepositoryName) -> Result<()>;
 }

@@ -1,7 +1,7 @@
 //! Lists of referrers, a page at a time.
 
-use wharf::oci::{Descriptor, Digest, MediaType};
-use wharf::{Error, Result};
+use wharf_core::{Error, Result};
+use wharf_oci::{Descriptor, Digest, MediaType};
 
 /// Which referrers are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result};
 
 /// The name of an upload session: 32 hexadecimal digits, never used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

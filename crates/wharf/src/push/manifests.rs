@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 
 impl Pusher {
-    /// Puts what `image` names under further tags of its repository (PUSH.md O4), and says what
+    /// Puts what `image` names under further tags of its repository (wire.md O4), and says what
     /// it is. Nothing is uploaded but the manifest.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Pusher {
         Ok(manifest.descriptor().clone())
     }
 
-    /// Puts the exact bytes of a manifest at `to` (PUSH.md O5): under the tag there, by its digest
+    /// Puts the exact bytes of a manifest at `to` (wire.md O5): under the tag there, by its digest
     /// where there is none. What it links to must be in the repository already. A manifest with a
     /// subject becomes a referrer of that.
     ///
@@ -47,7 +47,7 @@ impl Pusher {
         Ok(manifest.descriptor().clone())
     }
 
-    /// Takes a tag away, or a manifest with all its tags (PUSH.md O9), whichever `at` says: here
+    /// Takes a tag away, or a manifest with all its tags (wire.md O9), whichever `at` says: here
     /// no tag does not mean `latest`.
     ///
     /// # Errors

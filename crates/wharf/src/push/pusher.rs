@@ -80,7 +80,7 @@ impl Pusher {
     }
 
     /// Pushes `content` of `source`, a manifest with everything below it or an image that is made
-    /// on the way, to `to` (PUSH.md O1): under the tag there, by digest where `to` has a digest
+    /// on the way, to `to` (wire.md O1): under the tag there, by digest where `to` has a digest
     /// alone, else as `latest`. An image whose layers are all made on the way needs nothing of its
     /// source, an empty [`Memory`](crate::store::Memory) for example.
     ///
@@ -99,7 +99,7 @@ impl Pusher {
         Pushed::new(to.repository(), summary)
     }
 
-    /// Pushes an index: everything below it first, depth first, then the index (PUSH.md O2).
+    /// Pushes an index: everything below it first, depth first, then the index (wire.md O2).
     /// [`Pusher::push`] does that too; this insists that it is an index, for who would not want
     /// an image of one platform to be pushed in its place.
     ///
@@ -118,7 +118,7 @@ impl Pusher {
         self.push(source, index.clone(), to).await
     }
 
-    /// Pushes `content` to several references at once (PUSH.md O6, O7): what several registries
+    /// Pushes `content` to several references at once (wire.md O6, O7): what several registries
     /// lack is read, and made, once. References in one repository are one destination with
     /// several tags.
     ///
@@ -166,7 +166,7 @@ impl Pusher {
     }
 
     /// Pushes a layer, or another blob, that is made while it is sent, and says what it became
-    /// (PUSH.md O3). No manifest names it yet: a registry may sweep it away after a while.
+    /// (wire.md O3). No manifest names it yet: a registry may sweep it away after a while.
     ///
     /// # Errors
     /// As [`copy::push_layer`].
@@ -174,7 +174,7 @@ impl Pusher {
         copy::push_layer(&self.repository(to), layer, &self.options).await
     }
 
-    /// Pushes a blob of known digest unless it is there (PUSH.md O3). No manifest names it yet: a
+    /// Pushes a blob of known digest unless it is there (wire.md O3). No manifest names it yet: a
     /// registry may sweep it away after a while.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ impl Pusher {
     }
 
     /// Says what [`Pusher::push`] would do with the same arguments, and changes nothing
-    /// (PUSH.md O10). Where the plan itself is wanted, [`Plan::build`] makes it.
+    /// (wire.md O10). Where the plan itself is wanted, [`Plan::build`] makes it.
     ///
     /// # Errors
     /// As [`Pusher::push`], where content is missing at the source or the registry cannot be asked.

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use wharf::blob::ByteStream;
-use wharf::file::CHUNK;
-use wharf::verify::blocking;
-use wharf::{Error, Result};
+use wharf_core::blob::ByteStream;
+use wharf_core::file::CHUNK;
+use wharf_core::verify::blocking;
+use wharf_core::{Error, Result};
 
 use super::writer::Writer;
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use wharf::oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag};
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag};
 
 use super::tree::{self, Tree};
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use wharf::oci::{Digest, RepositoryName};
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::{Digest, RepositoryName};
 
 use super::tree::{self, at};
 

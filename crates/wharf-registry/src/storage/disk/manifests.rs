@@ -8,8 +8,8 @@
 use std::fs;
 use std::path::Path;
 
-use wharf::Result;
-use wharf::oci::{Digest, Manifest, RepositoryName, Selector, Tag};
+use wharf_core::Result;
+use wharf_oci::{Digest, Manifest, RepositoryName, Selector, Tag};
 
 use super::link::{self, ManifestLink};
 use super::repository::missing;

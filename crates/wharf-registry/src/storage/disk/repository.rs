@@ -5,11 +5,11 @@ use std::{fs, slice};
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use wharf::blob::{Blob, ByteStream};
-use wharf::oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
-use wharf::store::{Outcome, Source, Store};
-use wharf::verify::blocking;
-use wharf::{Error, ErrorKind, Result, file};
+use wharf_core::blob::{Blob, ByteStream};
+use wharf_core::store::{Outcome, Source, Store};
+use wharf_core::verify::blocking;
+use wharf_core::{Error, ErrorKind, Result, file};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
 
 use super::link::{self, ManifestLink};
 use super::manifests;

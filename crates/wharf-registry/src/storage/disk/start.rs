@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result};
 
 use super::tree::{self, Tree, at};
 use super::upgrade;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wharf::blob::ByteStream;
-use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag};
-use wharf::store::Store;
-use wharf::verify::blocking;
-use wharf::{ErrorKind, Result};
+use wharf_core::blob::ByteStream;
+use wharf_core::store::Store;
+use wharf_core::verify::blocking;
+use wharf_core::{ErrorKind, Result};
+use wharf_oci::{Algorithm, Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag};
 
 use super::fill::fill;
 use super::link::ManifestLink;
@@ -44,8 +44,8 @@ impl Disk {
     /// about every hour.
     ///
     /// # Errors
-    /// [`wharf::ErrorKind::Invalid`] where the directory holds something else,
-    /// [`wharf::ErrorKind::Unsupported`] where another version wrote it, else what the system says.
+    /// [`wharf_core::ErrorKind::Invalid`] where the directory holds something else,
+    /// [`wharf_core::ErrorKind::Unsupported`] where another version wrote it, else what the system says.
     pub async fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
         let tree = blocking(move || start::open(directory)).await??;

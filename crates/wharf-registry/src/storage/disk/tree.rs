@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
 use std::path::{Path, PathBuf};
 
-use wharf::oci::{Algorithm, Digest, RepositoryName, Tag};
-use wharf::{Error, Result};
+use wharf_core::{Error, Result};
+use wharf_oci::{Algorithm, Digest, RepositoryName, Tag};
 
 use crate::storage::SessionId;
 

@@ -3,8 +3,8 @@
 //! Format 1 kept no referrer links. They are made of the manifests that are there, and the
 //! marker is set last: a process that dies on the way leaves the work to the next one.
 
-use wharf::Result;
-use wharf::oci::{Algorithm, Digest, RepositoryName};
+use wharf_core::Result;
+use wharf_oci::{Algorithm, Digest, RepositoryName};
 
 use super::link::ManifestLink;
 use super::manifests;

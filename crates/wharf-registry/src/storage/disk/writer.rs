@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use wharf::oci::{Algorithm, Digest, Hasher};
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::{Algorithm, Digest, Hasher};
 
 use super::tree::{self, Tree, at};
 use crate::storage::session::taken;
@@ -223,7 +223,7 @@ impl Writer {
         self.file
             .seek(SeekFrom::Start(0))
             .map_err(|e| at(&self.path, e))?;
-        let mut buffer = vec![0; wharf::file::CHUNK];
+        let mut buffer = vec![0; wharf_core::file::CHUNK];
         loop {
             let count = self.file.read(&mut buffer).map_err(|e| at(&self.path, e))?;
             if count == 0 {

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
-use wharf::Result;
-use wharf::blob::{Blob, ByteStream};
-use wharf::oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
-use wharf::store::{Outcome, Source, Store};
+use wharf_core::Result;
+use wharf_core::blob::{Blob, ByteStream};
+use wharf_core::store::{Outcome, Source, Store};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
 
 use super::state::{Content, Shared, described, missing};
 use crate::storage::ReferrersQuery;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
-use wharf::oci::{Descriptor, Digest, Manifest, RepositoryName, Selector, Tag};
-use wharf::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::{Descriptor, Digest, Manifest, RepositoryName, Selector, Tag};
 
 use crate::storage::session::LEFT_BEHIND;
 use crate::storage::{Condition, ReferrersPage, ReferrersQuery, SessionId, Written};
@@ -145,6 +145,6 @@ pub(super) fn missing(what: impl std::fmt::Display) -> Error {
 
 /// The descriptor of bytes that are here.
 pub(super) fn described(digest: &Digest, bytes: &Bytes) -> Descriptor {
-    let media_type = wharf::oci::MediaType::OCTET_STREAM;
+    let media_type = wharf_oci::MediaType::OCTET_STREAM;
     Descriptor::new(media_type, digest.clone(), bytes.len() as u64)
 }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
-use wharf::blob::ByteStream;
-use wharf::oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
-use wharf::store::Store;
-use wharf::{Error, Result};
+use wharf_core::blob::ByteStream;
+use wharf_core::store::Store;
+use wharf_core::{Error, Result};
+use wharf_oci::{Algorithm, Descriptor, Digest, Manifest, RepositoryName, Tag};
 
 use super::repository::MemoryRepository;
 use super::state::{Shared, described, missing};
@@ -197,7 +197,7 @@ impl Storage for Memory {
 mod tests {
     use std::time::Duration;
 
-    use wharf::ErrorKind;
+    use wharf_core::ErrorKind;
 
     use super::*;
     use crate::storage::session::LEFT_BEHIND;

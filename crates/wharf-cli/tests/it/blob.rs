@@ -1,0 +1,258 @@
+//! `wharf blob push` against real registries.
+
+use crate::common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+use common::{Run, Served, command, done, piped, wharf};
+use wharf_testkit::compress::compress_bytes;
+use wharf_testkit::{
+    DockerRegistry, Kind, PeakRss, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
+};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The blob as the registry gives it.
+fn pulled(address: SocketAddr, name: &str, digest: &str) -> Vec<u8> {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET /v2/{name}/blobs/{digest} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{name}@{digest}");
+    let end = answer
+        .windows(4)
+        .position(|part| part == b"\r\n\r\n")
+        .unwrap();
+    answer.split_off(end + 4)
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", sha256_hex(bytes))
+}
+
+/// What stands on standard error after "diff id ".
+fn diff_id(run: &Run) -> &str {
+    let mut lines = run.stderr.lines();
+    lines
+        .find_map(|line| line.strip_prefix("diff id "))
+        .unwrap()
+}
+
+#[test]
+fn o3_a_file_is_pushed_once_and_its_digest_printed() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("blob");
+    let bytes = seeded_bytes(1, 2_000_000);
+    fs::write(&path, &bytes).unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let docker = DockerRegistry::start();
+    let addresses = [
+        Some(served.address),
+        docker.as_ref().map(DockerRegistry::address),
+    ];
+    for address in addresses.into_iter().flatten() {
+        let proxy = RecordingProxy::start(address);
+        let push = [
+            "blob",
+            "push",
+            &format!("{}/a/b", proxy.address()),
+            text(&path),
+        ];
+        let first = done(home.path(), &push);
+        assert_eq!(first.stdout, format!("{}\n", digest_of(&bytes)));
+        assert!(
+            first.stderr.contains("pushed, 2.0 MB; "),
+            "{}",
+            first.stderr
+        );
+        assert!(pulled(address, "a/b", first.stdout.trim_end()) == bytes);
+        proxy.forget();
+        let again = done(home.path(), &push);
+        assert_eq!(again.stdout, first.stdout);
+        assert!(
+            again.stderr.contains("unchanged, it was there"),
+            "{}",
+            again.stderr
+        );
+        let sends = proxy.lines().iter().any(|line| line.starts_with("P"));
+        assert!(!sends, "{:?}", proxy.lines());
+    }
+}
+
+#[test]
+fn o3_u2_standard_input_is_pushed_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let bytes = seeded_bytes(1, 3_000_000);
+    let served = Served::start(&home.path().join("registry"));
+    let docker = DockerRegistry::start();
+    let addresses = [
+        Some(served.address),
+        docker.as_ref().map(DockerRegistry::address),
+    ];
+    for address in addresses.into_iter().flatten() {
+        let push = ["blob", "push", &format!("{address}/a"), "-"];
+        let run = piped(home.path(), &push, &bytes);
+        assert_eq!(
+            (run.code, run.stdout),
+            (0, format!("{}\n", digest_of(&bytes)))
+        );
+        assert!(pulled(address, "a", &digest_of(&bytes)) == bytes);
+    }
+}
+
+#[test]
+fn s3_a_tar_is_compressed_on_its_way_and_its_diff_id_said() {
+    let home = tempfile::tempdir().unwrap();
+    let tar = compressible_bytes(1, 3_000_000);
+    let path = home.path().join("layer.tar");
+    fs::write(&path, &tar).unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let repository = format!("{}/a", served.address);
+    for (format, magic) in [
+        ("gzip", &b"\x1f\x8b\x08"[..]),
+        ("zstd", b"\x28\xb5\x2f\xfd"),
+    ] {
+        let push = ["blob", "push", "--compress", format, &repository];
+        let file = done(home.path(), &[&push[..], &[text(&path)]].concat());
+        let stream = piped(home.path(), &[&push[..], &["-"]].concat(), &tar);
+        assert_eq!(file.stdout, stream.stdout);
+        let expected = digest_of(&tar);
+        assert_eq!([diff_id(&file), diff_id(&stream)], [&expected; 2]);
+        let layer = pulled(served.address, "a", file.stdout.trim_end());
+        assert!(layer.starts_with(magic));
+        assert_eq!(format!("{}\n", digest_of(&layer)), file.stdout);
+    }
+}
+
+#[test]
+fn s3_a_directory_is_a_layer_that_is_the_same_again() {
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let repository = format!("{}/a", served.address);
+    let pushed = ["one", "two"].map(|name| {
+        let tree = home.path().join(name);
+        fs::create_dir_all(tree.join("etc")).unwrap();
+        fs::write(tree.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+        let file = fs::File::open(&tree).unwrap();
+        let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(name.len() as u64);
+        file.set_modified(later).unwrap();
+        let run = command(home.path())
+            .args([
+                "blob",
+                "push",
+                "--compress",
+                "gzip",
+                &repository,
+                text(&tree),
+            ])
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap()
+    });
+    assert_eq!(pushed[0], pushed[1]);
+}
+
+/// Four times what is allowed: a layer that is held in memory cannot pass.
+#[test]
+fn u2_a_layer_from_a_pipe_is_never_in_memory() {
+    const ALLOWED: u64 = 64 << 10;
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let repository = format!("{}/a", served.address);
+    for compress in [&[][..], &["--compress", "gzip"], &["--compress", "zstd"]] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let writing = std::thread::spawn(move || {
+            let chunk = compressible_bytes(1, 1 << 20);
+            (0..4 * (ALLOWED >> 10)).try_for_each(|_| writer.write_all(&chunk))
+        });
+        let mut push = command(home.path());
+        push.args(["blob", "push", &repository, "-"]);
+        let ended = PeakRss::of(push.args(compress).stdin(reader)).unwrap();
+        // It holds the end that is read.
+        drop(push);
+        assert!(ended.output.status.success(), "{:?}", ended.output);
+        writing.join().unwrap().unwrap();
+        let peak = ended.peak_kib.unwrap_or_default();
+        assert!(peak < ALLOWED, "{peak} KiB with {compress:?}");
+    }
+}
+
+#[test]
+fn bad_input_is_one_line_that_names_it() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("tree");
+    fs::create_dir(&directory).unwrap();
+    let absent = home.path().join("absent");
+    let digest = digest_of(b"");
+    let at_digest = format!("127.0.0.1:1/a@{digest}");
+    let no_tag = "a blob goes into a repository and has no tag: write REGISTRY/REPOSITORY";
+    for (repository, file, said) in [
+        (
+            "127.0.0.1:1/a",
+            text(&absent),
+            format!("{}: no such file or directory", absent.display()),
+        ),
+        (
+            "127.0.0.1:1/a",
+            text(&directory),
+            format!(
+                "{}: is a directory; --compress gzip or zstd pushes it as a layer",
+                directory.display()
+            ),
+        ),
+        ("127.0.0.1:1/a:1", "-", format!("127.0.0.1:1/a:1: {no_tag}")),
+        (at_digest.as_str(), "-", format!("{at_digest}: {no_tag}")),
+    ] {
+        let run = wharf(home.path(), &["blob", "push", repository, file]);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{file}");
+        assert_eq!(run.stderr, format!("wharf: {said}\n"));
+    }
+    let run = command(home.path())
+        .args([
+            "blob",
+            "push",
+            "--compress",
+            "zstd",
+            "127.0.0.1:1/a",
+            text(&directory),
+        ])
+        .env("SOURCE_DATE_EPOCH", "yesterday")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(
+        stderr,
+        "wharf: SOURCE_DATE_EPOCH: not a number of seconds since 1970\n"
+    );
+    let run = wharf(home.path(), &["blob", "push", "Bad/a", "-"]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stderr.starts_with("wharf: ") && run.stderr.lines().count() == 1,
+        "{run:?}"
+    );
+}
+
+#[test]
+fn zeros_without_an_end_are_refused_as_an_archive_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let mut bytes = vec![0; 3 << 20];
+    for compressed in [false, true] {
+        if compressed {
+            bytes = compress_bytes(&bytes, Kind::Gzip);
+        }
+        let run = piped(home.path(), &["push", "-", "127.0.0.1:1/a"], &bytes);
+        assert_eq!(run.code, 1);
+        assert!(run.stderr.contains("standard input: "), "{}", run.stderr);
+        assert!(run.stderr.contains("zeros"), "{}", run.stderr);
+    }
+}

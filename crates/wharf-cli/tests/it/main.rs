@@ -1,0 +1,33 @@
+//! The integration tests, one binary: each file is about what its name says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that fails fails the test"
+)]
+
+mod at_once;
+mod auth;
+mod bad_input;
+mod blob;
+mod common;
+mod cut_connections;
+mod cut_off;
+mod damaged;
+mod dry_run;
+mod end_to_end;
+mod help;
+mod hints;
+mod interrupted;
+mod killed;
+mod logins;
+mod memory;
+mod mirrors;
+mod redaction;
+mod request_counts;
+mod several;
+mod siblings;
+mod storm;
+mod tls;
+mod verbs;
+mod waiting;
+mod words;

@@ -1,0 +1,34 @@
+//! What pushes of large layers take in memory.
+#![cfg(target_os = "linux")]
+
+use crate::common;
+
+use common::Served;
+use common::pushes::{MIB, Scene};
+use wharf_testkit::PeakRss;
+
+/// In KiB; issue 4 has it for layers of any size.
+const MOST: u64 = 64 << 10;
+
+#[test]
+fn a_large_layer_takes_little_memory_to_one_destination_or_two_or_in_chunks() {
+    let scene = Scene::new(&[256 * MIB]);
+    let served = [0, 1].map(|n| Served::start(&scene.home().join(format!("registry-{n}"))));
+    let references = |name: &str| {
+        let references = served.iter().map(|one| format!("{}/{name}:1", one.address));
+        references.collect::<Vec<String>>()
+    };
+    let (one, two, chunks) = (references("one"), references("two"), references("chunks"));
+    // What was sent is not to be mounted.
+    let runs = [
+        scene.push(&["--no-cache"], &[&one[0]]),
+        scene.push(&["--no-cache"], &[&two[0], &two[1]]),
+        scene.push(&["--no-cache", "--chunk-size", "64Mi"], &[&chunks[0]]),
+    ];
+    for mut command in runs {
+        let run = PeakRss::of(&mut command).unwrap();
+        assert!(run.output.status.success(), "{:?}", run.output);
+        let peak = run.peak_kib.unwrap();
+        assert!(peak < MOST, "{peak} KiB");
+    }
+}

@@ -1,0 +1,57 @@
+//! What commands cost in requests, each in a process of its own: what one learned the next knows.
+
+use crate::common;
+
+use std::path::Path;
+
+use common::{Served, done};
+use wharf_testkit::{LayerSpec, LayoutFixture, RecordingProxy};
+
+/// The methods of the requests of `wharf push` with these arguments.
+fn pushed(proxy: &RecordingProxy, home: &Path, arguments: &[&str]) -> Vec<String> {
+    proxy.forget();
+    done(home, &[&["push", "-q"], arguments].concat());
+    let requests = proxy.requests().into_iter();
+    requests.map(|request| request.method).collect()
+}
+
+#[test]
+fn e3_commands_remember_what_earlier_ones_saw_unless_told_not_to() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(
+        Some("1.0"),
+        &[LayerSpec::random(1, 5000), LayerSpec::random(2, 3)],
+    );
+    let served = Served::start(&home.path().join("registry"));
+    let proxy = RecordingProxy::start(served.address);
+    let path = layout.directory().to_str().unwrap();
+    let reference = |tag: &str| format!("{}/app:{tag}", proxy.address());
+    let (one, two, three) = (reference("1"), reference("2"), reference("3"));
+
+    // Our own registry takes small blobs with the POST: two requests each, not three.
+    let cold = pushed(&proxy, home.path(), &[path, &one]);
+    assert_eq!(cold.len(), 1 + 2 * 3 + 1);
+    assert_eq!(pushed(&proxy, home.path(), &[path, &one]), ["HEAD"]);
+    assert_eq!(pushed(&proxy, home.path(), &[path, &two]), ["HEAD", "PUT"]);
+    assert!(home.path().join(".cache/wharf/registries/names").exists());
+    // Three blobs are asked for, as nothing is remembered.
+    let forgetful = pushed(&proxy, home.path(), &["--no-cache", path, &three]);
+    assert_eq!(forgetful, ["HEAD", "HEAD", "HEAD", "HEAD", "PUT"]);
+    assert_eq!(
+        pushed(&proxy, home.path(), &[path, &three]),
+        ["HEAD", "PUT"]
+    );
+}
+
+#[test]
+fn no_cache_writes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(Some("1.0"), &[LayerSpec::random(1, 5000)]);
+    let served = Served::start(&home.path().join("registry"));
+    let reference = format!("{}/app", served.address);
+    let path = layout.directory().to_str().unwrap();
+    done(home.path(), &["push", "--no-cache", path, &reference]);
+    assert!(!home.path().join(".cache").exists());
+}

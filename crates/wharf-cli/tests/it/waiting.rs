@@ -1,0 +1,96 @@
+//! What the user sees, and can change, of waiting for registries.
+
+use crate::common;
+
+use common::{done, wharf};
+use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, Script, push_registry};
+
+/// A home with an image in it, and its path.
+fn image() -> (tempfile::TempDir, String) {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(Some("1"), &[LayerSpec::random(1, 1000)]);
+    let path = layout.directory().to_str().unwrap().to_owned();
+    (home, path)
+}
+
+#[test]
+fn r2_the_user_is_told_when_a_registry_asks_to_wait_unless_quiet() {
+    let (home, path) = image();
+    let busy = Answer::status(429).header("Retry-After", "1");
+    let script = push_registry().on(
+        "POST",
+        "/v2/*/blobs/uploads/",
+        [busy.clone(), busy, Answer::fall_through()],
+    );
+    let server = FaultServer::start(script);
+    let reference = format!("{}/app:1", server.address());
+    let run = done(home.path(), &["push", &path, &reference]);
+    let line = format!("{} asks to wait 1 s\n", server.address());
+    assert!(run.stderr.contains(&line), "{}", run.stderr);
+
+    let busy = Answer::status(429).header("Retry-After", "1");
+    let answers = [busy, Answer::fall_through()];
+    let server = FaultServer::start(push_registry().on("HEAD", "/v2/*/manifests/*", answers));
+    let reference = format!("{}/app:1", server.address());
+    let run = done(
+        home.path(),
+        &["push", "-q", "--max-retry-after=100ms", &path, &reference],
+    );
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn r5_timeouts_are_flags() {
+    let (home, path) = image();
+    let server = FaultServer::start(Script::new().on("*", "/v2/*", [Answer::hang()]));
+    let reference = format!("{}/app:1", server.address());
+    let run = wharf(
+        home.path(),
+        &[
+            "push",
+            &path,
+            &reference,
+            "--retries=2",
+            "--retry-wait=0",
+            "--timeout-answer=200ms",
+        ],
+    );
+    assert_eq!(run.code, 1);
+    let said = "no answer for 0.2 s";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+}
+
+#[test]
+fn r5_a_time_that_makes_no_sense_is_one_line() {
+    let home = tempfile::tempdir().unwrap();
+    let arguments = ["push", "--timeout-idle", "soon", "a", "r.example/a"];
+    let run = wharf(home.path(), &arguments);
+    assert_eq!(run.code, 1);
+    assert_eq!(
+        run.stderr,
+        "wharf: invalid value 'soon' for '--timeout-idle <TIME>': not a time; write 30s, 2m, 1h, \
+         500ms or a number of seconds\n"
+    );
+}
+
+#[test]
+fn p3_requests_are_shown_on_demand() {
+    let (home, path) = image();
+    let server = FaultServer::start(push_registry());
+    let reference = format!("{}/app:1", server.address());
+    let (put, document) = ("request method=PUT", "request: {\\n  \"config\"");
+    for (flag, shown) in [
+        ("-v", [false, false]),
+        ("-vv", [true, false]),
+        ("-vvv", [true, true]),
+    ] {
+        let run = done(home.path(), &["push", flag, &path, &reference]);
+        let said = run.stderr;
+        assert_eq!(
+            [put, document].map(|part| said.contains(part)),
+            shown,
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! A lazy handle to bytes of known digest that can be opened again and again.
+//!
+//! Retry opens it again, resume opens it at an offset, mount reads its origin and never opens it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use wharf_oci::{Descriptor, Repository};
+
+use crate::verify;
+use crate::{Error, ErrorKind, Result, Side};
+
+/// Bytes as they arrive, in chunks of any size up to about a mebibyte.
+pub type ByteStream = BoxStream<'static, Result<Bytes>>;
+
+type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
+
+/// Content of a known digest and size that is read only when somebody opens it.
+#[derive(Clone)]
+pub struct Blob {
+    descriptor: Descriptor,
+    origin: Option<Repository>,
+    /// What messages call the place where it lies; empty: nothing.
+    name: Arc<str>,
+    open: Arc<Opener>,
+}
+
+impl Blob {
+    /// A blob whose bytes from an offset (in bytes) on are what `open` gives.
+    pub fn new<F>(descriptor: Descriptor, open: F) -> Self
+    where
+        F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        Blob {
+            descriptor,
+            origin: None,
+            name: Arc::default(),
+            open: Arc::new(open),
+        }
+    }
+
+    /// A blob held in memory.
+    pub fn from_bytes(descriptor: Descriptor, bytes: Bytes) -> Self {
+        Blob::new(descriptor, move |offset| {
+            let start = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            let rest = bytes.slice(start..);
+            async move { Ok(stream::once(async move { Ok(rest) }).boxed()) }.boxed()
+        })
+    }
+
+    /// Says in which repository of a registry the blob already is, so that another repository
+    /// there may mount it (distribution-spec: "Mounting a blob from another repository").
+    #[must_use]
+    pub fn with_origin(mut self, origin: Repository) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// Says what messages call the place where the bytes lie: a file, or a file in an archive.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Media type, digest and size.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Where a registry can mount it from.
+    pub fn origin(&self) -> Option<&Repository> {
+        self.origin.as_ref()
+    }
+
+    /// The bytes from `offset` on, as they are, unchecked.
+    ///
+    /// # Errors
+    /// What the source says when the content is missing or cannot be read; of [`Side::Source`].
+    pub async fn open(&self, offset: u64) -> Result<ByteStream> {
+        let opened = (self.open)(offset).await;
+        opened.map_err(|error| error.side(Side::Source))
+    }
+
+    /// All bytes, checked as they flow: the last chunk is given out only when size and digest
+    /// of the whole are right.
+    ///
+    /// # Errors
+    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] where the bytes are not what
+    /// the descriptor promises.
+    pub async fn read(&self) -> Result<ByteStream> {
+        let stream = self.open(0).await?;
+        // Bytes that are wrong are the fault of where they come from, wherever they were going.
+        Ok(verify::blaming(&self.name, stream, |stream| {
+            verify::checked(stream, &self.descriptor)
+        }))
+    }
+
+    /// The bytes from `offset` on, checked for their number alone.
+    ///
+    /// # Errors
+    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] where there are fewer or more.
+    #[doc(hidden)]
+    pub async fn read_rest(&self, offset: u64) -> Result<ByteStream> {
+        let Descriptor { size, digest, .. } = &self.descriptor;
+        let (stream, rest) = (self.open(offset).await?, size.saturating_sub(offset));
+        Ok(verify::blaming(&self.name, stream, |stream| {
+            verify::sized(stream, rest, digest)
+        }))
+    }
+
+    /// All bytes at once, checked, for small content.
+    ///
+    /// # Errors
+    /// As [`Blob::read`]; [`ErrorKind::Invalid`] where the descriptor claims more than `limit` bytes.
+    pub async fn read_all(&self, limit: u64) -> Result<Bytes> {
+        if self.descriptor.size > limit {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "{} bytes, more than the {limit} allowed here",
+                    self.descriptor.size
+                ),
+            )
+            .target(&self.descriptor.digest));
+        }
+        let chunks: Vec<Bytes> = self.read().await?.try_collect().await?;
+        Ok(chunks.concat().into())
+    }
+
+    /// The same blob, opened in another way.
+    pub(crate) fn opened_by<F>(&self, open: F) -> Self
+    where
+        F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        Blob {
+            open: Arc::new(open),
+            ..self.clone()
+        }
+    }
+
+    /// The same blob, with every stream passed through `wrap` (offset, stream).
+    #[must_use]
+    pub fn mapped<F>(&self, wrap: F) -> Self
+    where
+        F: Fn(u64, ByteStream) -> ByteStream + Send + Sync + 'static,
+    {
+        let open = Arc::clone(&self.open);
+        let wrap = Arc::new(wrap);
+        let opener = move |offset| {
+            let (opening, wrap) = (open(offset), Arc::clone(&wrap));
+            async move { Ok(wrap(offset, opening.await?)) }.boxed()
+        };
+        Blob {
+            open: Arc::new(opener),
+            ..self.clone()
+        }
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blob")
+            .field("descriptor", &self.descriptor)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_oci::{Digest, MediaType};
+
+    use super::*;
+
+    fn hello(claimed: &[u8]) -> Blob {
+        let descriptor = Descriptor::new(
+            MediaType::OCTET_STREAM,
+            Digest::of(claimed),
+            claimed.len() as u64,
+        );
+        Blob::from_bytes(descriptor, Bytes::from_static(b"hello"))
+    }
+
+    #[tokio::test]
+    async fn opens_again_and_at_an_offset() {
+        let blob = hello(b"hello");
+        for (offset, expected) in [(0, "hello"), (2, "llo"), (5, ""), (9, "")] {
+            let chunks: Vec<Bytes> = blob
+                .open(offset)
+                .await
+                .unwrap()
+                .try_collect()
+                .await
+                .unwrap();
+            assert_eq!(chunks.concat(), expected.as_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn refuses_bytes_that_are_not_what_was_promised() {
+        assert_eq!(hello(b"hello").read_all(5).await.unwrap(), "hello");
+        assert_eq!(
+            hello(b"hallo").read_all(5).await.unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+        assert_eq!(
+            hello(b"hello").read_all(4).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+    }
+}

@@ -1,0 +1,397 @@
+//! Obeys plans: checks and moves blobs, then commits manifests, for one destination or several.
+//!
+//! A manifest is put only when everything it links to is in the store; the first final error of a
+//! destination drops all other work for it, and no tag has moved there unless all content was in
+//! the store. Whatever the number of destinations, the source is read and layers are made once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wharf_oci::{Descriptor, Digest};
+
+use super::making::Making;
+use super::target::{Target, permit};
+use super::tee::{PATIENCE, Pace, Seat, Tee};
+use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Summary, in_turn};
+use crate::draft::{LayerKey, PendingLayer};
+use crate::store::{Outcome, Source, Store};
+use crate::{Error, ErrorKind, Result};
+
+/// Copies everything below `roots` from `source` to `store`.
+///
+/// # Errors
+/// The first final one, which says on which side it happened; no tag has moved
+/// unless all content was in the store, and run again it does only what is missing.
+pub async fn copy(
+    source: &dyn Source,
+    store: &dyn Store,
+    roots: &[Root],
+    options: &CopyOptions,
+) -> Result<Summary> {
+    let destination = Destination {
+        store,
+        roots,
+        observer: Arc::clone(&options.observer),
+    };
+    one(copy_to_all(source, &[destination], options).await)
+}
+
+/// One of several places that a copy goes to.
+#[derive(Clone, Debug)]
+pub struct Destination<'a> {
+    /// Where content is written.
+    pub store: &'a dyn Store,
+    /// What is copied there, and under which tags.
+    pub roots: &'a [Root],
+    /// Who is told of the progress of this destination.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Copies from `source` to all `destinations` at once (wire.md O7). What several of them lack is
+/// read, and made, once; the bound `jobs` is one for all. The observer in `options` is not told
+/// anything: each destination has its own.
+///
+/// # Errors
+/// Each destination fails or succeeds on its own, as [`copy`] does; the results are in the order
+/// of the destinations.
+pub async fn copy_to_all(
+    source: &dyn Source,
+    destinations: &[Destination<'_>],
+    options: &CopyOptions,
+) -> Vec<Result<Summary>> {
+    let planned = destinations.iter().map(|to| Planned {
+        store: to.store,
+        observer: &to.observer,
+        plan: Plan::build(source, to.store, to.roots, options),
+    });
+    run(source, planned.collect(), options).await
+}
+
+impl Plan {
+    /// Does what the plan says.
+    ///
+    /// # Errors
+    /// As [`copy`].
+    pub async fn execute(
+        self,
+        source: &dyn Source,
+        store: &dyn Store,
+        options: &CopyOptions,
+    ) -> Result<Summary> {
+        let planned = Planned {
+            store,
+            observer: &options.observer,
+            plan: future::ready(Ok(self)),
+        };
+        one(run(source, vec![planned], options).await)
+    }
+}
+
+fn one(mut outcomes: Vec<Result<Summary>>) -> Result<Summary> {
+    let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
+    outcomes.pop().ok_or_else(nowhere)?
+}
+
+/// A destination and what is to be done there, once that is known.
+struct Planned<'a, P> {
+    store: &'a dyn Store,
+    observer: &'a Arc<dyn Observer>,
+    plan: P,
+}
+
+async fn run<P: Future<Output = Result<Plan>>>(
+    source: &dyn Source,
+    destinations: Vec<Planned<'_, P>>,
+    options: &CopyOptions,
+) -> Vec<Result<Summary>> {
+    let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
+        .into_iter()
+        .map(|to| {
+            let options = in_turn::options(options, to.observer);
+            (Target::new(to.store, options), to.plan)
+        })
+        .unzip();
+    let giving_up: Vec<_> = targets.iter().map(GivingUp::new).collect();
+    let planning = targets.iter().zip(plans);
+    let planning = planning.map(|(target, plan)| target.run(plan));
+    let plans = future::join_all(planning).await;
+    let executor = Executor {
+        source,
+        targets: &targets,
+        transfers: Semaphore::new(options.jobs()),
+    };
+    executor.execute(plans, options).await;
+    giving_up.into_iter().for_each(GivingUp::end);
+    targets.into_iter().map(Target::outcome).collect()
+}
+
+/// Tells a store when a copy into it fails, or is dropped before its end.
+struct GivingUp<'a> {
+    target: &'a Target<'a>,
+    over: bool,
+}
+
+impl<'a> GivingUp<'a> {
+    fn new(target: &'a Target<'a>) -> Self {
+        GivingUp {
+            target,
+            over: false,
+        }
+    }
+
+    fn end(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for GivingUp<'_> {
+    fn drop(&mut self) {
+        if !self.over || self.target.has_failed() {
+            self.target.give_up();
+        }
+    }
+}
+
+struct Executor<'a> {
+    source: &'a dyn Source,
+    targets: &'a [Target<'a>],
+    /// One bound for all that moves, whatever the number of destinations (wire.md R6).
+    transfers: Semaphore,
+}
+
+/// Something to move, and those who may lack it, by position.
+struct Work<'a> {
+    item: Item<'a>,
+    wanted: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Blob(&'a Descriptor),
+    Layer(&'a PendingLayer),
+}
+
+impl<'a> Executor<'a> {
+    /// Does what the plans say; `None` stands for one that could not be made.
+    async fn execute(&self, plans: Vec<Option<Plan>>, options: &CopyOptions) {
+        for (target, plan) in self.targets.iter().zip(&plans) {
+            if let Some(plan) = plan {
+                announce(target, plan);
+            }
+        }
+        let works = union(&plans);
+        for target in works.iter().flat_map(|work| self.wanting(work)) {
+            target.lacks();
+        }
+        // More blobs are under way than are moved: the others are being checked.
+        let under_way = options.jobs() + options.checks();
+        let moving =
+            stream::iter(works)
+                .map(Ok)
+                .try_for_each_concurrent(under_way, |work| async move {
+                    self.move_to_all(&work).await;
+                    // When all have failed nothing is left to be done.
+                    let failed = self.targets.iter().all(Target::has_failed);
+                    if failed { Err(()) } else { Ok(()) }
+                });
+        // One that has everything does not wait for the others.
+        let committing = self.targets.iter().zip(&plans);
+        let committing = committing.map(|(target, plan)| async move {
+            if let Some(plan) = plan {
+                let commit = async {
+                    target.has_all().await;
+                    target.commit(plan).await
+                };
+                target.run(commit).await;
+            }
+        });
+        // Boxed: the compiler cannot see yet that these may be sent to another thread together
+        // (rust-lang/rust#110338).
+        let committing = committing.map(FutureExt::boxed).collect::<Vec<_>>();
+        let _ = future::join(moving.boxed(), future::join_all(committing)).await;
+    }
+
+    /// Those who want it, whatever became of them.
+    fn wanting<'b>(&'b self, work: &'b Work<'_>) -> impl Iterator<Item = &'b Target<'a>> {
+        work.wanted.iter().filter_map(|at| self.targets.get(*at))
+    }
+
+    async fn move_to_all(&self, work: &Work<'_>) {
+        let wanted = self.wanting(work).filter(|target| !target.has_failed());
+        let wanted: Vec<&Target<'_>> = wanted.collect();
+        match work.item {
+            Item::Blob(descriptor) => self.move_blob(descriptor, &wanted).await,
+            Item::Layer(layer) => self.make_layer(layer, &wanted).await,
+        }
+    }
+
+    /// Asks all whether they have the blob, and moves it to those who have not.
+    async fn move_blob(&self, descriptor: &Descriptor, wanted: &[&Target<'_>]) {
+        let asking = wanted.iter().map(|&target| async move {
+            // An error counts as the first try; one who takes too long is asked again, alone.
+            let asked = target.run(async { Ok(target.has(descriptor).await) });
+            let asked = match wanted {
+                [_] => Ok(asked.await),
+                _ => tokio::time::timeout(PATIENCE, asked).await,
+            };
+            let Ok(asked) = asked else {
+                return Some((target, None));
+            };
+            match asked? {
+                Ok(true) => {
+                    target.there(descriptor, Outcome::Existed);
+                    target.lacks_one_less();
+                    None
+                }
+                Ok(false) => Some((target, Some(Ok(())))),
+                Err(error) => Some((target, Some(Err(error)))),
+            }
+        });
+        let asked = future::join_all(asking).await.into_iter().flatten();
+        let lacking: Vec<(&Target<'_>, Option<Result<()>>)> = asked.collect();
+        if lacking.is_empty() {
+            return;
+        }
+        let Ok(moving) = permit(&self.transfers).await else {
+            return;
+        };
+        let blob = self.source.blob(descriptor);
+        let (tee, seats) = Tee::with_seats(lacking.len());
+        let putting = lacking
+            .into_iter()
+            .zip(seats)
+            .map(|((target, asked), seat)| {
+                let blob = &blob;
+                async move {
+                    target.run(target.put_or_make(blob, &seat, asked)).await;
+                    target.lacks_one_less();
+                }
+            });
+        let reading = tee.pump(Pace::LeavesBehind, blob.open(0).boxed());
+        future::join(reading, all_within(putting.collect(), moving)).await;
+    }
+
+    /// Makes the layer once and moves it to all.
+    async fn make_layer(&self, layer: &PendingLayer, wanted: &[&Target<'_>]) {
+        let Ok(moving) = permit(&self.transfers).await else {
+            return;
+        };
+        let making = Making::default();
+        let (tee, seats) = Tee::with_seats(wanted.len());
+        let putting = wanted.iter().zip(seats).map(|(target, seat)| {
+            let making = &making;
+            async move {
+                let make = async |seat: Arc<Seat>| target.make(layer, &seat, making).await;
+                target.run(make(seat)).await;
+                target.lacks_one_less();
+            }
+        });
+        let pace = match layer.comes_once() {
+            true => Pace::Patient,
+            false => Pace::LeavesBehind,
+        };
+        let reading = tee.pump(pace, making.start(layer).boxed());
+        future::join(reading, all_within(putting.collect(), moving)).await;
+    }
+}
+
+/// Does all of `work`. The place among those who move is given back a while after the first is
+/// done: who waits for its own registry must not keep others from theirs.
+async fn all_within<W: Future<Output = ()>>(
+    mut work: FuturesUnordered<W>,
+    place: SemaphorePermit<'_>,
+) {
+    let mut place = Some(place);
+    if work.next().await.is_none() {
+        return;
+    }
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            done = work.next() => match done {
+                Some(()) => {}
+                None => return,
+            },
+            () = &mut patience, if place.is_some() => place = None,
+        }
+    }
+}
+
+/// Says what is planned, and what of it is there already.
+fn announce(target: &Target<'_>, plan: &Plan) {
+    target.tell(Event::Planned {
+        bytes: plan.bytes(),
+        nodes: plan.nodes(),
+    });
+    for descriptor in &plan.existing {
+        target.tell(Event::Finished(descriptor, Outcome::Existed));
+    }
+    target.will_move(plan);
+    target.note(|summary| {
+        summary.skipped = plan.skipped.len() as u64;
+        summary.unchanged = plan.existing.len() as u64;
+    });
+}
+
+/// What the plans want moved, each thing once: layers to be made first, then the largest blobs.
+fn union(plans: &[Option<Plan>]) -> Vec<Work<'_>> {
+    let mut works: Vec<Work<'_>> = Vec::new();
+    let mut layers: HashMap<&LayerKey, usize> = HashMap::new();
+    let mut blobs: HashMap<&Digest, usize> = HashMap::new();
+    let plans = || {
+        plans
+            .iter()
+            .enumerate()
+            .filter_map(|(at, plan)| Some((at, plan.as_ref()?)))
+    };
+    for (at, plan) in plans() {
+        for layer in &plan.pending {
+            let index = *layers.entry(layer.key()).or_insert(works.len());
+            add(&mut works, index, Item::Layer(layer), at);
+        }
+    }
+    let first = works.len();
+    for (at, plan) in plans() {
+        for blob in &plan.blobs {
+            let index = *blobs.entry(&blob.digest).or_insert(works.len());
+            add(&mut works, index, Item::Blob(blob), at);
+        }
+    }
+    let size = |work: &Work<'_>| match work.item {
+        Item::Blob(descriptor) => descriptor.size,
+        Item::Layer(_) => 0,
+    };
+    // Each plan has its blobs in this order; several are merged.
+    if let Some(blobs) = works.get_mut(first..) {
+        blobs.sort_by_key(|work| std::cmp::Reverse(size(work)));
+    }
+    works
+}
+
+fn add<'a>(works: &mut Vec<Work<'a>>, index: usize, item: Item<'a>, wanted_by: usize) {
+    match works.get_mut(index) {
+        Some(work) => work.wanted.push(wanted_by),
+        None => works.push(Work {
+            item,
+            wanted: vec![wanted_by],
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    #[tokio::test]
+    async fn o8_a_copy_can_be_handed_to_another_thread() {
+        let memory = crate::store::Memory::new();
+        let options = CopyOptions::default();
+        is_send(&copy(&memory, &memory, &[], &options));
+    }
+}

@@ -1,0 +1,125 @@
+//! What a plan would do if it were obeyed: a dry run (wire.md O10). Asks, and changes nothing.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use wharf_oci::{Descriptor, Repository, Tag};
+
+use crate::copy::{CopyOptions, Plan};
+use crate::layer::PendingLayer;
+use crate::store::{Source, Store};
+use crate::{Error, Result, Side};
+
+/// What a copy would do. Made by [`Plan::survey`].
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Distinct blobs, largest first, and what would become of each.
+    pub blobs: Vec<(Descriptor, Fate)>,
+    /// Layers that would be made while they are sent; their sizes are those before that.
+    pub layers: Vec<PendingLayer>,
+    /// Manifests that would be put, in order: children before parents.
+    pub manifests: Vec<SurveyedManifest>,
+    /// Manifests the store has, with everything below them.
+    pub unchanged: Vec<Descriptor>,
+    /// Layers left out because their makers do not let them be distributed.
+    pub skipped: Vec<Descriptor>,
+}
+
+/// What would become of a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is there.
+    Existing,
+    /// The registry would be asked to link it from this repository; it is uploaded where that
+    /// is refused.
+    Mount(Repository),
+    /// Its bytes would be moved.
+    Upload,
+}
+
+/// A manifest that would be put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedManifest {
+    /// What it is; `None` where its layers have to be made first.
+    pub descriptor: Option<Descriptor>,
+    /// The tags that would name it from then on.
+    pub tags: Vec<Tag>,
+}
+
+impl Survey {
+    /// Number of blobs of this fate, and the sum of their sizes in bytes.
+    pub fn count(&self, fits: impl Fn(&Fate) -> bool) -> (usize, u64) {
+        self.blobs
+            .iter()
+            .filter(|(_, fate)| fits(fate))
+            .fold((0, 0), |(count, bytes), (descriptor, _)| {
+                (count + 1, bytes.saturating_add(descriptor.size))
+            })
+    }
+}
+
+impl Plan {
+    /// Says what [`Plan::execute`] would do with the same arguments, as far as can be known
+    /// without doing it: asks the store for every blob, at most `options.checks` at once.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked.
+    pub async fn survey(
+        &self,
+        source: &dyn Source,
+        store: &dyn Store,
+        options: &CopyOptions,
+    ) -> Result<Survey> {
+        let asked = self.blobs.iter().map(|blob| async move {
+            let fate = fate(blob, source, store, options).await;
+            let fate = fate.map_err(|error| error.side(Side::Destination))?;
+            Ok::<_, Error>((blob.clone(), fate))
+        });
+        // Collected, as the compiler does not see otherwise that this may be sent to another
+        // thread (rust-lang/rust#102211). Nothing is asked before its turn.
+        let asked: Vec<_> = asked.collect();
+        let blobs = stream::iter(asked)
+            .buffered(options.checks())
+            .try_collect()
+            .await?;
+        Ok(Survey {
+            blobs,
+            layers: self.pending.clone(),
+            manifests: self.surveyed_manifests(),
+            unchanged: self.existing.clone(),
+            skipped: self.skipped.clone(),
+        })
+    }
+
+    fn surveyed_manifests(&self) -> Vec<SurveyedManifest> {
+        let children = self.children.iter().flatten();
+        let children = children.map(|manifest| (Some(manifest), Vec::new()));
+        let roots = self.roots.iter();
+        let roots = roots.map(|root| (Some(&root.manifest), root.tags.clone()));
+        let drafts = self.drafts.iter().map(|draft| (None, draft.tags.clone()));
+        children
+            .chain(roots)
+            .chain(drafts)
+            .map(|(manifest, tags)| SurveyedManifest {
+                descriptor: manifest.map(|manifest| manifest.descriptor().clone()),
+                tags,
+            })
+            .collect()
+    }
+}
+
+async fn fate(
+    blob: &Descriptor,
+    source: &dyn Source,
+    store: &dyn Store,
+    options: &CopyOptions,
+) -> Result<Fate> {
+    let contains = async || store.contains(blob).await;
+    if options.retry.run(contains).await? {
+        return Ok(Fate::Existing);
+    }
+    let (from, to) = (source.blob(blob), store.blob(blob));
+    match (from.origin(), to.origin()) {
+        // Only repositories of one registry can link each other's blobs.
+        (Some(from), Some(to)) if from.registry() == to.registry() => Ok(Fate::Mount(from.clone())),
+        _ => Ok(store.mount_source(blob).map_or(Fate::Upload, Fate::Mount)),
+    }
+}

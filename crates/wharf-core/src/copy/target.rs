@@ -1,0 +1,340 @@
+//! One destination of a copy: what moves there, how often it is tried, and whether it failed.
+//!
+//! Each destination fails or succeeds on its own; the first final error of one ends all work for
+//! that one, and no other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::{Semaphore, watch};
+use wharf_oci::{Descriptor, Digest};
+
+use super::intake::{LayerIntake, Observed};
+use super::making::Making;
+use super::retry::{self, Reach};
+use super::tee::Seat;
+use crate::blob::Blob;
+use crate::copy::{CopyOptions, Event, Plan, Retry, Summary};
+use crate::draft::{LayerKey, MadeLayer, PendingLayer};
+use crate::intake::Intake;
+use crate::store::{Outcome, Store};
+use crate::{Error, ErrorKind, Result, Side};
+
+/// A store, and all that is known of the copy into it.
+pub(super) struct Target<'a> {
+    pub(super) store: &'a dyn Store,
+    /// As for all destinations, but with this one's observer.
+    pub(super) options: CopyOptions,
+    checks: Semaphore,
+    progress: Mutex<Progress>,
+    stopped: watch::Sender<bool>,
+    /// How many blobs and layers are not yet there.
+    lacking: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Progress {
+    summary: Summary,
+    made: HashMap<LayerKey, MadeLayer>,
+    failure: Option<Error>,
+    /// What was to be moved.
+    blobs: Vec<Digest>,
+    /// Those of the blobs that are layers whose digest is only remembered.
+    recalled: HashMap<Digest, PendingLayer>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(store: &'a dyn Store, options: CopyOptions) -> Self {
+        Target {
+            store,
+            checks: Semaphore::new(options.checks()),
+            options,
+            progress: Mutex::default(),
+            stopped: watch::Sender::new(false),
+            lacking: watch::Sender::new(0),
+        }
+    }
+
+    /// Notes what the plan wants moved, should it have to be given up or be made anew.
+    pub(super) fn will_move(&self, plan: &Plan) {
+        let blobs = plan.blobs.iter().map(|blob| blob.digest.clone());
+        let recalled = plan.recalled.iter();
+        let recalled = recalled.map(|known| (known.descriptor.digest.clone(), known.layer.clone()));
+        let mut progress = self.progress();
+        progress.blobs = blobs.collect();
+        progress.recalled = recalled.collect();
+    }
+
+    /// Tells the store that the copy is given up.
+    pub(super) fn give_up(&self) {
+        self.store.give_up(&self.progress().blobs);
+    }
+
+    /// Does `work`, unless this destination has failed or fails meanwhile. Its error is this
+    /// destination's failure.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Option<T> {
+        let mut stopped = self.stopped.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+            outcome = work => outcome.map_err(|error| self.fail(error)).ok(),
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        self.progress().failure.get_or_insert(error);
+        self.stopped.send_replace(true);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// One more thing is to be moved here.
+    pub(super) fn lacks(&self) {
+        self.lacking.send_modify(|lacking| *lacking += 1);
+    }
+
+    /// One of them is done with: it is there, or this destination has failed.
+    pub(super) fn lacks_one_less(&self) {
+        self.lacking
+            .send_modify(|lacking| *lacking = lacking.saturating_sub(1));
+    }
+
+    /// Waits until nothing is lacking: the others may be slower.
+    pub(super) async fn has_all(&self) {
+        // The sender lives as long as we do.
+        let _ = self
+            .lacking
+            .subscribe()
+            .wait_for(|lacking| *lacking == 0)
+            .await;
+    }
+
+    /// Adds to what was done.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Summary)) {
+        change(&mut self.progress().summary);
+    }
+
+    /// What the pending layers became.
+    pub(super) fn made(&self) -> HashMap<LayerKey, MadeLayer> {
+        self.progress().made.clone()
+    }
+
+    /// What was done, or why not all of it, which is the last that the observer is told.
+    pub(super) fn outcome(self) -> Result<Summary> {
+        let progress = self.progress.into_inner();
+        let progress = progress.unwrap_or_else(PoisonError::into_inner);
+        match progress.failure {
+            None => Ok(progress.summary),
+            Some(error) => {
+                self.options.observer.on(Event::Failed(&error));
+                Err(error)
+            }
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // No code that holds the lock can panic half-way through a change.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, event: Event<'_>) {
+        self.options.observer.on(event);
+    }
+
+    /// Whether the store has a blob; `false` too where moving it answers that as well.
+    ///
+    /// # Errors
+    /// Where the question could not be asked.
+    pub(super) async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        if self.store.asks_when_putting(descriptor) {
+            return Ok(false);
+        }
+        let _checking = permit(&self.checks).await?;
+        let there = self.store.contains(descriptor).await?;
+        self.tell(Event::Checked(descriptor));
+        Ok(there)
+    }
+
+    /// Moves a blob as [`Target::put`] does. Where it is a layer that was remembered, and is
+    /// another when it is made, that one is moved: a wrong memory costs work (wire.md 7).
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn put_or_make(
+        &self,
+        blob: &Blob,
+        seat: &Arc<Seat>,
+        asked: Option<Result<()>>,
+    ) -> Result<()> {
+        let Err(error) = self.put(blob, seat, asked).await else {
+            return Ok(());
+        };
+        let wrong = error.kind() == ErrorKind::Corrupt && error.failed_side() == Some(Side::Source);
+        let recalled = self
+            .progress()
+            .recalled
+            .get(&blob.descriptor().digest)
+            .cloned();
+        let Some(layer) = recalled.filter(|_| wrong) else {
+            return Err(error);
+        };
+        tracing::debug!(%error, layer = layer.name(), "layer is not what was remembered");
+        self.tell(Event::Dropped(blob.descriptor()));
+        self.make(&layer, &Seat::alone(), &Making::default()).await
+    }
+
+    /// Moves a blob. `asked` is what came of asking for it, if that was done: the unit of trying
+    /// again is the blob with this question (wire.md R3).
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn put(
+        &self,
+        blob: &Blob,
+        seat: &Arc<Seat>,
+        asked: Option<Result<()>>,
+    ) -> Result<()> {
+        let descriptor = blob.descriptor();
+        let reach = Arc::new(Reach::default());
+        let moving = self.observed(&seat.share(blob), &reach);
+        let asked = Mutex::new(asked);
+        let attempt = || async {
+            reach.start();
+            let asked = take(&asked);
+            let there = match asked {
+                Some(lacking) => lacking.map(|()| false),
+                None => self.has(descriptor).await,
+            };
+            let outcome = match there {
+                Ok(true) => Ok(Outcome::Existed),
+                Ok(false) => {
+                    self.tell(Event::Started(descriptor));
+                    self.store.put_blob(&moving).await
+                }
+                Err(error) => Err(error),
+            };
+            // The others must not wait for a further try.
+            seat.leave();
+            outcome
+        };
+        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor, again));
+        let outcome = retry::run(&self.options.retry, attempt, &reach, notice).await;
+        let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
+        if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
+            self.tell(Event::Mounted(descriptor, from));
+        }
+        self.there(descriptor, outcome);
+        Ok(())
+    }
+
+    /// A blob is in the store.
+    pub(super) fn there(&self, descriptor: &Descriptor, outcome: Outcome) {
+        self.tell(Event::Finished(descriptor, outcome));
+        self.note(|summary| summary.count(outcome, descriptor.size));
+    }
+
+    /// Makes a layer and moves it.
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn make(
+        &self,
+        layer: &PendingLayer,
+        seat: &Seat,
+        making: &Making,
+    ) -> Result<()> {
+        let reach = Arc::new(Reach::default());
+        let intake = LayerIntake::new(layer, seat, making, self.observed_layer(layer, &reach));
+        // Should it have to be given up.
+        self.progress().blobs.push(intake.key().clone());
+        let attempt = || async {
+            reach.start();
+            self.tell(Event::LayerStarted(layer));
+            let ingested = self.store.ingest_from(layer.media_type(), &intake).await;
+            // The others must not wait for a further try.
+            intake.rest();
+            match ingested {
+                Ok(descriptor) => making.became(intake.diff(), descriptor).await,
+                Err(error) => Err(intake.judged(error)),
+            }
+        };
+        let notice = |again: &Retry<'_>| self.tell(Event::LayerRetried(layer, again));
+        let made = retry::run(&self.options.retry, attempt, &reach, notice).await;
+        let made = made.map_err(|error| match error.failed_side() {
+            // What the source said names it already.
+            Some(Side::Source) => error,
+            _ => error.target(layer.name()).side(Side::Destination),
+        })?;
+        layer.tell(&made.descriptor);
+        self.tell(Event::Joined(&made.descriptor));
+        self.tell(Event::LayerFinished(layer, &made.descriptor));
+        let mut progress = self.progress();
+        let size = made.descriptor.size;
+        progress.summary.count(Outcome::Written, size);
+        progress.made.insert(layer.key().clone(), made);
+        Ok(())
+    }
+
+    /// The blob, telling the observer how far it was read.
+    fn observed(&self, blob: &Blob, reach: &Arc<Reach>) -> Blob {
+        let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
+        let descriptor = blob.descriptor().clone();
+        blob.mapped(move |offset, stream| {
+            let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
+            let descriptor = descriptor.clone();
+            if offset > 0 {
+                reach.acknowledge(offset);
+                observer.on(Event::Resumed(&descriptor, offset));
+            }
+            let mut position = offset;
+            stream
+                .map_err(|error| error.side(Side::Source))
+                .inspect_ok(move |chunk| {
+                    position += chunk.len() as u64;
+                    reach.advance(position);
+                    observer.on(Event::Advanced(&descriptor, position));
+                })
+                .boxed()
+        })
+    }
+
+    /// What is done with the bytes of a layer from an offset on: the observer is told of them.
+    fn observed_layer(&self, layer: &PendingLayer, reach: &Arc<Reach>) -> Observed {
+        let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
+        let layer = layer.clone();
+        Box::new(move |offset, stream| {
+            let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
+            let layer = layer.clone();
+            if offset > 0 {
+                reach.acknowledge(offset);
+                observer.on(Event::LayerResumed(&layer, offset));
+            }
+            let mut position = offset;
+            stream
+                .map_err(|error| error.side(Side::Source))
+                .inspect_ok(move |chunk| {
+                    position += chunk.len() as u64;
+                    reach.advance(position);
+                    observer.on(Event::LayerAdvanced(&layer, position));
+                })
+                .boxed()
+        })
+    }
+}
+
+/// What the last try left for this one.
+fn take<T>(left: &Mutex<Option<T>>) -> Option<T> {
+    left.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// A place among those who may work at once.
+///
+/// # Errors
+/// Never: the semaphores live as long as the work and are not closed.
+pub(super) async fn permit(semaphore: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    let closed = |_| Error::new(ErrorKind::Cancelled, "work was given up");
+    semaphore.acquire().await.map_err(closed)
+}

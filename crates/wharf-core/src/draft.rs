@@ -1,0 +1,217 @@
+//! An image that cannot be named yet, because layers of it are still to be made.
+//!
+//! A draft becomes a manifest when every pending layer has been ingested, and never before.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
+
+use crate::blob::Blob;
+pub use crate::layer::{LayerKey, MadeLayer, PendingLayer};
+use crate::{Error, ErrorKind, Result};
+
+type ConfigMaker = dyn Fn(&[Digest]) -> Result<Bytes> + Send + Sync;
+
+/// An image some of whose layers are made while they are sent.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Media type of the manifest to be.
+    pub media_type: MediaType,
+    /// The config blob, or how it is made.
+    pub config: DraftConfig,
+    /// From the base up.
+    pub layers: Vec<DraftLayer>,
+}
+
+/// The config of a draft.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an image has one config")]
+pub enum DraftConfig {
+    /// The source has it; it is sent beside the layers.
+    Stored(Descriptor),
+    /// It names diff ids that are learned only when the layers are sent; it is sent after them
+    /// (wire.md S4).
+    Later(LaterConfig),
+}
+
+impl DraftConfig {
+    /// The config blob, where it is there from the start.
+    pub fn stored(&self) -> Option<&Descriptor> {
+        match self {
+            DraftConfig::Stored(descriptor) => Some(descriptor),
+            DraftConfig::Later(_) => None,
+        }
+    }
+}
+
+/// A config that is made when the diff ids of all pending layers are known.
+#[derive(Clone)]
+pub struct LaterConfig {
+    media_type: MediaType,
+    make: Arc<ConfigMaker>,
+}
+
+impl LaterConfig {
+    /// A config of `media_type` that `make` writes, given the diff ids of the draft's pending
+    /// layers from the base up; those of its stored layers it has to know.
+    pub fn new<F>(media_type: MediaType, make: F) -> Self
+    where
+        F: Fn(&[Digest]) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        LaterConfig {
+            media_type,
+            make: Arc::new(make),
+        }
+    }
+}
+
+impl fmt::Debug for LaterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaterConfig")
+            .field("media_type", &self.media_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One layer of a draft.
+#[derive(Clone, Debug)]
+pub enum DraftLayer {
+    /// Digest and size are known and the source has it.
+    Stored(Descriptor),
+    /// Digest and size are remembered from an earlier making.
+    Recalled(RecalledLayer),
+    /// It is made while it is sent.
+    Pending(PendingLayer),
+}
+
+/// A layer that was made before, as far as is remembered.
+#[derive(Clone, Debug)]
+pub struct RecalledLayer {
+    /// What it became then. The source has it: it makes it again, and checks it.
+    pub descriptor: Descriptor,
+    /// How it is made where it turns out to become something else.
+    pub layer: PendingLayer,
+}
+
+/// What a draft became, made by [`Draft::finish`].
+#[derive(Clone, Debug)]
+pub struct FinishedDraft {
+    /// The config, where it was made just now and must still be sent, before the manifest.
+    pub config: Option<Blob>,
+    /// The image manifest.
+    pub manifest: Manifest,
+}
+
+impl Draft {
+    /// The layers that are still to be made, each one once.
+    pub fn pending(&self) -> Vec<&PendingLayer> {
+        let mut seen = HashSet::new();
+        self.all_pending()
+            .filter(|pending| seen.insert(pending.key()))
+            .collect()
+    }
+
+    fn all_pending(&self) -> impl Iterator<Item = &PendingLayer> {
+        self.layers.iter().filter_map(|layer| match layer {
+            DraftLayer::Pending(pending) => Some(pending),
+            DraftLayer::Stored(_) | DraftLayer::Recalled(_) => None,
+        })
+    }
+
+    /// The layers that the source has.
+    pub fn stored(&self) -> impl Iterator<Item = &Descriptor> {
+        self.layers.iter().filter_map(|layer| match layer {
+            DraftLayer::Stored(descriptor) => Some(descriptor),
+            DraftLayer::Recalled(recalled) => Some(&recalled.descriptor),
+            DraftLayer::Pending(_) => None,
+        })
+    }
+
+    /// Those of the layers that the source has whose digest is only remembered.
+    pub fn recalled(&self) -> impl Iterator<Item = &RecalledLayer> {
+        self.layers.iter().filter_map(|layer| match layer {
+            DraftLayer::Recalled(recalled) => Some(recalled),
+            DraftLayer::Stored(_) | DraftLayer::Pending(_) => None,
+        })
+    }
+
+    /// Whether nothing is left to be made.
+    pub fn is_complete(&self) -> bool {
+        self.config.stored().is_some() && self.all_pending().next().is_none()
+    }
+
+    /// The image manifest, and the config where that is made late, given what each pending layer
+    /// became, and each recalled one that was not what was remembered.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where a layer is missing from `made`, or is no layer; what the maker
+    /// of the config says.
+    pub fn finish(&self, made: &HashMap<LayerKey, MadeLayer>) -> Result<FinishedDraft> {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| match layer {
+                DraftLayer::Stored(descriptor) => Ok(descriptor),
+                DraftLayer::Recalled(recalled) => {
+                    let made = made.get(recalled.layer.key());
+                    Ok(made.map_or(&recalled.descriptor, |made| &made.descriptor))
+                }
+                DraftLayer::Pending(pending) => Ok(&find(made, pending)?.descriptor),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let (config, made_config) = match &self.config {
+            DraftConfig::Stored(descriptor) => (descriptor.clone(), None),
+            DraftConfig::Later(later) => {
+                let blob = self.make_config(later, made)?;
+                (blob.descriptor().clone(), Some(blob))
+            }
+        };
+        let document = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": self.media_type,
+            "config": config,
+            "layers": layers,
+        });
+        let bytes = Bytes::from(document.to_string());
+        Ok(FinishedDraft {
+            config: made_config,
+            manifest: Manifest::parse(Some(&self.media_type), bytes)?,
+        })
+    }
+
+    fn make_config(
+        &self,
+        later: &LaterConfig,
+        made: &HashMap<LayerKey, MadeLayer>,
+    ) -> Result<Blob> {
+        let diff_id = |pending| {
+            let diff_id = find(made, pending)?.diff_id.clone();
+            diff_id.ok_or_else(|| {
+                let message = "has no diff id: it is a blob, not a layer";
+                Error::new(ErrorKind::Invalid, message).target(pending.name())
+            })
+        };
+        let diff_ids = self
+            .all_pending()
+            .map(diff_id)
+            .collect::<Result<Vec<_>>>()?;
+        let bytes = (later.make)(&diff_ids)?;
+        let descriptor = Descriptor::new(
+            later.media_type.clone(),
+            Digest::of(&bytes),
+            bytes.len() as u64,
+        );
+        Ok(Blob::from_bytes(descriptor, bytes))
+    }
+}
+
+fn find<'a>(
+    made: &'a HashMap<LayerKey, MadeLayer>,
+    pending: &PendingLayer,
+) -> Result<&'a MadeLayer> {
+    made.get(pending.key())
+        .ok_or_else(|| Error::new(ErrorKind::Invalid, "layer was not made").target(pending.name()))
+}

@@ -1,0 +1,261 @@
+//! A layer that has no digest before it was sent once.
+//!
+//! What it became is learned in the one pass that sends it, and with it the diff id where nobody
+//! knew that beforehand.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+use wharf_oci::{Descriptor, Digest, MediaType};
+
+use super::once::Once;
+use crate::blob::ByteStream;
+use crate::{Error, ErrorKind, Result};
+
+type Producer = dyn Fn() -> BoxFuture<'static, Result<Production>> + Send + Sync;
+type Learned = dyn Fn(&Descriptor) + Send + Sync;
+
+/// Tells pending layers apart: by diff id where that is known, so that equal layers are made
+/// once; otherwise a layer equals its clones only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LayerKey(Key);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    DiffId(Digest),
+    Serial(u64),
+}
+
+impl LayerKey {
+    fn serial() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        LayerKey(Key::Serial(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The diff id, where that is what the layer is known by.
+    pub fn diff_id(&self) -> Option<&Digest> {
+        match &self.0 {
+            Key::DiffId(diff_id) => Some(diff_id),
+            Key::Serial(_) => None,
+        }
+    }
+}
+
+/// The diff id, or a number that is unique in this process: `layer-1`.
+impl fmt::Display for LayerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Key::DiffId(diff_id) => diff_id.fmt(f),
+            Key::Serial(serial) => write!(f, "layer-{serial}"),
+        }
+    }
+}
+
+/// A layer, or another blob, that has no digest before it was sent once. Cheap to clone.
+#[derive(Clone)]
+pub struct PendingLayer {
+    key: LayerKey,
+    name: Arc<str>,
+    size: Option<u64>,
+    media_type: MediaType,
+    produce: Arc<Producer>,
+    /// What its bytes come from, where they come once.
+    once: Option<Arc<Once>>,
+    learned: Option<Arc<Learned>>,
+    identity: Option<Digest>,
+}
+
+impl PendingLayer {
+    /// A layer of `media_type` whose uncompressed tar has digest `diff_id` and `size` bytes;
+    /// `produce` starts making its bytes, again each time it is called.
+    pub fn new<F>(diff_id: Digest, size: u64, media_type: MediaType, produce: F) -> Self
+    where
+        F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        let known = diff_id.clone();
+        let produce = move || {
+            let (starting, known) = (produce(), known.clone());
+            async move {
+                Ok(Production {
+                    stream: starting.await?,
+                    diff_id: DiffId::Known(known),
+                })
+            }
+            .boxed()
+        };
+        PendingLayer {
+            name: diff_id.to_string().into(),
+            key: LayerKey(Key::DiffId(diff_id)),
+            size: Some(size),
+            media_type,
+            produce: Arc::new(produce),
+            once: None,
+            learned: None,
+            identity: None,
+        }
+    }
+
+    /// A layer of which nothing is known; `once` is what its bytes come from, where they come once.
+    pub(super) fn unknown<F>(
+        name: Arc<str>,
+        media_type: MediaType,
+        once: Option<Arc<Once>>,
+        produce: F,
+    ) -> Self
+    where
+        F: Fn() -> BoxFuture<'static, Result<Production>> + Send + Sync + 'static,
+    {
+        PendingLayer {
+            key: LayerKey::serial(),
+            name,
+            size: None,
+            media_type,
+            produce: Arc::new(produce),
+            once,
+            learned: None,
+            identity: None,
+        }
+    }
+
+    /// Has `learned` told the descriptor once the layer is in a store: a memory of layers made.
+    #[must_use]
+    pub fn on_learned(mut self, learned: impl Fn(&Descriptor) + Send + Sync + 'static) -> Self {
+        self.learned = Some(Arc::new(learned));
+        self
+    }
+
+    /// Says what names the layer's bytes exactly before they are made, so that another process that
+    /// makes the same ones goes on with what was sent of them (wire.md U6).
+    #[must_use]
+    pub fn with_identity(mut self, identity: Digest) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What names its bytes in every process, where something does.
+    pub fn identity(&self) -> Option<&Digest> {
+        self.identity.as_ref()
+    }
+
+    /// What tells it from other layers.
+    pub fn key(&self) -> &LayerKey {
+        &self.key
+    }
+
+    /// What messages call it: where its bytes come from, or its diff id.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Digest of the uncompressed tar (image-spec: "Layer DiffID"), where it is known beforehand.
+    pub fn diff_id(&self) -> Option<&Digest> {
+        self.key.diff_id()
+    }
+
+    /// Bytes of the uncompressed tar, where that is known beforehand.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// What the layer will be once made.
+    pub fn media_type(&self) -> &MediaType {
+        &self.media_type
+    }
+
+    /// Whether its bytes come from a stream that gives them once.
+    pub(crate) fn comes_once(&self) -> bool {
+        self.once.is_some()
+    }
+
+    /// Starts making the layer's bytes, from the beginning.
+    ///
+    /// # Errors
+    /// What the producer says when it cannot start; in the stream, [`ErrorKind::Unsupported`]
+    /// where the bytes came once and are gone.
+    pub async fn open(&self) -> Result<ByteStream> {
+        Ok(self.start().await?.stream)
+    }
+
+    pub(crate) async fn start(&self) -> Result<Production> {
+        (self.produce)().await
+    }
+
+    pub(crate) fn tell(&self, descriptor: &Descriptor) {
+        if let Some(learned) = &self.learned {
+            learned(descriptor);
+        }
+    }
+}
+
+impl fmt::Debug for PendingLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingLayer")
+            .field("name", &self.name)
+            .field("media_type", &self.media_type)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a pending layer became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeLayer {
+    /// What was sent.
+    pub descriptor: Descriptor,
+    /// Digest of the uncompressed tar; `None` for a blob that is no layer.
+    pub diff_id: Option<Digest>,
+}
+
+/// One making of a layer: its bytes, and how its diff id is learned from them.
+pub(crate) struct Production {
+    pub(crate) stream: ByteStream,
+    pub(super) diff_id: DiffId,
+}
+
+/// Where the diff id comes from.
+pub(super) enum DiffId {
+    /// It was known from the start.
+    Known(Digest),
+    /// The layer is not compressed: its digest is the diff id.
+    OfContent,
+    /// It is told when the stream has ended.
+    Learned(oneshot::Receiver<(Digest, u64)>),
+    /// It is no layer.
+    None,
+}
+
+impl Production {
+    /// Takes the stream out; what is left knows the diff id once the stream was read to its end.
+    pub(crate) fn split(self) -> (ByteStream, Diff) {
+        (self.stream, Diff(self.diff_id))
+    }
+}
+
+/// What is left of a [`Production`] without its stream.
+pub(crate) struct Diff(DiffId);
+
+impl Diff {
+    /// What the layer became, given what was stored of the stream.
+    pub(crate) async fn of(self, descriptor: Descriptor) -> Result<MadeLayer> {
+        let diff_id = match self.0 {
+            DiffId::Known(diff_id) => Some(diff_id),
+            DiffId::OfContent => Some(descriptor.digest.clone()),
+            DiffId::Learned(learned) => {
+                let unread = |_| {
+                    let message = "the store was content before it had the whole layer";
+                    Error::new(ErrorKind::Rejected, message)
+                };
+                Some(learned.await.map_err(unread)?.0)
+            }
+            DiffId::None => None,
+        };
+        Ok(MadeLayer {
+            descriptor,
+            diff_id,
+        })
+    }
+}

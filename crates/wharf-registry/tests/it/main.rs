@@ -1,0 +1,17 @@
+//! The integration tests, one binary: each file is about what its name says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that fails fails the test"
+)]
+
+mod client_resume;
+mod common;
+mod conditional;
+mod delete;
+mod http;
+mod patience;
+mod referrers;
+mod resume;
+mod storage;
+mod trouble;

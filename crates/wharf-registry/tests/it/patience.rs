@@ -1,0 +1,39 @@
+//! A peer that asks and then reads nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use wharf::oci::MediaType;
+use wharf::store::Store;
+use wharf_registry::storage::{Memory, Storage};
+use wharf_registry::{Registry, Server};
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_is_cut_off() {
+    let storage = Arc::new(Memory::new());
+    let store: Arc<dyn Store> = storage.repository(&"a".parse().unwrap()).await.unwrap();
+    // Far more than the buffers of any socket hold.
+    let content = bytes::Bytes::from(vec![7; 64 << 20]);
+    let bytes = Box::pin(futures::stream::iter([Ok(content)]));
+    let media_type = MediaType::OCTET_STREAM;
+    let digest = store.ingest(&media_type, bytes).await.unwrap().digest;
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(address, Registry::new(storage)).await.unwrap();
+    let server = server.write_timeout(Duration::from_millis(50));
+    let mut peer = TcpStream::connect(server.local_addr()).await.unwrap();
+    let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: a\r\n\r\n");
+    peer.write_all(request.as_bytes()).await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _ = stopped.await;
+    }));
+    // The answer has begun when its first byte is here; it is left where it is.
+    peer.peek(&mut [0]).await.unwrap();
+    drop(stop);
+    // A request that is still answered would be waited for twice as long.
+    let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
+    ended.unwrap().unwrap();
+    drop(peer);
+}

@@ -1,0 +1,375 @@
+//! What one host wants to be shown, and what it is shown.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::header::WWW_AUTHENTICATE;
+use url::Url;
+use wharf_oci::{Registry, RepositoryName};
+
+use super::super::transport::{Response, Transport};
+use super::challenge::{self, Challenge, Demand, Offers};
+use super::realm;
+use super::refusal::{self, Shown};
+use super::scope::ScopeSet;
+use super::token::{self, Question};
+use super::tokens::{Got, Tokens};
+use crate::credentials::{Credential, Credentials, Found, Secret};
+use crate::memory::{Fact, RegistryMemory};
+use wharf_core::{Error, Result};
+use wharf_core::{Lack, Refusal};
+
+/// Repositories whose credentials are kept in mind.
+const MANY: usize = 512;
+
+/// The challenge, the credentials and the tokens of one host.
+pub(crate) struct Authorizer {
+    registry: Registry,
+    credentials: Option<Arc<dyn Credentials>>,
+    memory: RegistryMemory,
+    challenge: Mutex<Wanted>,
+    found: Mutex<HashMap<Option<RepositoryName>, Option<Found>>>,
+    tokens: Tokens,
+}
+
+/// What the host is believed to want.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Wanted {
+    /// Nobody looked into the memory yet.
+    #[default]
+    Unknown,
+    /// That is all there is to know before it is asked.
+    Nothing,
+    /// It wanted this once; that may be wrong, and must not do more harm than a request too many.
+    Remembered(Challenge),
+    /// It said so.
+    Said(Challenge),
+}
+
+/// On whose behalf something is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) transport: &'a Transport,
+    /// The root of the registry's API.
+    pub(super) root: &'a Url,
+    /// `None`: the registry as a whole.
+    pub(super) name: Option<&'a RepositoryName>,
+}
+
+/// What a request shows.
+pub(super) struct Authorization {
+    /// The value of the header.
+    pub(super) header: Secret,
+    challenge: Challenge,
+    /// The token in it, if there is one that can be had anew.
+    token: Option<Secret>,
+    /// What the token allows.
+    scopes: ScopeSet,
+    /// Whether it holds a token that was got for this very request.
+    new: bool,
+    shown: Shown,
+    /// Where the credentials are from, for messages, and the entry if it is for a part.
+    source: Option<String>,
+    entry: Option<String>,
+}
+
+impl Authorizer {
+    pub(crate) fn new(
+        registry: Registry,
+        credentials: Option<Arc<dyn Credentials>>,
+        memory: RegistryMemory,
+    ) -> Self {
+        Authorizer {
+            registry,
+            credentials,
+            memory,
+            challenge: Mutex::default(),
+            found: Mutex::default(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What the host is believed to want: what it said, else what it wanted in an earlier run.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = lock(&self.challenge);
+        if *wanted == Wanted::Unknown {
+            let text = self.memory.facts(&self.registry).challenge;
+            let demand = text.as_deref().and_then(|text| challenge::choose([text]));
+            *wanted = match demand {
+                Some(demand) => Wanted::Remembered(demand.challenge),
+                None => Wanted::Nothing,
+            };
+        }
+        wanted.clone()
+    }
+
+    /// Notes what the host said, also for later runs: they need not begin with a refusal.
+    fn learn(&self, challenge: &Challenge) {
+        let said = Wanted::Said(challenge.clone());
+        let before = std::mem::replace(&mut *lock(&self.challenge), said.clone());
+        if before != said && challenge.may_be_kept() {
+            let fact = Fact::Challenge(challenge.to_string());
+            self.memory.learn(&self.registry, fact);
+        }
+    }
+
+    /// What to show with a request that needs `scopes`; nothing as long as the host asked for
+    /// nothing.
+    ///
+    /// # Errors
+    /// Where credentials cannot be read, or the token server gives no token.
+    pub(super) async fn known(
+        &self,
+        asker: Asker<'_>,
+        scopes: &ScopeSet,
+    ) -> Result<Option<Authorization>> {
+        match self.wanted() {
+            Wanted::Said(challenge) => self.authorization(asker, &challenge, scopes, None).await,
+            Wanted::Remembered(challenge) => {
+                let shown = self.authorization(asker, &challenge, scopes, None).await;
+                // The host may want something else by now, or nothing.
+                Ok(shown.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "remembered challenge of no use");
+                    None
+                }))
+            }
+            Wanted::Unknown | Wanted::Nothing => Ok(None),
+        }
+    }
+
+    /// What to show instead of `shown`, which was refused; `None` where there is nothing better.
+    ///
+    /// # Errors
+    /// As [`Authorizer::known`].
+    pub(super) async fn answer(
+        &self,
+        asker: Asker<'_>,
+        demand: Demand,
+        needed: &ScopeSet,
+        shown: Option<&Authorization>,
+    ) -> Result<Option<Authorization>> {
+        let Demand { challenge, scopes } = demand;
+        self.learn(&challenge);
+        let wanted = needed.merged(&scopes);
+        let Some(shown) = shown.filter(|shown| shown.challenge == challenge) else {
+            return self.authorization(asker, &challenge, &wanted, None).await;
+        };
+        if shown.new && shown.scopes.covers(&wanted) {
+            return Ok(None);
+        }
+        // Somebody may have logged in meanwhile.
+        lock(&self.found).remove(&asker.name.cloned());
+        let refused = shown.token.as_ref();
+        if let Some(refused) = refused {
+            self.tokens.forget(refused);
+        }
+        let better = self.authorization(asker, &challenge, &wanted, refused);
+        Ok(better.await?.filter(|better| better.header != shown.header))
+    }
+
+    /// What it means that a request was refused which needed `needed`; nothing where it was not.
+    pub(super) fn refusal(
+        &self,
+        response: &Response,
+        shown: Option<&Authorization>,
+        needed: &ScopeSet,
+    ) -> Option<Refusal> {
+        let offers = Offers::read(response.all(WWW_AUTHENTICATE.as_str()));
+        let what = shown.map_or(Shown::Nothing, |shown| shown.shown);
+        let status = response.status().as_u16();
+        let asked = offers.demand().is_some() || self.challenge().is_some();
+        let lack = refusal::judge(status, what, &offers, asked)?;
+        let source = shown.and_then(|shown| shown.source.as_deref());
+        let scopes = shown.map_or(needed, |shown| &shown.scopes);
+        let mut words = match (lack, offers.schemes().as_slice()) {
+            (Lack::Scheme, []) if status != 401 => "it asks for no credentials".to_owned(),
+            (Lack::Scheme, []) => "it does not say what it wants to be shown".to_owned(),
+            (Lack::Scheme, _) if offers.lacks_realm() => {
+                "it wants a token, and names no token server to get it from".to_owned()
+            }
+            (Lack::Scheme, schemes) => {
+                format!("it wants {}, which is not known here", schemes.join(", "))
+            }
+            _ => self.whose(source),
+        };
+        if matches!(what, Shown::Anonymous | Shown::Token) && !scopes.is_empty() {
+            words += &format!(", for {scopes}");
+        }
+        if lack == Lack::Token {
+            words += "; the token that was made for it was refused";
+        }
+        Some(Refusal {
+            registry: self.registry.clone(),
+            lack,
+            source: source.map(str::to_owned),
+            entry: shown.and_then(|shown| shown.entry.clone()),
+            scope: needed.to_string(),
+            words,
+        })
+    }
+
+    /// Which credentials are shown, for a message.
+    fn whose(&self, source: Option<&str>) -> String {
+        match source {
+            Some(source) => format!("tried the credentials from {source}"),
+            None => self.unfit().unwrap_or_else(|| self.without_words()),
+        }
+    }
+
+    /// What the host wants, as far as that is known.
+    fn challenge(&self) -> Option<Challenge> {
+        match self.wanted() {
+            Wanted::Said(challenge) | Wanted::Remembered(challenge) => Some(challenge),
+            Wanted::Unknown | Wanted::Nothing => None,
+        }
+    }
+
+    /// Says, for a message, that there is something, though nothing that can be shown.
+    fn unfit(&self) -> Option<String> {
+        self.challenge()
+            .filter(|wanted| *wanted == Challenge::Basic)?;
+        let found = lock(&self.found);
+        let mut tokens = found.values().flatten().filter(|found| {
+            let is_password = matches!(found.credential, Credential::Password { .. });
+            !is_password
+        });
+        let source = &tokens.next()?.source;
+        Some(format!("it wants a password, and {source} has a token"))
+    }
+
+    /// Says, for a message, what is shown where nothing is.
+    pub(super) fn without_words(&self) -> String {
+        let places = self.credentials.as_ref().map(|known| known.places());
+        match places.filter(|places| !places.is_empty()) {
+            Some(places) => format!("no credentials in {}", places.join(", ")),
+            None => "tried without credentials".to_owned(),
+        }
+    }
+
+    async fn authorization(
+        &self,
+        asker: Asker<'_>,
+        challenge: &Challenge,
+        scopes: &ScopeSet,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Authorization>> {
+        let found = self.find(asker.name).await?;
+        let shows = |header: Secret| Authorization {
+            header,
+            challenge: challenge.clone(),
+            token: None,
+            scopes: scopes.clone(),
+            new: false,
+            shown: Shown::Login,
+            source: found.as_ref().map(|found| found.source.clone()),
+            entry: found.as_ref().and_then(|found| found.entry.clone()),
+        };
+        let credential = found.as_ref().map(|found| &found.credential);
+        match (challenge, credential) {
+            (Challenge::Basic, Some(Credential::Password { username, password })) => {
+                Ok(Some(shows(token::basic(username, password))))
+            }
+            (Challenge::Basic, _) => Ok(None),
+            (Challenge::Bearer { .. }, Some(Credential::RegistryToken(token))) => {
+                Ok(Some(shows(bearer(token))))
+            }
+            (Challenge::Bearer { realm, service }, credential) => {
+                let fetch = async {
+                    let realm = realm::judge(asker.root, realm)?;
+                    let question = Question {
+                        realm: &realm,
+                        service: service.as_deref(),
+                        scopes,
+                        credential,
+                    };
+                    token::fetch(asker.transport, &question).await
+                };
+                let got = match self.tokens.covering(challenge, scopes, refused) {
+                    Some(token) => Ok(Got { token, new: false }),
+                    None => {
+                        let key = (challenge.clone(), scopes.clone());
+                        self.tokens.get(&key, refused, fetch).await
+                    }
+                };
+                let got = got.map_err(|error| self.tried(asker, error, found.as_ref(), scopes))?;
+                Ok(Some(Authorization {
+                    new: got.new,
+                    shown: match credential {
+                        Some(_) => Shown::Token,
+                        None => Shown::Anonymous,
+                    },
+                    token: Some(got.token.secret.clone()),
+                    ..shows(bearer(&got.token.secret))
+                }))
+            }
+        }
+    }
+
+    async fn find(&self, name: Option<&RepositoryName>) -> Result<Option<Found>> {
+        let Some(credentials) = &self.credentials else {
+            return Ok(None);
+        };
+        let key = name.cloned();
+        if let Some(found) = lock(&self.found).get(&key) {
+            return Ok(found.clone());
+        }
+        let found = credentials.find(&self.registry, name).await;
+        let found = found.map_err(|error| error.target("credentials"))?;
+        let mut known = lock(&self.found);
+        if known.len() >= MANY {
+            known.clear();
+        }
+        known.insert(key, found.clone());
+        Ok(found)
+    }
+
+    /// The error of a token server, with what it was shown. Next time that is looked for anew.
+    fn tried(
+        &self,
+        asker: Asker<'_>,
+        error: Error,
+        found: Option<&Found>,
+        scopes: &ScopeSet,
+    ) -> Error {
+        let Some(status @ 400..=499) = error.status() else {
+            return error;
+        };
+        lock(&self.found).remove(&asker.name.cloned());
+        let Some(lack) = refusal::judge_token(status, found.is_some()) else {
+            return error;
+        };
+        let source = found.map(|found| found.source.clone());
+        error.refused(Refusal {
+            registry: self.registry.clone(),
+            lack,
+            words: self.whose(source.as_deref()),
+            source,
+            entry: found.and_then(|found| found.entry.clone()),
+            scope: scopes.to_string(),
+        })
+    }
+}
+
+fn bearer(token: &Secret) -> Secret {
+    Secret::new(format!("Bearer {}", token.expose()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that holds such a lock can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorizer")
+            .field("registry", &self.registry)
+            .field("credentials", &self.credentials)
+            .field("challenge", &self.challenge)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,25 @@
+//! Showing credentials to registries (wire.md A1, A2, M3).
+//!
+//! Nothing is asked beforehand: a request goes out bare, and the answer 401 says what is wanted.
+//! That is remembered for the host. Credentials and tokens go to the registry's own origin and to
+//! its token server, and to nobody else.
+
+mod authorizer;
+mod challenge;
+mod login;
+mod origin;
+mod realm;
+mod refusal;
+mod scope;
+mod send;
+mod token;
+mod tokens;
+
+pub(super) use self::authorizer::Authorizer;
+#[cfg(fuzzing)]
+pub(super) use self::challenge::chosen;
+pub use self::login::Checked;
+pub(super) use self::login::{authorization, check};
+pub(super) use self::origin::same_origin;
+pub use self::scope::Access;
+pub(super) use self::send::{send, send_once};

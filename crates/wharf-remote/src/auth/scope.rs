@@ -1,0 +1,273 @@
+//! What a token allows (distribution: "Token Scope Documentation"), and what a request needs.
+//!
+//! Pure. The order matters: some registries look at the first scope alone, so the repository that
+//! is written to stands first, and `pull` before `push` (wire.md M3).
+
+use std::fmt;
+
+use http::Method;
+use url::Url;
+use wharf_oci::RepositoryName;
+
+/// Scopes of one token; more than anybody needs is not read.
+const MANY: usize = 32;
+
+/// Whether a repository is only read or is written to as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `pull`.
+    Read,
+    /// `pull,push`.
+    Write,
+}
+
+/// Some actions on one resource: `repository:library/app:pull,push`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Scope {
+    /// `repository`, `registry`, …
+    kind: String,
+    name: String,
+    actions: Vec<String>,
+}
+
+/// Scopes in order, one for each resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct ScopeSet(Vec<Scope>);
+
+impl ScopeSet {
+    /// What `text` lists, separated by spaces; what is no scope is passed over.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut set = ScopeSet::default();
+        for word in text.split_ascii_whitespace().take(MANY) {
+            // A name may hold a port, so that the last colon is what counts.
+            let parts = word.split_once(':').and_then(|(kind, rest)| {
+                let (name, actions) = rest.rsplit_once(':')?;
+                Some((kind, name, actions))
+            });
+            if let Some((kind, name, actions)) = parts {
+                set.add(
+                    kind,
+                    name,
+                    actions.split(',').filter(|action| !action.is_empty()),
+                );
+            }
+        }
+        set
+    }
+
+    fn repository<const N: usize>(name: &str, actions: [&str; N]) -> Self {
+        let mut set = ScopeSet::default();
+        set.add("repository", name, actions);
+        set
+    }
+
+    fn add<'a>(&mut self, kind: &str, name: &str, actions: impl IntoIterator<Item = &'a str>) {
+        let known = |scope: &Scope| scope.kind == kind && scope.name == name;
+        let index = self.0.iter().position(known).unwrap_or_else(|| {
+            self.0.push(Scope {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                actions: Vec::new(),
+            });
+            self.0.len() - 1
+        });
+        let Some(scope) = self.0.get_mut(index) else {
+            return;
+        };
+        for action in actions {
+            if !scope.actions.iter().any(|known| known == action) {
+                scope.actions.push(action.to_owned());
+            }
+        }
+        scope.actions.sort_by_key(|action| rank(action));
+    }
+
+    /// Both, ours first; at most as many as anybody needs.
+    pub(super) fn merged(&self, other: &ScopeSet) -> ScopeSet {
+        let mut merged = self.clone();
+        for scope in &other.0 {
+            let actions = scope.actions.iter().map(String::as_str);
+            merged.add(&scope.kind, &scope.name, actions);
+        }
+        merged.0.truncate(MANY);
+        merged
+    }
+
+    /// Whether everything that `other` allows is allowed.
+    pub(super) fn covers(&self, other: &ScopeSet) -> bool {
+        other.0.iter().all(|wanted| {
+            let same = |scope: &&Scope| scope.kind == wanted.kind && scope.name == wanted.name;
+            let ours = self.0.iter().find(same);
+            ours.is_some_and(|ours| {
+                let has =
+                    |action: &String| ours.actions.iter().any(|own| own == action || own == "*");
+                wanted.actions.iter().all(has)
+            })
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each scope in its own text.
+    pub(super) fn each(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Scope::to_string)
+    }
+}
+
+/// As the reference writes them.
+fn rank(action: &str) -> usize {
+    let known = ["pull", "push", "delete"];
+    known
+        .iter()
+        .position(|known| *known == action)
+        .unwrap_or(known.len())
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.kind, self.name, self.actions.join(","))
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.each().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// What a request to the repository `name` needs: deleting is more than writing, but ending an
+/// upload session is not, as most registries see it; a mount needs `pull` where it comes from.
+pub(super) fn needed(
+    method: &Method,
+    url: &Url,
+    name: &RepositoryName,
+    access: Access,
+) -> ScopeSet {
+    let name = name.as_str();
+    let session = url.path().contains("/blobs/uploads/");
+    let mut scopes = match *method {
+        Method::DELETE if !session => ScopeSet::repository(name, ["pull", "push", "delete"]),
+        Method::GET | Method::HEAD if access == Access::Read && !session => {
+            ScopeSet::repository(name, ["pull"])
+        }
+        _ => ScopeSet::repository(name, ["pull", "push"]),
+    };
+    if *method == Method::POST
+        && let Some(from) = mounted_from(url)
+    {
+        scopes.add("repository", &from, ["pull"]);
+    }
+    scopes
+}
+
+/// The repository of the same registry that a mount comes from.
+fn mounted_from(url: &Url) -> Option<String> {
+    let value = |wanted: &str| {
+        let mut pairs = url.query_pairs();
+        pairs.find_map(|(name, value)| (name == wanted).then(|| value.into_owned()))
+    };
+    match (value("mount"), value("origin")) {
+        (Some(_), None) => value("from"),
+        _ => None,
+    }
+}
+
+/// What a token for the repository `name` allows, with mounts from `sources` (wire.md M3).
+pub(super) fn for_push(
+    name: &RepositoryName,
+    access: Access,
+    sources: &[RepositoryName],
+) -> ScopeSet {
+    let mut scopes = match access {
+        Access::Read => ScopeSet::repository(name.as_str(), ["pull"]),
+        Access::Write => ScopeSet::repository(name.as_str(), ["pull", "push"]),
+    };
+    for source in sources {
+        scopes.add("repository", source.as_str(), ["pull"]);
+    }
+    scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn needs(method: Method, path: &str, access: Access) -> String {
+        let url = Url::parse(&format!("https://r.example{path}")).unwrap();
+        needed(&method, &url, &"a/b".parse().unwrap(), access).to_string()
+    }
+
+    #[test]
+    fn m3_the_destination_stands_first_and_the_mount_source_after_it() {
+        let mount = "/v2/a/b/blobs/uploads/?mount=sha256:00&from=c%2Fd";
+        assert_eq!(
+            needs(Method::POST, mount, Access::Write),
+            "repository:a/b:pull,push repository:c/d:pull"
+        );
+        let far = format!("{mount}&origin=other.example");
+        assert_eq!(
+            needs(Method::POST, &far, Access::Write),
+            "repository:a/b:pull,push"
+        );
+        let own = "/v2/a/b/blobs/uploads/?mount=sha256:00&from=a/b";
+        assert_eq!(
+            needs(Method::POST, own, Access::Write),
+            "repository:a/b:pull,push"
+        );
+    }
+
+    #[test]
+    fn a_request_asks_for_no_more_than_it_needs() {
+        let (manifest, session) = ("/v2/a/b/manifests/1", "/v2/a/b/blobs/uploads/1");
+        for (method, path, access, expected) in [
+            (Method::GET, manifest, Access::Read, "pull"),
+            (Method::HEAD, manifest, Access::Write, "pull,push"),
+            (Method::PUT, manifest, Access::Read, "pull,push"),
+            (Method::GET, session, Access::Read, "pull,push"),
+            (Method::DELETE, session, Access::Write, "pull,push"),
+            (Method::DELETE, manifest, Access::Write, "pull,push,delete"),
+        ] {
+            let expected = format!("repository:a/b:{expected}");
+            assert_eq!(
+                needs(method.clone(), path, access),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_are_merged_by_resource_and_compared_by_what_they_allow() {
+        let ours = ScopeSet::parse("repository:a:pull,push");
+        let merged = ours.merged(&ScopeSet::parse(
+            "repository:b:pull repository:a:delete,pull",
+        ));
+        assert_eq!(
+            merged.to_string(),
+            "repository:a:pull,push,delete repository:b:pull"
+        );
+        assert!(merged.covers(&ours) && !ours.covers(&merged));
+        assert!(ScopeSet::parse("repository:a:*").covers(&ours));
+        assert!(ours.covers(&ScopeSet::default()));
+    }
+
+    #[test]
+    fn what_is_no_scope_is_passed_over() {
+        let set = ScopeSet::parse("nonsense a:b repository:h:5000/a:pull,, registry:catalog:*");
+        let expected = "repository:h:5000/a:pull registry:catalog:*";
+        assert_eq!(set.to_string(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_and_what_is_written_reads_the_same(text in "[a-z:,* ]{0,80}") {
+            let set = ScopeSet::parse(&text);
+            prop_assert_eq!(&ScopeSet::parse(&set.to_string()), &set);
+            prop_assert!(set.covers(&set) && set.merged(&set) == set);
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! Credential helpers: programs named `docker-credential-NAME` that keep credentials.
+//!
+//! Each is asked once for a server, however many want to know and whatever comes of it; it has a
+//! limit of time, and what it prints a limit of length.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use super::credential::Credential;
+use super::exchange::{Ended, converse};
+use super::secret::Secret;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// How long a helper may take: some ask the user to unlock something.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs helpers and remembers what they said. Clones share what they remember.
+#[derive(Clone, Debug)]
+pub struct Helpers {
+    limit: Duration,
+    directory: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    asked: Arc<Mutex<HashMap<Question, Answer>>>,
+}
+
+/// How long a helper that failed is not asked again: it may have asked the user.
+const REPEAT: Duration = Duration::from_secs(300);
+
+/// Helper and server.
+type Question = (String, String);
+type Answer = Arc<OnceCell<std::result::Result<Option<Credential>, Failure>>>;
+
+/// What went wrong, and when.
+#[derive(Debug)]
+struct Failure {
+    kind: ErrorKind,
+    line: String,
+    at: Instant,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        Failure {
+            kind: error.kind(),
+            line: error.to_string(),
+            at: Instant::now(),
+        }
+    }
+
+    /// The same again is of no use, whatever its kind.
+    fn error(&self) -> Error {
+        Error::new(self.kind, self.line.clone()).transient(false)
+    }
+
+    fn is_old(&self) -> bool {
+        self.at.elapsed() >= REPEAT
+    }
+}
+
+/// What is asked of a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Store,
+    Erase,
+}
+
+impl Default for Helpers {
+    fn default() -> Self {
+        Helpers {
+            limit: LIMIT,
+            directory: None,
+            path: Vec::new(),
+            asked: Arc::default(),
+        }
+    }
+}
+
+impl Helpers {
+    /// How long a helper may take; a minute when nothing is said.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Where helpers are, instead of where the system looks for programs.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Where the system looks for programs. It is looked there only for what to say of a helper that
+    /// cannot be started.
+    #[must_use]
+    pub fn path(mut self, directories: Vec<PathBuf>) -> Self {
+        self.path = directories;
+        self
+    }
+
+    /// What `helper` keeps for `server`; `file` is the one that named the helper.
+    ///
+    /// # Errors
+    /// Where the helper cannot be run, fails, takes too long or says what makes no sense.
+    pub(super) async fn find(
+        &self,
+        helper: &str,
+        server: &str,
+        file: &Path,
+    ) -> Result<Option<Credential>> {
+        let question = (helper.to_owned(), server.to_owned());
+        let answer = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let answer = asked.entry(question).or_default();
+            if matches!(answer.get(), Some(Err(failure)) if failure.is_old()) {
+                *answer = Answer::default();
+            }
+            Arc::clone(answer)
+        };
+        let ask = || async {
+            let asked = self.ask(helper, server, file).await;
+            asked.map_err(|error| Failure::of(&error))
+        };
+        match answer.get_or_init(ask).await {
+            Ok(credential) => Ok(credential.clone()),
+            Err(failure) => Err(failure.error()),
+        }
+    }
+
+    async fn ask(&self, helper: &str, server: &str, file: &Path) -> Result<Option<Credential>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Printed {
+            #[serde(default)]
+            username: String,
+            secret: Option<Secret>,
+        }
+        let output = match self.run(helper, Verb::Get, server, None, file).await? {
+            Ended::Well(output) => output,
+            Ended::Badly(why) if says_nothing(&why) => return Ok(None),
+            Ended::Badly(why) => return Err(failed(helper, Verb::Get, server, why)),
+        };
+        let printed: Printed = serde_json::from_slice(&output).map_err(|_| {
+            failed(
+                helper,
+                Verb::Get,
+                server,
+                "it printed no credential".to_owned(),
+            )
+        })?;
+        let secret = printed.secret.filter(|secret| !secret.is_empty());
+        Ok(secret.map(|secret| Credential::password(printed.username, secret)))
+    }
+
+    /// Has `helper` keep a credential for `server`.
+    ///
+    /// # Errors
+    /// As [`Helpers::find`].
+    pub(super) async fn store(
+        &self,
+        helper: &str,
+        server: &str,
+        username: &str,
+        secret: &Secret,
+        file: &Path,
+    ) -> Result<()> {
+        let quoted = |text: &str| Zeroizing::new(serde_json::Value::from(text).to_string());
+        let input = Zeroizing::new(format!(
+            r#"{{"ServerURL":{},"Username":{},"Secret":{}}}"#,
+            *quoted(server),
+            *quoted(username),
+            *quoted(secret.expose())
+        ));
+        self.tell(helper, Verb::Store, &input, Some(secret), server, file)
+            .await
+    }
+
+    /// Has `helper` forget what it keeps for `server`, if anything.
+    ///
+    /// # Errors
+    /// As [`Helpers::find`].
+    pub(super) async fn erase(&self, helper: &str, server: &str, file: &Path) -> Result<()> {
+        self.tell(helper, Verb::Erase, server, None, server, file)
+            .await
+    }
+
+    /// What it said before about the server is not true any more.
+    async fn tell(
+        &self,
+        helper: &str,
+        verb: Verb,
+        input: &str,
+        secret: Option<&Secret>,
+        server: &str,
+        file: &Path,
+    ) -> Result<()> {
+        let ended = self.run(helper, verb, input, secret, file).await?;
+        let question = (helper.to_owned(), server.to_owned());
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.remove(&question);
+        match ended {
+            Ended::Well(_) => Ok(()),
+            Ended::Badly(why) if verb == Verb::Erase && says_nothing(&why) => Ok(()),
+            Ended::Badly(why) => Err(failed(helper, verb, server, why)),
+        }
+    }
+
+    /// Runs a helper with `input`, which may hold a `secret`, on its standard input.
+    ///
+    /// # Errors
+    /// Where it cannot be run or does not come to an end; its own failure is none here.
+    async fn run(
+        &self,
+        helper: &str,
+        verb: Verb,
+        input: &str,
+        secret: Option<&Secret>,
+        file: &Path,
+    ) -> Result<Ended> {
+        let program = self.program(helper, file)?;
+        let child = Command::new(&program)
+            .arg(verb.word())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => self.missing(&program, helper, file),
+                _ => Error::io(program.display(), error).target(file.display()),
+            })?;
+        let ended =
+            tokio::time::timeout(self.limit, Box::pin(converse(child, input, secret))).await;
+        let ended = ended.map_err(|_| {
+            let seconds = self.limit.as_secs_f64();
+            let message = format!("did not end within {seconds} s");
+            Error::new(ErrorKind::Timeout, message).transient(false)
+        });
+        ended
+            .and_then(|ended| ended)
+            .map_err(|error| error.target(program.display()))
+    }
+
+    /// The system says the same of a program that is not there and of one whose interpreter is not.
+    fn missing(&self, program: &Path, helper: &str, file: &Path) -> Error {
+        let paths = self.path.iter().map(|directory| directory.join(program));
+        let mut paths = std::iter::once(program.to_owned()).chain(paths);
+        let there = paths.find(|path| path.is_absolute() && path.is_file());
+        let why = match there {
+            Some(path) => {
+                let path = path.display();
+                format!("cannot be started: {path} is there, but not the interpreter it needs")
+            }
+            None => "is not installed".to_owned(),
+        };
+        let message = format!(
+            "docker-credential-{helper}, which keeps credentials by the word of {}, {why}",
+            file.display()
+        );
+        Error::new(ErrorKind::NotFound, message)
+    }
+
+    /// A name that is part of a path would have other programs run.
+    fn program(&self, helper: &str, file: &Path) -> Result<PathBuf> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if helper.is_empty() || !helper.bytes().all(plain) {
+            let message = format!("{helper:?} is not the name of a credential helper");
+            return Err(Error::new(ErrorKind::Invalid, message).target(file.display()));
+        }
+        let name = format!("docker-credential-{helper}");
+        Ok(match &self.directory {
+            Some(directory) => directory.join(name),
+            None => PathBuf::from(name),
+        })
+    }
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Store => "store",
+            Verb::Erase => "erase",
+        }
+    }
+}
+
+/// Whether a helper's complaint is that it keeps nothing for this server.
+fn says_nothing(why: &str) -> bool {
+    why.to_ascii_lowercase().contains("credentials not found")
+}
+
+fn failed(helper: &str, verb: Verb, server: &str, why: String) -> Error {
+    let verb = verb.word();
+    Error::new(ErrorKind::Io, why)
+        .target(format_args!("docker-credential-{helper} {verb} {server}"))
+}
+
+#[cfg(test)]
+mod tests {
+
+    use wharf_testkit::process::executable;
+
+    use super::*;
+
+    fn helpers(directory: &Path, script: &str) -> Helpers {
+        let path = directory.join("docker-credential-test");
+        executable(&path, &format!("#!/bin/sh\n{script}\n"));
+        Helpers::default().directory(directory)
+    }
+
+    async fn ask(script: &str) -> Result<Option<Credential>> {
+        let directory = tempfile::tempdir().unwrap();
+        let helpers = helpers(directory.path(), script).limit(Duration::from_secs(5));
+        let file = Path::new("/home/config.json");
+        helpers.find("test", "r.example", file).await
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_run_once_for_a_server_however_many_ask() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "read server; echo $1 $server >> $(dirname $0)/log
+            echo '{\"ServerURL\":\"x\",\"Username\":\"u\",\"Secret\":\"s\"}'";
+        let helpers = helpers(directory.path(), script);
+        let file = Path::new("/home/config.json");
+        let ask = || helpers.find("test", "r.example", file);
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        let expected = Some(Credential::password("u", "s".into()));
+        for answer in [one, two, three] {
+            assert_eq!(answer.unwrap(), expected);
+        }
+        helpers.find("test", "other.example", file).await.unwrap();
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+        assert_eq!(log, "get r.example\nget other.example\n");
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_failed_is_not_run_again_either() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "echo x >> $(dirname $0)/log; echo 'the vault is locked'; exit 1";
+        let helpers = helpers(directory.path(), script);
+        let file = Path::new("/home/config.json");
+        for _ in 0..3 {
+            let error = helpers.find("test", "r.example", file).await.unwrap_err();
+            assert!(
+                error.to_string().ends_with("the vault is locked"),
+                "{error}"
+            );
+            assert!(!error.is_transient());
+        }
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+        assert_eq!(log, "x\n");
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_has_nothing_is_no_failure() {
+        let script = "echo 'credentials not found in native keychain'; exit 1";
+        assert_eq!(ask(script).await.unwrap(), None);
+        let empty = r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#;
+        assert_eq!(ask(empty).await.unwrap(), None);
+        let token = r#"echo '{"Username":"<token>","Secret":"it"}'"#;
+        let expected = Some(Credential::IdentityToken("it".into()));
+        assert_eq!(ask(token).await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_fails_is_quoted() {
+        let error = ask("echo 'the vault is locked'; exit 1").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "docker-credential-test get r.example: the vault is locked"
+        );
+        let error = ask("echo hello").await.unwrap_err();
+        assert!(error.to_string().ends_with("it printed no credential"));
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_says_on_standard_error_is_quoted_in_one_line() {
+        let said = async |script: &str| ask(script).await.unwrap_err().to_string();
+        let why = "docker-credential-test get r.example: ";
+        for (script, expected) in [
+            ("echo; echo why >&2; echo more >&2; exit 1", "why"),
+            (r"printf 'a\033[2Jb' >&2; exit 1", r"a\u{1b}[2Jb"),
+            ("echo no >&2; echo why; exit 1", "why"),
+            (
+                r#"echo '{"Secret":"hidden"}' >&2; exit 1"#,
+                "exit status: 1",
+            ),
+            ("exit 1", "exit status: 1"),
+            // What is cut off is not quoted.
+            ("yes why | head -c 70000 >&2; exit 1", "exit status: 1"),
+        ] {
+            assert_eq!(said(script).await, format!("{why}{expected}"), "{script}");
+        }
+        let talkative = "yes why | head -c 9000000 >&2; echo '{\"Secret\":\"s\"}'";
+        assert!(ask(talkative).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_helper_cannot_have_the_secret_it_is_given_quoted() {
+        let secret = Secret::from(r#"hid"den\"#);
+        let file = Path::new("/home/config.json");
+        for script in [
+            "cat >&2",
+            "cat",
+            "cat | tee /dev/stderr",
+            r#"printf 'no hid"den\\!'"#,
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let helpers = helpers(directory.path(), &format!("{script}; exit 1"));
+            let stored = helpers.store("test", "r", "me", &secret, file).await;
+            let line = stored.unwrap_err().to_string();
+            assert!(
+                line.starts_with("docker-credential-test store r: "),
+                "{line}"
+            );
+            assert!(!line.contains("hid") && !line.contains("den\\"), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_helper_whose_interpreter_is_missing_is_not_called_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("docker-credential-test");
+        executable(&path, "#!/nonexistent/python\n");
+        let helpers = Helpers::default().directory(directory.path());
+        let file = Path::new("/home/config.json");
+        let error = helpers.find("test", "r.example", file).await.unwrap_err();
+        let expected = format!(
+            "docker-credential-test, which keeps credentials by the word of /home/config.json, \
+             cannot be started: {} is there, but not the interpreter it needs",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+        // So it is where the system would look for it.
+        let helpers = Helpers::default().path(vec![directory.path().to_owned()]);
+        let program = Path::new("docker-credential-test");
+        let error = helpers.missing(program, "test", file);
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_bounded_in_time_and_output() {
+        let error = ask("yes 0123456789").await.unwrap_err();
+        assert!(
+            error.to_string().contains("more than 65536 bytes"),
+            "{error}"
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let helpers = helpers(directory.path(), "exec sleep 100").limit(Duration::from_millis(50));
+        let file = Path::new("/home/config.json");
+        let error = helpers.find("test", "r.example", file).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().ends_with("did not end within 0.05 s"));
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_leaves_running_is_not_waited_for() {
+        let script = r#"sleep 100 & echo '{"Username":"u","Secret":"s"}'"#;
+        assert!(ask(script).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_missing_helper_is_named_with_who_wanted_it() {
+        let helpers = Helpers::default().directory("/nonexistent");
+        let file = Path::new("/home/config.json");
+        let error = helpers.find("gone", "r.example", file).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "docker-credential-gone, which keeps credentials by the word of /home/config.json, \
+             is not installed"
+        );
+        let error = helpers.find("../sh", "r", file).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}

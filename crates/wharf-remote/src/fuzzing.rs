@@ -1,0 +1,49 @@
+//! Doors to private parsers for the fuzz targets; there under `cfg(fuzzing)` only.
+
+pub use crate::credentials::fuzzing::docker_config;
+
+use wharf_oci::{Descriptor, Digest, MediaType};
+
+use crate::referrers_index::ReferrersIndex;
+use crate::{auth, link as link_header, mirrors, upload};
+
+/// The challenge chosen among those of several headers, as it is remembered, if it may be.
+pub fn challenge(headers: &[&str]) -> Option<String> {
+    auth::chosen(headers)
+}
+
+/// The target of the next page.
+pub fn link(header: &str) -> Option<&str> {
+    link_header::next(header)
+}
+
+/// The number of bytes a session has.
+pub fn range(header: &str) -> Option<u64> {
+    upload::session_length(header)
+}
+
+/// A `hosts.toml`, or what is wrong with it, with its place.
+pub fn hosts_file(text: &str) -> Result<(), String> {
+    mirrors::judge(text).map_err(|error| error.to_string())
+}
+
+/// Adds to a list of referrers and takes away from it.
+pub fn referrers_index(bytes: &[u8]) {
+    let Ok(mut index) = ReferrersIndex::parse(bytes) else {
+        return;
+    };
+    let before = index.descriptors();
+    let digest = Digest::of(b"referrer");
+    index.remove(&digest);
+    let without = index.clone();
+    assert!(!index.contains(&digest));
+    let referrer = Descriptor::new(MediaType::OCI_IMAGE_MANIFEST, digest.clone(), 8);
+    index.add(&referrer);
+    assert!(index.contains(&digest) && index.covers(&without));
+    let Ok(manifest) = index.manifest() else {
+        return;
+    };
+    let read = ReferrersIndex::parse(manifest.bytes()).expect("what we write can be read");
+    assert!(read.covers(&index) && index.covers(&read));
+    assert!(before.len() <= read.descriptors().len() + 1);
+}

@@ -1,0 +1,266 @@
+//! Upload sessions under way, noted on disk, so that a process that was killed is continued by
+//! the next one (wire.md U6).
+//!
+//! A note is a small file, locked by the process that sends the blob: what is locked is not
+//! touched by others, and a lock ends with its process. Notes are hints: a session that is gone
+//! costs one request, and trouble with the files fails nothing. A session's URL may let others
+//! write to it, so the files are for their owner only.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+use wharf_oci::{Digest, Repository};
+
+/// A directory of notes.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    swept: Once,
+}
+
+/// The right to send one blob to one repository, among the processes that share the directory.
+#[derive(Debug)]
+pub(super) struct Note {
+    path: PathBuf,
+    file: File,
+    subject: Subject,
+}
+
+/// What a note is about: a file name may be that of another blob's note by accident or malice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Subject {
+    repository: String,
+    digest: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    #[serde(flatten)]
+    subject: Subject,
+    session: String,
+}
+
+/// Blobs smaller than this, in bytes, are sent again in less time than is spent on their notes.
+pub(super) const WORTHWHILE: u64 = 4 << 20;
+
+/// Registries forget sessions after days at most; so do we.
+const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// The longest note that is read, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// Notes looked at when old ones are swept.
+const SWEPT_AT_ONCE: usize = 1000;
+
+impl Journal {
+    /// The notes in `directory`, which need not exist.
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Journal {
+            directory,
+            swept: Once::new(),
+        }
+    }
+
+    /// Takes the note of a blob, unless another process has it. Blocking, briefly.
+    pub(super) fn claim(&self, repository: &Repository, digest: &Digest) -> Option<Note> {
+        self.swept.call_once(|| sweep(&self.directory));
+        let subject = Subject {
+            repository: repository.to_string(),
+            digest: digest.clone(),
+        };
+        let claimed = self.try_claim(subject);
+        if let Err(error) = &claimed {
+            tracing::debug!(directory = %self.directory.display(), %error, "session not noted");
+        }
+        claimed.ok().flatten()
+    }
+
+    fn try_claim(&self, subject: Subject) -> std::io::Result<Option<Note>> {
+        create_private(&self.directory)?;
+        let key = format!("{}\n{}", subject.repository, subject.digest);
+        let path = self.directory.join(Digest::of(key.as_bytes()).hex());
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        private(&mut options);
+        let file = options.open(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Note {
+                path,
+                file,
+                subject,
+            })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Note {
+    /// The session that an earlier process left, if it is not too old.
+    pub(super) fn session(&mut self) -> Option<Url> {
+        let age = self.file.metadata().and_then(|data| data.modified()).ok();
+        let age = SystemTime::now().duration_since(age?).unwrap_or_default();
+        if age > LIFETIME {
+            return None;
+        }
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(0)).ok()?;
+        (&self.file).take(LONGEST).read_to_string(&mut text).ok()?;
+        let line: Line = serde_json::from_str(&text).ok()?;
+        let session = Url::parse(&line.session).ok()?;
+        (line.subject == self.subject).then_some(session)
+    }
+
+    /// Notes where the session is now.
+    pub(super) fn write(&mut self, session: &Url) {
+        if let Err(error) = self.try_write(session) {
+            tracing::debug!(path = %self.path.display(), %error, "session not noted");
+        }
+    }
+
+    fn try_write(&mut self, session: &Url) -> std::io::Result<()> {
+        let line = Line {
+            subject: self.subject.clone(),
+            session: session.to_string(),
+        };
+        let text = serde_json::to_vec(&line)?;
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&text)
+    }
+
+    /// There is no session any more, unless another one is written: else its file goes with it.
+    #[must_use]
+    pub(super) fn emptied(self) -> Self {
+        if let Err(error) = self.file.set_len(0) {
+            tracing::debug!(path = %self.path.display(), %error, "note not cleared");
+        }
+        self
+    }
+
+    /// There is no session any more.
+    pub(super) fn clear(self) {
+        drop(self.emptied());
+    }
+}
+
+impl Drop for Note {
+    /// An empty note says nothing: its file goes, and before its lock does.
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|data| data.len() == 0) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes files of `directory` that nobody has used for so long that they mean nothing any more.
+pub(super) fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.take(SWEPT_AT_ONCE).flatten() {
+        let modified = entry.metadata().and_then(|data| data.modified());
+        let age = modified.map(|time| SystemTime::now().duration_since(time).unwrap_or_default());
+        if age.is_ok_and(|age| age > LIFETIME) {
+            // Somebody who holds it writes to it now and then, so it is not that old.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(not(unix))]
+fn private(_: &mut OpenOptions) {}
+
+#[cfg(unix)]
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(not(unix))]
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject() -> (Repository, Digest) {
+        ("r.example/a".parse().unwrap(), Digest::of(b"blob"))
+    }
+
+    fn session(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn u6_the_next_process_finds_the_session_of_one_that_was_killed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (repository, digest) = subject();
+        let journal = Journal::new(directory.path().join("sessions"));
+        let mut note = journal.claim(&repository, &digest).unwrap();
+        assert_eq!(note.session(), None);
+        note.write(&session("https://r.example/a-long-one?state=1"));
+        note.write(&session("https://r.example/2"));
+        drop(note);
+        let mut note = Journal::new(directory.path().join("sessions"))
+            .claim(&repository, &digest)
+            .unwrap();
+        assert_eq!(note.session(), Some(session("https://r.example/2")));
+        note.clear();
+        let files = fs::read_dir(directory.path().join("sessions")).unwrap();
+        assert_eq!(files.count(), 0);
+    }
+
+    #[test]
+    fn u6_a_session_that_somebody_uses_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (repository, digest) = subject();
+        let journal = Journal::new(directory.path().to_owned());
+        let _held = journal.claim(&repository, &digest).unwrap();
+        assert!(journal.claim(&repository, &digest).is_none());
+        assert!(journal.claim(&repository, &Digest::of(b"other")).is_some());
+    }
+
+    #[test]
+    fn a_note_that_is_nonsense_or_about_something_else_is_no_session() {
+        let directory = tempfile::tempdir().unwrap();
+        let (repository, digest) = subject();
+        let journal = Journal::new(directory.path().to_owned());
+        let path = journal.claim(&repository, &digest).unwrap().path.clone();
+        let other = r#"{"repository":"x/y","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","session":"https://r/"}"#;
+        for text in ["", "{", "null", other, "\u{0}\u{0}"] {
+            fs::write(&path, text).unwrap();
+            let mut note = journal.claim(&repository, &digest).unwrap();
+            assert_eq!(note.session(), None, "{text}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn notes_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let (repository, digest) = subject();
+        let journal = Journal::new(directory.path().join("sessions"));
+        let note = journal.claim(&repository, &digest).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&note.path), mode(&directory.path().join("sessions"))),
+            (0o600, 0o700)
+        );
+    }
+}

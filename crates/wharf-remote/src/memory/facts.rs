@@ -1,0 +1,189 @@
+//! What was learned of a host: definite answers only, each with its age. Pure.
+
+use std::fmt;
+use std::mem::discriminant;
+use std::time::Duration;
+
+use super::moment::Moment;
+
+/// How long a fact is believed.
+const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How a host is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// One thing that a registry showed by its answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// How it answers; of interest where both are allowed (wire.md A3).
+    Scheme(Scheme),
+    /// Whether it refuses a blob in one PUT, but takes PATCH and PUT (U1).
+    WantsPatch(bool),
+    /// Whether it has the referrers API (F2).
+    Referrers(bool),
+    /// The most bytes of a request's body that it took when it refused a larger one (413).
+    BodyLimit(u64),
+    /// How it wants to be shown credentials, in the words of `WWW-Authenticate` and without
+    /// secrets (A1).
+    Challenge(String),
+}
+
+/// What is believed of a host; `None` where nothing is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// [`Fact::Scheme`]
+    pub scheme: Option<Scheme>,
+    /// [`Fact::WantsPatch`]
+    pub wants_patch: Option<bool>,
+    /// [`Fact::Referrers`]
+    pub referrers: Option<bool>,
+    /// [`Fact::BodyLimit`]
+    pub body_limit: Option<u64>,
+    /// [`Fact::Challenge`]
+    pub challenge: Option<String>,
+}
+
+/// The facts of one host, one of each kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Learned {
+    facts: Vec<(Fact, Moment)>,
+}
+
+impl Learned {
+    /// Notes a fact, unless a later one of its kind is known.
+    pub(super) fn learn(&mut self, fact: Fact, learned: Moment) {
+        let same = |known: &&mut (Fact, Moment)| discriminant(&known.0) == discriminant(&fact);
+        match self.facts.iter_mut().find(same) {
+            Some(known) if known.1 > learned => {}
+            Some(known) => *known = (fact, learned),
+            None => self.facts.push((fact, learned)),
+        }
+    }
+
+    /// When exactly this was learned last, if it is still believed.
+    pub(super) fn knows(&self, fact: &Fact, now: Moment) -> Option<Moment> {
+        self.iter(now)
+            .find(|(known, _)| known == fact)
+            .map(|(_, learned)| learned)
+    }
+
+    /// Every fact that is believed at `now`, and when it was learned.
+    pub(super) fn iter(&self, now: Moment) -> impl Iterator<Item = (Fact, Moment)> {
+        let facts = self.facts.iter().cloned();
+        facts.filter(move |(_, learned)| learned.is_within(AGE, now))
+    }
+
+    /// What is believed at `now`.
+    pub(super) fn facts(&self, now: Moment) -> Facts {
+        let mut facts = Facts::default();
+        for (fact, _) in self.iter(now) {
+            match fact {
+                Fact::Scheme(scheme) => facts.scheme = Some(scheme),
+                Fact::WantsPatch(answer) => facts.wants_patch = Some(answer),
+                Fact::Referrers(answer) => facts.referrers = Some(answer),
+                Fact::BodyLimit(bytes) => facts.body_limit = Some(bytes),
+                Fact::Challenge(challenge) => facts.challenge = Some(challenge),
+            }
+        }
+        facts
+    }
+}
+
+impl Fact {
+    /// What [`Fact`] displays; `None` for what we do not know, and a later version may.
+    pub(super) fn parse(text: &str) -> Option<Fact> {
+        let (name, value) = text.split_once(' ')?;
+        let answer = || value.parse().ok();
+        let bytes = || value.parse().ok();
+        Some(match (name, value) {
+            ("scheme", "http") => Fact::Scheme(Scheme::Http),
+            ("scheme", "https") => Fact::Scheme(Scheme::Https),
+            ("wants-patch", _) => Fact::WantsPatch(answer()?),
+            ("referrers", _) => Fact::Referrers(answer()?),
+            ("body-limit", _) => Fact::BodyLimit(bytes()?),
+            ("challenge", _) if is_line(value) => Fact::Challenge(value.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fact::Scheme(Scheme::Http) => f.write_str("scheme http"),
+            Fact::Scheme(Scheme::Https) => f.write_str("scheme https"),
+            Fact::WantsPatch(answer) => write!(f, "wants-patch {answer}"),
+            Fact::Referrers(answer) => write!(f, "referrers {answer}"),
+            Fact::BodyLimit(bytes) => write!(f, "body-limit {bytes}"),
+            Fact::Challenge(challenge) => write!(f, "challenge {challenge}"),
+        }
+    }
+}
+
+/// Whether a text from elsewhere is fit to be remembered.
+pub(crate) fn is_line(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Bytes of a challenge; real ones have about a hundred.
+const LONGEST: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment(1_800_000_000);
+
+    #[test]
+    fn every_fact_is_read_back_from_its_text() {
+        for fact in [
+            Fact::Scheme(Scheme::Http),
+            Fact::Scheme(Scheme::Https),
+            Fact::WantsPatch(true),
+            Fact::Referrers(false),
+            Fact::BodyLimit(u64::MAX),
+            Fact::Challenge(r#"Bearer realm="https://a.example/t",service="a b""#.to_owned()),
+        ] {
+            assert_eq!(Fact::parse(&fact.to_string()), Some(fact));
+        }
+        for text in [
+            "",
+            "scheme",
+            "scheme gopher",
+            "referrers maybe",
+            "chunk-minimum -1",
+            "x y",
+        ] {
+            assert_eq!(Fact::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_latest_of_a_kind_counts_and_old_ones_are_forgotten() {
+        let mut learned = Learned::default();
+        learned.learn(Fact::Referrers(true), NOW);
+        learned.learn(Fact::Referrers(false), Moment(NOW.0 - 1));
+        learned.learn(Fact::WantsPatch(true), Moment(NOW.0 - AGE.as_secs() - 1));
+        let facts = learned.facts(NOW);
+        assert_eq!((facts.referrers, facts.wants_patch), (Some(true), None));
+        learned.learn(Fact::Referrers(false), NOW);
+        assert_eq!(learned.facts(NOW).referrers, Some(false));
+        assert_eq!(
+            learned.facts(Moment(NOW.0 + AGE.as_secs() + 1)),
+            Facts::default()
+        );
+        assert_eq!(
+            learned.facts(Moment(0)),
+            Facts::default(),
+            "from the future"
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! The memory as clients have it: shared, asked and told by digest, tag and host.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wharf_oci::{Descriptor, Digest, Registry, Repository, RepositoryName, Tag};
+
+use super::book::{Book, Bounds};
+use super::facts::{Fact, Facts};
+use super::file::LinesFile;
+use super::moment::Moment;
+
+/// Manifests, tags and facts of hosts: some hundred bytes for most users. Every command reads it,
+/// which takes two milliseconds at most: the bytes end before the sightings do.
+const NAMES: Bounds = Bounds {
+    sightings: 6_000,
+    bytes: 192 << 10,
+};
+
+/// Blobs: read only when one is to be uploaded.
+const BLOBS: Bounds = Bounds {
+    sightings: 100_000,
+    bytes: 12 << 20,
+};
+
+/// What was seen in registries and learned of them (wire.md E4). Cheap to clone; clones share it.
+///
+/// Sightings are worth something for 30 days and facts for 7, and there is a bound on both. Reading
+/// and writing files is blocking, brief, and never an error: without them less is remembered.
+#[derive(Clone, Debug)]
+pub struct RegistryMemory {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    names: Mutex<Book>,
+    blobs: Mutex<Book>,
+}
+
+impl Default for RegistryMemory {
+    /// [`RegistryMemory::in_process`]
+    fn default() -> Self {
+        RegistryMemory::in_process()
+    }
+}
+
+impl RegistryMemory {
+    /// The memory kept in `directory`, which need not exist. Nothing is read before it is needed.
+    pub fn open(directory: &Path) -> RegistryMemory {
+        let file = |name, bounds: Bounds| Some(LinesFile::new(directory, name, bounds.bytes));
+        RegistryMemory::new(file("names", NAMES), file("blobs", BLOBS))
+    }
+
+    /// A memory that ends with the process.
+    pub fn in_process() -> RegistryMemory {
+        RegistryMemory::new(None, None)
+    }
+
+    fn new(names: Option<LinesFile>, blobs: Option<LinesFile>) -> RegistryMemory {
+        let inner = Inner {
+            names: Mutex::new(Book::new(NAMES, names)),
+            blobs: Mutex::new(Book::new(BLOBS, blobs)),
+        };
+        RegistryMemory {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Notes that the content was in the repository just now.
+    pub fn saw(&self, repository: &Repository, descriptor: &Descriptor) {
+        let mut book = self.book(descriptor);
+        book.saw(repository, &descriptor.digest, Moment::now());
+    }
+
+    /// Notes that the tag named this manifest just now.
+    pub fn saw_tag(&self, repository: &Repository, tag: &Tag, digest: &Digest) {
+        let (mut names, now) = (self.names(), Moment::now());
+        names.all();
+        names.saw(repository, digest, now);
+        names.saw_tag(repository, tag, digest, now);
+    }
+
+    /// Whether the content was seen in the repository.
+    pub fn recalls(&self, repository: &Repository, descriptor: &Descriptor) -> bool {
+        let mut book = self.book(descriptor);
+        let sightings = &book.all().sightings;
+        let recalled = sightings.recalls(repository, &descriptor.digest, Moment::now());
+        recalled.is_some()
+    }
+
+    /// What the tag was last seen to name.
+    pub fn recalls_tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
+        let mut names = self.names();
+        let sightings = &names.all().sightings;
+        let recalled = sightings.recalls_tag(repository, tag, Moment::now());
+        recalled.map(|(digest, _)| digest.clone())
+    }
+
+    /// The other repository of the same registry in which the blob was seen last.
+    pub fn elsewhere(&self, repository: &Repository, blob: &Digest) -> Option<RepositoryName> {
+        let mut blobs = self.blobs();
+        let sightings = &blobs.all().sightings;
+        sightings
+            .elsewhere(repository, blob, Moment::now())
+            .cloned()
+    }
+
+    /// Takes back that a blob was seen in a repository: a hint that proved wrong.
+    pub fn forget_blob(&self, repository: &Repository, blob: &Digest) {
+        self.blobs().forget(repository, blob, Moment::now());
+    }
+
+    /// Takes back that the content was seen in the repository, if that is at hand.
+    pub(crate) fn missed(&self, repository: &Repository, descriptor: &Descriptor) {
+        let (mut book, now) = (self.book(descriptor), Moment::now());
+        let sightings = &book.at_hand().sightings;
+        let digest = &descriptor.digest;
+        if sightings.recalls(repository, digest, now).is_some() {
+            book.forget(repository, digest, now);
+        }
+    }
+
+    /// Takes back what the tag named.
+    pub fn forget_tag(&self, repository: &Repository, tag: &Tag) {
+        let (mut names, now) = (self.names(), Moment::now());
+        let sightings = &names.all().sightings;
+        if sightings.recalls_tag(repository, tag, now).is_some() {
+            names.forget_tag(repository, tag, now);
+        }
+    }
+
+    /// Notes what a registry showed by its answer.
+    pub fn learn(&self, registry: &Registry, fact: Fact) {
+        let mut names = self.names();
+        names.all();
+        names.learn(registry, fact, Moment::now());
+    }
+
+    /// What is believed of a registry.
+    pub fn facts(&self, registry: &Registry) -> Facts {
+        let mut names = self.names();
+        let learned = names.all().facts.get(registry);
+        learned.map_or_else(Facts::default, |learned| learned.facts(Moment::now()))
+    }
+
+    /// Writes what was learned since the last time, if anything, beside what other processes
+    /// write. Blocking, for a quarter of a second at most per file; what could not be written is
+    /// tried again the next time.
+    pub fn save(&self) {
+        for (book, bounds) in [(&self.inner.names, NAMES), (&self.inner.blobs, BLOBS)] {
+            let Some((file, text)) = lock(book).unwritten() else {
+                continue;
+            };
+            if let Err(error) = file.append(&text, |lines| bounds.shorten(lines)) {
+                tracing::debug!(?file, %error, "memory not written");
+                lock(book).put_back(text);
+            }
+        }
+    }
+
+    /// Where content of this kind is remembered.
+    fn book(&self, descriptor: &Descriptor) -> MutexGuard<'_, Book> {
+        if !descriptor.media_type.is_manifest() {
+            return self.blobs();
+        }
+        let mut names = self.names();
+        names.all();
+        names
+    }
+
+    fn names(&self) -> MutexGuard<'_, Book> {
+        lock(&self.inner.names)
+    }
+
+    fn blobs(&self) -> MutexGuard<'_, Book> {
+        lock(&self.inner.blobs)
+    }
+}
+
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    // Whatever is left by a panic is a hint like all others.
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use wharf_oci::MediaType;
+
+    use super::*;
+
+    fn repository(name: &str) -> Repository {
+        name.parse().unwrap()
+    }
+
+    fn blob(number: usize) -> Descriptor {
+        let digest = Digest::of(number.to_string().as_bytes());
+        Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, 1)
+    }
+
+    #[test]
+    fn processes_that_save_at_once_lose_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("cache/registries");
+        std::thread::scope(|scope| {
+            for process in 0..8 {
+                let directory = &directory;
+                scope.spawn(move || {
+                    let memory = RegistryMemory::open(directory);
+                    for number in 0..10 {
+                        memory.saw(&repository("r.io/app"), &blob(process * 10 + number));
+                        memory.save();
+                    }
+                    // Whoever waited too long for the others tries again.
+                    while !lock(&memory.inner.blobs).is_written() {
+                        memory.save();
+                    }
+                });
+            }
+        });
+        let memory = RegistryMemory::open(&directory);
+        for number in 0..80 {
+            assert!(
+                memory.recalls(&repository("r.io/app"), &blob(number)),
+                "{number}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_may_read_the_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("registries");
+        let memory = RegistryMemory::open(&directory);
+        memory.saw(&repository("r.io/app"), &blob(1));
+        memory.save();
+        for name in ["blobs", "lock"] {
+            let mode = fs::metadata(directory.join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_stays_forgotten() {
+        let place = tempfile::tempdir().unwrap();
+        let (app, other) = (repository("r.io/app"), repository("r.io/other"));
+        let memory = RegistryMemory::open(place.path());
+        memory.saw(&app, &blob(1));
+        memory.save();
+        let memory = RegistryMemory::open(place.path());
+        memory.forget_blob(&app, &blob(1).digest);
+        assert_eq!(memory.elsewhere(&other, &blob(1).digest), None);
+        memory.save();
+        let memory = RegistryMemory::open(place.path());
+        assert_eq!(memory.elsewhere(&other, &blob(1).digest), None);
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_ignored_and_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let app = repository("r.io/app");
+        for content in [
+            b"".to_vec(),
+            b"wharf registries 9\n".to_vec(),
+            vec![b'x'; 30 << 20],
+        ] {
+            fs::write(place.path().join("blobs"), content).unwrap();
+            let memory = RegistryMemory::open(place.path());
+            assert!(!memory.recalls(&app, &blob(1)));
+            memory.saw(&app, &blob(1));
+            memory.save();
+            assert!(RegistryMemory::open(place.path()).recalls(&app, &blob(1)));
+            assert!(fs::metadata(place.path().join("blobs")).unwrap().len() < 1000);
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_used_is_done_without() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, b"").unwrap();
+        fs::create_dir_all(place.path().join("cache/blobs")).unwrap();
+        for directory in [file, place.path().join("cache")] {
+            let memory = RegistryMemory::open(&directory);
+            memory.saw(&repository("r.io/app"), &blob(1));
+            memory.save();
+            assert!(memory.recalls(&repository("r.io/app"), &blob(1)));
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_never_given_up_is_not_waited_for_long() {
+        let place = tempfile::tempdir().unwrap();
+        let lock = fs::File::create(place.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let memory = RegistryMemory::open(place.path());
+        memory.saw(&repository("r.io/app"), &blob(1));
+        memory.save();
+        assert!(!place.path().join("blobs").exists());
+        drop(lock);
+        memory.save();
+        assert!(RegistryMemory::open(place.path()).recalls(&repository("r.io/app"), &blob(1)));
+    }
+
+    #[test]
+    fn a_file_that_grows_is_shortened() {
+        let place = tempfile::tempdir().unwrap();
+        let app = repository("r.io/app");
+        let line = format!("@{} {app}\n+{}\n", Moment::now().0, blob(1).digest);
+        let many = line.repeat(usize::try_from(BLOBS.bytes).unwrap() / line.len());
+        fs::write(
+            place.path().join("blobs"),
+            format!("wharf registries 1\n{many}"),
+        )
+        .unwrap();
+        let memory = RegistryMemory::open(place.path());
+        memory.saw(&app, &blob(2));
+        memory.save();
+        assert!(fs::metadata(place.path().join("blobs")).unwrap().len() < 1000);
+        let memory = RegistryMemory::open(place.path());
+        assert!(memory.recalls(&app, &blob(1)) && memory.recalls(&app, &blob(2)));
+    }
+}

@@ -1,0 +1,230 @@
+//! One mirror of a registry, and what became of it in this process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use url::Url;
+use wharf_oci::{Registry, RegistryError, Repository};
+
+use super::super::endpoint::Endpoint;
+use super::super::host::{Host, Shared, Way};
+use super::super::repository::RemoteRepository;
+use super::super::tls::{Authority, Tls};
+use super::super::transport::{PauseObserver, Transport};
+use super::hosts_directory::HostsDirectory;
+use super::hosts_file::{Capabilities, HostEntry, HostsFile, Need};
+use wharf_core::verify::blocking;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// Who is asked for the content of one registry.
+#[derive(Debug, Default)]
+pub(crate) struct Mirrors {
+    /// In this order, before the last one.
+    pub(super) first: Vec<Arc<Mirror>>,
+    /// Who is asked last; `None`: the registry, in the usual way.
+    pub(super) last: Option<Arc<Mirror>>,
+}
+
+impl Mirrors {
+    /// Those that `directory` names.
+    ///
+    /// # Errors
+    /// What is wrong with its file.
+    pub(crate) async fn read(
+        directory: HostsDirectory,
+        registry: &Registry,
+        transport: &Transport,
+        shared: &Arc<Shared>,
+    ) -> Result<Self> {
+        let of = registry.clone();
+        let read = move || -> Result<Option<(Vec<Named>, Option<Named>)>> {
+            let Some(HostsFile { hosts, server }) = directory.read(&of)? else {
+                return Ok(None);
+            };
+            let first = hosts.into_iter().map(Named::read).collect::<Result<_>>()?;
+            let said = server != HostEntry::default();
+            let last = said.then(|| Named::read(server)).transpose()?;
+            Ok(Some((first, last)))
+        };
+        let Some((first, last)) = blocking(read).await?? else {
+            return Ok(Mirrors::default());
+        };
+        // Nobody waits for those who are passed over.
+        let first = first
+            .into_iter()
+            .map(|named| Mirror::new(named, None, registry, transport, shared));
+        let pauses = shared.pauses.clone();
+        let last = last.map(|named| Mirror::new(named, pauses, registry, transport, shared));
+        Ok(Mirrors {
+            first: first.collect::<Result<_>>()?,
+            last: last.transpose()?,
+        })
+    }
+}
+
+/// What a file says of a host, and the files that this names.
+struct Named {
+    entry: HostEntry,
+    tls: Option<Tls>,
+}
+
+impl Named {
+    fn read(entry: HostEntry) -> Result<Self> {
+        let tls = entry.tls()?;
+        Ok(Named { entry, tls })
+    }
+}
+
+/// A host that may have a registry's content.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    name: String,
+    host: Arc<Host>,
+    transport: Transport,
+    can: Capabilities,
+    /// Whether it is not asked any more.
+    out: AtomicBool,
+}
+
+impl Mirror {
+    fn new(
+        named: Named,
+        pauses: Option<Arc<dyn PauseObserver>>,
+        of: &Registry,
+        transport: &Transport,
+        shared: &Arc<Shared>,
+    ) -> Result<Arc<Self>> {
+        let Named { entry, tls } = named;
+        let registry = match &entry.url {
+            None => of.clone(),
+            Some(url) => registry_at(url)
+                .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()).target(url))?,
+        };
+        // A host that is the registry itself need not be told whose content is meant.
+        let namespace = (registry != *of).then(|| of.to_string());
+        let endpoint = entry.url.clone();
+        let way = Way {
+            endpoint: endpoint.map(|url| Endpoint::of_mirror(url, namespace)),
+            headers: entry.headers,
+            pauses,
+        };
+        let name = match &entry.url {
+            Some(url) => url.to_string(),
+            None => registry.to_string(),
+        };
+        Ok(Arc::new(Mirror {
+            name,
+            transport: reaching(transport, &registry, of, tls, entry.connect),
+            host: Arc::new(Host::by(way, registry, Arc::clone(shared))),
+            can: entry.can,
+            out: AtomicBool::new(false),
+        }))
+    }
+
+    /// What it has of a repository of the registry.
+    pub(super) fn repository(&self, repository: &Repository) -> RemoteRepository {
+        let (transport, host) = (self.transport.clone(), Arc::clone(&self.host));
+        RemoteRepository::new(repository.clone(), transport, host)
+    }
+
+    pub(super) fn allows(&self, need: Need) -> bool {
+        self.can.allow(need)
+    }
+
+    /// Whether to ask it now: not where that proved useless, or it wants to be left alone.
+    pub(super) fn is_open(&self) -> bool {
+        !self.out.load(Ordering::Relaxed) && !self.host.is_resting()
+    }
+
+    /// Notes that it was asked in vain. Who cannot be talked to is asked no more.
+    pub(super) fn failed(&self, error: &Error) {
+        let (mirror, hopeless) = (&self.name, is_hopeless(error.kind()));
+        if hopeless {
+            self.out.store(true, Ordering::Relaxed);
+        }
+        tracing::debug!(mirror, %error, asked_again = !hopeless, "mirror passed over");
+    }
+
+    /// Notes that it gave what it was asked for.
+    pub(super) fn served(&self) {
+        tracing::debug!(mirror = self.name, "mirror answered");
+    }
+
+    /// Notes that it gave other bytes than it was asked for: it is asked no more.
+    pub(super) fn lied(&self, error: &Error) {
+        self.out.store(true, Ordering::Relaxed);
+        tracing::debug!(mirror = self.name, %error, "mirror gave wrong bytes, asked no more");
+    }
+}
+
+/// The transport to a mirror, `registry`. It is not shown who we are at the registry `of`, whose
+/// mirror it is.
+fn reaching(
+    transport: &Transport,
+    registry: &Registry,
+    of: &Registry,
+    tls: Option<Tls>,
+    connect: Option<Duration>,
+) -> Transport {
+    let other = registry != of;
+    let transport = match tls.is_some() || connect.is_some() || other {
+        false => transport.clone(),
+        true => transport.changed(|settings, timeouts| {
+            if other {
+                settings.tls.all.identities.clear();
+            }
+            if let Some(tls) = tls {
+                let at = Authority::of_registry(registry);
+                settings.tls.hosts.insert(at, tls);
+            }
+            timeouts.connect = connect.unwrap_or(timeouts.connect);
+        }),
+    };
+    transport.on_behalf_of(registry)
+}
+
+fn is_hopeless(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unreachable | ErrorKind::Untrusted | ErrorKind::Timeout
+    )
+}
+
+/// The registry at a URL: whose credentials count there.
+fn registry_at(url: &Url) -> std::result::Result<Registry, RegistryError> {
+    let host = url.host_str().unwrap_or_default();
+    if matches!(host, "registry-1.docker.io" | "docker.io") {
+        return Ok(Registry::docker_hub());
+    }
+    // A bare word is a registry only with its port.
+    let port = match host.contains(['.', ':']) {
+        true => url.port(),
+        false => url.port_or_known_default(),
+    };
+    match port {
+        Some(port) => format!("{host}:{port}").parse(),
+        None => host.parse(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_those_of_the_mirrors_own_host() {
+        for (url, expected) in [
+            ("https://mirror.example/v2/", "mirror.example"),
+            ("http://mirror.example:5000/a/v2/", "mirror.example:5000"),
+            ("http://mirror/v2/", "mirror:80"),
+            ("https://mirror:5000/v2/", "mirror:5000"),
+            ("https://registry-1.docker.io/v2/", "docker.io"),
+            ("http://[::1]:5000/v2/", "[::1]:5000"),
+            ("http://[::1]/v2/", "[::1]"),
+        ] {
+            let registry = registry_at(&Url::parse(url).unwrap()).unwrap();
+            assert_eq!(registry.as_str(), expected, "{url}");
+        }
+    }
+}

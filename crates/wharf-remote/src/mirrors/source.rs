@@ -1,0 +1,184 @@
+//! A repository as it is read: from mirrors, and from the registry itself.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
+
+use super::super::repository::RemoteRepository;
+use super::super::{manifests, referrers};
+use super::hosts_file::Need;
+use super::mirror::{Mirror, Mirrors};
+use super::passage;
+use wharf_core::blob::Blob;
+use wharf_core::store::Source;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// One repository of a registry, read from the registry's mirrors where it has some. Cheap to
+/// clone; made by [`Client::source`](crate::Client::source).
+///
+/// Its methods try each mirror once, and then the registry. Messages, and where a blob may be
+/// mounted from, are about the registry, whoever gave the bytes.
+#[derive(Clone, Debug)]
+pub struct RemoteSource {
+    repository: RemoteRepository,
+    mirrors: Arc<Mirrors>,
+}
+
+impl RemoteSource {
+    pub(crate) fn new(repository: RemoteRepository, mirrors: Arc<Mirrors>) -> Self {
+        let repository = match &mirrors.last {
+            Some(last) => last.repository(repository.repository()),
+            None => repository,
+        };
+        RemoteSource {
+            repository,
+            mirrors,
+        }
+    }
+
+    /// Registry and name.
+    pub fn repository(&self) -> &Repository {
+        self.repository.repository()
+    }
+
+    /// The mirrors that may be asked now, from number `from` on.
+    pub(super) fn mirrors(
+        &self,
+        need: Need,
+        from: usize,
+    ) -> impl Iterator<Item = (usize, &Arc<Mirror>)> {
+        let mirrors = self.mirrors.first.iter().enumerate().skip(from);
+        mirrors.filter(move |(_, mirror)| mirror.allows(need) && mirror.is_open())
+    }
+
+    /// Who is asked last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the file does not trust it with that.
+    pub(super) fn last(&self, need: Need) -> Result<&RemoteRepository> {
+        match &self.mirrors.last {
+            Some(last) if !last.allows(need) => Err(untrusted_with(need).target(self.repository())),
+            _ => Ok(&self.repository),
+        }
+    }
+
+    /// What the first mirror gives that gives anything.
+    async fn at_mirrors<T, F>(
+        &self,
+        need: Need,
+        ask: impl Fn(RemoteRepository) -> F + Send,
+    ) -> Option<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        for (_, mirror) in self.mirrors(need, 0) {
+            match ask(mirror.repository(self.repository())).await {
+                Ok(found) => {
+                    mirror.served();
+                    return Some(found);
+                }
+                Err(error) => mirror.failed(&error),
+            }
+        }
+        None
+    }
+}
+
+#[async_trait]
+impl Source for RemoteSource {
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
+        let need = match at {
+            Selector::Tag(_) => Need::Resolve,
+            Selector::Digest(_) => Need::Pull,
+        };
+        let ask = |mirror: RemoteRepository| {
+            let at = at.clone();
+            async move { manifests::resolve(&mirror, &at).await }
+        };
+        match self.at_mirrors(need, ask).await {
+            Some(descriptor) => Ok(descriptor),
+            None => self.last(need)?.resolve(at).await,
+        }
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let ask = |mirror: RemoteRepository| {
+            let descriptor = descriptor.clone();
+            async move { manifests::fetch(&mirror, &descriptor).await }
+        };
+        match self.at_mirrors(Need::Pull, ask).await {
+            Some(manifest) => Ok(manifest),
+            None => self.last(Need::Pull)?.manifest(descriptor).await,
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.repository().to_string())
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Blob {
+        if self.mirrors.first.is_empty() {
+            return self.repository.blob(descriptor);
+        }
+        let (source, of) = (self.clone(), descriptor.clone());
+        let blob = Blob::new(descriptor.clone(), move |offset| {
+            passage::open(source.clone(), of.clone(), offset).boxed()
+        });
+        let repository = self.repository();
+        blob.with_name(&repository.to_string())
+            .with_origin(repository.clone())
+    }
+
+    /// A size without a digest that vouches for it is the registry's own to say.
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        self.last(Need::Pull)?.blob_size(digest).await
+    }
+
+    async fn precheck(&self, _: &Descriptor) -> Result<()> {
+        Ok(())
+    }
+
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        let ask = |mirror: RemoteRepository| {
+            let after = after.cloned();
+            async move { manifests::tags(&mirror, after.as_ref(), limit).await }
+        };
+        match self.at_mirrors(Need::Resolve, ask).await {
+            Some(tags) => Ok(tags),
+            None => self.last(Need::Resolve)?.tags(after, limit).await,
+        }
+    }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let ask = |mirror: RemoteRepository| {
+            let subject = subject.clone();
+            async move {
+                match referrers::list(&mirror, &subject).await {
+                    // Most mirrors have content and not what refers to it.
+                    Ok(none) if none.is_empty() => {
+                        Err(Error::new(ErrorKind::NotFound, "it knows no referrers"))
+                    }
+                    listed => listed,
+                }
+            }
+        };
+        match self.at_mirrors(Need::Referrers, ask).await {
+            Some(listed) => Ok(listed),
+            None => self.last(Need::Referrers)?.referrers(subject).await,
+        }
+    }
+}
+
+fn untrusted_with(need: Need) -> Error {
+    let what = match need {
+        Need::Pull => "pull",
+        Need::Resolve => "resolve",
+        Need::Referrers => "referrers",
+    };
+    let message =
+        format!("no host in hosts.toml that could be asked has the capability \"{what}\"");
+    Error::new(ErrorKind::Unsupported, message)
+}

@@ -1,0 +1,254 @@
+//! The HTTP clients: one for each way in which TLS is spoken and each reach, made when it is needed.
+//!
+//! A connection serves those alone who may reach what it was made to.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::tls::TlsInfo;
+use rustls::client::ResolvesClientCert;
+use url::Url;
+
+use super::http::authority;
+use super::leniency::{Leniency, Passed, Tattler};
+use super::names::{Names, Reach, Within};
+use super::trust::{self, Shown};
+use crate::proxies::Proxies;
+use crate::tls::{Authority, Place, Tls, TlsSettings, Verification};
+use wharf_core::{Error, ErrorKind, Result, verify};
+
+/// Hosts whose clients are kept in mind; a registry may send us to any number of them.
+const HOSTS: usize = 256;
+
+/// Clients that are kept.
+const CLIENTS: usize = 32;
+
+/// What is the same for every request.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The value of `User-Agent`.
+    pub(crate) user_agent: String,
+    /// How TLS is spoken.
+    pub(crate) tls: TlsSettings,
+    /// Which proxies requests go through.
+    pub(crate) proxies: Proxies,
+    /// What names mean.
+    pub(crate) names: Arc<Names>,
+    /// Who hears what is let pass.
+    pub(crate) tattler: Tattler,
+}
+
+/// A client, and what it shows.
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    pub(super) http: reqwest::Client,
+    shown: Arc<Shown>,
+    passed: Arc<Passed>,
+}
+
+impl Speaker {
+    /// Whether somebody asked for a client certificate in vain, and `url` may be the one.
+    pub(super) fn is_missed_at(&self, url: &Url) -> bool {
+        url.scheme() == "https" && self.shown.is_missed()
+    }
+
+    /// Whether somebody showed a certificate for the host of `url` that was taken.
+    pub(super) fn has_met(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        self.shown.has_met(host.trim_matches(['[', ']']))
+    }
+}
+
+/// All clients.
+#[derive(Debug)]
+pub(super) struct Clients {
+    settings: Settings,
+    connect: Duration,
+    known: Mutex<Known>,
+}
+
+/// Where a request goes over TLS, and the registry that it is made for.
+type Way = (Authority, Option<Authority>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// `None`: without TLS, wherever that is.
+    ways: HashMap<(Option<Way>, Reach), Speaker>,
+    /// The newest last.
+    speakers: Vec<(Tls, Reach, Speaker)>,
+    /// Who answered a request.
+    answered: HashSet<Authority>,
+}
+
+impl Clients {
+    pub(super) fn new(settings: Settings, connect: Duration) -> Self {
+        Clients {
+            settings,
+            connect,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The client for a request to `url` that is made for `registry`, if for any.
+    ///
+    /// # Errors
+    /// Where what is known of the host makes no sense, TLS cannot be set up, or the registry may not
+    /// send us there.
+    pub(super) async fn of(
+        self: &Arc<Self>,
+        url: &Url,
+        registry: Option<&Authority>,
+    ) -> Result<Speaker> {
+        let speaker = self.found(url, registry).await?;
+        let proxy = self.settings.proxies.proxy_for(url);
+        match proxy.filter(|proxy| proxy.is_secured() && speaker.shown.has_certs()) {
+            // What is shown to the host would be shown to the proxy before it.
+            Some(proxy) => {
+                let message = "it is spoken to over TLS, and would see the client certificate too";
+                let error = Error::new(ErrorKind::Unsupported, message);
+                Err(error.target(format_args!("proxy {proxy}")))
+            }
+            None => Ok(speaker),
+        }
+    }
+
+    /// Tells of certificates that were let pass on the way to `url`, from where `response` came.
+    fn confess(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
+        let shown = response.extensions().get::<TlsInfo>();
+        let shown = shown.and_then(TlsInfo::peer_certificate);
+        let tell = |url: &Url, shown: Option<&[u8]>| {
+            if speaker.passed.has(&Authority::of(url).host, shown) {
+                let host = authority(url);
+                self.settings.tattler.tell(&host, Leniency::Unverified);
+            }
+        };
+        if shown.is_some() {
+            tell(url, shown);
+        }
+        let proxy = self.settings.proxies.proxy_for(url);
+        if let Some(proxy) = proxy.filter(|proxy| proxy.is_secured()) {
+            tell(proxy.url(), None);
+        }
+    }
+
+    /// Somebody answered at `url`.
+    pub(super) fn heard(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
+        self.confess(speaker, url, response);
+        let (at, answered) = (Authority::of(url), &mut self.known().answered);
+        if answered.len() < HOSTS {
+            answered.insert(at);
+        }
+    }
+
+    /// Whether somebody ever answered at the host and port of `url`.
+    pub(super) fn has_heard(&self, url: &Url) -> bool {
+        self.known().answered.contains(&Authority::of(url))
+    }
+
+    async fn found(self: &Arc<Self>, url: &Url, registry: Option<&Authority>) -> Result<Speaker> {
+        let secured = url.scheme() == "https";
+        let way = secured.then(|| (Authority::of(url), registry.cloned()));
+        let names = &self.settings.names;
+        let reach = match self.settings.proxies.proxy_for(url) {
+            Some(_) => names.reach_through_proxy(url, registry)?,
+            None => names.reach(url, registry).await?,
+        };
+        let way = (way, reach);
+        if let Some(speaker) = self.known().ways.get(&way) {
+            return Ok(speaker.clone());
+        }
+        let tls = match (&way.0, &self.settings.tls.source) {
+            (None, _) => self.settings.tls.merged(None, Place::Elsewhere(None)),
+            (Some(way), None) => self.tls(way)?,
+            // Who knows of hosts may have to read files.
+            (Some(way), Some(_)) => {
+                let (clients, way) = (Arc::clone(self), way.clone());
+                verify::blocking(move || clients.tls(&way)).await??
+            }
+        };
+        let speaker = self.speaker(&tls, reach)?;
+        let ways = &mut self.known().ways;
+        if ways.len() >= HOSTS {
+            ways.clear();
+        }
+        ways.insert(way, speaker.clone());
+        Ok(speaker)
+    }
+
+    fn tls(&self, (at, registry): &Way) -> Result<Tls> {
+        let settings = &self.settings.tls;
+        let own = settings.known(at)?;
+        let sender = match registry {
+            Some(registry) if registry == at => {
+                return Ok(settings.merged(own.as_ref(), Place::Registry));
+            }
+            Some(registry) => settings.known(registry)?,
+            None => None,
+        };
+        Ok(settings.merged(own.as_ref(), Place::Elsewhere(sender.as_ref())))
+    }
+
+    fn speaker(&self, tls: &Tls, reach: Reach) -> Result<Speaker> {
+        let mut known = self.known();
+        let fitting =
+            |(other, reached, _): &&(Tls, Reach, Speaker)| other == tls && *reached == reach;
+        if let Some((_, _, speaker)) = known.speakers.iter().find(fitting) {
+            return Ok(speaker.clone());
+        }
+        let speaker = self.build(tls, reach)?;
+        if known.speakers.len() >= CLIENTS {
+            known.speakers.remove(0);
+        }
+        known.speakers.push((tls.clone(), reach, speaker.clone()));
+        Ok(speaker)
+    }
+
+    fn build(&self, tls: &Tls, reach: Reach) -> Result<Speaker> {
+        let (roots, passed) = (self.settings.tls.roots.as_ref(), Arc::default());
+        let (mut config, shown) = trust::config(tls, roots, &passed)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let builder =
+            builder(&self.settings, self.connect, reach).tls_backend_preconfigured(config);
+        let builder = builder.tls_info(tls.verification == Verification::None);
+        let http = builder.build().map_err(|error| {
+            Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error.without_url())
+        })?;
+        Ok(Speaker {
+            http,
+            shown,
+            passed,
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // No code that holds the lock can panic half-way through a change.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn builder(settings: &Settings, connect: Duration, reach: Reach) -> reqwest::ClientBuilder {
+    let names = Arc::clone(&settings.names);
+    let builder = reqwest::Client::builder()
+        .user_agent(&settings.user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        .connect_timeout(connect)
+        .dns_resolver(Arc::new(Within { names, reach }));
+    match settings.proxies == Proxies::default() {
+        true => builder,
+        false => {
+            let proxies = settings.proxies.clone();
+            builder.proxy(reqwest::Proxy::custom(move |url| {
+                proxies.proxy_for(url).map(|proxy| proxy.url().clone())
+            }))
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a request that got no answer means: which kind of error, in whose words.
+
+use std::error::Error as StdError;
+use std::io::ErrorKind as Io;
+
+use super::names::NearAddress;
+use super::redact::SafeUrl;
+use super::tls_failure;
+use wharf_core::{Error, ErrorKind};
+
+/// Turns a client error into ours. `authority` is the host and port that was asked; `missed` says
+/// whether a client certificate was asked for in vain.
+pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
+    if let Some(near) = chain(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
+        return near.refused();
+    }
+    if let Some(told) = tls_failure::explain(error, missed) {
+        return told.error(&format!("cannot connect to {authority}: "));
+    }
+    if let Some(babble) = babble(error) {
+        // One stray answer to nothing may have come before ours.
+        let transient = babble == Babble::Unasked;
+        let why = match babble {
+            Babble::Other | Babble::Unasked => "not in HTTP".to_owned(),
+            Babble::Endless => format!(
+                "with more before the content than is read: {HEADERS} headers, some 400 KiB"
+            ),
+            Babble::Malformed(what) => format!("malformed: {what}"),
+        };
+        let message = format!("{authority} answers, but {why}");
+        return Error::new(ErrorKind::Rejected, message).transient(transient);
+    }
+    let kind = kind(error);
+    let mut why = innermost(error);
+    if let Some(url) = error.url() {
+        why = why.replace(url.as_str(), &SafeUrl(url).to_string());
+    }
+    let message = match kind {
+        ErrorKind::Unreachable => format!("cannot connect to {authority}: {why}"),
+        ErrorKind::Timeout => format!("{authority} does not answer: {why}"),
+        ErrorKind::Invalid => why,
+        // Its refusal may be lost when it closes the connection at once.
+        _ if missed => {
+            format!("connection to {authority} broke: {why}; it may want a client certificate")
+        }
+        _ => format!("connection to {authority} broke: {why}"),
+    };
+    Error::new(kind, message)
+}
+
+/// Headers of an answer that the HTTP client reads.
+const HEADERS: usize = 100;
+
+/// What the HTTP client says of an answer that does not begin as one of HTTP/1. Nothing else about
+/// the error tells it from one that goes wrong later.
+const OTHER: &str = "invalid HTTP version parsed";
+
+/// Something that is no HTTP, or no good one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Babble {
+    /// Another protocol, in answer to a request.
+    Other,
+    /// The same, or anything, before there was one.
+    Unasked,
+    /// HTTP whose status line or headers do not come to an end.
+    Endless,
+    /// HTTP, and what is wrong with it.
+    Malformed(String),
+}
+
+/// Whether the peer speaks another protocol, or this one badly.
+fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
+    let error = chain(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
+    // Of all that may go wrong without a cause this alone has no name.
+    let named = error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || error.is_user()
+        || error.is_timeout();
+    match (error.is_parse(), named || error.source().is_some()) {
+        (true, _) if error.is_parse_too_large() => Some(Babble::Endless),
+        (true, _) => Some(match error.to_string() {
+            text if text == OTHER => Babble::Other,
+            text => Babble::Malformed(text.trim_end_matches(" parsed").to_owned()),
+        }),
+        (false, false) => Some(Babble::Unasked),
+        (false, true) => None,
+    }
+}
+
+pub(super) fn kind(error: &reqwest::Error) -> ErrorKind {
+    if error.is_builder() {
+        return ErrorKind::Invalid;
+    }
+    if error.is_timeout() {
+        return ErrorKind::Timeout;
+    }
+    match io_kind(error) {
+        Some(Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof) => {
+            ErrorKind::Interrupted
+        }
+        Some(Io::TimedOut) => ErrorKind::Timeout,
+        _ if error.is_connect() => ErrorKind::Unreachable,
+        _ => ErrorKind::Interrupted,
+    }
+}
+
+/// Whether the peer speaks TLS, though not with us: its certificate is not trusted, or it does
+/// not take what it is shown.
+pub(super) fn distrusts(error: &(dyn StdError + 'static)) -> bool {
+    let explained = tls_failure::explain(error, false);
+    explained.is_some_and(|told| told.kind != ErrorKind::Unreachable)
+}
+
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind)
+        .last()
+}
+
+/// The cause at the bottom, in its own words: what the layers above it add helps nobody.
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let Some(bottom) = chain(error).last() else {
+        return error.to_string();
+    };
+    match bottom.downcast_ref::<std::io::Error>() {
+        Some(io) if io.raw_os_error().is_some() => {
+            let code = io.raw_os_error().unwrap_or_default();
+            Error::from(std::io::Error::from_raw_os_error(code)).to_string()
+        }
+        _ => bottom.to_string(),
+    }
+}
+
+pub(super) fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // What an I/O error wraps is not its source: that is the source of what it wraps.
+        let wrapped = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a3_a_bad_certificate_is_found_however_deep_it_is_wrapped() {
+        let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let wrapped = std::io::Error::other(std::io::Error::other(bad));
+        assert!(distrusts(&wrapped));
+        let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        assert!(!distrusts(&std::io::Error::other(no_tls)));
+    }
+}

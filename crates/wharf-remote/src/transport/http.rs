@@ -1,0 +1,346 @@
+//! Sends requests and bounds every wait. Follows redirects; bodies are made anew for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, LOCATION};
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+use wharf_oci::Registry;
+
+use super::body::{Body, split};
+use super::clients::{Clients, Settings, Speaker};
+use super::counts::{Counts, RequestClass};
+use super::request::{Cover, Head, Reach, Request, Wait};
+use super::response::Response;
+use super::{activity, failure, proxy_failure, trace};
+use crate::auth::same_origin;
+use crate::guard;
+use crate::tls::Authority;
+use wharf_core::{Error, ErrorKind, Guard, Result};
+
+/// How long anything may take without anything moving. There is no limit on total time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection stands; 10 s by default.
+    pub connect: Duration,
+    /// From the end of a request to the headers of its answer; 30 s by default.
+    pub header: Duration,
+    /// The same for a request that makes the registry work, committing a blob or manifest; 300 s
+    /// by default.
+    pub commit: Duration,
+    /// Between two bytes, in either direction; 60 s by default. Waiting for our own source does
+    /// not count.
+    pub idle: Duration,
+}
+
+/// No limit is longer: sums with the clock must fit.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Timeouts {
+    fn clamped(self) -> Self {
+        Timeouts {
+            connect: self.connect.min(LONGEST),
+            header: self.header.min(LONGEST),
+            commit: self.commit.min(LONGEST),
+            idle: self.idle.min(LONGEST),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            header: Duration::from_secs(30),
+            commit: Duration::from_secs(300),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Hops of a read before it is given up (wire.md section 11, rule 2).
+const REDIRECTS: usize = 10;
+
+/// Bytes of an answer's headers (wire.md section 11, rule 5). The HTTP client itself reads no more
+/// than 100 headers and some 400 KiB.
+const HEADERS: usize = 64 * 1024;
+
+/// Sends requests to all hosts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    clients: Arc<Clients>,
+    /// The registry that requests are made for.
+    registry: Option<Authority>,
+    timeouts: Timeouts,
+    counts: Arc<Counts>,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: Settings, timeouts: Timeouts) -> Self {
+        let timeouts = timeouts.clamped();
+        Transport {
+            clients: Arc::new(Clients::new(settings, timeouts.connect)),
+            registry: None,
+            timeouts,
+            counts: Arc::default(),
+        }
+    }
+
+    /// The same for requests on behalf of `registry`, at its own place and where it sends us.
+    pub(crate) fn on_behalf_of(&self, registry: &Registry) -> Self {
+        Transport {
+            registry: Some(Authority::of_registry(registry)),
+            ..self.clone()
+        }
+    }
+
+    /// The same, counting together, with connections and settings of its own.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Settings, &mut Timeouts)) -> Self {
+        let (mut settings, mut timeouts) = (self.clients.settings().clone(), self.timeouts);
+        change(&mut settings, &mut timeouts);
+        let timeouts = timeouts.clamped();
+        Transport {
+            clients: Arc::new(Clients::new(settings, timeouts.connect)),
+            timeouts,
+            ..self.clone()
+        }
+    }
+
+    /// How many requests were sent so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
+    /// given as such.
+    pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
+        let client = self.client(&url).await.map_err(|error| Probe {
+            speaks_tls: true,
+            error,
+        })?;
+        let authority = authority(&url);
+        let sending = client.http.get(url.clone()).send();
+        match tokio::time::timeout(self.timeouts.header, sending).await {
+            Ok(Ok(response)) => {
+                self.counts.add(RequestClass::of(&Method::GET, url.path()));
+                trace::probed(&url, response.status());
+                Ok(response.status())
+            }
+            Ok(Err(error)) => Err(Probe {
+                // Whatever goes wrong once the connection stands: there is somebody who speaks TLS.
+                speaks_tls: failure::distrusts(&error) || !error.is_connect(),
+                error: self.explain(&error, &client, &url),
+            }),
+            Err(_) => Err(Probe {
+                speaks_tls: client.has_met(&url),
+                error: activity::silence(&format!("{authority}: no answer"), self.timeouts.header),
+            }),
+        }
+    }
+
+    /// Whether whoever is at `url` is known to speak TLS with us, though no answer came yet.
+    pub(crate) async fn speaks_tls(&self, url: &Url) -> bool {
+        let client = self.client(url).await;
+        client.is_ok_and(|client| client.has_met(url))
+    }
+
+    /// Sends a request and waits for the headers of the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Where no answer came; or the error of the body's source, where that is what failed.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        let Request { mut head, mut body } = request;
+        let endpoint = format!("{} {}", head.method, head.url.path());
+        let asked = head.url.clone();
+        let discretion = head.discretion.with(&head.headers);
+        for _ in 0..=REDIRECTS {
+            if head.cover == Cover::Tls && head.url.scheme() != "https" {
+                return Err(uncovered(&head.url).target(endpoint));
+            }
+            let (carried, rest) = split(body);
+            let response = self
+                .observed(&head, carried)
+                .await
+                .map_err(|error| match error {
+                    Failed::Source(error) => error,
+                    Failed::Exchange(error) => {
+                        self.about(head.class, &asked, error).target(&endpoint)
+                    }
+                })?;
+            let Some(next) = redirect(&head.method, &response) else {
+                let idle = self.timeouts.idle;
+                return Ok(Response {
+                    url: head.url,
+                    endpoint,
+                    asked: head.class.asked(),
+                    response,
+                    idle,
+                    discretion,
+                    refusal: None,
+                });
+            };
+            let next = guard::follow(&head.url, &next).map_err(|error| error.target(&endpoint))?;
+            if !same_origin(&asked, &next) {
+                // Whoever else gets it is not to see who we are (wire.md section 11, rule 2).
+                head.forget_secrets();
+                if head.reach == Reach::Origin {
+                    return Err(elsewhere(&next).target(endpoint));
+                }
+            }
+            head.url = next;
+            body = rest
+                .renew()
+                .await
+                .map_err(|error| error.target(&endpoint))?;
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!("more than {REDIRECTS} redirects"),
+        )
+        .target(endpoint))
+    }
+
+    fn explain(&self, error: &reqwest::Error, client: &Speaker, url: &Url) -> Error {
+        let missed = client.is_missed_at(url);
+        let proxy = self.clients.settings().proxies.proxy_for(url);
+        let by_proxy = proxy.and_then(|proxy| proxy_failure::explain(error, proxy, url));
+        let error = by_proxy.unwrap_or_else(|| failure::explain(error, &authority(url), missed));
+        // Who was there a moment ago may be being restarted; who never was is not waited for.
+        match error.kind() == ErrorKind::Unreachable && self.clients.has_heard(url) {
+            true => error.transient(true),
+            false => error,
+        }
+    }
+
+    /// The error of a request of `class` to `url`, with what was under way. Of a host that never
+    /// answered nothing was.
+    fn about(&self, class: RequestClass, url: &Url, error: Error) -> Error {
+        let error = error.asked_for(class.asked());
+        match class.moves_content() && self.clients.has_heard(url) {
+            true => error.moving(),
+            false => error,
+        }
+    }
+
+    async fn client(&self, url: &Url) -> Result<Speaker> {
+        self.clients.of(url, self.registry.as_ref()).await
+    }
+
+    pub(super) async fn exchange(
+        &self,
+        head: &Head,
+        body: Body,
+    ) -> Result<reqwest::Response, Failed> {
+        let client = self.client(&head.url).await.map_err(Failed::Exchange)?;
+        let mut builder = client
+            .http
+            .request(head.method.clone(), head.url.clone())
+            .headers(head.headers.clone());
+        let activity = activity::Activity::new(matches!(body, Body::Stream(..)));
+        builder = match body {
+            Body::Empty if matches!(head.method, Method::GET | Method::HEAD) => builder,
+            Body::Empty => builder.header(CONTENT_LENGTH, 0),
+            Body::Bytes(bytes) => builder.body(bytes),
+            Body::Stream(payload) => {
+                if let Some(length) = payload.length {
+                    builder = builder.header(CONTENT_LENGTH, length);
+                }
+                let watched = activity.watch(payload.stream, payload.length);
+                builder.body(reqwest::Body::wrap_stream(watched))
+            }
+        };
+        let answer = match head.wait {
+            Wait::Header => self.timeouts.header,
+            Wait::Commit => self.timeouts.commit,
+        };
+        // While the connection is being made the body has not begun to move.
+        let idle = self.timeouts.idle + self.timeouts.connect;
+        let sent = tokio::select! {
+            sent = builder.send() => sent,
+            error = activity.stalled(idle, answer) => return Err(Failed::Exchange(error)),
+        };
+        let response = sent.map_err(|error| match activity.take_source_error() {
+            Some(error) => Failed::Source(error),
+            None => Failed::Exchange(self.explain(&error, &client, &head.url)),
+        })?;
+        self.clients.heard(&client, &head.url, &response);
+        let headers = length(response.headers());
+        if headers > HEADERS {
+            let message = format!("answered with {headers} bytes of headers, more than {HEADERS}");
+            return Err(Failed::Exchange(Error::new(ErrorKind::Rejected, message)));
+        }
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.clients.settings().proxies.proxy_for(&head.url)
+        {
+            return Err(Failed::Exchange(proxy_failure::wants_credentials(proxy)));
+        }
+        // Nobody watches the rest of the body once the answer is here.
+        if response.status().is_success() && !activity.is_sent() {
+            let message = format!("answered {} before it had everything", response.status());
+            return Err(Failed::Exchange(Error::new(
+                ErrorKind::Interrupted,
+                message,
+            )));
+        }
+        Ok(response)
+    }
+}
+
+fn length(headers: &HeaderMap) -> usize {
+    let lengths = headers.iter();
+    lengths
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
+}
+
+pub(super) enum Failed {
+    Source(Error),
+    Exchange(Error),
+}
+
+/// What came of a question whether anybody is there.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// There is somebody who speaks TLS: it would be wrong to go on without.
+    pub(crate) speaks_tls: bool,
+    /// What to tell the user.
+    pub(crate) error: Error,
+}
+
+/// Where an answer sends us, as far as we go: with a read anywhere, with a body only where the
+/// answer says that method and body stay the same (RFC 9110, section 15.4; wire.md U7).
+fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
+    let redirects = match response.status().as_u16() {
+        307 | 308 => true,
+        301..=303 => matches!(*method, Method::GET | Method::HEAD),
+        _ => false,
+    };
+    let location = response.headers().get(LOCATION).filter(|_| redirects)?;
+    location.to_str().ok().map(str::to_owned)
+}
+
+fn elsewhere(url: &Url) -> Error {
+    let message = format!(
+        "it sends us to {} with credentials; nothing was sent there",
+        authority(url)
+    );
+    Error::new(ErrorKind::Refused, message)
+}
+
+fn uncovered(url: &Url) -> Error {
+    let message = format!(
+        "it sends us from https to plain http at {}; nothing was sent there",
+        authority(url)
+    );
+    Error::guarded(Guard::Cleartext, message)
+}
+
+/// Host and port of a URL, for messages.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}

@@ -1,0 +1,411 @@
+//! The gate in front of one registry: so many requests of each kind at a time, and none while
+//! the registry asks to wait (wire.md R2, R7).
+//!
+//! Whoever waits is let in in order; dropping a future, waiting or let in, gives its place back.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::kind::Kind;
+use super::limit_window::{Ticket, Window};
+use super::{Request, Response, Transport};
+use crate::answer;
+use wharf_core::Result;
+
+/// Most requests of each kind under way to one registry, from 1 to 4096. Fewer are sent for a
+/// while when it says that there are too many (429, 503).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Questions whether something is there; 64 by default.
+    pub checks: usize,
+    /// Sessions opened, mounts, deletions; 32 by default.
+    pub opens: usize,
+    /// Bodies of blobs being sent, until they are answered; 16 by default.
+    pub sends: usize,
+    /// Manifests put; 8 by default.
+    pub manifests: usize,
+    /// Reads, until their first byte; 32 by default.
+    pub reads: usize,
+    /// A registry that asks to wait (`Retry-After`) is left alone for at most this long; 120 s by
+    /// default.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            checks: 64,
+            opens: 32,
+            sends: 16,
+            manifests: 8,
+            reads: 32,
+            patience: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Told when a registry asks to wait. Must not block.
+pub trait PauseObserver: Debug + Send + Sync {
+    /// No request is sent to `host`, a name or address with its port if it has one, for `wait`.
+    fn on_pause(&self, host: &str, wait: Duration);
+}
+
+/// What all requests to one registry pass, also those that go where it sends us to: what it
+/// stores behind itself is a part of it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    host: String,
+    checks: Lane,
+    opens: Lane,
+    sends: Lane,
+    manifests: Lane,
+    reads: Lane,
+    patience: Duration,
+    closed_until: Mutex<Option<Instant>>,
+    observer: Option<Arc<dyn PauseObserver>>,
+}
+
+impl Gate {
+    /// An open gate to the registry called `host`.
+    pub(crate) fn new(
+        host: &str,
+        limits: &Limits,
+        observer: Option<Arc<dyn PauseObserver>>,
+    ) -> Self {
+        Gate {
+            host: host.to_owned(),
+            checks: Lane::new(limits.checks),
+            opens: Lane::new(limits.opens),
+            sends: Lane::new(limits.sends),
+            manifests: Lane::new(limits.manifests),
+            reads: Lane::new(limits.reads),
+            patience: limits.patience.min(LONGEST),
+            closed_until: Mutex::default(),
+            observer,
+        }
+    }
+
+    /// Sends a request when its turn has come, and learns from the answer.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub(crate) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
+        let place = self.enter(request.head.kind).await;
+        let response = transport.send(request).await?;
+        let verdict = Verdict::of(response.status().as_u16());
+        // Before the place is free: whoever gets it next is to find the gate closed.
+        if verdict == Verdict::TooMany
+            && let Some(wait) = answer::wait(&response)
+        {
+            self.close(wait);
+        }
+        place.learn(verdict);
+        Ok(response)
+    }
+
+    /// Waits until a request of this kind could be sent, and sends none: for those who see a request
+    /// through that must not be begun any more when nobody wants it.
+    pub(crate) async fn ready(&self, kind: Kind) {
+        drop(self.enter(kind).await);
+    }
+
+    /// Whether the registry asks to wait.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed().is_some()
+    }
+
+    async fn enter(&self, kind: Kind) -> Place<'_> {
+        let place = self.lane(kind).enter().await;
+        // What is asked for meanwhile may prolong it.
+        while let Some(until) = self.closed() {
+            tokio::time::sleep_until(until).await;
+        }
+        place
+    }
+
+    /// Until when no request may be sent, if that is still to come.
+    fn closed(&self) -> Option<Instant> {
+        self.closed_until().filter(|until| *until > Instant::now())
+    }
+
+    /// Sends nothing for as long as the registry asks, within the limits of patience.
+    fn close(&self, wait: Duration) {
+        let wait = wait.min(self.patience);
+        let until = Instant::now() + wait;
+        let mut closed = self.closed_until();
+        let before = *closed;
+        *closed = before.max(Some(until));
+        drop(closed);
+        // All requests that were under way are told the same: that is news once.
+        let news = !wait.is_zero() && before.is_none_or(|before| until > before + SAME);
+        if let (true, Some(observer)) = (news, &self.observer) {
+            observer.on_pause(&self.host, wait);
+        }
+    }
+
+    fn closed_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.closed_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lane(&self, kind: Kind) -> &Lane {
+        match kind {
+            Kind::Check => &self.checks,
+            Kind::Open => &self.opens,
+            Kind::Send => &self.sends,
+            Kind::Manifest => &self.manifests,
+            Kind::Read => &self.reads,
+        }
+    }
+}
+
+/// What an answer says about the number of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Welcome,
+    TooMany,
+    /// A registry in trouble says nothing about numbers.
+    Unclear,
+}
+
+impl Verdict {
+    fn of(status: u16) -> Self {
+        match status {
+            429 | 503 => Verdict::TooMany,
+            408 | 500.. => Verdict::Unclear,
+            _ => Verdict::Welcome,
+        }
+    }
+}
+
+/// The requests of one kind.
+#[derive(Debug)]
+struct Lane {
+    /// As many as the window's size, or more by the debt, given out or not.
+    places: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// Places that are given out and will not be given out again: the window shrank meanwhile.
+    debt: usize,
+}
+
+/// The right to have one request under way; it is given back when it is dropped.
+#[derive(Debug)]
+struct Place<'a> {
+    lane: &'a Lane,
+    ticket: Ticket,
+    held: Option<SemaphorePermit<'a>>,
+}
+
+impl Lane {
+    fn new(ceiling: usize) -> Self {
+        let window = Window::new(ceiling);
+        Lane {
+            places: Semaphore::new(window.size()),
+            state: Mutex::new(State { window, debt: 0 }),
+        }
+    }
+
+    async fn enter(&self) -> Place<'_> {
+        // An error would mean that it is closed, which nobody does.
+        let held = self.places.acquire().await.ok();
+        let ticket = self.state().window.start();
+        Place {
+            lane: self,
+            ticket,
+            held,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place<'_> {
+    /// Gives the place back, with what the answer says.
+    fn learn(self, verdict: Verdict) {
+        let mut state = self.lane.state();
+        let before = state.window.size();
+        match verdict {
+            Verdict::Welcome => state.window.welcomed(self.ticket),
+            Verdict::TooMany => state.window.refused(self.ticket),
+            Verdict::Unclear => {}
+        }
+        let after = state.window.size();
+        if after > before {
+            let more = after - before;
+            let repaid = more.min(state.debt);
+            state.debt -= repaid;
+            self.lane.places.add_permits(more - repaid);
+        } else {
+            let fewer = before - after;
+            let free = self.lane.places.forget_permits(fewer);
+            state.debt += fewer - free;
+        }
+        // Giving the place back takes the lock again.
+        drop(state);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lane.state();
+        state.window.end();
+        if state.debt > 0 {
+            state.debt -= 1;
+            if let Some(held) = self.held.take() {
+                held.forget();
+            }
+        }
+    }
+}
+
+/// No patience is longer.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Ends of waiting that are this close are the same.
+const SAME: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn gate(checks: usize) -> Gate {
+        let limits = Limits {
+            checks,
+            ..Limits::default()
+        };
+        Gate::new("r.example", &limits, None)
+    }
+
+    /// Every place there is, taken.
+    async fn fill(gate: &Gate) -> Vec<Place<'_>> {
+        let mut places = Vec::new();
+        while let Some(place) = gate.enter(Kind::Check).now_or_never() {
+            places.push(place);
+        }
+        places
+    }
+
+    #[tokio::test]
+    async fn r7_a_refusal_halves_the_places_and_answers_bring_them_back_one_by_one() {
+        let gate = gate(8);
+        let mut refused = fill(&gate).await;
+        assert_eq!(refused.len(), 8);
+        refused.pop().unwrap().learn(Verdict::TooMany);
+        for left in (4..7).rev() {
+            assert!(gate.enter(Kind::Check).now_or_never().is_none());
+            refused.pop().unwrap().learn(Verdict::TooMany);
+            assert_eq!(refused.len(), left);
+        }
+        drop(refused);
+        for size in [4, 5, 6, 7, 8, 8] {
+            let places = fill(&gate).await;
+            assert_eq!(places.len(), size);
+            for place in places {
+                place.learn(Verdict::Welcome);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn r7_each_kind_has_its_own_places() {
+        let gate = gate(1);
+        let _check = gate.enter(Kind::Check).await;
+        gate.enter(Kind::Check)
+            .now_or_never()
+            .ok_or(())
+            .unwrap_err();
+        for kind in [Kind::Open, Kind::Send, Kind::Manifest, Kind::Read] {
+            gate.enter(kind).now_or_never().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn r7_those_who_wait_are_let_in_in_order_and_who_gives_up_leaves_no_gap() {
+        let gate = gate(1);
+        let first = gate.enter(Kind::Check).await;
+        let mut second = Box::pin(gate.enter(Kind::Check));
+        let mut third = Box::pin(gate.enter(Kind::Check));
+        let mut fourth = Box::pin(gate.enter(Kind::Check));
+        for waiting in [&mut second, &mut third, &mut fourth] {
+            assert!(futures::poll!(waiting).is_pending());
+        }
+        drop(second);
+        first.learn(Verdict::Unclear);
+        assert!(futures::poll!(&mut fourth).is_pending());
+        let Poll::Ready(place) = futures::poll!(&mut third) else {
+            panic!("it is the third one's turn");
+        };
+        drop(place);
+        fourth.await;
+    }
+
+    #[tokio::test]
+    async fn r7_a_place_that_was_handed_over_to_one_who_gives_up_is_not_lost() {
+        let gate = gate(1);
+        let first = gate.enter(Kind::Check).await;
+        let mut second = Box::pin(gate.enter(Kind::Check));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        drop(second);
+        gate.enter(Kind::Check).now_or_never().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r2_the_whole_host_waits_and_one_who_gives_up_meanwhile_holds_no_place() {
+        let gate = gate(1);
+        let start = Instant::now();
+        gate.close(Duration::from_secs(30));
+        let given_up = tokio::time::timeout(Duration::from_secs(10), gate.enter(Kind::Check));
+        given_up.await.unwrap_err();
+        let prolong = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            gate.close(Duration::from_secs(40));
+        };
+        tokio::join!(prolong, gate.enter(Kind::Check), gate.enter(Kind::Send));
+        assert_eq!(start.elapsed().as_secs(), 55);
+    }
+
+    #[derive(Debug, Default)]
+    struct Told(Mutex<Vec<(String, u64)>>);
+
+    impl PauseObserver for Told {
+        fn on_pause(&self, host: &str, wait: Duration) {
+            let told = (host.to_owned(), wait.as_secs());
+            self.0.lock().unwrap().push(told);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r2_a_pause_is_told_once_and_bounded() {
+        let told = Arc::new(Told::default());
+        let observer = Arc::clone(&told);
+        let gate = Gate::new("r.example", &Limits::default(), Some(observer));
+        for seconds in [0, 30, 30, 29, 10, 31, 9999, 9999] {
+            gate.close(Duration::from_secs(seconds));
+        }
+        let start = Instant::now();
+        gate.enter(Kind::Read).await;
+        assert_eq!(start.elapsed().as_secs(), 120);
+        gate.close(Duration::from_secs(2));
+        let expected = [30, 120, 2].map(|seconds| ("r.example".to_owned(), seconds));
+        assert_eq!(*told.0.lock().unwrap(), expected);
+    }
+}

@@ -1,0 +1,489 @@
+//! What names mean, and which addresses are connected to (wire.md section 11, rule 3).
+//!
+//! A registry out in the world must not make us talk to machines next to us. Addresses are judged
+//! where the connection is made: those judged are those connected to, whatever DNS says a moment
+//! later. A registry's own name may mean a near address, and then the registry may send us to
+//! others, but for link-local ones, where clouds keep their machines' secrets. What it meant first stays: a name out in the world does not move next to us.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
+
+use crate::near::{self, Neighbour};
+use crate::tls::Authority;
+use wharf_core::{Error, Guard, Result};
+
+/// Says at which addresses a host is, in place of the system.
+pub trait Resolver: fmt::Debug + Send + Sync {
+    /// The addresses of the host named `name`, the best first.
+    ///
+    /// # Errors
+    /// Where the name is not known.
+    fn addresses(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// Asks the system.
+#[derive(Debug)]
+pub(crate) struct System;
+
+impl Resolver for System {
+    fn addresses(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let name = name.to_owned();
+        async move {
+            let found = tokio::net::lookup_host((name, 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        }
+        .boxed()
+    }
+}
+
+/// What is known of names. Shared by all clients.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Addresses that the user gave: they are connected to, and say nothing of where a host is.
+    given: HashMap<String, Vec<SocketAddr>>,
+    resolver: Arc<dyn Resolver>,
+    neighbours: Vec<Neighbour>,
+    /// Where registries were first found.
+    homes: Mutex<HashMap<String, Home>>,
+}
+
+/// Where a registry lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// At near addresses alone.
+    Near,
+    /// At near ones and others.
+    Both,
+    /// At no near one.
+    Far,
+}
+
+/// Which addresses a connection may be made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reach {
+    /// A registry's own: any, but none near where there was none before.
+    Own,
+    /// Any.
+    Any,
+    /// Any but a link-local one.
+    Neighbours,
+    /// None that is near.
+    Far,
+}
+
+impl Names {
+    pub(crate) fn new(
+        given: HashMap<String, Vec<SocketAddr>>,
+        resolver: Option<Arc<dyn Resolver>>,
+        neighbours: Vec<Neighbour>,
+    ) -> Self {
+        Names {
+            given,
+            resolver: resolver.unwrap_or_else(|| Arc::new(System)),
+            neighbours,
+            homes: Mutex::default(),
+        }
+    }
+
+    /// What a connection to `url` may reach that is made for `registry`.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::Refused`] where the URL names a near address that the registry has no business
+    /// to send us to.
+    pub(super) async fn reach(&self, url: &Url, registry: Option<&Authority>) -> Result<Reach> {
+        let at = Authority::of(url);
+        let Some(registry) = registry.filter(|_| !self.allows(&at)) else {
+            return Ok(Reach::Any);
+        };
+        if registry.host == at.host {
+            return Ok(Reach::Own);
+        }
+        if near::is_link_local_as_written(&registry.host) {
+            return Ok(Reach::Any);
+        }
+        match self.lives_near(&registry.host).await {
+            true => written_within(url, &at, Reach::Neighbours),
+            false => written_within(url, &at, Reach::Far),
+        }
+    }
+
+    /// The same where a proxy makes the connection: it is the one who knows what names mean, and
+    /// they are judged as they are written.
+    ///
+    /// # Errors
+    /// As [`Names::reach`].
+    pub(super) fn reach_through_proxy(
+        &self,
+        url: &Url,
+        registry: Option<&Authority>,
+    ) -> Result<Reach> {
+        let at = Authority::of(url);
+        let judged = registry.filter(|registry| {
+            registry.host != at.host && !near::is_link_local_as_written(&registry.host)
+        });
+        let within = match judged.filter(|_| !self.allows(&at)) {
+            Some(registry) if near::is_near_as_written(&registry.host) => Reach::Neighbours,
+            Some(_) => Reach::Far,
+            None => Reach::Any,
+        };
+        written_within(url, &at, within).map(|_| Reach::Any)
+    }
+
+    fn allows(&self, at: &Authority) -> bool {
+        self.neighbours.iter().any(|known| known.is_at(at))
+    }
+
+    async fn lives_near(&self, registry: &str) -> bool {
+        if near::is_near_as_written(registry) {
+            return true;
+        }
+        if registry.parse::<IpAddr>().is_ok() || self.given.contains_key(registry) {
+            return false;
+        }
+        let known = self.homes().get(registry).copied();
+        let home = match known {
+            Some(home) => home,
+            None => match self.resolver.addresses(registry).await {
+                Ok(addresses) => self.settled(registry, &addresses),
+                Err(_) => return false,
+            },
+        };
+        home == Home::Near
+    }
+
+    /// Where a registry lives, which these addresses decide if nothing did before.
+    fn settled(&self, registry: &str, addresses: &[IpAddr]) -> Home {
+        let near = addresses.iter().filter(|address| near::is_near(**address));
+        let home = match near.count() {
+            0 => Home::Far,
+            count if count == addresses.len() => Home::Near,
+            _ => Home::Both,
+        };
+        *self.homes().entry(registry.to_owned()).or_insert(home)
+    }
+
+    /// The addresses to connect to.
+    async fn addresses(&self, name: &str, reach: Reach) -> io::Result<Vec<SocketAddr>> {
+        let name = name.to_ascii_lowercase();
+        if let Some(given) = self.given.get(&name) {
+            return Ok(given.clone());
+        }
+        let mut addresses = self.resolver.addresses(&name).await?;
+        let is_out: fn(IpAddr) -> bool = match reach {
+            Reach::Any => |_| false,
+            Reach::Neighbours => near::is_link_local,
+            Reach::Far => near::is_near,
+            Reach::Own => {
+                let as_written = near::is_near_as_written(&name);
+                match !as_written && self.settled(&name, &addresses) == Home::Far {
+                    true => near::is_near,
+                    false => |_| false,
+                }
+            }
+        };
+        let first = addresses.first().copied();
+        let known = |address| self.neighbours.iter().any(|known| known.has(address));
+        addresses.retain(|address| !is_out(*address) || known(*address));
+        if let (Some(address), true) = (first, addresses.is_empty()) {
+            let refusal = NearAddress {
+                name,
+                address,
+                reach,
+            };
+            return Err(io::Error::other(refusal));
+        }
+        let addresses = addresses.into_iter();
+        Ok(addresses.map(|address| (address, 0).into()).collect())
+    }
+
+    fn homes(&self) -> MutexGuard<'_, HashMap<String, Home>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `within`, where the host of `url` is not one beyond that by how it is written.
+fn written_within(url: &Url, at: &Authority, within: Reach) -> Result<Reach> {
+    let is_out = match within {
+        Reach::Own | Reach::Any => false,
+        Reach::Neighbours => near::is_link_local_as_written(&at.host),
+        Reach::Far => near::is_near_as_written(&at.host),
+    };
+    if !is_out {
+        return Ok(within);
+    }
+    let host = url.host_str().unwrap_or_default();
+    let message =
+        format!("it sends us to {host}, an address of a private network; nothing was sent there");
+    let host = host.to_owned();
+    Err(Error::guarded(Guard::Near { host }, message))
+}
+
+/// What a client asks: names, within a reach.
+#[derive(Debug)]
+pub(super) struct Within {
+    pub(super) names: Arc<Names>,
+    pub(super) reach: Reach,
+}
+
+impl Resolve for Within {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (names, reach) = (Arc::clone(&self.names), self.reach);
+        Box::pin(async move {
+            let addresses = names.addresses(name.as_str(), reach).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// A name that means a near address, and must not.
+#[derive(Debug)]
+pub(super) struct NearAddress {
+    name: String,
+    address: IpAddr,
+    reach: Reach,
+}
+
+impl fmt::Display for NearAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NearAddress { name, address, .. } = self;
+        let how = match self.reach {
+            Reach::Own => format!("{name} has moved to {address}"),
+            _ => format!("it sends us to {name}, which is {address}"),
+        };
+        write!(
+            f,
+            "{how}, an address of a private network; nothing was sent there"
+        )
+    }
+}
+
+impl std::error::Error for NearAddress {}
+
+impl NearAddress {
+    /// The same as an error of ours.
+    pub(super) fn refused(&self) -> Error {
+        let host = self.name.clone();
+        Error::guarded(Guard::Near { host }, self.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers in turn; the last one repeats.
+    #[derive(Debug)]
+    struct Scripted(Mutex<HashMap<&'static str, Vec<&'static str>>>);
+
+    impl Resolver for Scripted {
+        fn addresses(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            let mut known = self.0.lock().unwrap();
+            let answers = known.get_mut(name).expect("a name of the script");
+            let answer = match answers.len() {
+                1 => answers[0],
+                _ => answers.remove(0),
+            };
+            let addresses = answer.split_whitespace().map(|text| text.parse().unwrap());
+            let addresses = addresses.collect();
+            async { Ok(addresses) }.boxed()
+        }
+    }
+
+    fn names(script: &[(&'static str, &[&'static str])], neighbours: &[&str]) -> Names {
+        let script = script
+            .iter()
+            .map(|(name, answers)| (*name, answers.to_vec()));
+        let resolver = Arc::new(Scripted(Mutex::new(script.collect())));
+        let neighbours = neighbours.iter().map(|text| text.parse().unwrap());
+        let given = [(
+            "given.example".to_owned(),
+            vec!["127.0.0.1:0".parse().unwrap()],
+        )];
+        Names::new(given.into(), Some(resolver), neighbours.collect())
+    }
+
+    async fn reached(names: &Names, registry: &str, url: &str) -> Result<String, String> {
+        let url = Url::parse(url).unwrap();
+        let registry = Authority::of(&Url::parse(registry).unwrap());
+        let reach = names.reach(&url, Some(&registry)).await;
+        let reach = reach.map_err(|error| error.to_string())?;
+        let host = url.host_str().unwrap();
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return Ok(host.to_owned());
+        }
+        let found = names.addresses(host, reach).await;
+        let found = found.map_err(|error| error.to_string())?;
+        let found = found.iter().map(|address| address.ip().to_string());
+        Ok(found.collect::<Vec<_>>().join(" "))
+    }
+
+    #[tokio::test]
+    async fn m5_a_registry_in_the_world_reaches_no_near_address_by_literal_or_by_name() {
+        let names = names(
+            &[
+                ("r.example", &["192.0.2.1"]),
+                ("near.example", &["10.0.0.7"]),
+                ("loop.example", &["::1"]),
+                ("metadata.example", &["169.254.169.254"]),
+                ("some.example", &["10.0.0.7 192.0.2.7"]),
+            ],
+            &[],
+        );
+        for host in [
+            "10.0.0.7",
+            "[::1]",
+            "localhost",
+            "near.example",
+            "loop.example",
+            "metadata.example",
+        ] {
+            let url = format!("https://{host}/up");
+            let reached = reached(&names, "https://r.example", &url).await;
+            let error = reached.unwrap_err();
+            assert!(error.contains("nothing was sent there"), "{host}: {error}");
+        }
+        let some = reached(&names, "https://r.example", "https://some.example/").await;
+        assert_eq!(some.unwrap(), "192.0.2.7");
+        let given = reached(&names, "https://given.example", "https://near.example/");
+        given.await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn m5_a_registry_next_to_us_may_use_its_own_network() {
+        let names = names(
+            &[
+                ("r.internal", &["10.0.0.1"]),
+                ("store.internal", &["10.0.0.7"]),
+                ("localhost", &["127.0.0.1"]),
+            ],
+            &[],
+        );
+        for registry in [
+            "https://r.internal",
+            "http://localhost:5000",
+            "https://[::1]",
+            "http://10.0.0.1",
+        ] {
+            for url in [
+                "http://192.168.0.1/up",
+                "http://localhost/",
+                "https://store.internal/",
+            ] {
+                reached(&names, registry, url).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn m5_a_registry_next_to_us_reaches_no_link_local_address() {
+        let names = names(
+            &[
+                ("r.internal", &["10.0.0.1"]),
+                ("metadata.internal", &["169.254.169.254"]),
+                ("both.internal", &["169.254.169.254 10.0.0.9"]),
+            ],
+            &[],
+        );
+        for registry in [
+            "https://r.internal",
+            "http://127.0.0.1:5000",
+            "https://[::1]",
+        ] {
+            for host in [
+                "169.254.169.254",
+                "0.0.0.0",
+                "[fe80::1]",
+                "[::]",
+                "[::ffff:169.254.169.254]",
+                "metadata.internal",
+            ] {
+                let url = format!("http://{host}/latest");
+                let error = reached(&names, registry, &url).await.unwrap_err();
+                assert!(error.contains("nothing was sent there"), "{host}: {error}");
+                let (url, at) = (Url::parse(&url).unwrap(), Url::parse(registry).unwrap());
+                let proxied = names.reach_through_proxy(&url, Some(&Authority::of(&at)));
+                assert_eq!(proxied.is_ok(), host.contains("metadata"), "{host}");
+            }
+            let both = reached(&names, registry, "http://both.internal/").await;
+            assert_eq!(both.unwrap(), "10.0.0.9");
+        }
+        let own = reached(&names, "http://169.254.1.1", "http://169.254.1.2/").await;
+        assert_eq!(own.unwrap(), "169.254.1.2");
+    }
+
+    #[tokio::test]
+    async fn m5_a_name_that_was_in_the_world_does_not_move_next_to_us() {
+        let names = names(
+            &[
+                ("r.example", &["192.0.2.1", "127.0.0.1"]),
+                ("s.example", &["192.0.2.2", "10.0.0.1"]),
+            ],
+            &[],
+        );
+        let own = |at: &'static str| reached(&names, at, at);
+        assert_eq!(own("https://r.example").await.unwrap(), "192.0.2.1");
+        let error = own("https://r.example").await.unwrap_err();
+        assert!(error.contains("has moved to 127.0.0.1"), "{error}");
+        // Nor does it send us there after it has moved.
+        let at = "https://s.example";
+        assert_eq!(own(at).await.unwrap(), "192.0.2.2");
+        reached(&names, at, "https://10.0.0.1/").await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn m5_one_address_in_the_world_is_enough_to_be_no_neighbour() {
+        let names = names(&[("r.example", &["10.0.0.1 192.0.2.1"])], &[]);
+        let at = "https://r.example";
+        assert_eq!(reached(&names, at, at).await.unwrap(), "10.0.0.1 192.0.2.1");
+        reached(&names, at, "https://10.0.0.2/").await.unwrap_err();
+    }
+
+    #[test]
+    fn m5_what_a_proxy_connects_to_is_judged_as_it_is_written() {
+        let names = names(&[], &["10.0.0.8"]);
+        for (registry, url, expected) in [
+            ("https://r.example", "https://near.example/", true),
+            ("https://r.example", "https://10.0.0.7/", false),
+            ("https://r.example", "https://localhost/", false),
+            ("https://r.example", "https://10.0.0.8/", true),
+            ("https://10.0.0.1", "https://10.0.0.7/", true),
+        ] {
+            let registry = Authority::of(&Url::parse(registry).unwrap());
+            let reach = names.reach_through_proxy(&Url::parse(url).unwrap(), Some(&registry));
+            assert_eq!(reach.is_ok(), expected, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn m5_what_is_allowed_is_reached() {
+        let names = names(
+            &[
+                ("r.example", &["192.0.2.1"]),
+                ("store.internal", &["10.0.0.7"]),
+                ("other.internal", &["10.0.1.7"]),
+            ],
+            &["store.internal:9000", "10.0.1.0/24", "127.0.0.2:80"],
+        );
+        for (url, allowed) in [
+            ("http://store.internal:9000/", true),
+            ("http://store.internal:9001/", false),
+            ("http://other.internal/", true),
+            ("http://10.0.1.9/", true),
+            ("http://10.0.2.9/", false),
+            ("http://127.0.0.2/", true),
+            ("http://127.0.0.2:81/", false),
+        ] {
+            let reached = reached(&names, "https://r.example", url).await;
+            assert_eq!(reached.is_ok(), allowed, "{url}: {reached:?}");
+        }
+    }
+}

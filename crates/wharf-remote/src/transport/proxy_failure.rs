@@ -1,0 +1,61 @@
+//! What goes wrong between us and a proxy, so that it is not laid at the registry's door.
+
+use std::error::Error as StdError;
+
+use url::Url;
+
+use super::http::authority;
+use super::{failure, tls_failure};
+use crate::proxies::Proxy;
+use wharf_core::{Error, ErrorKind};
+
+/// How errors of tunnels begin. Their type is kept from us, so there is only the text.
+const TUNNEL: &str = "tunnel error: ";
+
+/// The same for SOCKS.
+const SOCKS: &str = "SOCKS error: ";
+
+/// The error of a request to `url` through `proxy`, where the proxy has to do with it.
+pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Option<Error> {
+    let tunnel = tunnel(error);
+    let named =
+        |kind, why: String| Some(Error::new(kind, why).target(format_args!("proxy {proxy}")));
+    match tunnel.as_deref() {
+        Some("proxy authorization required") => return Some(wants_credentials(proxy)),
+        Some("unsuccessful") => {
+            let why = format!("it opens no way to {}", authority(url));
+            return named(ErrorKind::Unreachable, why);
+        }
+        // Of its own connection, or while it answered.
+        Some(_) => {}
+        // What happens in a tunnel is between us and the host.
+        None if tls_failure::explain(error, false).is_some() && url.scheme() == "https" => {
+            return None;
+        }
+        None if !error.is_connect() => return None,
+        None => {}
+    }
+    if let Some(told) = tls_failure::explain(error, false) {
+        return Some(told.error("").target(format_args!("proxy {proxy}")));
+    }
+    let why = failure::innermost(error);
+    let why = match why.strip_prefix(SOCKS) {
+        Some(why) => format!("no connection by SOCKS: {why}"),
+        None => format!("cannot connect: {why}"),
+    };
+    named(failure::kind(error), why)
+}
+
+/// The error for a proxy that answered 407.
+pub(super) fn wants_credentials(proxy: &Proxy) -> Error {
+    let message = "it wants other credentials than the proxy's URL has (407)";
+    let error = Error::new(ErrorKind::Unauthorized, message).answer(407, None);
+    error.target(format_args!("proxy {proxy}"))
+}
+
+fn tunnel(error: &(dyn StdError + 'static)) -> Option<String> {
+    failure::chain(error).find_map(|cause| {
+        let text = cause.to_string();
+        text.strip_prefix(TUNNEL).map(str::to_owned)
+    })
+}

@@ -1,0 +1,144 @@
+//! One answer, whose body is read within limits.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use http::StatusCode;
+use url::Url;
+
+use super::discretion::Discretion;
+use super::http::authority;
+use super::{activity, failure, trace};
+use wharf_core::Refusal;
+use wharf_core::blob::ByteStream;
+use wharf_core::{Asked, Error, ErrorKind, Result};
+
+/// An answer: status and headers are here, the body may be still to come.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(super) url: Url,
+    pub(super) endpoint: String,
+    /// What was asked for.
+    pub(super) asked: Option<Asked>,
+    pub(super) response: reqwest::Response,
+    pub(super) idle: Duration,
+    pub(super) discretion: Discretion,
+    /// In a box, as it is large and rare.
+    pub(super) refusal: Option<Box<Refusal>>,
+}
+
+impl Response {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The URL that answered, after redirects.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Method and path of the request, for messages.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What was asked for, for messages.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        self.asked
+    }
+
+    /// A header's text; `None` where it is absent or not text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// Every value of a header that is text.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.response.headers().get_all(name).into_iter();
+        values.filter_map(|value| value.to_str().ok())
+    }
+
+    /// Notes what was shown in vain, if anything was.
+    pub(crate) fn refused(mut self, refusal: Option<Refusal>) -> Self {
+        self.refusal = refusal.map(Box::new);
+        self
+    }
+
+    /// What was shown in vain.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
+    }
+
+    /// The body as it arrives. Fails when nothing arrives for the idle limit.
+    pub(crate) fn stream(self) -> ByteStream {
+        let Response {
+            endpoint,
+            response,
+            idle,
+            url,
+            ..
+        } = self;
+        let authority = authority(&url);
+        let chunks = response.bytes_stream();
+        stream::try_unfold(
+            (chunks, endpoint, authority),
+            move |(mut chunks, endpoint, authority)| async move {
+                match tokio::time::timeout(idle, chunks.next()).await {
+                    Ok(None) => Ok(None),
+                    Ok(Some(Ok(chunk))) => Ok(Some((chunk, (chunks, endpoint, authority)))),
+                    Ok(Some(Err(error))) => {
+                        Err(failure::explain(&error, &authority, false).target(endpoint))
+                    }
+                    Err(_) => Err(activity::silence("no byte arrived", idle).target(endpoint)),
+                }
+            },
+        )
+        .boxed()
+    }
+
+    /// The whole body, at most `limit` bytes of it, within as many idle limits as [`PATIENCE`]: a
+    /// document that drips is of no use, though it never stands still.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where it is longer; what [`Response::stream`] says.
+    pub(crate) async fn bytes(self, limit: usize) -> Result<Bytes> {
+        let endpoint = self.endpoint.clone();
+        let show = trace::show(&self.response);
+        let longest = self.idle.saturating_mul(PATIENCE);
+        let status = self.status().as_u16();
+        let discretion = self.discretion.clone();
+        let gathering = gathered(self.stream(), limit);
+        let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
+            let what = "the answer began, but did not end";
+            return Err(activity::silence(what, longest).target(endpoint));
+        };
+        let all = gathered?.ok_or_else(|| {
+            let message = format!("answer is longer than {limit} bytes");
+            let error = Error::new(ErrorKind::Invalid, message).answer(status, None);
+            error.target(endpoint)
+        })?;
+        // What is no success is for people to read.
+        let all = match status {
+            200 => all,
+            _ => discretion.hide(all),
+        };
+        trace::body(show, "answer", &all);
+        Ok(all)
+    }
+}
+
+/// Idle limits in which a document is to arrive.
+const PATIENCE: u32 = 5;
+
+/// All of it; `None` where that is more than `limit` bytes.
+async fn gathered(mut stream: ByteStream, limit: usize) -> Result<Option<Bytes>> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = stream.next().await.transpose()? {
+        if all.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(Some(all.freeze()))
+}

@@ -1,0 +1,253 @@
+//! Judges the certificates that hosts show, and shows ours.
+//!
+//! Loading whom the system trusts takes some milliseconds, as long as a whole push of nothing new
+//! to a registry over plain http. So it is done when the first certificate is to be judged.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
+
+use super::leniency::Passed;
+use crate::tls::{Certificates, Identity, Tls, Verification, provider};
+use wharf_core::{Error, ErrorKind, Result};
+
+type Verdict<T> = std::result::Result<T, rustls::Error>;
+
+/// TLS as `tls` says; `roots` in place of those the system trusts. What is let pass is noted in
+/// `passed`.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where the program chose a cryptography that knows no current TLS.
+pub(super) fn config(
+    tls: &Tls,
+    roots: Option<&Certificates>,
+    passed: &Arc<Passed>,
+) -> Result<(ClientConfig, Arc<Shown>)> {
+    let provider = provider();
+    let shown = Arc::new(Shown {
+        identities: tls.identities.clone(),
+        asked: AtomicBool::new(false),
+        met: Mutex::default(),
+    });
+    let judge = Judge {
+        authorities: tls.authorities.clone(),
+        roots: roots.cloned(),
+        verification: tls.verification,
+        provider: Arc::clone(&provider),
+        strict: OnceLock::new(),
+        shown: Arc::clone(&shown),
+        passed: Arc::clone(passed),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .map_err(|error| Error::new(ErrorKind::Unsupported, "cannot set up TLS").source(error))?;
+    let config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(judge))
+        .with_client_cert_resolver(Arc::clone(&shown) as _);
+    Ok((config, shown))
+}
+
+/// Names that are kept in mind.
+const NAMES: usize = 256;
+
+/// What was shown: the client certificates there are, whether anybody wanted to see one, and whose
+/// own certificates were taken.
+#[derive(Debug)]
+pub(super) struct Shown {
+    identities: Vec<Identity>,
+    asked: AtomicBool,
+    met: Mutex<HashSet<String>>,
+}
+
+impl Shown {
+    /// Whether somebody asked for a client certificate in vain.
+    pub(super) fn is_missed(&self) -> bool {
+        self.identities.is_empty() && self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether a certificate for this name was taken.
+    pub(super) fn has_met(&self, name: &str) -> bool {
+        self.met().contains(name)
+    }
+
+    fn meet(&self, name: &str) {
+        let mut met = self.met();
+        if met.len() < NAMES {
+            met.insert(name.to_owned());
+        }
+    }
+
+    fn met(&self) -> MutexGuard<'_, HashSet<String>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(
+        &self,
+        authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        let mut all = self.identities.iter();
+        let fits = |known: &&Identity| known.is_signed_by(authorities) && known.can_sign(schemes);
+        // Some who ask do not say whom they believe.
+        let shown = all.find(fits).or(self.identities.first());
+        shown.map(Identity::key)
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.identities.is_empty()
+    }
+}
+
+/// Judges certificates.
+#[derive(Debug)]
+struct Judge {
+    authorities: Certificates,
+    roots: Option<Certificates>,
+    verification: Verification,
+    provider: Arc<CryptoProvider>,
+    strict: OnceLock<Verdict<Arc<dyn ServerCertVerifier>>>,
+    shown: Arc<Shown>,
+    passed: Arc<Passed>,
+}
+
+impl Judge {
+    /// Who judges by the book.
+    fn strict(&self) -> Verdict<&Arc<dyn ServerCertVerifier>> {
+        let strict = self.strict.get_or_init(|| match &self.roots {
+            Some(roots) => self.trusting(roots),
+            None => self.as_the_system(),
+        });
+        strict.as_ref().map_err(rustls::Error::clone)
+    }
+
+    fn trusting(&self, roots: &Certificates) -> Verdict<Arc<dyn ServerCertVerifier>> {
+        let mut store = RootCertStore::empty();
+        let all = roots.each().chain(self.authorities.each()).cloned();
+        store.add_parsable_certificates(all);
+        let provider = Arc::clone(&self.provider);
+        let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+        let strict = strict.map_err(|_| general("none of the trusted certificates can be used"))?;
+        Ok(strict)
+    }
+
+    fn as_the_system(&self) -> Verdict<Arc<dyn ServerCertVerifier>> {
+        let more: Vec<CertificateDer<'static>> = self.authorities.each().cloned().collect();
+        let provider = Arc::clone(&self.provider);
+        let strict = rustls_platform_verifier::Verifier::new_with_extra_roots(more, provider);
+        let strict = strict.map_err(|_| general("the system trusts no certificates at all"))?;
+        Ok(Arc::new(strict))
+    }
+}
+
+/// Whether a server was refused because it showed an authority's own certificate.
+pub(super) fn is_authority(verdict: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = verdict
+    else {
+        return false;
+    };
+    cause.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
+}
+
+fn general(why: &str) -> rustls::Error {
+    rustls::Error::General(why.to_owned())
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Verdict<ServerCertVerified> {
+        let strict = self.strict();
+        let judged = strict
+            .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now))
+            .or_else(|error| self.trusted_itself(error, certificate, name));
+        let judged = match (judged, self.verification) {
+            (Err(_), Verification::None) => {
+                self.passed.note(&name.to_str(), certificate);
+                Ok(ServerCertVerified::assertion())
+            }
+            (judged, _) => judged,
+        };
+        if judged.is_ok() {
+            self.shown.meet(&name.to_str());
+        }
+        judged
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verdict<HandshakeSignatureValid> {
+        let known = &self.provider.signature_verification_algorithms;
+        self.lenient(verify_tls12_signature(message, certificate, signed, known))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verdict<HandshakeSignatureValid> {
+        let known = &self.provider.signature_verification_algorithms;
+        self.lenient(verify_tls13_signature(message, certificate, signed, known))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let known = &self.provider.signature_verification_algorithms;
+        known.supported_schemes()
+    }
+}
+
+impl Judge {
+    /// A certificate that is trusted itself may be that of an authority, as those are that openssl
+    /// signs with their own key. The book has no room for these; its verdict says that the dates are
+    /// good, which it looks at before.
+    fn trusted_itself(
+        &self,
+        verdict: rustls::Error,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Verdict<ServerCertVerified> {
+        let roots = self.roots.iter().flat_map(Certificates::each);
+        let mut trusted = self.authorities.each().chain(roots);
+        let is_trusted = trusted.any(|known| known.as_ref() == certificate.as_ref());
+        if !is_trusted || !is_authority(&verdict) {
+            return Err(verdict);
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    /// Where anybody is good, certificates too old to check a signature with are.
+    fn lenient(
+        &self,
+        judged: Verdict<HandshakeSignatureValid>,
+    ) -> Verdict<HandshakeSignatureValid> {
+        match self.verification {
+            Verification::None => Ok(HandshakeSignatureValid::assertion()),
+            Verification::Full => judged,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What each call of the front door costs in requests, as `docs/requests.md` promises (wire.md P4).
+
+use crate::support;
+
+use std::net::SocketAddr;
+
+use support::{descriptor, finish, image, options};
+use wharf::layer::{Family, LayerInput, NewImage, Packing, PendingLayer};
+use wharf::oci::{ImageConfig, Selector};
+use wharf::{
+    Client, Descriptor, Manifest, MediaType, Memory, Pusher, Reference, Repository, Source,
+};
+use wharf_testkit::{
+    Answer, DockerRegistry, FaultServer, RecordingProxy, push_registry, seeded_bytes,
+};
+
+/// Debian's registry behind a proxy that counts; `None` where it is not installed.
+fn registry() -> Option<(DockerRegistry, RecordingProxy)> {
+    let registry = DockerRegistry::start()?;
+    let proxy = RecordingProxy::start(registry.address());
+    Some((registry, proxy))
+}
+
+fn pusher() -> Pusher {
+    Pusher::with_options(Client::builder().build().unwrap(), options().0)
+}
+
+fn reference(address: SocketAddr, rest: &str) -> Reference {
+    format!("{address}/{rest}").parse().unwrap()
+}
+
+fn repository(address: SocketAddr, name: &str) -> Repository {
+    format!("{address}/{name}").parse().unwrap()
+}
+
+/// The methods of the requests so far, which are forgotten.
+fn methods(proxy: &RecordingProxy) -> Vec<String> {
+    let methods = proxy.requests().into_iter().map(|request| request.method);
+    let methods = methods.collect();
+    proxy.forget();
+    methods
+}
+
+fn layer(seed: u64) -> PendingLayer {
+    let bytes = std::io::Cursor::new(seeded_bytes(seed, 5000));
+    let input = LayerInput::reader("test", bytes);
+    input.tar(&Packing::Plain, Family::Oci).unwrap()
+}
+
+/// Bytes of a manifest that refers to `subject` and is told from others by `note`; its config is
+/// in the repository already.
+async fn referrer(of: &Memory, subject: &Descriptor, note: &str) -> Manifest {
+    let extra = serde_json::json!({ "subject": subject, "annotations": { "note": note } });
+    let root = finish(of, &[], extra).await;
+    of.manifest(descriptor(&root)).await.unwrap()
+}
+
+#[tokio::test]
+async fn p4_a_sibling_repository_costs_two_requests_a_blob_and_no_bytes() {
+    let Some((_registry, proxy)) = registry() else {
+        return;
+    };
+    let layers: Vec<_> = (0..4).map(|seed| seeded_bytes(seed, 1000)).collect();
+    let (source, root) = image(&layers).await;
+    let (pusher, at) = (pusher(), proxy.address());
+    let content = || descriptor(&root).clone();
+    let first = reference(at, "first:1");
+    pusher.push(&source, content(), &first).await.unwrap();
+    proxy.forget();
+    let second = reference(at, "second:1");
+    let pushed = pusher.push(&source, content(), &second).await.unwrap();
+    assert_eq!((pushed.summary.mounted, pushed.summary.bytes), (5, 0));
+    let bytes: u64 = proxy.requests().iter().map(|r| r.request_bytes).sum();
+    assert_eq!(descriptor(&root).size, bytes, "the manifest alone");
+    assert_eq!(methods(&proxy).len(), 2 * 5 + 2);
+}
+
+#[tokio::test]
+async fn p4_a_generated_image_costs_three_requests_a_layer_and_four_more() {
+    let Some((_registry, proxy)) = registry() else {
+        return;
+    };
+    let (pusher, to) = (pusher(), reference(proxy.address(), "app:1"));
+    let image = NewImage {
+        config: ImageConfig::default(),
+        layers: (0..3).map(layer).collect(),
+        family: Family::Oci,
+    };
+    pusher.push(&Memory::new(), image, &to).await.unwrap();
+    assert_eq!(methods(&proxy).len(), 3 * 3 + 4);
+}
+
+#[tokio::test]
+async fn p4_single_blobs_and_layers_cost_three_requests_and_one_where_they_are_there() {
+    let Some((_registry, proxy)) = registry() else {
+        return;
+    };
+    let (pusher, to) = (pusher(), repository(proxy.address(), "app"));
+    let source = Memory::new();
+    let blob = source.add_blob(MediaType::OCTET_STREAM, seeded_bytes(1, 100));
+    let blob = source.blob(&blob);
+    pusher.push_blob(&blob, &to).await.unwrap();
+    assert_eq!(methods(&proxy), ["HEAD", "POST", "PUT"]);
+    pusher.push_blob(&blob, &to).await.unwrap();
+    assert_eq!(methods(&proxy), ["HEAD"]);
+    pusher.push_layer(&layer(2), &to).await.unwrap();
+    assert_eq!(methods(&proxy), ["POST", "PATCH", "PUT"]);
+}
+
+#[tokio::test]
+async fn p4_tag_put_plan_and_delete_cost_what_is_promised() {
+    let Some((_registry, proxy)) = registry() else {
+        return;
+    };
+    let (pusher, at) = (pusher(), proxy.address());
+    let (source, root) = image(&[seeded_bytes(1, 100)]).await;
+    let to = reference(at, "app:1");
+    let content = || descriptor(&root).clone();
+    pusher.plan(&source, content(), &to).await.unwrap();
+    assert_eq!(methods(&proxy), ["HEAD", "HEAD", "HEAD"]);
+    let pushed = pusher.push(&source, content(), &to).await.unwrap();
+    proxy.forget();
+
+    pusher.tag(&to, &["2".parse().unwrap()]).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "PUT"]);
+    let several = ["3".parse().unwrap(), "4".parse().unwrap()];
+    pusher.tag(&pushed.reference, &several).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "PUT", "PUT"]);
+
+    let manifest = source.manifest(descriptor(&root)).await.unwrap();
+    for to in [&to, &pushed.reference] {
+        let bytes = manifest.bytes().clone();
+        pusher.put(None, bytes, to).await.unwrap();
+        assert_eq!(methods(&proxy), ["PUT"]);
+    }
+    pusher.delete(&pushed.reference).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "DELETE"]);
+    let store = pusher.client().repository(to.repository());
+    let gone = store.resolve(&Selector::Tag("1".parse().unwrap())).await;
+    gone.unwrap_err();
+}
+
+#[tokio::test]
+async fn p4_deleting_a_tag_costs_one_request() {
+    let answer = Answer::status(202);
+    let script = push_registry().on("DELETE", "/v2/*/manifests/*", [answer]);
+    let server = FaultServer::start(script);
+    let at = reference(server.address(), "app:1");
+    pusher().delete(&at).await.unwrap();
+    assert_eq!(server.lines(), ["DELETE /v2/app/manifests/1"]);
+}
+
+#[tokio::test]
+async fn p4_a_referrer_costs_one_request_where_the_registry_says_that_it_lists_it() {
+    let (source, root) = image(&[]).await;
+    let subject = descriptor(&root);
+    let artifact = referrer(&source, subject, "a").await;
+    let taken = Answer::status(201).header("OCI-Subject", &subject.digest.to_string());
+    let script = push_registry().on("PUT", "/v2/*/manifests/*", [taken]);
+    let server = FaultServer::start(script);
+    let to = reference(server.address(), "app").with_digest(artifact.digest().clone());
+    let put = pusher().put(None, artifact.bytes().clone(), &to).await;
+    put.unwrap();
+    assert_eq!(server.lines().len(), 1, "{:?}", server.lines());
+}
+
+#[tokio::test]
+async fn p4_a_registry_is_asked_once_whether_it_lists_referrers() {
+    let (source, root) = image(&[]).await;
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_INDEX, "manifests": [],
+    });
+    let listed = Answer::status(200)
+        .header("Content-Type", MediaType::OCI_IMAGE_INDEX.as_str())
+        .body(index.to_string());
+    let script = push_registry().on("GET", "/v2/*/referrers/*", [listed]);
+    let (server, pusher) = (FaultServer::start(script), pusher());
+    for note in ["a", "b", "c"] {
+        let artifact = referrer(&source, descriptor(&root), note).await;
+        let to = reference(server.address(), "app").with_digest(artifact.digest().clone());
+        let bytes = artifact.bytes().clone();
+        pusher.put(None, bytes, &to).await.unwrap();
+    }
+    assert_eq!(server.lines().len(), 3 + 1, "{:?}", server.lines());
+}
+
+#[tokio::test]
+async fn p4_a_referrer_that_is_listed_under_a_tag_costs_five_requests() {
+    let Some((_registry, proxy)) = registry() else {
+        return;
+    };
+    let (source, root) = image(&[]).await;
+    let (pusher, at) = (pusher(), proxy.address());
+    let content = descriptor(&root).clone();
+    let to = reference(at, "app:1");
+    pusher.push(&source, content, &to).await.unwrap();
+    proxy.forget();
+    let update = ["GET", "PUT", "GET", "GET"];
+    // Whether the registry lists referrers itself is asked the first time.
+    for (note, asked) in [("a", &["GET"][..]), ("b", &[])] {
+        let artifact = referrer(&source, descriptor(&root), note).await;
+        let to = to.with_digest(artifact.digest().clone());
+        let bytes = artifact.bytes().clone();
+        pusher.put(None, bytes, &to).await.unwrap();
+        let expected = [&["PUT"][..], asked, &update].concat();
+        assert_eq!(methods(&proxy), expected);
+    }
+    let store = pusher.client().repository(to.repository());
+    let listed = store.referrers(&descriptor(&root).digest).await.unwrap();
+    assert_eq!(listed.len(), 2);
+}

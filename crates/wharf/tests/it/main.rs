@@ -1,0 +1,35 @@
+//! The integration tests, one binary: each file is about what its name says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that fails fails the test"
+)]
+
+mod archive;
+mod auth_rows;
+mod copy_tree;
+mod crossings;
+mod events;
+mod evil_server;
+mod examples;
+mod explained;
+mod front_door;
+mod front_door_counts;
+mod front_end;
+mod layers;
+mod layout;
+mod limit_rows;
+mod log_rows;
+mod manifest_rows;
+mod mirrors;
+mod near_rows;
+mod proxy_rows;
+mod push_faults;
+mod push_rows;
+mod request_counts;
+mod secrets;
+mod support;
+mod survey;
+mod tls_rows;
+mod unsettled;
+mod upload_rows;
