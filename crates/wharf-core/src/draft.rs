@@ -32,8 +32,7 @@ pub struct Draft {
 pub enum DraftConfig {
     /// The source has it; it is sent beside the layers.
     Stored(Descriptor),
-    /// It names diff ids that are learned only when the layers are sent; it is sent after them
-    /// (wire.md S4).
+    /// It names diff ids that are learned only when the layers are sent; it is sent after them.
     Later(LaterConfig),
 }
 

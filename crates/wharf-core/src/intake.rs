@@ -12,7 +12,8 @@ use crate::blob::ByteStream;
 use crate::window::Window;
 use crate::{Error, ErrorKind, Result, Side, verify};
 
-/// Content whose digest is learned while it is read (wire.md S3, U5).
+/// Content whose digest is learned while it is read, and that a store may ask for again from the
+/// byte where an upload broke off.
 #[async_trait]
 pub trait Intake: Send + Sync {
     /// Names this content among all that this process moves.

@@ -55,7 +55,7 @@ struct Inner {
 /// Whether plain http and certificates nobody vouches for are acceptable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Insecure {
-    /// https with a trusted certificate, and http to local and private hosts only (wire.md A3).
+    /// https with a trusted certificate; http to local and private hosts only.
     #[default]
     No,
     /// Anything goes.
@@ -170,25 +170,24 @@ impl ClientBuilder {
         self
     }
 
-    /// Lets registries send us to `neighbour` though it is at a loopback, private or link-local
-    /// address. A registry that is at such addresses itself may do so anyway, others may not
-    /// (wire.md M5).
+    /// Lets registries redirect requests to `neighbour`, which is at a loopback, private or
+    /// link-local address. Without this only a registry that is itself at such addresses may.
     #[must_use]
     pub fn allow_near(mut self, neighbour: Neighbour) -> Self {
         self.neighbours.push(neighbour);
         self
     }
 
-    /// Sends blobs in requests of at most `bytes` each, as registries behind front ends with a
-    /// limit need (wire.md U4). Such limits are found out too, at the cost of a refusal.
+    /// Sends blobs in requests of at most `bytes` each, for registries behind front ends that limit
+    /// bodies. Without this a limit is found out by a refusal.
     #[must_use]
     pub fn chunk_size(mut self, bytes: NonZeroU64) -> Self {
         self.chunk_size = Some(bytes.get());
         self
     }
 
-    /// Notes uploads under way in files of `directory`, so that what a killed process began is
-    /// continued by the next one (wire.md U6). The directory is made when it is needed.
+    /// Notes uploads under way in files of `directory`, so that the next process continues what a
+    /// killed one began. The directory is made when it is needed.
     #[must_use]
     pub fn sessions(mut self, directory: PathBuf) -> Self {
         self.sessions = Some(directory);
@@ -203,24 +202,23 @@ impl ClientBuilder {
         self
     }
 
-    /// What is done where a registry does not list referrers (wire.md F3).
+    /// What to do with a referrer where a registry does not list referrers.
     #[must_use]
     pub fn referrers_fallback(mut self, fallback: ReferrersFallback) -> Self {
         self.referrers_fallback = fallback;
         self
     }
 
-    /// How often in a row a list of referrers is asked for or changed while the registry has trouble
-    /// of its own; 5 by default. That work is tried again by itself, as the manifest is in place
-    /// (wire.md F5).
+    /// How often in a row to try to read or change a list of referrers; 5 by default. Only this step
+    /// is tried again: the manifest is in place already.
     #[must_use]
     pub fn list_tries(mut self, tries: NonZeroU32) -> Self {
         self.list_tries = tries;
         self
     }
 
-    /// Has the processes that share `directory` change a list of referrers one after the other,
-    /// which spares them to find and mend what they overwrote (wire.md F4).
+    /// Makes the processes that share `directory` change a list of referrers one after the other.
+    /// Without it they still lose no entry, but must repair what they overwrite.
     #[must_use]
     pub fn locks(mut self, directory: PathBuf) -> Self {
         self.locks = Some(directory);
@@ -297,14 +295,14 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// How many requests it and its clones have made so far (wire.md P4).
+    /// How many requests it and its clones have made so far.
     pub fn requests(&self) -> RequestCounts {
         self.inner.transport.counts().read()
     }
 
-    /// Waits until what was given up is cleaned up at the registries, but no longer than `limit`
-    /// (wire.md U8). To be called before a process ends; without it all works as well, but
-    /// registries may keep unfinished sessions until they sweep them.
+    /// Waits until the registries have cancelled the sessions that were given up, but no longer than
+    /// `limit`. Call it before the process ends. Without it registries may keep unfinished sessions
+    /// until they sweep them.
     pub async fn tidy(&self, limit: Duration) {
         self.inner.shared.janitor.finish(limit).await;
     }

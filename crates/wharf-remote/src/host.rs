@@ -284,7 +284,7 @@ impl Host {
     }
 
     /// Whether it is the embedded registry, which does all that ours do: take several tags with
-    /// one PUT (O6), decide conditions (F4).
+    /// one PUT (wire.md O6), decide conditions (wire.md F4).
     pub(super) fn is_ours(&self) -> bool {
         self.is_ours.load(Ordering::Relaxed)
     }

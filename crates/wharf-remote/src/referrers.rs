@@ -69,7 +69,7 @@ const SOONEST_LOOK: Duration = Duration::from_millis(100);
 const LATEST_LOOK: Duration = Duration::from_secs(3);
 
 /// Sees to it that a manifest that was put is found as a referrer of its subject. `answer` is what
-/// the registry said to the PUT. Tries again by itself: the manifest need not be put again (F5).
+/// the registry said to the PUT. Tries again by itself: the manifest need not be put again (wire.md F5).
 ///
 /// # Errors
 /// What the registry says in the end; [`ErrorKind::Unsupported`] where it does not list referrers

@@ -133,7 +133,7 @@ fn o4_tag_puts_the_same_bytes_under_further_tags_and_uploads_nothing() {
             assert_eq!(answer.header("content-type"), Some(OCI_MANIFEST));
             assert!(answer.body == place.bytes, "{tag}");
         }
-        // Ours takes several tags with one request (O6).
+        // Ours takes several tags with one request (wire.md O6).
         let puts = match address == place.served.address {
             true => vec![
                 format!("PUT /v2/app/manifests/{digest}?tag=2&tag=stable"),

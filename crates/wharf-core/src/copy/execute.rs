@@ -50,9 +50,9 @@ pub struct Destination<'a> {
     pub observer: Arc<dyn Observer>,
 }
 
-/// Copies from `source` to all `destinations` at once (wire.md O7). What several of them lack is
-/// read, and made, once; the bound `jobs` is one for all. The observer in `options` is not told
-/// anything: each destination has its own.
+/// Copies from `source` to all `destinations` at once. What several of them lack is read, and
+/// made, once; they share the bound `jobs`. The observer in `options` gets no event: each
+/// destination has its own.
 ///
 /// # Errors
 /// Each destination fails or succeeds on its own, as [`copy`] does; the results are in the order

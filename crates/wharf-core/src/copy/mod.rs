@@ -35,14 +35,13 @@ use std::sync::Arc;
 /// What a copy may do, and how hard it tries.
 #[derive(Clone, Debug)]
 pub struct CopyOptions {
-    /// How many blobs are moved at once, 4 by default (wire.md R6). Memory grows with it, by a few
-    /// mebibytes each.
+    /// How many blobs are moved at once, 4 by default. Each costs a few mebibytes of memory.
     pub jobs: usize,
     /// How many cheap questions (is it there?) are asked at once, 16 by default.
     pub checks: usize,
-    /// Whether layers that their makers do not let be distributed are moved too (wire.md S2).
+    /// Whether non-distributable ("foreign") layers are moved too.
     pub nondistributable: Nondistributable,
-    /// What a manifest that is there is taken for (wire.md E3).
+    /// Whether to trust a manifest that the store already has, or check what it links to.
     pub existing: Existing,
     /// When and how often work is tried again.
     pub retry: RetryPolicy,

@@ -159,7 +159,7 @@ impl<'a> Target<'a> {
     }
 
     /// Moves a blob as [`Target::put`] does. Where it is a layer that was remembered, and is
-    /// another when it is made, that one is moved: a wrong memory costs work (wire.md 7).
+    /// another when it is made, that one is moved: a wrong memory costs work (wire.md E4).
     ///
     /// # Errors
     /// The last one, when there is no further try.

@@ -128,8 +128,8 @@ impl PendingLayer {
         self
     }
 
-    /// Says what names the layer's bytes exactly before they are made, so that another process that
-    /// makes the same ones goes on with what was sent of them (wire.md U6).
+    /// Names the layer's bytes exactly before they are made. A later process that makes the same
+    /// layer then continues an interrupted upload of it.
     #[must_use]
     pub fn with_identity(mut self, identity: Digest) -> Self {
         self.identity = Some(identity);

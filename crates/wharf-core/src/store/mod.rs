@@ -98,9 +98,9 @@ pub trait Store: Source {
     /// What the stream or the store says; then nothing is left behind.
     async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor>;
 
-    /// As `ingest`, of content that can be had again from where the store is: a try that broke off
-    /// may leave something behind for the next one with the same `intake` to go on with (wire.md
-    /// U5), until [`Store::give_up`] is told its key.
+    /// As `ingest`, for content that can be read again from any offset. A try that broke off may
+    /// leave a partial upload, which the next try with the same `intake` continues, until
+    /// [`Store::give_up`] gets its key.
     ///
     /// # Errors
     /// As `ingest`.
@@ -125,7 +125,7 @@ pub trait Store: Source {
     }
 
     /// Whether `put_blob` finds out by itself, with the same request, that a blob of this size is
-    /// there: then it need not be asked for before (wire.md E5).
+    /// there: then it need not be asked for before.
     fn asks_when_putting(&self, blob: &Descriptor) -> bool {
         let _ = blob;
         false
@@ -138,15 +138,15 @@ pub trait Store: Source {
         false
     }
 
-    /// Another repository of the same registry that is believed to have a blob, so that it will be
-    /// tried to link it from there (wire.md E4): a hint.
+    /// Another repository of the same registry that probably has a blob and can be tried as the
+    /// source of a mount. A hint.
     fn mount_source(&self, blob: &Descriptor) -> Option<Repository> {
         let _ = blob;
         None
     }
 
-    /// Puts a manifest that is here under further tags. One request where a registry is known to
-    /// take that (wire.md O6).
+    /// Puts a manifest that is here under further tags: with one request where a registry is known
+    /// to take several tags, else with one for each tag.
     ///
     /// # Errors
     /// What the store says.
@@ -166,8 +166,8 @@ pub trait Store: Source {
         Err(unsupported("nothing can be deleted here").target(at))
     }
 
-    /// Told when a copy of `blobs` into this store is given up, also when it was dropped half-way:
-    /// what it had begun is taken back in the background, best effort (wire.md U8). Must not block.
+    /// Called when a copy of `blobs` into this store is given up, also when its future is dropped.
+    /// Cancels what the copy had begun, in the background, best effort. Must not block.
     fn give_up(&self, blobs: &[Digest]) {
         let _ = blobs;
     }

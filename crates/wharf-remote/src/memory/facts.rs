@@ -22,16 +22,16 @@ pub enum Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fact {
-    /// How it answers; of interest where both are allowed (wire.md A3).
+    /// The scheme it answers with; of interest where http is allowed too.
     Scheme(Scheme),
-    /// Whether it refuses a blob in one PUT, but takes PATCH and PUT (U1).
+    /// Whether it refuses a blob in one PUT, but takes PATCH and PUT.
     WantsPatch(bool),
-    /// Whether it has the referrers API (F2).
+    /// Whether it has the referrers API.
     Referrers(bool),
     /// The most bytes of a request's body that it took when it refused a larger one (413).
     BodyLimit(u64),
     /// How it wants to be shown credentials, in the words of `WWW-Authenticate` and without
-    /// secrets (A1).
+    /// secrets.
     Challenge(String),
 }
 

@@ -23,7 +23,8 @@ const BLOBS: Bounds = Bounds {
     bytes: 12 << 20,
 };
 
-/// What was seen in registries and learned of them (wire.md E4). Cheap to clone; clones share it.
+/// Where blobs were seen in registries, and what was learned of the registries. Its hints save
+/// requests and lead to mounts instead of uploads. Cheap to clone; clones share it.
 ///
 /// Sightings are worth something for 30 days and facts for 7, and there is a bound on both. Reading
 /// and writing files is blocking, brief, and never an error: without them less is remembered.

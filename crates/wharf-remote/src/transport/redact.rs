@@ -7,7 +7,7 @@ use url::Url;
 use wharf_oci::Printable;
 
 /// A URL as it may be printed: without user name, password and fragment, and with the values of
-/// those query parameters only that are known to be no secrets (DESIGN.md section 6, rule 19).
+/// those query parameters only that are known to be no secrets (wire.md P3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SafeUrl<'a>(pub(crate) &'a Url);
 

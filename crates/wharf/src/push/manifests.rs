@@ -10,8 +10,8 @@ use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 
 impl Pusher {
-    /// Puts what `image` names under further tags of its repository (wire.md O4), and says what
-    /// it is. Nothing is uploaded but the manifest.
+    /// Puts what `image` names under further tags of its repository, and returns its
+    /// descriptor. Uploads no blob.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where `image` names nothing; what the registry says otherwise.
@@ -23,7 +23,7 @@ impl Pusher {
         Ok(manifest.descriptor().clone())
     }
 
-    /// Puts the exact bytes of a manifest at `to` (wire.md O5): under the tag there, by its digest
+    /// Puts the exact bytes of a manifest at `to`: under the tag there, by its digest
     /// where there is none. What it links to must be in the repository already. A manifest with a
     /// subject becomes a referrer of that.
     ///
@@ -47,8 +47,8 @@ impl Pusher {
         Ok(manifest.descriptor().clone())
     }
 
-    /// Takes a tag away, or a manifest with all its tags (wire.md O9), whichever `at` says: here
-    /// no tag does not mean `latest`.
+    /// Deletes the tag that `at` names, or the manifest of its digest with all tags. Here no tag
+    /// does not mean `latest`.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where `at` has neither tag nor digest, or both;

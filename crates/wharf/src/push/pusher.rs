@@ -80,8 +80,8 @@ impl Pusher {
     }
 
     /// Pushes `content` of `source`, a manifest with everything below it or an image that is made
-    /// on the way, to `to` (wire.md O1): under the tag there, by digest where `to` has a digest
-    /// alone, else as `latest`. An image whose layers are all made on the way needs nothing of its
+    /// on the way, to `to`: under the tag there, by digest where `to` has a digest alone, else as
+    /// `latest`. An image whose layers are all made on the way needs nothing of its
     /// source, an empty [`Memory`](crate::store::Memory) for example.
     ///
     /// # Errors
@@ -99,9 +99,8 @@ impl Pusher {
         Pushed::new(to.repository(), summary)
     }
 
-    /// Pushes an index: everything below it first, depth first, then the index (wire.md O2).
-    /// [`Pusher::push`] does that too; this insists that it is an index, for who would not want
-    /// an image of one platform to be pushed in its place.
+    /// Pushes an index: everything below it first, depth first, then the index. Like
+    /// [`Pusher::push`], but fails if `index` is not an index.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where `index` is none; otherwise as [`Pusher::push`].
@@ -118,8 +117,8 @@ impl Pusher {
         self.push(source, index.clone(), to).await
     }
 
-    /// Pushes `content` to several references at once (wire.md O6, O7): what several registries
-    /// lack is read, and made, once. References in one repository are one destination with
+    /// Pushes `content` to several references at once: what several registries lack is read, and
+    /// made, once. References in one repository are one destination with
     /// several tags.
     ///
     /// The observer of the options is told nothing, as it could not tell the destinations apart;
@@ -165,8 +164,8 @@ impl Pusher {
         told.collect()
     }
 
-    /// Pushes a layer, or another blob, that is made while it is sent, and says what it became
-    /// (wire.md O3). No manifest names it yet: a registry may sweep it away after a while.
+    /// Pushes a layer, or another blob, that is made while it is sent, and says what it became.
+    /// No manifest names it yet: a registry may sweep it away after a while.
     ///
     /// # Errors
     /// As [`copy::push_layer`].
@@ -174,8 +173,8 @@ impl Pusher {
         copy::push_layer(&self.repository(to), layer, &self.options).await
     }
 
-    /// Pushes a blob of known digest unless it is there (wire.md O3). No manifest names it yet: a
-    /// registry may sweep it away after a while.
+    /// Pushes a blob of known digest unless it is there. No manifest names it yet: a registry may
+    /// sweep it away after a while.
     ///
     /// # Errors
     /// As [`copy::push_blob`].
@@ -183,8 +182,7 @@ impl Pusher {
         copy::push_blob(&self.repository(to), blob, &self.options).await
     }
 
-    /// Says what [`Pusher::push`] would do with the same arguments, and changes nothing
-    /// (wire.md O10). Where the plan itself is wanted, [`Plan::build`] makes it.
+    /// Says what [`Pusher::push`] would do with the same arguments, and changes nothing. Where the plan itself is wanted, [`Plan::build`] makes it.
     ///
     /// # Errors
     /// As [`Pusher::push`], where content is missing at the source or the registry cannot be asked.
