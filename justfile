@@ -19,10 +19,10 @@ hello:
 serve *arguments:
     cargo run --release --locked -- registry serve {{arguments}}
 
-# Every fuzz target for so many seconds, or those named; needs `cargo install cargo-fuzz --locked`
+# Every fuzz target, or those named, for this many seconds; needs `cargo install cargo-fuzz --locked`
 fuzz seconds="60" *targets:
     cargo xtask fuzz {{seconds}} {{targets}}
 
-# wharf beside skopeo: medians and ratios
+# Compare wharf with skopeo: medians and ratios
 bench:
     cargo xtask bench
