@@ -7,23 +7,23 @@ use http::header::RANGE;
 use wharf_oci::{Descriptor, Digest};
 
 use super::answer;
+use super::api::Api;
 use super::explain::{self, Get};
-use super::repository::RemoteRepository;
 use super::transport::{Request, Response};
 use wharf_core::blob::{Blob, ByteStream};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// A handle to a blob that is fetched when it is opened.
-pub(super) fn open(repository: &RemoteRepository, descriptor: &Descriptor) -> Blob {
-    let origin = repository.repository().clone();
-    let (repository, digest) = (repository.clone(), descriptor.digest.clone());
+pub(super) fn open(api: &Api, descriptor: &Descriptor) -> Blob {
+    let origin = api.repository().clone();
+    let (api, digest) = (api.clone(), descriptor.digest.clone());
     let blob = Blob::new(descriptor.clone(), move |offset| {
-        let (repository, digest) = (repository.clone(), digest.clone());
+        let (api, digest) = (api.clone(), digest.clone());
         async move {
-            let of = (digest.clone(), repository.repository().clone());
+            let of = (digest.clone(), api.repository().clone());
             let named =
                 move |error: Error| error.target(format_args!("blob {}", of.0)).target(&of.1);
-            let stream = fetch(&repository, &digest, offset).await.map_err(&named)?;
+            let stream = fetch(&api, &digest, offset).await.map_err(&named)?;
             let broken = move |error: Error| named(error.moving());
             Ok(stream.map_err(broken).boxed())
         }
@@ -33,11 +33,8 @@ pub(super) fn open(repository: &RemoteRepository, descriptor: &Descriptor) -> Bl
 }
 
 /// Whether a blob is there. Answers that are neither yes nor no mean "unknown": it is sent then.
-pub(super) async fn contains(
-    repository: &RemoteRepository,
-    descriptor: &Descriptor,
-) -> Result<bool> {
-    let response = match head(repository, &descriptor.digest).await {
+pub(super) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool> {
+    let response = match head(api, &descriptor.digest).await {
         Ok(response) => response,
         // A redirect that leads nowhere, say (wire.md section 11, rule 7).
         Err(error) if says_nothing(&error) => return Ok(false),
@@ -47,7 +44,7 @@ pub(super) async fn contains(
         200 => Ok(length(&response).is_none_or(|length| length == descriptor.size)),
         404 => Ok(false),
         _ => {
-            let error = unanswered(repository, response, &descriptor.digest).await?;
+            let error = unanswered(api, response, &descriptor.digest).await?;
             if error.is_transient() {
                 Err(error)
             } else {
@@ -64,39 +61,35 @@ fn says_nothing(error: &Error) -> bool {
 }
 
 /// The size in bytes of a blob.
-pub(super) async fn size(repository: &RemoteRepository, digest: &Digest) -> Result<u64> {
-    let response = head(repository, digest).await?;
+pub(super) async fn size(api: &Api, digest: &Digest) -> Result<u64> {
+    let response = head(api, digest).await?;
     if response.status().as_u16() != 200 {
-        return Err(unanswered(repository, response, digest).await?);
+        return Err(unanswered(api, response, digest).await?);
     }
     length(&response).ok_or_else(|| {
         Error::new(ErrorKind::Rejected, "answer has no Content-Length").target(response.endpoint())
     })
 }
 
-async fn head(repository: &RemoteRepository, digest: &Digest) -> Result<Response> {
-    let url = repository.endpoint().await?.blob(repository.name(), digest);
+async fn head(api: &Api, digest: &Digest) -> Result<Response> {
+    let url = api.endpoint().await?.blob(api.name(), digest);
     let request = Request::new(Method::HEAD, url).verified();
-    repository.send(request).await
+    api.send(request).await
 }
 
 /// The error that the answer to a HEAD stands for.
-async fn unanswered(
-    repository: &RemoteRepository,
-    response: Response,
-    digest: &Digest,
-) -> Result<Error> {
-    let url = repository.endpoint().await?.blob(repository.name(), digest);
-    Ok(explain::error(repository, response, Get::Blob(url)).await)
+async fn unanswered(api: &Api, response: Response, digest: &Digest) -> Result<Error> {
+    let url = api.endpoint().await?.blob(api.name(), digest);
+    Ok(explain::error(api, response, Get::Blob(url)).await)
 }
 
-async fn fetch(repository: &RemoteRepository, digest: &Digest, offset: u64) -> Result<ByteStream> {
-    let url = repository.endpoint().await?.blob(repository.name(), digest);
+async fn fetch(api: &Api, digest: &Digest, offset: u64) -> Result<ByteStream> {
+    let url = api.endpoint().await?.blob(api.name(), digest);
     let mut request = Request::new(Method::GET, url).verified();
     if offset > 0 {
         request = request.header(RANGE, &format!("bytes={offset}-"));
     }
-    let response = answer::expect(repository.send(request).await?, &[200, 206]).await?;
+    let response = answer::expect(api.send(request).await?, &[200, 206]).await?;
     // A registry that knows no ranges sends everything.
     let skip = if response.status().as_u16() == 200 {
         offset

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use wharf_oci::{Registry, Repository, RepositoryName};
 
+use super::api::Api;
 use super::auth::{self, Access, Checked};
 use super::host::{Host, Shared};
 use super::janitor::Janitor;
@@ -17,8 +18,8 @@ use super::journal::Journal;
 use super::mirrors::{HostsDirectory, Mirrors, RemoteSource};
 use super::near::Neighbour;
 use super::proxies::Proxies;
-use super::referrers::ReferrersFallback;
 use super::repository::RemoteRepository;
+use super::settings::{Insecure, ReferrersFallback};
 use super::tls::{TlsSettings, Verification};
 use super::transport::{
     LeniencyObserver, Limits, Names, PauseObserver, RequestCounts, Resolver, Settings, Tattler,
@@ -50,16 +51,6 @@ struct Inner {
     hosts: Mutex<HashMap<Registry, Arc<Host>>>,
     hosts_directory: Option<HostsDirectory>,
     mirrors: Mutex<HashMap<Registry, Arc<OnceCell<Arc<Mirrors>>>>>,
-}
-
-/// Whether plain http and certificates nobody vouches for are acceptable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Insecure {
-    /// https with a trusted certificate; http to local and private hosts only.
-    #[default]
-    No,
-    /// Anything goes.
-    Yes,
 }
 
 /// Settings of a [`Client`], made by [`Client::builder`]. Each has a default that suits most
@@ -313,8 +304,12 @@ impl Client {
     /// # Errors
     /// [`wharf_core::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
     pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
-        let checked = auth::check(&self.host(registry), &self.transport(registry)).await;
-        checked.map_err(|error| error.target(registry))
+        let (host, transport) = (self.host(registry), self.transport(registry));
+        let check = async {
+            let root = host.endpoint(&transport).await?.root();
+            auth::check(host.authorizer(), &transport, &root).await
+        };
+        check.await.map_err(|error| error.target(registry))
     }
 
     /// The value of the header `Authorization` for requests to `repository`, by another program:
@@ -332,9 +327,12 @@ impl Client {
     ) -> Result<Secret> {
         let host = self.host(repository.registry());
         let transport = self.transport(repository.registry());
-        let name = repository.name();
-        let shown = auth::authorization(&host, &transport, name, access, sources).await;
-        shown.map_err(|error| error.target(repository))
+        let shown = async {
+            let (authorizer, name) = (host.authorizer(), repository.name());
+            let root = host.endpoint(&transport).await?.root();
+            auth::authorization(authorizer, &transport, &root, name, access, sources).await
+        };
+        shown.await.map_err(|error| error.target(repository))
     }
 
     /// Writes what was learned of registries to their memory's files, where it has any: also when
@@ -349,11 +347,11 @@ impl Client {
 
     /// One repository, as a source and a store. Makes no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
-        RemoteRepository::new(
+        RemoteRepository::new(Api::new(
             repository.clone(),
             self.transport(repository.registry()),
             self.host(repository.registry()),
-        )
+        ))
     }
 
     /// One repository to read from: from the mirrors of its registry, where a directory of

@@ -4,9 +4,9 @@ use http::Method;
 use wharf_oci::{Digest, Selector};
 
 use super::answer;
+use super::api::Api;
 use super::manifests;
 use super::referrers;
-use super::repository::RemoteRepository;
 use super::transport::{Kind, Request};
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -16,25 +16,25 @@ use wharf_core::{Error, ErrorKind, Result};
 /// # Errors
 /// [`ErrorKind::NotFound`] where nothing has that name, [`ErrorKind::Unsupported`] where the
 /// registry deletes nothing of the kind, and what it says otherwise.
-pub(super) async fn delete(repository: &RemoteRepository, at: &Selector) -> Result<()> {
+pub(super) async fn delete(api: &Api, at: &Selector) -> Result<()> {
     let subject = match at {
         Selector::Tag(_) => None,
-        Selector::Digest(digest) => subject(repository, digest).await?,
+        Selector::Digest(digest) => subject(api, digest).await?,
     };
-    let url = repository.endpoint().await?.manifest(repository.name(), at);
+    let url = api.endpoint().await?.manifest(api.name(), at);
     let request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
-    match repository.send(request).await {
+    match api.send(request).await {
         Ok(response) => {
             let done = answer::expect(response, &[200, 202, 204]).await;
             answer::no_page(done.map_err(|error| explained(error, at))?).await?;
         }
         // Where the answer was lost, the next try would not know any more whose referrer it was.
-        Err(error) if subject.is_none() || is_there(repository, at).await? => return Err(error),
+        Err(error) if subject.is_none() || is_there(api, at).await? => return Err(error),
         Err(_) => {}
     }
     match (subject, at) {
         (Some(subject), Selector::Digest(digest)) => {
-            let gone = referrers::unregister(repository, &subject, digest).await;
+            let gone = referrers::unregister(api, &subject, digest).await;
             gone.map_err(|error| {
                 let what = format!("it is deleted, but still listed as a referrer of {subject}");
                 error.target(what)
@@ -46,9 +46,9 @@ pub(super) async fn delete(repository: &RemoteRepository, at: &Selector) -> Resu
 
 /// What a manifest that is about to go refers to. What cannot be read can still be deleted; it is
 /// taken for nobody's referrer.
-async fn subject(repository: &RemoteRepository, digest: &Digest) -> Result<Option<Digest>> {
+async fn subject(api: &Api, digest: &Digest) -> Result<Option<Digest>> {
     let at = Selector::Digest(digest.clone());
-    match manifests::read_whole(repository, &at).await {
+    match manifests::fetch_at(api, &at).await {
         Ok(manifest) => Ok(manifest.subject().map(|subject| subject.digest.clone())),
         Err(error) if error.is_transient() || error.kind() == ErrorKind::NotFound => Err(error),
         Err(error) => {
@@ -58,8 +58,8 @@ async fn subject(repository: &RemoteRepository, digest: &Digest) -> Result<Optio
     }
 }
 
-async fn is_there(repository: &RemoteRepository, at: &Selector) -> Result<bool> {
-    match manifests::resolve(repository, at).await {
+async fn is_there(api: &Api, at: &Selector) -> Result<bool> {
+    match manifests::resolve(api, at).await {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -13,8 +13,7 @@ use url::Url;
 use wharf_oci::manifest_accept;
 
 use super::answer;
-use super::auth;
-use super::repository::RemoteRepository;
+use super::api::Api;
 use super::transport::{Request, Response};
 use wharf_core::Error;
 use wharf_core::question::Question;
@@ -43,21 +42,21 @@ impl Get {
 
 /// The error that the answer to a HEAD stands for. Where the registry asks to wait it is not asked
 /// again.
-pub(super) async fn error(repository: &RemoteRepository, response: Response, get: Get) -> Error {
+pub(super) async fn error(api: &Api, response: Response, get: Get) -> Error {
     let error = answer::error(response).await;
     match error.wait().unwrap_or_default().is_zero() {
-        true => with_question(repository, error, get),
+        true => with_question(api, error, get),
         false => error,
     }
 }
 
 /// The error, which asks for the registry's words when the work fails because of it.
-pub(super) fn with_question(repository: &RemoteRepository, error: Error, get: Get) -> Error {
-    let repository = repository.clone();
+pub(super) fn with_question(api: &Api, error: Error, get: Get) -> Error {
+    let api = api.clone();
     error.question(Question(Arc::new(move || {
-        let (repository, get) = (repository.clone(), get.clone());
+        let (api, get) = (api.clone(), get.clone());
         async move {
-            let ask = ask(&repository, get.request());
+            let ask = ask(&api, get.request());
             tokio::time::timeout(PATIENCE, ask).await.ok()?
         }
         .boxed()
@@ -65,8 +64,8 @@ pub(super) fn with_question(repository: &RemoteRepository, error: Error, get: Ge
 }
 
 /// What a GET fails with, if it does. A refusal is not answered: the HEAD's was.
-async fn ask(repository: &RemoteRepository, get: Request) -> Option<Error> {
-    let sent = auth::send_once(repository, get).await;
+async fn ask(api: &Api, get: Request) -> Option<Error> {
+    let sent = api.send_once(get).await;
     let response = sent
         .inspect_err(|error| tracing::debug!(%error, "no explanation"))
         .ok()?;

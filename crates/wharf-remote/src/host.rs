@@ -4,32 +4,28 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use tokio::sync::OnceCell;
 use wharf_oci::{Digest, Registry, RepositoryName};
 
-use super::auth::{Authorizer, same_origin};
-use super::client::Insecure;
+use super::answer;
+use super::auth::Authorizer;
 use super::endpoint::Endpoint;
 use super::janitor::Janitor;
 use super::journal::Journal;
-use super::referrers::ReferrersFallback;
 use super::scheme::{self, Remembered, Verdict};
+use super::sending::Learned;
 use super::sessions::Sessions;
+use super::settings::{Insecure, ReferrersFallback};
 use super::transport::{
-    Gate, Kind, Leniency, Limits, PauseObserver, Probe, Request, Response, Tattler, Transport,
+    Gate, Kind, Leniency, Limits, PauseObserver, Request, Response, Tattler, Transport, same_origin,
 };
 use super::turns::Turns;
-use super::upload::Learned;
 use super::uploads::Uploads;
 use crate::credentials::Credentials;
 use crate::memory::{Fact, Facts, RegistryMemory};
 use wharf_core::Result;
-
-/// How long https is alone in being tried where http may be tried too (wire.md A3).
-const HEAD_START: Duration = Duration::from_millis(300);
 
 /// How the embedded registry names itself in `Server`.
 const OWN: &str = "wharf/";
@@ -139,8 +135,18 @@ impl Host {
     /// right, both schemes are tried, and the request is sent again if the other one is it.
     ///
     /// # Errors
-    /// As [`Transport::send`].
-    pub(super) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
+    /// As [`Transport::exchange`].
+    pub(super) async fn dispatch(
+        &self,
+        transport: &Transport,
+        request: Request,
+    ) -> Result<Response> {
+        let response = self.in_scheme(transport, request).await?;
+        self.notice(&response);
+        Ok(response)
+    }
+
+    async fn in_scheme(&self, transport: &Transport, request: Request) -> Result<Response> {
         let request = match self.endpoint.get() {
             Some(endpoint) if same_origin(&endpoint.root(), request.url()) => {
                 request.secrets(&self.way.headers)
@@ -148,12 +154,12 @@ impl Host {
             _ => request,
         };
         if !self.may_be_plain() {
-            return self.gate.send(transport, self.covered(request)).await;
+            return self.pass(transport, self.covered(request)).await;
         }
         let asked = request.url().clone();
         let untried = self.remembered.is_untried_at(&asked);
         let again = request.again().filter(|_| untried);
-        let sent = self.gate.send(transport, self.covered(request)).await;
+        let sent = self.pass(transport, self.covered(request)).await;
         let verdict = scheme::judge(&asked, &sent);
         if let Some(again) = again.filter(|_| verdict == Verdict::Open) {
             self.remembered.refute();
@@ -162,7 +168,7 @@ impl Host {
                 Ok(found) if found.root().scheme() != asked.scheme() => {
                     let moved = found.moved(&asked);
                     let again = self.covered(again.at(moved.clone()));
-                    let sent = self.gate.send(transport, again).await;
+                    let sent = self.pass(transport, again).await;
                     if let Verdict::Shown(scheme) = scheme::judge(&moved, &sent) {
                         self.learn(Fact::Scheme(scheme));
                     }
@@ -183,6 +189,15 @@ impl Host {
             self.learn(fact);
         }
         sent
+    }
+
+    /// Sends a request when the gate lets it in.
+    async fn pass(&self, transport: &Transport, request: Request) -> Result<Response> {
+        let pass = self.gate.enter(request.limited_as()).await;
+        let response = transport.exchange(request).await?;
+        let status = response.status().as_u16();
+        self.gate.leave(pass, status, answer::wait(&response));
+        Ok(response)
     }
 
     /// What is asked of a registry over TLS is asked of nobody without it, wherever that sends us.
@@ -337,7 +352,7 @@ impl Host {
     }
 
     /// Looks at an answer for what it says about who gave it.
-    pub(super) fn notice(&self, response: &Response) {
+    fn notice(&self, response: &Response) {
         if response
             .header("server")
             .is_some_and(|server| server.starts_with(OWN))
@@ -347,52 +362,17 @@ impl Host {
     }
 
     async fn find(&self, transport: &Transport) -> Result<Endpoint> {
-        let found = self.find_scheme(transport).await?;
+        let authority = self.registry.endpoint_authority();
+        let found = match self.may_be_plain() {
+            true => scheme::find(authority, transport).await?,
+            false => Endpoint::new("https", authority)?,
+        };
         let expected = self.registry.is_local() || self.registry.is_private();
         if found.root().scheme() == "http" && !expected {
             let host = self.registry.as_str();
             self.shared.tattler.tell(host, Leniency::PlainHttp);
         }
         Ok(found)
-    }
-
-    async fn find_scheme(&self, transport: &Transport) -> Result<Endpoint> {
-        let authority = self.registry.endpoint_authority();
-        let secure = Endpoint::new("https", authority)?;
-        if !self.may_be_plain() {
-            return Ok(secure);
-        }
-        let plain = Endpoint::new("http", authority)?;
-        let https = transport.probe(secure.root());
-        tokio::pin!(https);
-        let early = tokio::time::timeout(HEAD_START, &mut https).await;
-        match early {
-            Ok(Ok(_)) => return Ok(secure),
-            // Whoever speaks TLS is not asked again in the clear.
-            Ok(Err(Probe {
-                speaks_tls: true,
-                error,
-            })) => return Err(error),
-            // What is wrong, if it is not just that there is no TLS, the first request will say.
-            Ok(Err(_)) => return Ok(plain),
-            Err(_) => {}
-        }
-        let http = transport.probe(plain.root());
-        tokio::pin!(http);
-        tokio::select! {
-            answer = &mut https => match answer {
-                Ok(_) => Ok(secure),
-                Err(Probe { speaks_tls: true, error }) => Err(error),
-                Err(_) => http.await.map(|_| plain).map_err(|probe| probe.error),
-            },
-            answer = &mut http => {
-                let answers = matches!(answer, Ok(status) if !points_to_tls(status));
-                match answers && !transport.speaks_tls(&secure.root()).await {
-                    true => Ok(plain),
-                    false => https.await.map(|_| secure).map_err(|probe| probe.error),
-                }
-            }
-        }
     }
 
     fn may_be_plain(&self) -> bool {
@@ -403,9 +383,4 @@ impl Host {
             || self.registry.is_local()
             || self.registry.is_private()
     }
-}
-
-/// Whether an answer to plain http is what servers that want TLS say: 400, or a redirect.
-pub(super) fn points_to_tls(status: StatusCode) -> bool {
-    status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

@@ -23,22 +23,14 @@ use tokio::time::Instant;
 use wharf_oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, Tag};
 
 use super::answer;
+use super::api::Api;
 use super::manifests;
+use super::referrers_api;
 use super::referrers_index::{ReferrersIndex, fallback_tag};
-use super::repository::RemoteRepository;
+use super::settings::ReferrersFallback;
 use super::transport::{Kind, Request, Response};
 use super::turns;
 use wharf_core::{Error, ErrorKind, Result};
-
-/// What is done where a registry does not list referrers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReferrersFallback {
-    /// They are listed under a tag (distribution-spec: "Referrers Tag Schema").
-    #[default]
-    Tag,
-    /// It is an error.
-    Refuse,
-}
 
 /// What is to become of the list.
 #[derive(Clone, Debug)]
@@ -74,29 +66,25 @@ const LATEST_LOOK: Duration = Duration::from_secs(3);
 /// # Errors
 /// What the registry says in the end; [`ErrorKind::Unsupported`] where it does not list referrers
 /// and the client is not to do so.
-pub(super) async fn register(
-    repository: &RemoteRepository,
-    manifest: &Manifest,
-    answer: &Response,
-) -> Result<()> {
+pub(super) async fn register(api: &Api, manifest: &Manifest, answer: &Response) -> Result<()> {
     let Some(subject) = manifest.subject() else {
         return Ok(());
     };
     if answer.header("oci-subject").is_some() {
-        repository.host().learn_referrers(true);
+        api.host().learn_referrers(true);
         return Ok(());
     }
     let step = async {
-        if is_supported(repository, &subject.digest).await? {
+        if is_supported(api, &subject.digest).await? {
             return Ok(());
         }
-        if repository.host().referrers_fallback() == ReferrersFallback::Refuse {
+        if api.host().referrers_fallback() == ReferrersFallback::Refuse {
             let message = "the registry does not list referrers, and they are not to be listed \
                            under a tag; the manifest is there";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let change = Change::Add(Box::new(manifest.referrer_descriptor()));
-        update(repository, &subject.digest, &change).await
+        update(api, &subject.digest, &change).await
     };
     step.await.map_err(|error| {
         // What can be tried again was; the manifest itself is in place.
@@ -110,16 +98,12 @@ pub(super) async fn register(
 ///
 /// # Errors
 /// As [`register`].
-pub(super) async fn unregister(
-    repository: &RemoteRepository,
-    subject: &Digest,
-    referrer: &Digest,
-) -> Result<()> {
+pub(super) async fn unregister(api: &Api, subject: &Digest, referrer: &Digest) -> Result<()> {
     let step = async {
-        if is_supported(repository, subject).await? {
+        if is_supported(api, subject).await? {
             return Ok(());
         }
-        update(repository, subject, &Change::Remove(referrer.clone())).await
+        update(api, subject, &Change::Remove(referrer.clone())).await
     };
     // The manifest is gone: deleting it again would find nothing, and say nothing of the list.
     step.await.map_err(|error| error.transient(false))
@@ -129,39 +113,36 @@ pub(super) async fn unregister(
 ///
 /// # Errors
 /// What the registry says; [`ErrorKind::Invalid`] where its answer is no list.
-pub(super) async fn list(
-    repository: &RemoteRepository,
-    subject: &Digest,
-) -> Result<Vec<Descriptor>> {
-    if let Some(listed) = super::referrers_api::list(repository, subject).await? {
-        repository.host().learn_referrers(true);
+pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Vec<Descriptor>> {
+    if let Some(listed) = referrers_api::list(api, subject).await? {
+        api.host().learn_referrers(true);
         return Ok(listed);
     }
-    repository.host().learn_referrers(false);
-    let listing = read(repository, &fallback_tag(subject)?).await?;
+    api.host().learn_referrers(false);
+    let listing = read(api, &fallback_tag(subject)?).await?;
     Ok(listing.index.descriptors())
 }
 
 /// Whether the registry lists referrers itself: asked once, as only definite answers count.
-async fn is_supported(repository: &RemoteRepository, subject: &Digest) -> Result<bool> {
-    if let Some(known) = repository.host().lists_referrers() {
+async fn is_supported(api: &Api, subject: &Digest) -> Result<bool> {
+    if let Some(known) = api.host().lists_referrers() {
         return Ok(known);
     }
-    let _turn = repository.host().asking_for_referrers().await;
-    if let Some(known) = repository.host().lists_referrers() {
+    let _turn = api.host().asking_for_referrers().await;
+    if let Some(known) = api.host().lists_referrers() {
         return Ok(known);
     }
     let (mut wait, mut tries) = (BREAK, 0);
     loop {
         tries += 1;
-        let error = match super::referrers_api::is_there(repository, subject).await {
+        let error = match referrers_api::is_there(api, subject).await {
             Ok(known) => {
-                repository.host().learn_referrers(known);
+                api.host().learn_referrers(known);
                 return Ok(known);
             }
             Err(error) => error,
         };
-        if !error.is_transient() || tries >= repository.host().list_tries() {
+        if !error.is_transient() || tries >= api.host().list_tries() {
             return Err(error.tries(tries));
         }
         pause(&mut wait, &error).await;
@@ -169,13 +150,13 @@ async fn is_supported(repository: &RemoteRepository, subject: &Digest) -> Result
 }
 
 /// Changes the list under the tag, and makes sure that it stays changed.
-async fn update(repository: &RemoteRepository, subject: &Digest, change: &Change) -> Result<()> {
+async fn update(api: &Api, subject: &Digest, change: &Change) -> Result<()> {
     let tag = fallback_tag(subject)?;
-    let key = (repository.name().clone(), subject.clone());
-    let _turn = repository.host().referrer_turns().wait(key).await;
-    let _lock = match repository.host().locks() {
+    let key = (api.name().clone(), subject.clone());
+    let _turn = api.host().referrer_turns().wait(key).await;
+    let _lock = match api.host().locks() {
         Some(directory) => {
-            let key = format!("{}\n{subject}", repository.repository());
+            let key = format!("{}\n{subject}", api.repository());
             turns::among_processes(directory, &key).await
         }
         None => None,
@@ -185,7 +166,7 @@ async fn update(repository: &RemoteRepository, subject: &Digest, change: &Change
     let (begun, mut broken, mut tries) = (Instant::now(), 0, 0);
     loop {
         tries += 1;
-        let error = match attempt(repository, &tag, change, &mut known).await {
+        let error = match attempt(api, &tag, change, &mut known).await {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 broken = 0;
@@ -197,7 +178,7 @@ async fn update(repository: &RemoteRepository, subject: &Digest, change: &Change
                 error
             }
         };
-        let exhausted = broken >= repository.host().list_tries() || tries >= TRIES;
+        let exhausted = broken >= api.host().list_tries() || tries >= TRIES;
         if !error.is_transient() || exhausted || begun.elapsed() >= LONGEST {
             return Err(error.tries(tries).target(&tag));
         }
@@ -220,14 +201,14 @@ async fn pause(wait: &mut Duration, error: &Error) {
 /// Reads, changes, writes, looks. Whether the change is in and seems to stay; `known` is what this
 /// writer wrote so far and nobody took out before.
 async fn attempt(
-    repository: &RemoteRepository,
+    api: &Api,
     tag: &Tag,
     change: &Change,
     known: &mut ReferrersIndex,
 ) -> Result<bool> {
     let begun = Instant::now();
-    let found = read(repository, tag).await?;
-    drop_deleted(repository, known, &found.index).await?;
+    let found = read(api, tag).await?;
+    drop_deleted(api, known, &found.index).await?;
     let mut wanted = found.index.clone();
     wanted.merge(known);
     match change {
@@ -244,28 +225,28 @@ async fn attempt(
             return Ok(true);
         }
     } else {
-        match write(repository, tag, &wanted, &found).await? {
+        match write(api, tag, &wanted, &found).await? {
             Written::Declined => return Ok(false),
             Written::Decided => return Ok(true),
             Written::Unsure => *known = wanted.clone(),
         }
-        if !is_so(&read(repository, tag).await?.index) {
+        if !is_so(&read(api, tag).await?.index) {
             return Ok(false);
         }
     }
     let later = (begun.elapsed() * LATER).clamp(SOONEST_LOOK, LATEST_LOOK);
     tokio::time::sleep(later.mul_f64(1.0 + fastrand::f64())).await;
-    Ok(is_so(&read(repository, tag).await?.index))
+    Ok(is_so(&read(api, tag).await?.index))
 }
 
 /// Of what this writer wrote and is listed no more, what was deleted is not listed again.
 async fn drop_deleted(
-    repository: &RemoteRepository,
+    api: &Api,
     known: &mut ReferrersIndex,
     listed: &ReferrersIndex,
 ) -> Result<()> {
     let vanished = stream::iter(known.missing_from(listed)).map(|referrer| async move {
-        let there = manifests::contains(repository, &referrer).await?;
+        let there = manifests::contains(api, &referrer).await?;
         Ok::<_, Error>((!there).then_some(referrer.digest))
     });
     let gone: Vec<_> = vanished.buffered(CHECKS).try_collect().await?;
@@ -283,14 +264,14 @@ struct Found {
     there: bool,
 }
 
-async fn read(repository: &RemoteRepository, tag: &Tag) -> Result<Found> {
-    let url = repository
+async fn read(api: &Api, tag: &Tag) -> Result<Found> {
+    let url = api
         .endpoint()
         .await?
-        .manifest(repository.name(), &Selector::Tag(tag.clone()));
+        .manifest(api.name(), &Selector::Tag(tag.clone()));
     let request =
         Request::new(Method::GET, url).header(ACCEPT, MediaType::OCI_IMAGE_INDEX.as_str());
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     if response.status().as_u16() == 404 {
         return Ok(Found {
             index: ReferrersIndex::empty(),
@@ -321,34 +302,29 @@ enum Written {
     Declined,
 }
 
-async fn write(
-    repository: &RemoteRepository,
-    tag: &Tag,
-    index: &ReferrersIndex,
-    found: &Found,
-) -> Result<Written> {
+async fn write(api: &Api, tag: &Tag, index: &ReferrersIndex, found: &Found) -> Result<Written> {
     let selector = Selector::Tag(tag.clone());
     if index.is_empty() && found.there {
-        match delete_tag(repository, &selector, found.etag.as_deref()).await? {
+        match delete_tag(api, &selector, found.etag.as_deref()).await? {
             Deleted::Gone => return Ok(Written::Unsure),
             Deleted::Changed => return Ok(Written::Declined),
             Deleted::Refused => {}
         }
     }
     let manifest = index.manifest()?;
-    let mut request = manifests::put_request(repository, &manifest, &selector).await?;
+    let mut request = manifests::put_request(api, &manifest, &selector).await?;
     request = match &found.etag {
         Some(etag) => request.header(IF_MATCH, etag),
         None if !found.there => request.header(IF_NONE_MATCH, "*"),
         None => request,
     };
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     if response.status().as_u16() == 412 {
         return Ok(Written::Declined);
     }
     answer::expect(response, &[200, 201, 202]).await?;
     // Ours is known to decide; others show an ETag and do not look at conditions.
-    let decided = repository.host().is_ours() && (found.etag.is_some() || !found.there);
+    let decided = api.host().is_ours() && (found.etag.is_some() || !found.there);
     Ok(if decided {
         Written::Decided
     } else {
@@ -365,20 +341,13 @@ enum Deleted {
     Refused,
 }
 
-async fn delete_tag(
-    repository: &RemoteRepository,
-    tag: &Selector,
-    etag: Option<&str>,
-) -> Result<Deleted> {
-    let url = repository
-        .endpoint()
-        .await?
-        .manifest(repository.name(), tag);
+async fn delete_tag(api: &Api, tag: &Selector, etag: Option<&str>) -> Result<Deleted> {
+    let url = api.endpoint().await?.manifest(api.name(), tag);
     let mut request = Request::new(Method::DELETE, url).kind(Kind::Manifest);
     if let Some(etag) = etag {
         request = request.header(IF_MATCH, etag);
     }
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     match response.status().as_u16() {
         200 | 202 | 204 | 404 => Ok(Deleted::Gone),
         412 => Ok(Deleted::Changed),

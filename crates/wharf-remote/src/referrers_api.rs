@@ -8,10 +8,9 @@ use url::Url;
 use wharf_oci::{Descriptor, Digest, Index, MediaType};
 
 use super::answer;
-use super::guard;
+use super::api::Api;
 use super::link;
-use super::repository::RemoteRepository;
-use super::transport::{Request, Response};
+use super::transport::{Request, Response, follow};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// Pages of a list: some say that there is a next one after each, with nothing on it.
@@ -27,30 +26,21 @@ const LIST: usize = 64 << 20;
 ///
 /// # Errors
 /// Where its answer says neither yes nor no.
-pub(super) async fn is_there(repository: &RemoteRepository, subject: &Digest) -> Result<bool> {
-    let url = repository
-        .endpoint()
-        .await?
-        .referrers(repository.name(), subject);
-    Ok(page(repository, url).await?.is_some())
+pub(super) async fn is_there(api: &Api, subject: &Digest) -> Result<bool> {
+    let url = api.endpoint().await?.referrers(api.name(), subject);
+    Ok(page(api, url).await?.is_some())
 }
 
 /// All referrers of a subject; `None` where the registry has no such API.
 ///
 /// # Errors
 /// What the registry says; [`ErrorKind::Invalid`] where its answer is no list, or has no end.
-pub(super) async fn list(
-    repository: &RemoteRepository,
-    subject: &Digest,
-) -> Result<Option<Vec<Descriptor>>> {
-    let first = repository
-        .endpoint()
-        .await?
-        .referrers(repository.name(), subject);
+pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
+    let first = api.endpoint().await?.referrers(api.name(), subject);
     let (mut url, mut seen) = (first.clone(), HashSet::new());
     let (mut all, mut read): (Vec<Descriptor>, usize) = (Vec::new(), 0);
     loop {
-        let Some(response) = page(repository, url.clone()).await? else {
+        let Some(response) = page(api, url.clone()).await? else {
             if url == first {
                 return Ok(None);
             }
@@ -78,7 +68,7 @@ pub(super) async fn list(
         if seen.len() >= PAGES {
             return Err(invalid(format!("more than {PAGES} pages of referrers")));
         }
-        let following = guard::follow(&url, &next).map_err(|error| error.target(&endpoint))?;
+        let following = follow(&url, &next).map_err(|error| error.target(&endpoint))?;
         if following.origin() != first.origin() {
             return Err(invalid("the next page is on another host".to_owned()));
         }
@@ -90,10 +80,10 @@ pub(super) async fn list(
 }
 
 /// A page; `None` where there is no such API.
-async fn page(repository: &RemoteRepository, url: Url) -> Result<Option<Response>> {
+async fn page(api: &Api, url: Url) -> Result<Option<Response>> {
     let request =
         Request::new(Method::GET, url).header(ACCEPT, MediaType::OCI_IMAGE_INDEX.as_str());
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     match response.status().as_u16() {
         200 => {
             let kind = response.header("content-type");

@@ -1,21 +1,25 @@
-//! The scheme that a host was seen to answer with: used instead of finding it out again.
+//! Whether a host answers with https or http: found out, or remembered from an earlier run.
 //!
-//! It saves a TLS hello to each command that talks to a registry without TLS. Plain http comes from
+//! Remembering saves a TLS hello to each command that talks to a registry without TLS. Plain http comes from
 //! memory only for local and private hosts, also where more is allowed: elsewhere https always has
 //! the first word. A memory that proves wrong is dropped, and both are tried as if there were none
 //! (wire.md A3).
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use http::StatusCode;
 use url::Url;
 use wharf_oci::Registry;
 
 use super::endpoint::Endpoint;
-use super::host::points_to_tls;
-use super::transport::Response;
+use super::transport::{Probe, Response, Transport};
 use crate::memory::{Fact, Facts, Scheme};
 use wharf_core::Result;
+
+/// How long https is alone in being tried where http may be tried too.
+const HEAD_START: Duration = Duration::from_millis(300);
 
 /// What is remembered of one host, and whether this process saw that it is so.
 #[derive(Debug, Default)]
@@ -76,6 +80,46 @@ impl Remembered {
     }
 }
 
+/// Finds out whether the API at `authority` is https or http. https is asked first; http joins after
+/// a head start, and counts only where the host does not speak TLS (wire.md A3).
+///
+/// # Errors
+/// Where no host answers, or TLS with it fails.
+pub(super) async fn find(authority: &str, transport: &Transport) -> Result<Endpoint> {
+    let secure = Endpoint::new("https", authority)?;
+    let plain = Endpoint::new("http", authority)?;
+    let https = transport.probe(secure.root());
+    tokio::pin!(https);
+    let early = tokio::time::timeout(HEAD_START, &mut https).await;
+    match early {
+        Ok(Ok(_)) => return Ok(secure),
+        // A host that speaks TLS is not asked again in the clear.
+        Ok(Err(Probe {
+            speaks_tls: true,
+            error,
+        })) => return Err(error),
+        // What is wrong, if it is not just that there is no TLS, the first request will say.
+        Ok(Err(_)) => return Ok(plain),
+        Err(_) => {}
+    }
+    let http = transport.probe(plain.root());
+    tokio::pin!(http);
+    tokio::select! {
+        answer = &mut https => match answer {
+            Ok(_) => Ok(secure),
+            Err(Probe { speaks_tls: true, error }) => Err(error),
+            Err(_) => http.await.map(|_| plain).map_err(|probe| probe.error),
+        },
+        answer = &mut http => {
+            let answers = matches!(answer, Ok(status) if !points_to_tls(status));
+            match answers && !transport.speaks_tls(&secure.root()).await {
+                true => Ok(plain),
+                false => https.await.map(|_| secure).map_err(|probe| probe.error),
+            }
+        }
+    }
+}
+
 /// Judges what came of a request to `asked`.
 pub(super) fn judge(asked: &Url, answered: &Result<Response>) -> Verdict {
     let Ok(response) = answered else {
@@ -91,4 +135,9 @@ pub(super) fn judge(asked: &Url, answered: &Result<Response>) -> Verdict {
         true => Verdict::Open,
         false => Verdict::Shown(Scheme::Http),
     }
+}
+
+/// Whether an answer to plain http is what servers that want TLS give: 400, or a redirect.
+fn points_to_tls(status: StatusCode) -> bool {
+    status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

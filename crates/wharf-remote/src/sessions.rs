@@ -1,30 +1,56 @@
 //! Sessions that broke off and wait for the next try to go on (wire.md U5).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use url::Url;
 use wharf_oci::{Digest, RepositoryName};
 
-use super::upload::Place;
+use super::journal::Note;
+
+/// Where a session is, and the note about it for other processes.
+#[derive(Debug)]
+pub(super) struct KeptSession {
+    pub(super) url: Url,
+    pub(super) note: Option<Note>,
+    /// Whether this process sent bytes to it.
+    pub(super) moved: Arc<AtomicBool>,
+}
+
+impl KeptSession {
+    pub(super) fn new(url: Url, note: Option<Note>) -> Self {
+        KeptSession {
+            url,
+            note,
+            moved: Arc::default(),
+        }
+    }
+
+    /// Whether this process sent bytes to it.
+    pub(super) fn moved(&self) -> bool {
+        self.moved.load(Ordering::Relaxed)
+    }
+}
 
 /// The kept sessions of one host: no more than there are blobs being tried again.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    kept: Mutex<HashMap<(RepositoryName, Digest), Place>>,
+    kept: Mutex<HashMap<(RepositoryName, Digest), KeptSession>>,
 }
 
 impl Sessions {
     /// Keeps a session for the next try.
-    pub(super) fn keep(&self, name: &RepositoryName, digest: &Digest, place: Place) {
-        self.kept().insert((name.clone(), digest.clone()), place);
+    pub(super) fn keep(&self, name: &RepositoryName, digest: &Digest, session: KeptSession) {
+        self.kept().insert((name.clone(), digest.clone()), session);
     }
 
-    /// The session that was kept for a blob: whoever takes it goes on with it, or ends it.
-    pub(super) fn take(&self, name: &RepositoryName, digest: &Digest) -> Option<Place> {
+    /// The session that was kept for a blob: the caller continues it, or ends it.
+    pub(super) fn take(&self, name: &RepositoryName, digest: &Digest) -> Option<KeptSession> {
         self.kept().remove(&(name.clone(), digest.clone()))
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), Place>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), KeptSession>> {
         // No code that holds the lock can panic half-way through a change.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

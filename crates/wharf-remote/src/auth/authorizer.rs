@@ -49,18 +49,18 @@ enum Wanted {
 
 /// On whose behalf something is asked.
 #[derive(Clone, Copy)]
-pub(super) struct Asker<'a> {
-    pub(super) transport: &'a Transport,
+pub(crate) struct Asker<'a> {
+    pub(crate) transport: &'a Transport,
     /// The root of the registry's API.
-    pub(super) root: &'a Url,
+    pub(crate) root: &'a Url,
     /// `None`: the registry as a whole.
-    pub(super) name: Option<&'a RepositoryName>,
+    pub(crate) name: Option<&'a RepositoryName>,
 }
 
 /// What a request shows.
-pub(super) struct Authorization {
+pub(crate) struct Authorization {
     /// The value of the header.
-    pub(super) header: Secret,
+    pub(crate) header: Secret,
     challenge: Challenge,
     /// The token in it, if there is one that can be had anew.
     token: Option<Secret>,
@@ -123,7 +123,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// Where credentials cannot be read, or the token server gives no token.
-    pub(super) async fn known(
+    pub(crate) async fn known(
         &self,
         asker: Asker<'_>,
         scopes: &ScopeSet,
@@ -146,7 +146,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// As [`Authorizer::known`].
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         asker: Asker<'_>,
         demand: Demand,
@@ -173,7 +173,7 @@ impl Authorizer {
     }
 
     /// What it means that a request was refused which needed `needed`; nothing where it was not.
-    pub(super) fn refusal(
+    pub(crate) fn refusal(
         &self,
         response: &Response,
         shown: Option<&Authorization>,

@@ -56,7 +56,7 @@ impl fmt::Display for Challenge {
 
 /// A challenge, and what the refused request would have needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
+pub(crate) struct Demand {
     pub(super) challenge: Challenge,
     /// The scopes the registry named.
     pub(super) scopes: ScopeSet,
@@ -73,7 +73,7 @@ impl Demand {
 }
 
 /// The best challenge of an answer's headers.
-pub(super) fn choose<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Demand> {
+pub(crate) fn choose<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Demand> {
     Offers::read(headers).demand()
 }
 

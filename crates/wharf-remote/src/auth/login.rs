@@ -2,12 +2,12 @@
 
 use http::Method;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use url::Url;
 use wharf_oci::RepositoryName;
 
 use super::super::answer;
-use super::super::host::Host;
 use super::super::transport::{Request, Transport};
-use super::authorizer::Asker;
+use super::authorizer::{Asker, Authorizer};
 use super::challenge;
 use super::scope::{Access, ScopeSet, for_push};
 use crate::credentials::Secret;
@@ -27,11 +27,13 @@ pub enum Checked {
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`] where they are not good.
-pub(crate) async fn check(host: &Host, transport: &Transport) -> Result<Checked> {
-    let root = host.endpoint(transport).await?.root();
+pub(crate) async fn check(
+    authorizer: &Authorizer,
+    transport: &Transport,
+    root: &Url,
+) -> Result<Checked> {
     let ask = || Request::new(Method::GET, root.clone());
-    let response = transport.send(ask()).await?;
-    let authorizer = host.authorizer();
+    let response = transport.exchange(ask()).await?;
     let demand = match response.status().as_u16() {
         401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         _ => None,
@@ -44,7 +46,7 @@ pub(crate) async fn check(host: &Host, transport: &Transport) -> Result<Checked>
     };
     let asker = Asker {
         transport,
-        root: &root,
+        root,
         name: None,
     };
     let shown = authorizer
@@ -54,7 +56,7 @@ pub(crate) async fn check(host: &Host, transport: &Transport) -> Result<Checked>
         Some(shown) => ask().secret(AUTHORIZATION, &shown.header),
         None => ask(),
     };
-    let response = transport.send(request).await?;
+    let response = transport.exchange(request).await?;
     let refusal = authorizer.refusal(&response, shown.as_ref(), &ScopeSet::default());
     let response = response.refused(refusal);
     answer::no_page(answer::expect(response, &[200]).await?).await?;
@@ -67,18 +69,16 @@ pub(crate) async fn check(host: &Host, transport: &Transport) -> Result<Checked>
 /// What [`check`] says; [`ErrorKind::NotFound`] where nothing need be shown, or there is nothing
 /// to show.
 pub(crate) async fn authorization(
-    host: &Host,
+    authorizer: &Authorizer,
     transport: &Transport,
+    root: &Url,
     name: &RepositoryName,
     access: Access,
     sources: &[RepositoryName],
 ) -> Result<Secret> {
-    let root = host.endpoint(transport).await?.root();
-    let response = transport
-        .send(Request::new(Method::GET, root.clone()))
-        .await?;
-    let nothing =
-        |why: &str| Error::new(ErrorKind::NotFound, why).target(host.authorizer().registry());
+    let ask = Request::new(Method::GET, root.clone());
+    let response = transport.exchange(ask).await?;
+    let nothing = |why: &str| Error::new(ErrorKind::NotFound, why).target(authorizer.registry());
     let demand = match response.status().as_u16() {
         401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         _ => return Err(nothing("the registry wants no credentials")),
@@ -89,14 +89,11 @@ pub(crate) async fn authorization(
     let demand = demand.without_scopes();
     let asker = Asker {
         transport,
-        root: &root,
+        root,
         name: Some(name),
     };
     let scopes = for_push(name, access, sources);
-    let shown = host
-        .authorizer()
-        .answer(asker, demand, &scopes, None)
-        .await?;
-    let missing = || nothing(&host.authorizer().without_words());
+    let shown = authorizer.answer(asker, demand, &scopes, None).await?;
+    let missing = || nothing(&authorizer.without_words());
     Ok(shown.ok_or_else(missing)?.header)
 }

@@ -2,24 +2,22 @@
 //!
 //! Nothing is asked beforehand: a request goes out bare, and the answer 401 says what is wanted.
 //! That is remembered for the host. Credentials and tokens go to the registry's own origin and to
-//! its token server, and to nobody else.
+//! its token server only.
 
 mod authorizer;
 mod challenge;
 mod login;
-mod origin;
 mod realm;
 mod refusal;
 mod scope;
-mod send;
 mod token;
 mod tokens;
 
-pub(super) use self::authorizer::Authorizer;
+pub(super) use self::authorizer::{Asker, Authorization, Authorizer};
+pub(super) use self::challenge::choose;
 #[cfg(fuzzing)]
 pub(super) use self::challenge::chosen;
 pub use self::login::Checked;
 pub(super) use self::login::{authorization, check};
-pub(super) use self::origin::same_origin;
 pub use self::scope::Access;
-pub(super) use self::send::{send, send_once};
+pub(super) use self::scope::{ScopeSet, needed};

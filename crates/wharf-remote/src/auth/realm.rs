@@ -5,7 +5,7 @@
 
 use url::{Host, Url};
 
-use super::super::guard;
+use super::super::transport::follow;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The URL of the token server that `registry` names as `realm`.
@@ -13,7 +13,7 @@ use wharf_core::{Error, ErrorKind, Result};
 /// # Errors
 /// Where it is no URL, or one to which nothing is sent.
 pub(super) fn judge(registry: &Url, realm: &str) -> Result<Url> {
-    let url = guard::follow(registry, realm).map_err(|error| error.target("realm"))?;
+    let url = follow(registry, realm).map_err(|error| error.target("realm"))?;
     let own = registry.scheme() == "http" && registry.host() == url.host();
     if url.scheme() != "https" && !own && !is_loopback(&url) {
         let host = url.host_str().unwrap_or_default();

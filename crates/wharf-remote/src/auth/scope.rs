@@ -32,7 +32,7 @@ struct Scope {
 
 /// Scopes in order, one for each resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct ScopeSet(Vec<Scope>);
+pub(crate) struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {
     /// What `text` lists, separated by spaces; what is no scope is passed over.
@@ -139,7 +139,7 @@ impl fmt::Display for ScopeSet {
 
 /// What a request to the repository `name` needs: deleting is more than writing, but ending an
 /// upload session is not, as most registries see it; a mount needs `pull` where it comes from.
-pub(super) fn needed(
+pub(crate) fn needed(
     method: &Method,
     url: &Url,
     name: &RepositoryName,

@@ -69,7 +69,7 @@ pub(super) async fn fetch(transport: &Transport, question: &Question<'_>) -> Res
         }
     };
     let request = request(question);
-    let response = transport.send(request).await.map_err(named)?;
+    let response = transport.exchange(request).await.map_err(named)?;
     if response.status().as_u16() != 200 {
         return Err(named(
             answer::error_in_words(response, &[200], complaint).await,

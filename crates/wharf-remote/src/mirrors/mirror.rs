@@ -7,9 +7,9 @@ use std::time::Duration;
 use url::Url;
 use wharf_oci::{Registry, RegistryError, Repository};
 
+use super::super::api::Api;
 use super::super::endpoint::Endpoint;
 use super::super::host::{Host, Shared, Way};
-use super::super::repository::RemoteRepository;
 use super::super::tls::{Authority, Tls};
 use super::super::transport::{PauseObserver, Transport};
 use super::hosts_directory::HostsDirectory;
@@ -122,10 +122,10 @@ impl Mirror {
         }))
     }
 
-    /// What it has of a repository of the registry.
-    pub(super) fn repository(&self, repository: &Repository) -> RemoteRepository {
+    /// The way to what it has of a repository of the registry.
+    pub(super) fn api(&self, repository: &Repository) -> Api {
         let (transport, host) = (self.transport.clone(), Arc::clone(&self.host));
-        RemoteRepository::new(repository.clone(), transport, host)
+        Api::new(repository.clone(), transport, host)
     }
 
     pub(super) fn allows(&self, need: Need) -> bool {

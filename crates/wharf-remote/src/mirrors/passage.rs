@@ -115,11 +115,8 @@ impl Passage {
     async fn turn(&mut self) -> Result<()> {
         let mirrors = self.source.mirrors(Need::Pull, self.next);
         for (number, mirror) in mirrors {
-            let repository = mirror.repository(self.source.repository());
-            match blobs::open(&repository, &self.descriptor)
-                .open(self.at)
-                .await
-            {
+            let blob = blobs::open(&mirror.api(self.source.repository()), &self.descriptor);
+            match blob.open(self.at).await {
                 Ok(stream) => {
                     mirror.served();
                     self.givers.add(mirror);

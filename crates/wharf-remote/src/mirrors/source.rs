@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
 
+use super::super::api::Api;
 use super::super::repository::RemoteRepository;
-use super::super::{manifests, referrers};
+use super::super::{manifests, referrers, tags};
 use super::hosts_file::Need;
 use super::mirror::{Mirror, Mirrors};
 use super::passage;
@@ -30,7 +31,7 @@ pub struct RemoteSource {
 impl RemoteSource {
     pub(crate) fn new(repository: RemoteRepository, mirrors: Arc<Mirrors>) -> Self {
         let repository = match &mirrors.last {
-            Some(last) => last.repository(repository.repository()),
+            Some(last) => RemoteRepository::new(last.api(repository.repository())),
             None => repository,
         };
         RemoteSource {
@@ -66,16 +67,12 @@ impl RemoteSource {
     }
 
     /// What the first mirror gives that gives anything.
-    async fn at_mirrors<T, F>(
-        &self,
-        need: Need,
-        ask: impl Fn(RemoteRepository) -> F + Send,
-    ) -> Option<T>
+    async fn at_mirrors<T, F>(&self, need: Need, ask: impl Fn(Api) -> F + Send) -> Option<T>
     where
         F: Future<Output = Result<T>> + Send,
     {
         for (_, mirror) in self.mirrors(need, 0) {
-            match ask(mirror.repository(self.repository())).await {
+            match ask(mirror.api(self.repository())).await {
                 Ok(found) => {
                     mirror.served();
                     return Some(found);
@@ -94,7 +91,7 @@ impl Source for RemoteSource {
             Selector::Tag(_) => Need::Resolve,
             Selector::Digest(_) => Need::Pull,
         };
-        let ask = |mirror: RemoteRepository| {
+        let ask = |mirror: Api| {
             let at = at.clone();
             async move { manifests::resolve(&mirror, &at).await }
         };
@@ -105,7 +102,7 @@ impl Source for RemoteSource {
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        let ask = |mirror: RemoteRepository| {
+        let ask = |mirror: Api| {
             let descriptor = descriptor.clone();
             async move { manifests::fetch(&mirror, &descriptor).await }
         };
@@ -142,9 +139,9 @@ impl Source for RemoteSource {
     }
 
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
-        let ask = |mirror: RemoteRepository| {
+        let ask = |mirror: Api| {
             let after = after.cloned();
-            async move { manifests::tags(&mirror, after.as_ref(), limit).await }
+            async move { tags::page(&mirror, after.as_ref(), limit).await }
         };
         match self.at_mirrors(Need::Resolve, ask).await {
             Some(tags) => Ok(tags),
@@ -153,7 +150,7 @@ impl Source for RemoteSource {
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let ask = |mirror: RemoteRepository| {
+        let ask = |mirror: Api| {
             let subject = subject.clone();
             async move {
                 match referrers::list(&mirror, &subject).await {

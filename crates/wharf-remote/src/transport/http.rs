@@ -1,7 +1,7 @@
 //! Sends requests and bounds every wait. Follows redirects; bodies are made anew for them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
@@ -11,11 +11,10 @@ use wharf_oci::Registry;
 use super::body::{Body, split};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
+use super::follow::{follow, same_origin};
 use super::request::{Cover, Head, Reach, Request, Wait};
 use super::response::Response;
 use super::{activity, failure, proxy_failure, trace};
-use crate::auth::same_origin;
-use crate::guard;
 use crate::tls::Authority;
 use wharf_core::{Error, ErrorKind, Guard, Result};
 
@@ -149,7 +148,7 @@ impl Transport {
     ///
     /// # Errors
     /// Where no answer came; or the error of the body's source, where that is what failed.
-    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+    pub(crate) async fn exchange(&self, request: Request) -> Result<Response> {
         let Request { mut head, mut body } = request;
         let endpoint = format!("{} {}", head.method, head.url.path());
         let asked = head.url.clone();
@@ -160,7 +159,7 @@ impl Transport {
             }
             let (carried, rest) = split(body);
             let response = self
-                .observed(&head, carried)
+                .hop(&head, carried)
                 .await
                 .map_err(|error| match error {
                     Failed::Source(error) => error,
@@ -180,7 +179,7 @@ impl Transport {
                     refusal: None,
                 });
             };
-            let next = guard::follow(&head.url, &next).map_err(|error| error.target(&endpoint))?;
+            let next = follow(&head.url, &next).map_err(|error| error.target(&endpoint))?;
             if !same_origin(&asked, &next) {
                 // Whoever else gets it is not to see who we are (wire.md section 11, rule 2).
                 head.forget_secrets();
@@ -227,11 +226,27 @@ impl Transport {
         self.clients.of(url, self.registry.as_ref()).await
     }
 
-    pub(super) async fn exchange(
-        &self,
-        head: &Head,
-        body: Body,
-    ) -> Result<reqwest::Response, Failed> {
+    /// One request and its answer, counted and written to the log.
+    async fn hop(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
+        trace::asked(head, &body);
+        self.counts.add(head.class);
+        let started = Instant::now();
+        let answer = self.try_hop(head, body).await;
+        match &answer {
+            Ok(response) => trace::answered(head, response, started),
+            Err(Failed::Exchange(error)) => {
+                // No host was there to be asked.
+                if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Untrusted) {
+                    self.counts.take_back(head.class);
+                }
+                trace::unanswered(head, error, started);
+            }
+            Err(Failed::Source(error)) => trace::unsent(error),
+        }
+        answer
+    }
+
+    async fn try_hop(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
         let client = self.client(&head.url).await.map_err(Failed::Exchange)?;
         let mut builder = client
             .http
@@ -294,7 +309,7 @@ fn length(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-pub(super) enum Failed {
+enum Failed {
     Source(Error),
     Exchange(Error),
 }

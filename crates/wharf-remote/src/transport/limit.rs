@@ -1,7 +1,7 @@
 //! The gate in front of one registry: so many requests of each kind at a time, and none while
 //! the registry asks to wait (wire.md R2, R7).
 //!
-//! Whoever waits is let in in order; dropping a future, waiting or let in, gives its place back.
+//! Requests are let in in order. Dropping the future that waits, or the pass, frees the place.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,6 @@ use tokio::time::Instant;
 
 use super::kind::Kind;
 use super::limit_window::{Ticket, Window};
-use super::{Request, Response, Transport};
-use crate::answer;
-use wharf_core::Result;
 
 /// Most requests of each kind under way to one registry, from 1 to 4096. Fewer are sent for a
 /// while when it says that there are too many (429, 503).
@@ -89,22 +86,26 @@ impl Gate {
         }
     }
 
-    /// Sends a request when its turn has come, and learns from the answer.
-    ///
-    /// # Errors
-    /// As [`Transport::send`].
-    pub(crate) async fn send(&self, transport: &Transport, request: Request) -> Result<Response> {
-        let place = self.enter(request.head.kind).await;
-        let response = transport.send(request).await?;
-        let verdict = Verdict::of(response.status().as_u16());
-        // Before the place is free: whoever gets it next is to find the gate closed.
+    /// Waits until a request of this kind may be sent.
+    pub(crate) async fn enter(&self, kind: Kind) -> Pass<'_> {
+        let pass = self.lane(kind).enter().await;
+        // What is asked for meanwhile may prolong it.
+        while let Some(until) = self.closed() {
+            tokio::time::sleep_until(until).await;
+        }
+        pass
+    }
+
+    /// Gives a pass back, with the status of the answer and how long that asks to wait.
+    pub(crate) fn leave(&self, pass: Pass<'_>, status: u16, wait: Option<Duration>) {
+        let verdict = Verdict::of(status);
+        // Before the pass is free: the next request is to find the gate closed.
         if verdict == Verdict::TooMany
-            && let Some(wait) = answer::wait(&response)
+            && let Some(wait) = wait
         {
             self.close(wait);
         }
-        place.learn(verdict);
-        Ok(response)
+        pass.learn(verdict);
     }
 
     /// Waits until a request of this kind could be sent, and sends none: for those who see a request
@@ -116,15 +117,6 @@ impl Gate {
     /// Whether the registry asks to wait.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed().is_some()
-    }
-
-    async fn enter(&self, kind: Kind) -> Place<'_> {
-        let place = self.lane(kind).enter().await;
-        // What is asked for meanwhile may prolong it.
-        while let Some(until) = self.closed() {
-            tokio::time::sleep_until(until).await;
-        }
-        place
     }
 
     /// Until when no request may be sent, if that is still to come.
@@ -201,7 +193,7 @@ struct State {
 
 /// The right to have one request under way; it is given back when it is dropped.
 #[derive(Debug)]
-struct Place<'a> {
+pub(crate) struct Pass<'a> {
     lane: &'a Lane,
     ticket: Ticket,
     held: Option<SemaphorePermit<'a>>,
@@ -216,11 +208,11 @@ impl Lane {
         }
     }
 
-    async fn enter(&self) -> Place<'_> {
+    async fn enter(&self) -> Pass<'_> {
         // An error would mean that it is closed, which nobody does.
         let held = self.places.acquire().await.ok();
         let ticket = self.state().window.start();
-        Place {
+        Pass {
             lane: self,
             ticket,
             held,
@@ -233,7 +225,7 @@ impl Lane {
     }
 }
 
-impl Place<'_> {
+impl Pass<'_> {
     /// Gives the place back, with what the answer says.
     fn learn(self, verdict: Verdict) {
         let mut state = self.lane.state();
@@ -259,7 +251,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut state = self.lane.state();
         state.window.end();
@@ -295,7 +287,7 @@ mod tests {
     }
 
     /// Every place there is, taken.
-    async fn fill(gate: &Gate) -> Vec<Place<'_>> {
+    async fn fill(gate: &Gate) -> Vec<Pass<'_>> {
         let mut places = Vec::new();
         while let Some(place) = gate.enter(Kind::Check).now_or_never() {
             places.push(place);

@@ -6,8 +6,8 @@ use url::Url;
 use super::body::{Body, Rest, repeatable, split};
 use super::counts::RequestClass;
 use super::discretion::Discretion;
+use super::follow::same_origin;
 use super::kind::Kind;
-use crate::auth::same_origin;
 use crate::credentials::Secret;
 use wharf_core::Result;
 
@@ -154,6 +154,11 @@ impl Request {
 
     pub(crate) fn method(&self) -> &Method {
         &self.head.method
+    }
+
+    /// Which limit it is under.
+    pub(crate) fn limited_as(&self) -> Kind {
+        self.head.kind
     }
 
     /// Puts it under another limit than its method suggests.

@@ -1,5 +1,4 @@
-//! Every exchange, counted and written to the log: what was asked and answered, and nothing
-//! that is a secret (wire.md P3, P4).
+//! What is written to the log of each exchange: request and answer, and no secret (wire.md P3).
 
 use std::time::Instant;
 
@@ -8,37 +7,9 @@ use tracing::{Level, debug, enabled, trace};
 use url::Url;
 
 use super::body::Body;
-use super::http::{Failed, Transport};
 use super::redact::{Excerpt, SafeHeaders, SafeUrl, Show};
 use super::request::Head;
-use wharf_core::ErrorKind;
-
-impl Transport {
-    /// Makes one exchange; what it is about goes to the log at level debug, documents at trace.
-    pub(super) async fn observed(
-        &self,
-        head: &Head,
-        body: Body,
-    ) -> Result<reqwest::Response, Failed> {
-        asked(head, &body);
-        self.counts().add(head.class);
-        let started = Instant::now();
-        let answer = self.exchange(head, body).await;
-        match &answer {
-            Ok(response) => answered(head, response, started),
-            Err(Failed::Exchange(error)) => {
-                // Nobody was there to be asked.
-                if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Untrusted) {
-                    self.counts().take_back(head.class);
-                }
-                let (method, url) = (&head.method, SafeUrl(&head.url));
-                debug!(%method, %url, ms = milliseconds(started), %error, "no answer");
-            }
-            Err(Failed::Source(error)) => debug!(%error, "the source failed while it was sent"),
-        }
-        answer
-    }
-}
+use wharf_core::Error;
 
 /// Notes the answer to a question whether anybody is there.
 pub(super) fn probed(url: &Url, status: StatusCode) {
@@ -57,7 +28,8 @@ pub(super) fn body(show: Show, of: &str, bytes: &[u8]) {
     }
 }
 
-fn asked(head: &Head, content: &Body) {
+/// Notes a request.
+pub(super) fn asked(head: &Head, content: &Body) {
     let (method, url) = (&head.method, SafeUrl(&head.url));
     let headers = SafeHeaders {
         headers: &head.headers,
@@ -69,7 +41,8 @@ fn asked(head: &Head, content: &Body) {
     }
 }
 
-fn answered(head: &Head, response: &reqwest::Response, started: Instant) {
+/// Notes its answer.
+pub(super) fn answered(head: &Head, response: &reqwest::Response, started: Instant) {
     let (method, url) = (&head.method, SafeUrl(&head.url));
     let headers = SafeHeaders {
         headers: response.headers(),
@@ -77,6 +50,17 @@ fn answered(head: &Head, response: &reqwest::Response, started: Instant) {
     };
     let (status, ms) = (response.status().as_u16(), milliseconds(started));
     debug!(%method, %url, status, ms, %headers, "answer");
+}
+
+/// Notes that no answer came.
+pub(super) fn unanswered(head: &Head, error: &Error, started: Instant) {
+    let (method, url) = (&head.method, SafeUrl(&head.url));
+    debug!(%method, %url, ms = milliseconds(started), %error, "no answer");
+}
+
+/// Notes that the body's source failed.
+pub(super) fn unsent(error: &Error) {
+    debug!(%error, "the source failed while it was sent");
 }
 
 fn milliseconds(since: Instant) -> u64 {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::Mutex;
 
-use super::super::repository::RemoteRepository;
+use super::super::api::Api;
 use super::super::transport::{Again, Body, Payload};
 use super::send::{Reading, Span, counted, patch};
 use super::session::Session;
@@ -21,7 +21,7 @@ const CORRECTIONS: u32 = 3;
 /// # Errors
 /// What the source or the registry says.
 pub(super) async fn send(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &mut Session,
     reading: Reading<'_>,
     size: u64,
@@ -42,7 +42,7 @@ pub(super) async fn send(
             length: Some(span.end - span.start),
             again: Some(again(blob, span)),
         });
-        match patch(repository, session, body, Some(span)).await {
+        match patch(api, session, body, Some(span)).await {
             Ok(()) => {
                 position = span.end;
                 // A chunk that was made anew was not taken from the stream.

@@ -1,5 +1,6 @@
 //! In which manner a blob is sent: a pure choice from what was asked for and what was learned.
 
+use super::super::sending::Learned;
 use wharf_core::Error;
 
 /// How the bytes of a blob of known digest get into its session.
@@ -11,19 +12,6 @@ pub(crate) enum Manner {
     Patch,
     /// PATCHes of at most so many bytes each, and an empty PUT (wire.md U4).
     Chunks(u64),
-}
-
-/// What experience with a registry says about sending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Learned {
-    /// One PUT was refused and PATCH was not.
-    pub(crate) patch: bool,
-    /// Bodies of at most so many bytes were taken after larger ones were refused (413).
-    pub(crate) largest: Option<u64>,
-    /// A session that broke off in mid-body could not be continued.
-    pub(crate) forgets: bool,
-    /// Chunks were refused: what breaks off is sent whole again.
-    pub(crate) unchunked: bool,
 }
 
 /// The first chunk size tried after a body was too large, in bytes.

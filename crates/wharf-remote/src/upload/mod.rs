@@ -9,9 +9,8 @@ mod send;
 mod session;
 mod stream;
 
-pub(super) use self::manner::Learned;
 pub(super) use self::put::{asks_first, put};
-pub(super) use self::session::Place;
+pub(super) use self::session::end_kept;
 #[cfg(fuzzing)]
 pub(super) use self::session::length as session_length;
 pub(super) use self::stream::ingest;

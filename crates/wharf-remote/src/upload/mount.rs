@@ -4,7 +4,7 @@
 use http::Method;
 use wharf_oci::{Digest, Repository, RepositoryName};
 
-use super::super::repository::RemoteRepository;
+use super::super::api::Api;
 use super::super::transport::Request;
 use super::session::Session;
 use wharf_core::blob::Blob;
@@ -38,29 +38,29 @@ enum From {
 }
 
 /// Has the registry mount the blob, where there is reason to believe that it can.
-pub(super) async fn ask(repository: &RemoteRepository, blob: &Blob) -> Asked {
-    let (asking, of) = (repository.clone(), blob.clone());
+pub(super) async fn ask(api: &Api, blob: &Blob) -> Asked {
+    let (asking, of) = (api.clone(), blob.clone());
     // The first question may read what is remembered from a file.
     let candidate = blocking(move || candidate(&asking, &of)).await;
     let Ok(Some(from)) = candidate else {
         return Asked::Nothing;
     };
-    let (owned, digest) = (repository.clone(), blob.descriptor().digest.clone());
+    let (owned, digest) = (api.clone(), blob.descriptor().digest.clone());
     // A session that the answer opens is to be ended, should nobody wait for it any more.
     let asking = async move { ask_for(&owned, &digest, from).await };
-    repository.host().ready_to_open().await;
-    let asked = repository.host().janitor().see_through(asking).await;
+    api.host().ready_to_open().await;
+    let asked = api.host().janitor().see_through(asking).await;
     asked.unwrap_or(Asked::Nothing)
 }
 
 /// Whether a certain repository of the registry is believed to have the blob.
-pub(super) async fn is_believed(repository: &RemoteRepository, blob: &Blob) -> bool {
-    let (asking, of) = (repository.clone(), blob.clone());
+pub(super) async fn is_believed(api: &Api, blob: &Blob) -> bool {
+    let (asking, of) = (api.clone(), blob.clone());
     let candidate = blocking(move || candidate(&asking, &of)).await;
     matches!(candidate, Ok(Some(From::Here(_) | From::Believed(_))))
 }
 
-async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> Asked {
+async fn ask_for(api: &Api, digest: &Digest, from: From) -> Asked {
     let mut pairs = vec![("mount", digest.to_string())];
     match &from {
         From::Here(name) | From::Believed(name) => pairs.push(("from", name.to_string())),
@@ -70,13 +70,13 @@ async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> 
         }
         From::Anywhere => {}
     }
-    let Ok(endpoint) = repository.endpoint().await else {
+    let Ok(endpoint) = api.endpoint().await else {
         return Asked::Nothing;
     };
-    let url = endpoint.mount(repository.name(), &pairs);
+    let url = endpoint.mount(api.name(), &pairs);
     // A registry that cannot or will not mount may still take the bytes (wire.md M2): whatever
     // else goes wrong will be seen when the blob is sent.
-    let response = match repository.send(Request::new(Method::POST, url)).await {
+    let response = match api.send(Request::new(Method::POST, url)).await {
         Ok(response) => response,
         Err(error) => {
             tracing::debug!(%error, "not mounted");
@@ -89,26 +89,26 @@ async fn ask_for(repository: &RemoteRepository, digest: &Digest, from: From) -> 
     }
     tracing::debug!(status, ?from, "not mounted");
     if let From::Believed(name) = &from {
-        repository.forget(name, digest);
+        api.forget(name, digest);
     }
     if status != 202 {
         return Asked::Nothing;
     }
-    Session::opened(repository, &response).map_or(Asked::Nothing, Asked::Opened)
+    Session::opened(api, &response).map_or(Asked::Nothing, Asked::Opened)
 }
 
-fn candidate(repository: &RemoteRepository, blob: &Blob) -> Option<From> {
-    let (here, digest) = (repository.repository(), &blob.descriptor().digest);
+fn candidate(api: &Api, blob: &Blob) -> Option<From> {
+    let (here, digest) = (api.repository(), &blob.descriptor().digest);
     let origin = blob.origin().filter(|origin| *origin != here);
     let near = origin.filter(|origin| origin.registry() == here.registry());
     if let Some(near) = near {
         return Some(From::Here(near.name().clone()));
     }
-    if let Some(name) = repository.elsewhere(digest) {
+    if let Some(name) = api.elsewhere(digest) {
         return Some(From::Believed(name));
     }
     // One large registry fails on `mount` alone (wire.md M1): only those known to take it.
-    if repository.host().finds_blobs() {
+    if api.host().finds_blobs() {
         return Some(From::Anywhere);
     }
     if here.registry().is_docker_hub() {

@@ -6,8 +6,8 @@ use http::header::CONTENT_TYPE;
 use wharf_oci::{Digest, MediaType};
 
 use super::super::answer;
+use super::super::api::Api;
 use super::super::journal::Note;
-use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Request, Wait};
 use super::manner::Manner;
 use super::mount::{self, Asked};
@@ -22,18 +22,18 @@ use wharf_core::{Error, ErrorKind, Result};
 const SMALL: u64 = 64 * 1024;
 
 /// Whether asking for a mount says all that a question for existence would (wire.md E5).
-pub(crate) fn asks_first(repository: &RemoteRepository, size: u64) -> bool {
-    repository.host().finds_blobs() && size > SMALL
+pub(crate) fn asks_first(api: &Api, size: u64) -> bool {
+    api.host().finds_blobs() && size > SMALL
 }
 
 /// Sends a blob whose digest is known, or has the registry mount it.
 ///
 /// # Errors
 /// What the source or the registry says.
-pub(crate) async fn put(repository: &RemoteRepository, blob: &Blob) -> Result<Outcome> {
-    let note = match resume::find(repository, Sought::blob(blob)).await? {
+pub(crate) async fn put(api: &Api, blob: &Blob) -> Result<Outcome> {
+    let note = match resume::find(api, Sought::blob(blob)).await? {
         Found::Nothing(note) => note,
-        Found::Session(session, length) => match go_on(repository, blob, session, length).await {
+        Found::Session(session, length) => match go_on(api, blob, session, length).await {
             Ok(()) => return Ok(Outcome::Written),
             Err((error, None)) if error.is_transient() => return Err(error),
             Err((error, note)) => {
@@ -44,25 +44,25 @@ pub(crate) async fn put(repository: &RemoteRepository, blob: &Blob) -> Result<Ou
         },
     };
     let size = blob.descriptor().size;
-    let small = size > 0 && size <= SMALL && repository.host().finds_blobs();
-    if small && !mount::is_believed(repository, blob).await {
-        return at_once(repository, blob).await;
+    let small = size > 0 && size <= SMALL && api.host().finds_blobs();
+    if small && !mount::is_believed(api, blob).await {
+        return at_once(api, blob).await;
     }
-    let (session, reading) = match mount::ask(repository, blob).await {
+    let (session, reading) = match mount::ask(api, blob).await {
         Asked::Mounted => return Ok(Outcome::Mounted),
         Asked::Opened(session) => (session, Reading::open(blob, 0).await?),
         Asked::Nothing => {
             let reading = Reading::open(blob, 0).await?;
-            (begin(repository).await?, reading)
+            (begin(api).await?, reading)
         }
     };
-    afresh(repository, session, reading, note).await
+    afresh(api, session, reading, note).await
 }
 
 /// Sends the rest of a blob to a session that has `length` bytes of it. An error comes without
 /// a note where the session was kept, and its note with it.
 async fn go_on(
-    repository: &RemoteRepository,
+    api: &Api,
     blob: &Blob,
     mut session: Session,
     length: u64,
@@ -72,8 +72,8 @@ async fn go_on(
         Ok(reading) => reading,
         Err(error) => return Err(stop(session, digest, error)),
     };
-    let manner = manner_of(repository, blob, &session);
-    match send::all(repository, &mut session, reading, manner).await {
+    let manner = manner_of(api, blob, &session);
+    match send::all(api, &mut session, reading, manner).await {
         Ok(()) => {
             session.close();
             Ok(())
@@ -101,17 +101,17 @@ pub(super) fn broke_off(error: &Error) -> bool {
 
 /// Sends a blob from its beginning.
 async fn afresh(
-    repository: &RemoteRepository,
+    api: &Api,
     mut session: Session,
     mut reading: Reading<'_>,
     note: Option<Note>,
 ) -> Result<Outcome> {
     let (blob, size) = (reading.blob, reading.blob.descriptor().size);
     session.note(note);
-    let mut manner = manner_of(repository, blob, &session);
+    let mut manner = manner_of(api, blob, &session);
     let mut changed = false;
     loop {
-        let error = match send::all(repository, &mut session, reading, manner).await {
+        let error = match send::all(api, &mut session, reading, manner).await {
             Ok(()) => break,
             Err(error) => error,
         };
@@ -120,10 +120,10 @@ async fn afresh(
             session.keep(&blob.descriptor().digest);
             return Err(error);
         }
-        let host = repository.host();
+        let host = api.host();
         if manner.is_unwanted(&error, host.chunk_size(), &host.learned()) {
             host.learn_sending(|learned| learned.unchunked = true);
-            next = Some(manner_of(repository, blob, &session));
+            next = Some(manner_of(api, blob, &session));
         }
         // Dropped, it is cancelled.
         let Some(next) = next else { return Err(error) };
@@ -131,12 +131,12 @@ async fn afresh(
         (manner, changed) = (next, true);
         let note = session.give_up();
         reading = Reading::open(blob, 0).await?;
-        session = begin(repository).await?;
+        session = begin(api).await?;
         session.note(note);
     }
     session.close();
     if changed {
-        repository.host().learn_sending(|learned| match manner {
+        api.host().learn_sending(|learned| match manner {
             Manner::Chunks(bytes) => learned.largest = Some(bytes),
             Manner::Patch => learned.patch = true,
             Manner::Whole => {}
@@ -145,8 +145,8 @@ async fn afresh(
     Ok(Outcome::Written)
 }
 
-fn manner_of(repository: &RemoteRepository, blob: &Blob, session: &Session) -> Manner {
-    let host = repository.host();
+fn manner_of(api: &Api, blob: &Blob, session: &Session) -> Manner {
+    let host = api.host();
     let (size, least) = (blob.descriptor().size, session.least());
     Manner::choose(host.chunk_size(), &host.learned(), size, least)
 }
@@ -155,33 +155,33 @@ fn manner_of(repository: &RemoteRepository, blob: &Blob, session: &Session) -> M
 ///
 /// # Errors
 /// What the registry says.
-pub(super) async fn begin(repository: &RemoteRepository) -> Result<Session> {
-    let owned = repository.clone();
+pub(super) async fn begin(api: &Api) -> Result<Session> {
+    let owned = api.clone();
     let opening = async move {
         let url = owned.endpoint().await?.uploads(owned.name());
         let response = owned.send(Request::new(Method::POST, url)).await?;
         Session::opened(&owned, &answer::expect(response, &[202]).await?)
     };
     // Waiting can be given up; what was asked for cannot.
-    repository.host().ready_to_open().await;
-    repository.host().janitor().see_through(opening).await?
+    api.host().ready_to_open().await;
+    api.host().janitor().see_through(opening).await?
 }
 
 /// Sends a small blob in the request that would open its session.
-async fn at_once(repository: &RemoteRepository, blob: &Blob) -> Result<Outcome> {
+async fn at_once(api: &Api, blob: &Blob) -> Result<Outcome> {
     let descriptor = blob.descriptor();
     let bytes = blob.read_all(SMALL).await?;
-    let endpoint = repository.endpoint().await?;
-    let url = endpoint.upload_of(repository.name(), &descriptor.digest);
+    let endpoint = api.endpoint().await?;
+    let url = endpoint.upload_of(api.name(), &descriptor.digest);
     let request = Request::new(Method::POST, url)
         .header(CONTENT_TYPE, MediaType::OCTET_STREAM.as_str())
         .body(Body::Bytes(bytes))
         .wait(Wait::Commit);
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     let session = match response.status().as_u16() {
         201 => return Ok(Outcome::Written),
         // The body was not looked at: the answer is that to any other POST.
-        202 => Session::opened(repository, &response)?,
+        202 => Session::opened(api, &response)?,
         _ => {
             let error = answer::error(response).await;
             if error.is_transient() {
@@ -189,9 +189,9 @@ async fn at_once(repository: &RemoteRepository, blob: &Blob) -> Result<Outcome> 
             }
             // Whatever is wrong with it, it is no reason not to go the usual way.
             tracing::debug!(%error, "not taken with the POST");
-            begin(repository).await?
+            begin(api).await?
         }
     };
     let reading = Reading::open(blob, 0).await?;
-    afresh(repository, session, reading, None).await
+    afresh(api, session, reading, None).await
 }

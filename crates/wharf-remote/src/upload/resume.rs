@@ -1,10 +1,11 @@
 //! Sessions that broke off before, in this process or an earlier one, are gone on with
 //! (wire.md U5, U6).
 
-use super::super::guard;
+use super::super::api::Api;
 use super::super::journal::{Note, WORTHWHILE};
-use super::super::repository::RemoteRepository;
-use super::session::{Place, Session};
+use super::super::sessions::KeptSession;
+use super::super::transport::follow;
+use super::session::Session;
 use wharf_core::Result;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
@@ -57,20 +58,20 @@ impl<'a> Sought<'a> {
 ///
 /// # Errors
 /// Where the registry cannot be asked right now: the session is kept for the next try.
-pub(super) async fn find(repository: &RemoteRepository, sought: Sought<'_>) -> Result<Found> {
-    let host = repository.host();
-    let kept = host.sessions().take(repository.name(), sought.key);
+pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Found> {
+    let host = api.host();
+    let kept = host.sessions().take(api.name(), sought.key);
     let (place, forgot) = match kept {
         Some(place) => {
             let moved = place.moved();
             (place, moved)
         }
-        None => match noted(repository, sought).await? {
+        None => match noted(api, sought).await? {
             Ok(place) => (place, false),
             Err(note) => return Ok(Found::Nothing(note)),
         },
     };
-    let mut session = Session::resumed(repository, place);
+    let mut session = Session::resumed(api, place);
     let length = match session.status().await {
         Ok(length) => length,
         Err(error) => {
@@ -95,13 +96,13 @@ pub(super) async fn find(repository: &RemoteRepository, sought: Sought<'_>) -> R
 
 /// A session that an earlier process noted, or the note for one of our own.
 async fn noted(
-    repository: &RemoteRepository,
+    api: &Api,
     sought: Sought<'_>,
-) -> Result<std::result::Result<Place, Option<Note>>> {
-    let (Some(journal), Some(digest)) = (repository.host().journal(), sought.noted) else {
+) -> Result<std::result::Result<KeptSession, Option<Note>>> {
+    let (Some(journal), Some(digest)) = (api.host().journal(), sought.noted) else {
         return Ok(Err(None));
     };
-    let (of, digest) = (repository.repository().clone(), digest.clone());
+    let (of, digest) = (api.repository().clone(), digest.clone());
     let claimed = blocking(move || {
         let mut note = journal.claim(&of, &digest)?;
         Some((note.session(), note))
@@ -109,11 +110,11 @@ async fn noted(
     let Some((session, note)) = claimed.await? else {
         return Ok(Err(None));
     };
-    let root = repository.endpoint().await?.root();
+    let root = api.endpoint().await?.root();
     // A note is a file that others may have written: it is read as a registry's word is.
-    let url = session.and_then(|url| guard::follow(&root, url.as_str()).ok());
+    let url = session.and_then(|url| follow(&root, url.as_str()).ok());
     Ok(match url {
-        Some(url) => Ok(Place::noted(url, note)),
+        Some(url) => Ok(KeptSession::new(url, Some(note))),
         None => Err(Some(note.emptied())),
     })
 }

@@ -9,8 +9,8 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use wharf_oci::{Digest, MediaType};
 
 use super::super::answer;
+use super::super::api::Api;
 use super::super::endpoint::with_digest;
-use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Payload, Request, Response, Wait};
 use super::chunks;
 use super::manner::Manner;
@@ -84,7 +84,7 @@ pub(super) async fn first(stream: ByteStream) -> Result<ByteStream> {
 /// # Errors
 /// What the source or the registry says; the session is then as far as the registry knows.
 pub(super) async fn all(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &mut Session,
     reading: Reading<'_>,
     manner: Manner,
@@ -97,23 +97,23 @@ pub(super) async fn all(
     if span.start == span.end {
         // Nothing to send, but the digest of nothing is still to be checked.
         reading.stream.try_for_each(|_| async { Ok(()) }).await?;
-        return finish(repository, session, &digest, Body::Empty, None).await;
+        return finish(api, session, &digest, Body::Empty, None).await;
     }
     // What begins at the beginning and is all there is needs no range.
     let range = (span.start > 0).then_some(span);
     match manner {
         Manner::Whole => {
             let body = body(session, reading);
-            finish(repository, session, &digest, body, range).await
+            finish(api, session, &digest, body, range).await
         }
         Manner::Patch => {
             let body = body(session, reading);
-            patch(repository, session, body, range).await?;
-            finish(repository, session, &digest, Body::Empty, None).await
+            patch(api, session, body, range).await?;
+            finish(api, session, &digest, Body::Empty, None).await
         }
         Manner::Chunks(size) => {
-            chunks::send(repository, session, reading, size).await?;
-            finish(repository, session, &digest, Body::Empty, None).await
+            chunks::send(api, session, reading, size).await?;
+            finish(api, session, &digest, Body::Empty, None).await
         }
     }
 }
@@ -145,14 +145,14 @@ pub(super) fn counted(session: &Session, stream: ByteStream) -> ByteStream {
 /// # Errors
 /// What the body's source or the registry says.
 pub(super) async fn patch(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &mut Session,
     body: Body,
     range: Option<Span>,
 ) -> Result<()> {
     let request = Request::new(Method::PATCH, session.url()?.clone());
     let request = ranged(request, range).body(body).wait(Wait::Commit);
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     let response = answer::expect(response, &[200, 201, 202, 204]).await;
     session.follow(&response.map_err(lost)?)
 }
@@ -175,7 +175,7 @@ fn lost(error: Error) -> Error {
 /// # Errors
 /// What the body's source or the registry says.
 pub(super) async fn finish(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &Session,
     digest: &Digest,
     body: Body,
@@ -183,7 +183,7 @@ pub(super) async fn finish(
 ) -> Result<()> {
     let request = Request::new(Method::PUT, with_digest(session.url()?, digest));
     let request = ranged(request, range).body(body).wait(Wait::Commit);
-    let response = repository.send(request).await?;
+    let response = api.send(request).await?;
     if !response.status().is_success() {
         return Err(lost(answer::error(response).await));
     }
@@ -193,7 +193,7 @@ pub(super) async fn finish(
         .is_some_and(|named: Digest| named.algorithm() == digest.algorithm() && named != *digest);
     match response.status().as_u16() {
         201 if !other => Ok(()),
-        _ => confirm(repository, digest, response).await,
+        _ => confirm(api, digest, response).await,
     }
 }
 
@@ -210,11 +210,9 @@ fn ranged(request: Request, range: Option<Span>) -> Request {
 }
 
 /// An odd answer to a commit counts when the blob is there (wire.md U3).
-async fn confirm(repository: &RemoteRepository, digest: &Digest, response: Response) -> Result<()> {
-    let url = repository.endpoint().await?.blob(repository.name(), digest);
-    let there = repository
-        .send(Request::new(Method::HEAD, url).verified())
-        .await?;
+async fn confirm(api: &Api, digest: &Digest, response: Response) -> Result<()> {
+    let url = api.endpoint().await?.blob(api.name(), digest);
+    let there = api.send(Request::new(Method::HEAD, url).verified()).await?;
     if there.status().as_u16() == 200 {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 //! A session that is neither closed nor kept is cancelled when it is dropped, whatever the reason.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::Method;
@@ -11,28 +11,20 @@ use url::Url;
 use wharf_oci::Digest;
 
 use super::super::answer;
-use super::super::guard;
+use super::super::api::Api;
 use super::super::journal::Note;
-use super::super::repository::RemoteRepository;
-use super::super::transport::{Request, Response};
+use super::super::sessions::KeptSession;
+use super::super::transport::{Request, Response, follow};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// One blob in the making.
 #[derive(Debug)]
 pub(crate) struct Session {
-    repository: RemoteRepository,
-    place: Option<Place>,
+    api: Api,
+    /// `None`: it ended, or waits for the next try.
+    place: Option<KeptSession>,
     /// The smallest chunk the registry takes, in bytes, but for the last one.
     least: u64,
-}
-
-/// Where a session is, and the note about it for other processes.
-#[derive(Debug)]
-pub(crate) struct Place {
-    url: Url,
-    note: Option<Note>,
-    /// Whether this process sent bytes to it.
-    moved: Arc<AtomicBool>,
 }
 
 /// How often, and how soon after another, a session is asked to end. A registry may be busy with
@@ -48,24 +40,20 @@ impl Session {
     ///
     /// # Errors
     /// Where the answer names none, or one that we do not go to.
-    pub(super) fn opened(repository: &RemoteRepository, response: &Response) -> Result<Self> {
+    pub(super) fn opened(api: &Api, response: &Response) -> Result<Self> {
         let least = response.header("oci-chunk-min-length");
         let least = least.and_then(|text| text.trim().parse().ok());
         Ok(Session {
-            repository: repository.clone(),
-            place: Some(Place {
-                url: location(response)?,
-                note: None,
-                moved: Arc::default(),
-            }),
+            api: api.clone(),
+            place: Some(KeptSession::new(location(response)?, None)),
             least: least.unwrap_or(0),
         })
     }
 
     /// A session that was kept, by this process or an earlier one.
-    pub(super) fn resumed(repository: &RemoteRepository, place: Place) -> Self {
+    pub(super) fn resumed(api: &Api, place: KeptSession) -> Self {
         Session {
-            repository: repository.clone(),
+            api: api.clone(),
             place: Some(place),
             least: 0,
         }
@@ -125,7 +113,7 @@ impl Session {
     /// Where the answer may be another one a moment later.
     pub(super) async fn status(&mut self) -> Result<Option<u64>> {
         let request = Request::new(Method::GET, self.url()?.clone());
-        let response = self.repository.send(request).await?;
+        let response = self.api.send(request).await?;
         match response.status().as_u16() {
             200 | 202 | 204 => {
                 self.follow(&response)?;
@@ -152,7 +140,7 @@ impl Session {
     pub(super) fn give_up(mut self) -> Option<Note> {
         let mut place = self.place.take()?;
         let note = place.note.take();
-        place.cancel(&self.repository);
+        cancel(place, &self.api);
         note.map(Note::emptied)
     }
 
@@ -164,8 +152,8 @@ impl Session {
     /// Leaves it for the next try to send `digest`.
     pub(super) fn keep(mut self, digest: &Digest) {
         if let Some(place) = self.place.take() {
-            let host = self.repository.host();
-            host.sessions().keep(self.repository.name(), digest, place);
+            let host = self.api.host();
+            host.sessions().keep(self.api.name(), digest, place);
         }
     }
 }
@@ -173,44 +161,35 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            place.cancel(&self.repository);
+            cancel(place, &self.api);
         }
     }
 }
 
-impl Place {
-    /// One that an earlier process noted.
-    pub(super) fn noted(url: Url, note: Note) -> Self {
-        Place {
-            url,
-            note: Some(note),
-            moved: Arc::default(),
-        }
-    }
-
-    /// Whether this process sent bytes to it.
-    pub(super) fn moved(&self) -> bool {
-        self.moved.load(Ordering::Relaxed)
-    }
-
-    /// Has the session end in the background. A note stays where the registry could not be
-    /// told, so that a later process finds it.
-    pub(crate) fn cancel(self, repository: &RemoteRepository) {
-        let owned = repository.clone();
-        repository.host().janitor().start(async move {
-            let told = tokio::time::timeout(CANCEL_LIMIT, delete(&owned, &self.url)).await;
-            if let (Ok(true), Some(note)) = (told, self.note) {
-                note.clear();
-            }
-        });
+/// Ends the session that was kept for a blob, as no try will continue it.
+pub(crate) fn end_kept(api: &Api, digest: &Digest) {
+    if let Some(kept) = api.host().sessions().take(api.name(), digest) {
+        cancel(kept, api);
     }
 }
 
-/// Whether the registry knows that nobody wants the session any more.
-async fn delete(repository: &RemoteRepository, url: &Url) -> bool {
+/// Has a session end in the background. Its note stays where the registry could not be told, so
+/// that a later process finds it.
+fn cancel(place: KeptSession, api: &Api) {
+    let owned = api.clone();
+    api.host().janitor().start(async move {
+        let told = tokio::time::timeout(CANCEL_LIMIT, delete(&owned, &place.url)).await;
+        if let (Ok(true), Some(note)) = (told, place.note) {
+            note.clear();
+        }
+    });
+}
+
+/// Whether the registry knows that the session has ended.
+async fn delete(api: &Api, url: &Url) -> bool {
     for _ in 0..CANCELS {
         let request = Request::new(Method::DELETE, url.clone());
-        let Ok(response) = repository.send(request).await else {
+        let Ok(response) = api.send(request).await else {
             return false;
         };
         let status = response.status().as_u16();
@@ -242,7 +221,7 @@ fn location(response: &Response) -> Result<Url> {
         let message = format!("answered {} without a Location", response.status());
         return Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()));
     };
-    guard::follow(response.url(), location).map_err(|error| error.target(response.endpoint()))
+    follow(response.url(), location).map_err(|error| error.target(response.endpoint()))
 }
 
 #[cfg(test)]

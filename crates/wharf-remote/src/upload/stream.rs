@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use wharf_oci::{Descriptor, Digest, MediaType};
 
+use super::super::api::Api;
 use super::super::blobs;
 use super::super::journal::Note;
-use super::super::repository::RemoteRepository;
 use super::super::transport::{Body, Payload};
 use super::manner::{Manner, smaller};
 use super::put;
@@ -25,15 +25,15 @@ use wharf_core::{Error, Result, Side};
 /// # Errors
 /// What the source or the registry says; the session is given up where it cannot be gone on with.
 pub(crate) async fn ingest(
-    repository: &RemoteRepository,
+    api: &Api,
     media_type: &MediaType,
     intake: &dyn Intake,
 ) -> Result<Descriptor> {
     let mut earlier = None;
-    let note = match resume::find(repository, Sought::intake(intake)).await? {
+    let note = match resume::find(api, Sought::intake(intake)).await? {
         Found::Nothing(note) => note,
         Found::Session(mut session, length) => {
-            let error = match rest(repository, &mut session, intake, length).await {
+            let error = match rest(api, &mut session, intake, length).await {
                 Ok(learned) => return Ok(closed(session, media_type, learned)),
                 Err(error) => error,
             };
@@ -51,7 +51,7 @@ pub(crate) async fn ingest(
     // The session may be gone because it became the blob, and only the answer was lost.
     if let Ok((digest, size)) = intake.learned() {
         let descriptor = Descriptor::new(media_type.clone(), digest, size);
-        if blobs::contains(repository, &descriptor).await? {
+        if blobs::contains(api, &descriptor).await? {
             note.into_iter().for_each(Note::clear);
             return Ok(descriptor);
         }
@@ -61,9 +61,9 @@ pub(crate) async fn ingest(
         // There is no beginning to go back to: what went wrong before is what went wrong.
         Err(error) => return Err(earlier.unwrap_or(error)),
     };
-    let mut session = put::begin(repository).await?;
+    let mut session = put::begin(api).await?;
     session.note(note);
-    match sent(repository, &mut session, intake, 0, stream).await {
+    match sent(api, &mut session, intake, 0, stream).await {
         Ok(learned) => Ok(closed(session, media_type, learned)),
         Err(error) => {
             if put::broke_off(&error) {
@@ -82,18 +82,18 @@ fn closed(session: Session, media_type: &MediaType, (digest, size): (Digest, u64
 
 /// Sends what a session that has `length` bytes lacks (wire.md U5, U6).
 async fn rest(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &mut Session,
     intake: &dyn Intake,
     length: u64,
 ) -> Result<(Digest, u64)> {
     let stream = first(intake.open(length).await?).await?;
-    sent(repository, session, intake, length, stream).await
+    sent(api, session, intake, length, stream).await
 }
 
 /// Sends the bytes from `offset` on, and ends the session.
 async fn sent(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &mut Session,
     intake: &dyn Intake,
     offset: u64,
@@ -102,11 +102,11 @@ async fn sent(
     let mut stream = stream.peekable();
     let empty = std::pin::Pin::new(&mut stream).peek().await.is_none();
     let stream = stream.boxed();
-    let sent = match held_size(repository, session, offset) {
+    let sent = match held_size(api, session, offset) {
         _ if empty => Ok(()),
         Some(size) => {
-            let sent = chunked(repository, session, offset, stream, size).await;
-            sent.map_err(|error| unwanted(repository, error, size))
+            let sent = chunked(api, session, offset, stream, size).await;
+            sent.map_err(|error| unwanted(api, error, size))
         }
         None => {
             let body = Body::Stream(Payload {
@@ -114,19 +114,19 @@ async fn sent(
                 length: None,
                 again: None,
             });
-            patch(repository, session, body, None).await
+            patch(api, session, body, None).await
         }
     };
     let least = session.least();
-    sent.map_err(|error| too_large(repository, error, least))?;
+    sent.map_err(|error| too_large(api, error, least))?;
     let (digest, size) = intake.learned()?;
-    finish(repository, session, &digest, Body::Empty, None).await?;
+    finish(api, session, &digest, Body::Empty, None).await?;
     Ok((digest, size))
 }
 
 /// Chunks that were our own idea are not made another time where a registry takes none.
-fn unwanted(repository: &RemoteRepository, error: Error, size: u64) -> Error {
-    let host = repository.host();
+fn unwanted(api: &Api, error: Error, size: u64) -> Error {
+    let host = api.host();
     if !Manner::Chunks(size).is_unwanted(&error, host.chunk_size(), &host.learned()) {
         return error;
     }
@@ -140,8 +140,8 @@ const HELD: u64 = 8 << 20;
 /// In chunks of how many bytes the stream goes, if in chunks: one that is larger than what is held
 /// goes as a whole, whatever its length. What follows other bytes says where it belongs, and for
 /// that its length must be known.
-fn held_size(repository: &RemoteRepository, session: &Session, offset: u64) -> Option<u64> {
-    let (host, learned) = (repository.host(), repository.host().learned());
+fn held_size(api: &Api, session: &Session, offset: u64) -> Option<u64> {
+    let (host, learned) = (api.host(), api.host().learned());
     let careful = offset > 0 || (learned.forgets && !learned.unchunked);
     let limits = [host.chunk_size(), learned.largest, careful.then_some(HELD)];
     let limit = limits.into_iter().flatten().min()?.min(HELD);
@@ -151,11 +151,11 @@ fn held_size(repository: &RemoteRepository, session: &Session, offset: u64) -> O
 
 /// A body that is too large, or whose length must be known, is another time cut smaller, where
 /// the stream can be had another time (wire.md U4).
-fn too_large(repository: &RemoteRepository, error: Error, least: u64) -> Error {
+fn too_large(api: &Api, error: Error, least: u64) -> Error {
     if !matches!(error.status(), Some(411 | 413)) {
         return error;
     }
-    let host = repository.host();
+    let host = api.host();
     let refused = [host.chunk_size(), host.learned().largest];
     let smaller = match refused.into_iter().flatten().min() {
         Some(refused) => smaller(refused.min(HELD), least),
@@ -169,7 +169,7 @@ fn too_large(repository: &RemoteRepository, error: Error, least: u64) -> Error {
 /// Sends the stream, which begins at `position`, in chunks of `size` bytes, each held in memory so
 /// that its length is known.
 async fn chunked(
-    repository: &RemoteRepository,
+    api: &Api,
     session: &mut Session,
     mut position: u64,
     mut stream: ByteStream,
@@ -188,7 +188,7 @@ async fn chunked(
             end: position + length,
         };
         let body = held(session, chunk, length);
-        patch(repository, session, body, Some(span)).await?;
+        patch(api, session, body, Some(span)).await?;
         position = span.end;
     }
 }

@@ -1,17 +1,17 @@
-//! Where a registry may send us: the form of the URLs it names.
+//! URLs that a registry sends us to: their form, and whether they stay at its origin.
 //!
-//! What hosts they lead to is judged where the connection is made, by `transport/names.rs`.
+//! Which hosts they lead to is judged where the connection is made, by `names.rs`.
 
 use url::Url;
 
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The URL that `location` means when `answered` gave it. User names, passwords and fragments in it
-/// are dropped: what we show to whom is not for a registry to say.
+/// are dropped: a registry does not choose what is shown to another host.
 ///
 /// # Errors
 /// [`ErrorKind::Rejected`] where it is no URL of http or https.
-pub(super) fn follow(answered: &Url, location: &str) -> Result<Url> {
+pub(crate) fn follow(answered: &Url, location: &str) -> Result<Url> {
     let invalid = |why: &str| Error::new(ErrorKind::Rejected, format!("location it gave is {why}"));
     let mut url = answered.join(location).map_err(|_| invalid("no URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -22,6 +22,14 @@ pub(super) fn follow(answered: &Url, location: &str) -> Result<Url> {
     let _ = url.set_password(None);
     url.set_fragment(None);
     Ok(url)
+}
+
+/// Whether both URLs have the same scheme, host and port: only then may one see what the other may
+/// (wire.md section 11, rule 2).
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host() == other.host()
+        && one.port_or_known_default() == other.port_or_known_default()
 }
 
 #[cfg(test)]
@@ -75,6 +83,21 @@ mod tests {
                     .kind(),
                 ErrorKind::Rejected
             );
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let same = |one, other| same_origin(&Url::parse(one).unwrap(), &Url::parse(other).unwrap());
+        assert!(same("https://r.example/v2/", "https://R.example:443/x?y"));
+        for other in [
+            "http://r.example/v2/",
+            "http://r.example:443/v2/",
+            "https://r.example:444/v2/",
+            "https://r.example.evil.example/",
+            "https://r.example@evil.example/",
+        ] {
+            assert!(!same("https://r.example/v2/", other), "{other}");
         }
     }
 }

@@ -1,0 +1,186 @@
+//! The API of one registry for one repository: what every endpoint file is given, and the one way
+//! by which their requests go out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use url::Url;
+use wharf_oci::{Digest, Repository, RepositoryName};
+
+use super::auth::{Access, Asker, Authorization, Authorizer, ScopeSet, choose, needed};
+use super::endpoint::Endpoint;
+use super::host::Host;
+use super::transport::{Request, Response, Transport, same_origin};
+use wharf_core::Result;
+
+/// Bytes of a refusal that are read, and how long they may take, so that its connection can be
+/// used again.
+const REFUSAL: usize = 64 * 1024;
+const REFUSAL_WAIT: Duration = Duration::from_secs(1);
+
+/// One repository of a registry, the registry's host, and the transport to it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    repository: Repository,
+    transport: Transport,
+    host: Arc<Host>,
+    /// Whether it is written to, and its tokens are to allow that from the first one on.
+    written: Arc<AtomicBool>,
+}
+
+impl Api {
+    pub(crate) fn new(repository: Repository, transport: Transport, host: Arc<Host>) -> Self {
+        Api {
+            repository,
+            transport,
+            host,
+            written: Arc::default(),
+        }
+    }
+
+    /// Registry and name.
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    pub(crate) fn name(&self) -> &RepositoryName {
+        self.repository.name()
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Where the endpoints are.
+    ///
+    /// # Errors
+    /// Where the host does not answer, if its scheme is still to be found out.
+    pub(crate) async fn endpoint(&self) -> Result<&Endpoint> {
+        self.host.endpoint(&self.transport).await
+    }
+
+    /// Says that the repository will be written to.
+    pub(crate) fn will_write(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+
+    /// The other repository of this registry in which a blob was seen last: it may be mounted from
+    /// there (wire.md E4).
+    pub(crate) fn elsewhere(&self, blob: &Digest) -> Option<RepositoryName> {
+        self.host.memory().elsewhere(&self.repository, blob)
+    }
+
+    /// Takes back that a blob was seen in a repository of this registry: it was not mounted.
+    pub(crate) fn forget(&self, from: &RepositoryName, blob: &Digest) {
+        let registry = self.repository.registry().clone();
+        if let Ok(from) = Repository::new(registry, from.clone()) {
+            self.host.memory().forget_blob(&from, blob);
+        }
+    }
+
+    /// Sends a request with what the registry wants to be shown. A refusal is answered once, with a
+    /// token or a better one: the request is then made anew, with its body. What a refusal that
+    /// stands was shown is noted in the answer.
+    ///
+    /// # Errors
+    /// Where no answer came, or no token could be had.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        // Large, and part of many futures.
+        Box::pin(self.send_and_answer(request)).await
+    }
+
+    async fn send_and_answer(&self, request: Request) -> Result<Response> {
+        let root = self.endpoint().await?.root();
+        // A session may be kept at another origin, which sees no credentials.
+        if !same_origin(request.url(), &root) {
+            return self.dispatch(request).await;
+        }
+        let authorizer = self.host.authorizer();
+        let asker = self.asker(&root);
+        let needed = self.needed(&request);
+        let shown = authorizer.known(asker, &needed).await?;
+        let (request, again) = request.twice();
+        let response = self.dispatch(with(request, shown.as_ref())).await?;
+        // What was remembered of the scheme may have proved wrong.
+        let endpoint = self.endpoint().await?;
+        let found = endpoint.root();
+        // Then nothing was shown where the request went in the end.
+        let shown = shown.filter(|_| same_origin(&root, &found));
+        let root = &found;
+        let asker = Asker { root, ..asker };
+        let refused = response.status().as_u16() == 401 && same_origin(response.url(), root);
+        let demand = match refused {
+            true => choose(response.all(WWW_AUTHENTICATE.as_str())),
+            false => None,
+        };
+        let Some(demand) = demand else {
+            return Ok(noted(authorizer, response, shown.as_ref(), &needed));
+        };
+        let better = authorizer.answer(asker, demand, &needed, shown.as_ref());
+        let Some(better) = better.await? else {
+            return Ok(noted(authorizer, response, shown.as_ref(), &needed));
+        };
+        drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
+        let mut request = again.request().await?;
+        if !same_origin(request.url(), root) {
+            let url = endpoint.moved(request.url());
+            request = request.at(url);
+        }
+        let response = self.dispatch(with(request, Some(&better))).await?;
+        Ok(noted(authorizer, response, Some(&better), &needed))
+    }
+
+    /// Sends a request with what is known to be wanted; a refusal stands.
+    ///
+    /// # Errors
+    /// As [`Api::send`].
+    pub(crate) async fn send_once(&self, request: Request) -> Result<Response> {
+        let root = self.endpoint().await?.root();
+        if !same_origin(request.url(), &root) {
+            return self.dispatch(request).await;
+        }
+        let needed = self.needed(&request);
+        let shown = self.host.authorizer().known(self.asker(&root), &needed);
+        let shown = shown.await?;
+        self.dispatch(with(request, shown.as_ref())).await
+    }
+
+    async fn dispatch(&self, request: Request) -> Result<Response> {
+        self.host.dispatch(&self.transport, request).await
+    }
+
+    fn asker<'a>(&'a self, root: &'a Url) -> Asker<'a> {
+        Asker {
+            transport: &self.transport,
+            root,
+            name: Some(self.name()),
+        }
+    }
+
+    fn needed(&self, request: &Request) -> ScopeSet {
+        let access = match self.written.load(Ordering::Relaxed) {
+            true => Access::Write,
+            false => Access::Read,
+        };
+        needed(request.method(), request.url(), self.name(), access)
+    }
+}
+
+fn with(request: Request, shown: Option<&Authorization>) -> Request {
+    match shown {
+        Some(shown) => request.secret(AUTHORIZATION, &shown.header),
+        None => request,
+    }
+}
+
+fn noted(
+    authorizer: &Authorizer,
+    response: Response,
+    shown: Option<&Authorization>,
+    needed: &ScopeSet,
+) -> Response {
+    let refusal = authorizer.refusal(&response, shown, needed);
+    response.refused(refusal)
+}
