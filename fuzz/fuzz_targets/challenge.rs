@@ -1,5 +1,5 @@
-//! `WWW-Authenticate`, a header a line: the challenge that is chosen is read again from what is
-//! remembered of it.
+//! `WWW-Authenticate`, one header per line: the chosen challenge must survive being remembered and
+//! read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

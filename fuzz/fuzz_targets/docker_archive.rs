@@ -1,5 +1,5 @@
-//! Archives of images, as bytes of a tar or, where the first byte is odd, as a tar made of names
-//! and contents, so that the documents inside are reached.
+//! Archives of images: the bytes of a tar or, if the first byte is odd, a tar made of names and
+//! contents, so that the documents inside are reached.
 #![no_main]
 
 use std::io::Write;
@@ -33,7 +33,7 @@ fn tar_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
-        // A name that no tar can hold makes no entry.
+        // A name that does not fit into a tar makes no entry.
         let _ = builder.append_data(&mut header, name, *content);
     }
     builder

@@ -1,4 +1,4 @@
-//! `hosts.toml`: what is wrong is one line that names a place in the text.
+//! `hosts.toml`: an error is one line that names a place in the text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! The index that lists referrers under a tag: what others wrote survives, and what is added and
-//! taken away is there and gone.
+//! The index that lists referrers under a tag: foreign entries survive, added ones are there,
+//! removed ones are gone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Manifests of all kinds, with and without the media type of a carrier: the bytes stay as they
-//! are, and what they have is what their digest names.
+//! Manifests of all kinds, with and without a carrier's media type: the bytes stay as they are, and
+//! match their digest.
 #![no_main]
 
 use bytes::Bytes;

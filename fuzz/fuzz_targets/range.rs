@@ -1,4 +1,4 @@
-//! The `Range` header of an upload session: what is read of it says no more than is written.
+//! The `Range` header of an upload session: the parsed length never exceeds the stated one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Names of all kinds: what is read can be printed and read again, and is then the same.
+//! Names of all kinds: a parsed name can be printed and parsed again, and is then equal.
 #![no_main]
 
 use std::fmt::{Debug, Display};
@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
     round_trip::<Digest>(text);
     round_trip::<Tag>(text);
     round_trip::<MediaType>(text);
-    // What is printed of a platform is for people, and cut where it is too long for them.
+    // A platform is printed for people, and cut if it is too long.
     match text.parse::<Platform>() {
         Ok(platform) => assert!(!platform.to_string().contains(char::is_control)),
         Err(error) => is_line(&error),

@@ -1,4 +1,4 @@
-//! What requests to the embedded registry mean: `METHOD PATH?QUERY`.
+//! Routes of requests to the embedded registry: `METHOD PATH?QUERY`.
 #![no_main]
 
 use http::Method;

@@ -1,14 +1,14 @@
-//! `cargo xtask check`: what can be said of the code without running it.
+//! `cargo xtask check`: checks of the code that do not run it.
 
 use crate::run::{cargo, run};
 
-/// Stops at the first of format, lints and documentation that has something to say.
+/// Stops at the first of format, lints and documentation that finds something.
 pub(crate) fn run_all() -> Result<(), String> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo()
         .args(["clippy", "--workspace", "--all-targets", "--locked"])
         .args(["--", "-D", "warnings"]))?;
-    // The targets are a workspace of their own, whose lock file must fit.
+    // The fuzz targets are a workspace of their own with a lock file of its own, which must match.
     run(cargo()
         .args(["clippy", "--manifest-path", "fuzz/Cargo.toml", "--locked"])
         .args(["--target-dir", "target/fuzz", "--", "-D", "warnings"])

@@ -1,13 +1,14 @@
-//! `cargo xtask fuzz SECONDS [TARGET…]`: the fuzz targets, one after the other, from their seeds on.
+//! `cargo xtask fuzz SECONDS [TARGET…]`: runs the fuzz targets, one after the other, from their
+//! seeds.
 //!
-//! Needs `cargo install cargo-fuzz --locked`. No sanitizer is used, as there is no unsafe code of
-//! ours to watch, so that any toolchain will do.
+//! Needs `cargo install cargo-fuzz --locked`. Uses no sanitizer, because the code has no `unsafe`;
+//! so any toolchain works.
 
 use std::fs;
 
 use crate::run::{cargo, root, run};
 
-/// Runs each target for so long, or until it finds something.
+/// Runs each target for this many seconds, or until it finds something.
 pub(crate) fn run_all(seconds: &str, wanted: &[String]) -> Result<(), String> {
     let seconds: u64 = seconds
         .parse()

@@ -1,15 +1,15 @@
-//! The programs of others that some tests run: there already, installed with `apt-get`, or done without.
+//! The programs that some tests run: present already, installed with `apt-get`, or skipped.
 
 use std::process::Command;
 
 use crate::run::{is_installed, run, succeeds};
 
-/// Debian calls package and program the same.
+/// Debian's packages have the names of their programs.
 const PEERS: [&str; 3] = ["docker-registry", "nginx", "skopeo"];
 
-/// Installs what is missing where that is possible; says what is skipped otherwise.
+/// Installs missing programs where that is possible; otherwise says what is skipped.
 ///
-/// Whether all of them are there.
+/// Returns whether all of them are present.
 pub(crate) fn provide() -> bool {
     if missing().is_empty() {
         return true;
@@ -45,7 +45,7 @@ fn install(packages: &[&str]) -> Result<(), String> {
     };
     for (service, port) in [("docker-registry", 5000), ("nginx", 80)] {
         if packages.contains(&service) {
-            // Stopping it is the administrator's affair: another program may count on it by then.
+            // The administrator must stop it: another program may depend on it by then.
             eprintln!(
                 "note: Debian may start {service} as a service on port {port}; tests start their own"
             );
@@ -58,7 +58,7 @@ fn install(packages: &[&str]) -> Result<(), String> {
         .args(packages))
 }
 
-/// How `apt-get` may be run.
+/// Whether `apt-get` runs directly or through sudo.
 #[derive(Clone, Copy)]
 enum Rights {
     Root,
@@ -83,7 +83,7 @@ impl Rights {
                 sudo
             }
         };
-        // sudo passes no environment on, so it is set behind it.
+        // sudo drops the environment, so the variable is set after it.
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
         command
     }

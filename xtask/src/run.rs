@@ -12,7 +12,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Shows the command, runs it, and gives an error that names it when it does not succeed.
+/// Shows the command and runs it. Fails with an error that names it when it does not succeed.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let line = line_of(command);
     eprintln!("+ {line}");
@@ -25,7 +25,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{line}: {status}"))
 }
 
-/// Whether the command can be run and succeeds; nothing of it is shown.
+/// Whether the command can be run and succeeds; shows no output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

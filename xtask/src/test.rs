@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is, with the real peers where they can be had.
+//! `cargo xtask test`: every test, with the real peers where they are available.
 
 use crate::peers;
 use crate::run::{cargo, run};
@@ -10,7 +10,7 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), String> {
         .args(["test", "--workspace", "--locked"])
         .args(arguments);
     if peers::provide() {
-        // From here on a peer that is not found is a mistake, not a reason to skip.
+        // From here on a missing peer is a failure, not a reason to skip.
         command.env("WHARF_REQUIRE_PEERS", "1");
     }
     run(&mut command)

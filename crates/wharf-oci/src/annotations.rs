@@ -1,4 +1,4 @@
-//! Keys of annotations that mean something to more than one program.
+//! Annotation keys that several programs understand.
 
 /// The name of a manifest in an image layout: a tag, or a whole reference.
 pub const ANNOTATION_REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -10,11 +10,11 @@ pub const ANNOTATION_BASE_NAME: &str = "org.opencontainers.image.base.name";
 pub const ANNOTATION_BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// When the content was made, RFC 3339.
 pub const ANNOTATION_CREATED: &str = "org.opencontainers.image.created";
-/// Who made it.
+/// The authors of the content.
 pub const ANNOTATION_AUTHORS: &str = "org.opencontainers.image.authors";
-/// Where more is to be read.
+/// The address of further information.
 pub const ANNOTATION_URL: &str = "org.opencontainers.image.url";
-/// Where the source code is.
+/// The address of the source code.
 pub const ANNOTATION_SOURCE: &str = "org.opencontainers.image.source";
 /// The version of the packaged software.
 pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";

@@ -15,7 +15,7 @@ pub struct ImageConfig {
     /// When the image was made, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// Who made it.
+    /// The author of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// The processor architecture in Go's spelling; empty when the config does not say.
@@ -34,7 +34,7 @@ pub struct ImageConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub os_version: Option<String>,
-    /// What the operating system must offer.
+    /// The features that the operating system must offer.
     #[serde(
         rename = "os.features",
         default,
@@ -77,13 +77,13 @@ pub struct RootFs {
 /// How one layer, or a change without a layer, came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// When, RFC 3339.
+    /// The time of the step, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// By which command.
+    /// The command that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// By whom.
+    /// The author of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// A remark.
@@ -104,7 +104,7 @@ impl ImageConfig {
     /// Reads a config blob.
     ///
     /// # Errors
-    /// When it is larger than [`MAX_CONFIG_SIZE`] or no JSON of this form.
+    /// When the bytes are more than [`MAX_CONFIG_SIZE`] or not JSON of this form.
     pub fn parse(bytes: &[u8]) -> Result<ImageConfig, ConfigError> {
         if bytes.len() as u64 > MAX_CONFIG_SIZE {
             return Err(ConfigError::TooLarge {
@@ -149,7 +149,7 @@ pub enum ConfigError {
         /// How many there are.
         size: u64,
     },
-    /// The bytes are no JSON of this form.
+    /// The bytes are not JSON of this form.
     #[error("image config is not valid: {reason}")]
     Json {
         /// What is wrong and where, in one line.

@@ -1,4 +1,4 @@
-//! Descriptors: what content is, which bytes it is and how many.
+//! Descriptors: the media type, digest and size of content.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub struct Descriptor {
         skip_serializing_if = "Option::is_none"
     )]
     pub artifact_type: Option<MediaType>,
-    /// The content itself in base64, as written by whoever made the descriptor; not verified.
+    /// The content itself in base64, as the descriptor states it; not verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// Fields that this version does not know.

@@ -1,4 +1,4 @@
-//! What a registry says about an error. distribution-spec: "Error Codes".
+//! The errors that a registry reports. distribution-spec: "Error Codes".
 
 use std::fmt;
 
@@ -33,8 +33,8 @@ pub struct DiagnosticEntry {
 impl Diagnostic {
     /// Reads the body of an answer: `{"errors":[{"code":…,"message":…,"detail":…}]}`.
     ///
-    /// Tolerant, because many registries are sloppy: whatever is there of an entry is taken.
-    /// Nothing when the body is something else, or lists no error.
+    /// Tolerant, because many registries are sloppy: an entry may lack any of its fields. `None`
+    /// when the body is something else, or lists no error.
     pub fn parse(body: &[u8]) -> Option<Diagnostic> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let errors: Vec<_> = body

@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for Digest {
 /// A digest algorithm that OCI registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// SHA-256, which everybody knows.
+    /// SHA-256, which every registry accepts.
     Sha256,
     /// SHA-512, which few registries accept.
     Sha512,

@@ -21,7 +21,7 @@ pub struct ImageManifest {
         skip_serializing_if = "Option::is_none"
     )]
     pub media_type: Option<MediaType>,
-    /// What it carries, when that is no image.
+    /// The type of the artifact that it carries; `None` for an image.
     #[serde(
         default,
         deserialize_with = "optional_media_type",
@@ -48,7 +48,7 @@ pub struct ImageManifest {
     pub extra: BTreeMap<String, Value>,
 }
 
-/// Blobs with a type, as release candidates of OCI 1.1 had them; an image manifest does it now.
+/// Blobs with a type, as in release candidates of OCI 1.1; image manifests carry artifacts now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactManifest {
@@ -59,7 +59,7 @@ pub struct ArtifactManifest {
         skip_serializing_if = "Option::is_none"
     )]
     pub media_type: Option<MediaType>,
-    /// What it carries.
+    /// The type of the artifact that it carries.
     #[serde(
         default,
         deserialize_with = "optional_media_type",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::lenient::{null_as_default, optional_media_type};
 use crate::{Descriptor, MediaType};
 
-/// A list of manifests, mostly one a platform. OCI image-spec, "Image Index".
+/// A list of manifests, mostly one per platform. OCI image-spec, "Image Index".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
@@ -21,7 +21,7 @@ pub struct Index {
         skip_serializing_if = "Option::is_none"
     )]
     pub media_type: Option<MediaType>,
-    /// What it carries, when that is no image.
+    /// The type of the artifact that it carries; `None` for images.
     #[serde(
         default,
         deserialize_with = "optional_media_type",
@@ -47,7 +47,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// An OCI index of these manifests that says its media type.
+    /// An OCI index of these manifests, with its media type set.
     pub fn new(manifests: Vec<Descriptor>) -> Index {
         Index {
             schema_version: 2,

@@ -1,7 +1,7 @@
 //! What OCI says, as pure types: no runtime, no network, no files.
 //!
-//! Strings and bytes that others wrote become types here, strictly, and an error names the part
-//! that is wrong. Documents keep the fields that this version does not know.
+//! Parses foreign strings and bytes into types, strictly; an error names the part that is wrong.
+//! Documents keep the fields that this version does not know.
 
 mod annotations;
 mod config;

@@ -39,7 +39,7 @@ pub enum Payload {
     Image(ImageManifest),
     /// A manifest of manifests.
     Index(Index),
-    /// An artifact in the form that OCI gave up.
+    /// An artifact in the form that OCI dropped.
     Artifact(ArtifactManifest),
     /// A Docker schema 1 image.
     Schema1(Schema1),
@@ -71,22 +71,22 @@ pub enum Role {
 pub const MAX_MANIFEST_SIZE: u64 = 8 << 20;
 
 impl Manifest {
-    /// Reads a manifest. `media_type` is what the carrier says: the HTTP header or the descriptor.
+    /// Parses a manifest. `media_type` is what the carrier says: the HTTP header or the descriptor.
     ///
     /// The carrier's media type counts first, then the document's, then the document's shape. A
     /// carrier's type that says nothing about manifests (`application/json`) counts as none.
     /// The digest is the sha256 of the bytes, of a signed schema 1 manifest that of its payload.
     ///
     /// # Errors
-    /// When the bytes are more than [`MAX_MANIFEST_SIZE`], no JSON of the form that the media type
-    /// asks for, or of two kinds at once, and when carrier and document disagree on the type.
+    /// When the bytes are more than [`MAX_MANIFEST_SIZE`], not JSON of the form that the media type
+    /// requires, or of two kinds at once; when carrier and document disagree on the type.
     pub fn parse(media_type: Option<&MediaType>, bytes: Bytes) -> Result<Manifest, ManifestError> {
         let (media_type, payload, signed) = read(media_type, &bytes)?;
         let digest = Digest::of(signed.as_deref().unwrap_or(&bytes));
         Ok(Manifest::assemble(media_type, digest, bytes, payload))
     }
 
-    /// Reads a manifest that must have this digest, of whatever algorithm, and keeps that digest.
+    /// Parses a manifest that must have this digest, of any algorithm, and keeps that digest.
     ///
     /// A signed schema 1 manifest may be named by the digest of its payload or of all its bytes.
     ///
@@ -100,7 +100,7 @@ impl Manifest {
         check_size(&bytes)?;
         let found = Digest::of_with(expected.algorithm(), &bytes);
         let known = found == *expected;
-        // Bytes that nothing vouches for are looked at only where schema 1 makes that necessary.
+        // Unverified bytes are parsed only where schema 1 makes that necessary.
         let (media_type, payload, signed) = match read(media_type, &bytes) {
             Ok(parts) => parts,
             Err(error) if known => return Err(error),
@@ -147,7 +147,7 @@ impl Manifest {
         &self.bytes
     }
 
-    /// What this manifest is, and is sent as.
+    /// The media type, also the one it is sent with.
     pub fn media_type(&self) -> &MediaType {
         &self.descriptor.media_type
     }
@@ -188,7 +188,7 @@ impl Manifest {
         }
     }
 
-    /// What the manifest carries: its own artifact type, else its config's media type.
+    /// The type of what the manifest carries: its own artifact type, else its config's media type.
     ///
     /// distribution-spec: "Listing Referrers".
     pub fn artifact_type(&self) -> Option<&MediaType> {
@@ -219,8 +219,8 @@ impl Manifest {
 
     /// All content that must be in a store before this manifest, in the document's order.
     ///
-    /// Not the subject, which may come later or never, and nothing for schema 1, which does not
-    /// know sizes (see [`Schema1::fs_layers`]).
+    /// The subject is not among them: it may be put later or never. Empty for schema 1, which
+    /// states no sizes (see [`Schema1::fs_layers`]).
     pub fn links(&self) -> Vec<Link> {
         let link = |role| {
             move |descriptor: &Descriptor| Link {
@@ -374,7 +374,7 @@ mod tests {
                 Digest::of(&bytes)
             )
         );
-        // Wrong bytes are called wrong bytes, even when they are no manifest.
+        // Bytes with another digest are reported as such, even when they are not a manifest.
         let error = Manifest::parse_as(None, Bytes::from_static(b"<html>"), &other).unwrap_err();
         assert!(matches!(error, ManifestError::Digest { .. }));
     }

@@ -18,13 +18,13 @@ pub enum ManifestError {
     /// There are no bytes.
     #[error("manifest is empty")]
     Empty,
-    /// The bytes are no JSON, or not of the form that their media type asks for.
+    /// The bytes are not JSON, or not of the form that their media type requires.
     #[error("manifest is not valid: {reason}")]
     Json {
         /// What is wrong and where, in one line.
         reason: String,
     },
-    /// Neither media type nor shape is one that is known.
+    /// Neither media type nor shape is known.
     #[error("manifest of unknown kind{}", Of(media_type))]
     Unknown {
         /// The media type, when there is one.
@@ -41,12 +41,12 @@ pub enum ManifestError {
     /// The document is of two kinds at once.
     #[error("manifest is of two kinds at once: it has {first:?} and {second:?}")]
     Ambiguous {
-        /// A field of the one kind.
+        /// A field of the first kind.
         first: &'static str,
-        /// A field of the other.
+        /// A field of the second kind.
         second: &'static str,
     },
-    /// The document has a field that its media type does not have, but another one does.
+    /// The document has a field that belongs to another media type.
     #[error("manifest is {media_type} but has {field:?}, which that does not have")]
     Shape {
         /// The media type, by the carrier or the document.
@@ -54,7 +54,7 @@ pub enum ManifestError {
         /// The field.
         field: &'static str,
     },
-    /// The schema version is not that of the media type.
+    /// The schema version does not fit the media type.
     #[error("manifest has a schemaVersion that its kind cannot have: {found}")]
     SchemaVersion {
         /// The version, or that it is absent.

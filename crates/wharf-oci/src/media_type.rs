@@ -20,7 +20,7 @@ use crate::text::Quoted;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaType(Cow<'static, str>);
 
-/// How a layer's tar is packed.
+/// How the tar of a layer is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// A plain tar.
@@ -94,12 +94,12 @@ impl MediaType {
         matches!(self.kind(), Some(Kind::Layer(_) | Kind::Foreign(_)))
     }
 
-    /// False for layers that registries may not pass on (non-distributable, foreign).
+    /// False for layers that registries must not distribute (non-distributable, foreign).
     pub fn is_distributable(&self) -> bool {
         !matches!(self.kind(), Some(Kind::Foreign(_)))
     }
 
-    /// How a layer is compressed; nothing for what is not a known layer.
+    /// How a layer is compressed; `None` for any other content.
     pub fn compression(&self) -> Option<Compression> {
         match self.kind()? {
             Kind::Layer(compression) | Kind::Foreign(compression) => Some(compression),
@@ -112,8 +112,8 @@ impl MediaType {
         self.as_str().starts_with("application/vnd.docker.")
     }
 
-    /// Whether a carrier that says this says anything about a manifest: a known manifest type, or
-    /// a vendor's type that is not known to be something else.
+    /// Whether this can be the type of a manifest: a known manifest type, or a vendor's type that
+    /// is not known as another kind.
     pub(crate) fn may_be_manifest(&self) -> bool {
         match self.kind() {
             Some(_) => self.is_manifest(),
@@ -156,11 +156,11 @@ well_known! {
     OCI_IMAGE_INDEX = "application/vnd.oci.image.index.v1+json", Kind::Index;
     /// An OCI image manifest.
     OCI_IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json", Kind::Image;
-    /// An OCI artifact manifest, which release candidates of OCI 1.1 had.
+    /// An OCI artifact manifest, from release candidates of OCI 1.1.
     OCI_ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json", Kind::Artifact;
     /// The config of an OCI image.
     OCI_IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json", Kind::Config;
-    /// The two bytes `{}`, where a descriptor is due and there is nothing to say.
+    /// The two bytes `{}`, for a descriptor that is required but has no content.
     OCI_EMPTY = "application/vnd.oci.empty.v1+json", Kind::Other;
     /// A layer: plain tar.
     OCI_LAYER = "application/vnd.oci.image.layer.v1.tar", Kind::Layer(Compression::None);
@@ -168,11 +168,11 @@ well_known! {
     OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip", Kind::Layer(Compression::Gzip);
     /// A layer: tar in zstd.
     OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd", Kind::Layer(Compression::Zstd);
-    /// A layer that may not be passed on: plain tar.
+    /// A non-distributable layer: plain tar.
     OCI_LAYER_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar", Kind::Foreign(Compression::None);
-    /// A layer that may not be passed on: tar in gzip.
+    /// A non-distributable layer: tar in gzip.
     OCI_LAYER_NONDISTRIBUTABLE_GZIP = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Kind::Foreign(Compression::Gzip);
-    /// A layer that may not be passed on: tar in zstd.
+    /// A non-distributable layer: tar in zstd.
     OCI_LAYER_NONDISTRIBUTABLE_ZSTD = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", Kind::Foreign(Compression::Zstd);
     /// A Docker manifest list.
     DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json", Kind::Index;
@@ -190,18 +190,18 @@ well_known! {
     DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip", Kind::Layer(Compression::Gzip);
     /// A Docker layer: tar in zstd, as BuildKit names it.
     DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd", Kind::Layer(Compression::Zstd);
-    /// A Docker layer that may not be passed on: plain tar.
+    /// A non-distributable Docker layer: plain tar.
     DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar", Kind::Foreign(Compression::None);
-    /// A Docker layer that may not be passed on: tar in gzip.
+    /// A non-distributable Docker layer: tar in gzip.
     DOCKER_FOREIGN_LAYER_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Kind::Foreign(Compression::Gzip);
-    /// Bytes of which nothing is known.
+    /// Bytes of unknown kind.
     OCTET_STREAM = "application/octet-stream", Kind::Other;
 }
 
 impl FromStr for MediaType {
     type Err = MediaTypeError;
 
-    /// Letter case does not count in media types: a well-known one becomes its constant.
+    /// Media types ignore letter case; a well-known one becomes its constant.
     fn from_str(text: &str) -> Result<MediaType, MediaTypeError> {
         if let Some((known, _)) = WELL_KNOWN
             .iter()

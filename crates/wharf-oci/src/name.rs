@@ -1,4 +1,4 @@
-//! Repository names and tags: always valid, since only valid text becomes one.
+//! Repository names and tags. Only valid text becomes one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -50,7 +50,7 @@ impl AsRef<str> for RepositoryName {
 pub struct Tag(String);
 
 impl Tag {
-    /// The tag `latest`, which stands where none was given.
+    /// The tag `latest`, the default.
     pub fn latest() -> Tag {
         Tag("latest".to_owned())
     }
@@ -103,7 +103,7 @@ fn check_component(component: &str, start: usize) -> Result<(), NameProblem> {
     if component.is_empty() {
         return Err(NameProblem::EmptyComponent { position: start });
     }
-    // Where the run of separators began that the walk is in; a component starts as if in one.
+    // Start of the current run of separators. A component starts as if inside one.
     let mut run: Option<usize> = Some(0);
     for (index, character) in component.char_indices() {
         match character {
@@ -193,7 +193,7 @@ const TAG_LIMIT: usize = 128;
 const NAME_ALPHABET: &str = "a-z, 0-9, '.', '_', '-', '/'";
 const TAG_ALPHABET: &str = "letters, digits, '_', '.', '-'";
 
-/// Text that is not a tag or not the name of a repository.
+/// The error of text that is not a tag, or not a repository name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{part} {}: {problem}", Quoted(text))]
 pub struct NameError {

@@ -1,4 +1,4 @@
-//! Tells which kind of manifest a document is, before anything of it is believed.
+//! Finds out which kind of manifest a document is, before anything else in it is used.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -7,10 +7,10 @@ use serde::de::IgnoredAny;
 use crate::lenient::optional_media_type;
 use crate::{MAX_MANIFEST_SIZE, ManifestError, MediaType, Payload, Schema1};
 
-/// Media type and parsed form; for a signed schema 1 manifest also the bytes that are signed.
+/// Media type and parsed form; for a signed schema 1 manifest also the signed bytes.
 pub(crate) type Parts = (MediaType, Payload, Option<Vec<u8>>);
 
-/// Parses a manifest, once its kind is known and beyond doubt.
+/// Finds out the kind of a manifest, and parses it as that.
 pub(crate) fn read(carrier: Option<&MediaType>, bytes: &Bytes) -> Result<Parts, ManifestError> {
     check_size(bytes)?;
     if bytes.is_empty() {
@@ -52,7 +52,7 @@ enum Shape {
     Schema1,
 }
 
-/// The kind by media type, where that is known, else by the fields; they must not contradict.
+/// The kind by media type if that is known, else by the fields. The two must not contradict.
 fn agree(media_type: &MediaType, found: Option<Found>) -> Result<Shape, ManifestError> {
     match (shape_of(media_type), found) {
         (Some(named), Some((field, shape))) if named != shape => Err(ManifestError::Shape {
@@ -100,8 +100,8 @@ struct Outline {
 }
 
 impl Outline {
-    /// The kind that the fields make; a document of two kinds is refused, whatever it says it is,
-    /// because two readers could take it for different things.
+    /// The kind that the fields show. Refuses a document of two kinds, whatever its media type,
+    /// because two readers could parse it as different things.
     fn shape(&self) -> Result<Option<Found>, ManifestError> {
         let fields = [
             (&self.manifests, "manifests", Shape::Index),

@@ -35,7 +35,7 @@ pub struct Platform {
         skip_serializing_if = "Option::is_none"
     )]
     pub os_version: Option<String>,
-    /// What the operating system must offer, `win32k`.
+    /// The features that the operating system must offer, `win32k`.
     #[serde(
         rename = "os.features",
         default,
@@ -46,7 +46,7 @@ pub struct Platform {
     /// The variant of the architecture, `v7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// What the processor must offer; only in Docker's manifest lists.
+    /// The features that the processor must offer; only in Docker's manifest lists.
     #[serde(
         default,
         deserialize_with = "null_as_default",
@@ -59,8 +59,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Whether this platform is what was wanted: every field that `wanted` sets is the same here,
-    /// and its features are among those here. `arm64` and `arm64/v8` are one.
+    /// Whether this platform satisfies `wanted`: each field that `wanted` sets is equal here, and
+    /// its features are among those here. `arm64` equals `arm64/v8`.
     pub fn matches(&self, wanted: &Platform) -> bool {
         let same = |wanted: &str, here: &str| wanted.is_empty() || wanted == here;
         same(&wanted.os, &self.os)

@@ -1,15 +1,15 @@
-//! Which manifest bytes are that somebody hands in without a carrier (wire.md O5).
+//! Finds the media type of manifest bytes that have no carrier (wire.md O5).
 
 use bytes::Bytes;
 
 use crate::{Digest, Manifest, ManifestError, MediaType};
 
 impl Manifest {
-    /// Reads bytes that are to be put as they are: `media_type` is what the caller says they are,
-    /// else they are what their own `mediaType` says, else Docker schema 2.
+    /// Parses bytes that will be put as they are. Their type is `media_type` if given, else their
+    /// own `mediaType`, else Docker schema 2.
     ///
-    /// Bytes that say nothing and cannot be Docker schema 2 by their fields, such as those of an
-    /// index, are what the fields make them. They must have the digest `expected` where one is.
+    /// If they state no type and their fields rule out Docker schema 2, such as those of an index,
+    /// the fields decide. The digest must equal `expected`, if given.
     ///
     /// ```
     /// use wharf_oci::{Manifest, MediaType};
@@ -20,7 +20,7 @@ impl Manifest {
     /// ```
     ///
     /// # Errors
-    /// As [`Manifest::parse_as`]; also when the caller's type is none of a manifest.
+    /// As [`Manifest::parse_as`]; also when `media_type` is not the type of a manifest.
     pub fn parse_raw(
         media_type: Option<&MediaType>,
         bytes: Bytes,
@@ -42,7 +42,7 @@ impl Manifest {
             Some(other) => Err(ManifestError::Unknown {
                 media_type: Some(other.clone()),
             }),
-            // Where they say what they are, that is no contradiction but the answer.
+            // A type that the document states wins over the default.
             None => Manifest::parse(Some(&MediaType::DOCKER_MANIFEST), bytes.clone())
                 .or_else(|_| Manifest::parse(None, bytes)),
         }

@@ -11,8 +11,8 @@ use crate::{Digest, DigestError, NameError, Registry, RegistryError, RepositoryN
 
 /// A reference as people type it: `nginx`, `ghcr.io/a/b:1`, `localhost:5000/a@sha256:…`.
 ///
-/// The tag stays open when none was typed: a push takes the archive's own tag then. For all else
-/// [`tag_or_latest`](Self::tag_or_latest) and [`selector`](Self::selector) fill in `latest`.
+/// The tag is `None` when none was typed: a push then uses the archive's own tag. Otherwise
+/// [`tag_or_latest`](Self::tag_or_latest) and [`selector`](Self::selector) default to `latest`.
 ///
 /// ```
 /// use wharf_oci::Reference;
@@ -58,7 +58,7 @@ impl Reference {
         self.tag.clone().unwrap_or_else(Tag::latest)
     }
 
-    /// What to ask the repository for: the digest, else the tag, else `latest`.
+    /// What to look up in the repository: the digest, else the tag, else `latest`.
     pub fn selector(&self) -> Selector {
         match &self.digest {
             Some(digest) => Selector::Digest(digest.clone()),
@@ -112,7 +112,7 @@ impl Repository {
     /// The repository of this name in this registry; `library/` is not added.
     ///
     /// # Errors
-    /// When both together, with the slash, have more than 255 characters.
+    /// When registry, slash and name together have more than 255 characters.
     pub fn new(registry: Registry, name: RepositoryName) -> Result<Repository, ReferenceError> {
         combine(registry.clone(), name.clone()).map_err(|problem| ReferenceError {
             text: format!("{registry}/{name}"),
@@ -153,10 +153,10 @@ impl fmt::Display for Repository {
     }
 }
 
-/// What a name points at in a repository, or the digest itself.
+/// A tag, or a digest, within a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Selector {
-    /// Whatever the tag points at now.
+    /// The manifest that the tag names now.
     Tag(Tag),
     /// Exactly this content.
     Digest(Digest),
@@ -165,7 +165,7 @@ pub enum Selector {
 impl FromStr for Selector {
     type Err = ReferenceError;
 
-    /// A digest when there is a colon, which no tag has; else a tag.
+    /// A digest if there is a colon, which no tag has; else a tag.
     fn from_str(text: &str) -> Result<Selector, ReferenceError> {
         let parsed = match text.contains(':') {
             true => text.parse().map(Selector::Digest).map_err(Problem::Digest),
@@ -216,7 +216,7 @@ fn split_digest(text: &str) -> Result<(&str, Option<Digest>), Problem> {
     }
 }
 
-/// The tag is behind a colon in the last part; a colon before that is a port's.
+/// The tag follows a colon in the last part; an earlier colon belongs to a port.
 fn split_tag(text: &str) -> Result<(&str, Option<&str>), Problem> {
     if text.starts_with('[') && !text.contains('/') {
         return Err(Problem::NoRepository);
@@ -256,7 +256,8 @@ fn combine(registry: Registry, name: RepositoryName) -> Result<Repository, Probl
     Ok(Repository { registry, name })
 }
 
-/// Text that is not a reference, a repository or a selector; it says which part is wrong and where.
+/// The error of text that is not a reference, repository or selector. Names the wrong part and its
+/// place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("reference {}: {problem}", Quoted(text))]
 pub struct ReferenceError {

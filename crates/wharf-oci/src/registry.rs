@@ -1,4 +1,4 @@
-//! Registries: host and port, in one spelling each.
+//! Registries: host and port, normalised to one spelling.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,9 +8,9 @@ use crate::text::Quoted;
 
 /// A registry, `ghcr.io` or `[::1]:5000`.
 ///
-/// `index.docker.io` becomes `docker.io` (with port 443 too), and letters become lower case where that leaves the text
-/// recognisable as a registry. A bare word (`registry`) is none: in a reference it would be the
-/// first part of a repository's name.
+/// `index.docker.io` becomes `docker.io` (with port 443 too). Letters become lower case if the text
+/// is still recognisable as a registry then. A bare word (`registry`) is not a registry: in a
+/// reference it is the first part of a repository's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Registry {
     authority: String,
@@ -19,7 +19,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Docker Hub, which stands where no registry was given.
+    /// Docker Hub, the default.
     pub fn docker_hub() -> Registry {
         Registry {
             authority: HUB.to_owned(),
@@ -58,7 +58,7 @@ impl Registry {
         self.authority == HUB
     }
 
-    /// Whether this is surely the same machine: `localhost`, `*.localhost`, 127.0.0.0/8, `::1`.
+    /// Whether this is certainly the same machine: `localhost`, `*.localhost`, 127.0.0.0/8, `::1`.
     pub fn is_local(&self) -> bool {
         match self.address() {
             Some(address) => address.is_loopback(),
@@ -186,7 +186,7 @@ fn parse_port(text: &str) -> Result<u16, RegistryProblem> {
         .ok_or_else(problem)
 }
 
-/// Labels of letters, digits and inner dashes between dots; or an IPv4 address, which is that too.
+/// Labels of letters, digits and inner dashes between dots. An IPv4 address has that form too.
 fn check_host(host: &str) -> Result<(), RegistryProblem> {
     let mut position = 1;
     for label in host.split('.') {
@@ -205,7 +205,7 @@ fn check_host(host: &str) -> Result<(), RegistryProblem> {
         }
         position += label.chars().count() + 1;
     }
-    // Four numbers that are no address would be looked up as a name that cannot exist.
+    // Four numbers that are not an address would be looked up as a name that cannot exist.
     let numbers = host.split('.').count() == 4
         && host
             .bytes()
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    // wire.md row A3: where plain http may be tried.
+    // wire.md A3: where plain http may be tried.
     #[test]
     fn local_and_private_registries_are_known_by_their_literals() {
         for text in [

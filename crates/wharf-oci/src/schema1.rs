@@ -1,7 +1,7 @@
-//! Docker schema 1 manifests, which are only passed through.
+//! Docker schema 1 manifests, which are only copied as they are.
 //!
-//! A signed one wraps its payload: the digest that names it is that of the payload, and only what
-//! the payload says counts, because the bytes around it are covered by nothing.
+//! A signed manifest wraps its payload. Its digest is that of the payload, so only the payload is
+//! parsed: the digest does not cover the bytes around it.
 
 use std::collections::HashSet;
 
@@ -16,11 +16,11 @@ use crate::{Digest, ManifestError};
 /// A Docker schema 1 manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema1 {
-    /// The repository that the manifest was made for; empty when it does not say.
+    /// The repository that the manifest was made for; empty when it states none.
     pub name: String,
-    /// The tag that the manifest was made for; empty when it does not say.
+    /// The tag that the manifest was made for; empty when it states none.
     pub tag: String,
-    /// The processor architecture; empty when it does not say.
+    /// The processor architecture; empty when it states none.
     pub architecture: String,
     /// The layers, each once, the uppermost first; their sizes and types are not known.
     pub fs_layers: Vec<Digest>,
@@ -29,7 +29,7 @@ pub struct Schema1 {
 }
 
 impl Schema1 {
-    /// Reads a document, and says which bytes its digest is made of.
+    /// Parses a document, and returns it with the bytes that its digest covers.
     pub(crate) fn parse(bytes: &[u8]) -> Result<(Schema1, Vec<u8>), ManifestError> {
         let envelope: Envelope = serde_json::from_slice(bytes).map_err(ManifestError::json)?;
         let signed = !envelope.signatures.is_empty();
@@ -109,7 +109,7 @@ fn payload(bytes: &[u8], signatures: &[Signature]) -> Result<Vec<u8>, ManifestEr
     let Some(first) = signatures.first() else {
         return Ok(bytes.to_vec());
     };
-    // Signers add nothing but a time of their own, so one payload is what all of them signed.
+    // Signatures differ only in their time, so all of them sign the same payload.
     let protected = decode(first)?;
     for other in signatures.iter().skip(1) {
         if decode(other)? != protected {
@@ -161,7 +161,7 @@ mod tests {
         json!({"protected": URL_SAFE_NO_PAD.encode(protected.to_string()), "signature": "x"})
     }
 
-    /// Wraps as libtrust does: the last two bytes of the payload come after the signatures.
+    /// Wraps as libtrust does: the last two bytes of the payload follow the signatures.
     fn sign(payload: &str) -> String {
         let (head, tail) = payload.split_at(payload.len() - 2);
         let signature = signature_of(head.len(), tail);

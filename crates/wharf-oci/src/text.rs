@@ -1,4 +1,4 @@
-//! Foreign text made fit for one line of an error: bounded, and without control characters.
+//! Makes foreign text fit into one line of an error: bounded, and without control characters.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -14,8 +14,8 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Foreign text made fit for one line of a terminal: characters that move its cursor or turn the
-/// direction of its text are escaped, and what follows after so many characters is cut off.
+/// Foreign text that fits into one line of a terminal. Escapes characters that move the cursor or
+/// turn the text direction, and cuts off what exceeds this many characters.
 ///
 /// ```
 /// use wharf_oci::Printable;
@@ -42,7 +42,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// What may move a terminal's cursor or turn the direction of its text.
+/// Whether a character may move a terminal's cursor or turn the direction of its text.
 fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

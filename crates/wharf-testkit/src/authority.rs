@@ -1,4 +1,4 @@
-//! Certificates for tests: an authority, and what it vouches for.
+//! Certificates for tests: an authority, and certificates that it signs.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use rcgen::{
     SanType, date_time_ymd,
 };
 
-/// Somebody who vouches for certificates, trusted by nobody who was not told.
+/// A certificate authority. No program trusts it unless told to.
 pub struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
@@ -24,7 +24,7 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// A new one, with a name of its own.
+    /// A new authority, with a name of its own.
     pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -65,8 +65,8 @@ impl Authority {
         self.sign(&parameters)
     }
 
-    /// A server's certificate for `localhost` and 127.0.0.1 that is an authority's own, as
-    /// `openssl req -x509` makes them.
+    /// A self-signed server certificate for `localhost` and 127.0.0.1, as `openssl req -x509` makes
+    /// them.
     pub fn self_signed() -> Pair {
         let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         let address = SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -1,4 +1,4 @@
-//! The four compressions in which archives come.
+//! The four compressions of archives.
 
 use std::ffi::OsString;
 use std::fs::File;

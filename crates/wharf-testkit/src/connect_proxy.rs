@@ -1,5 +1,5 @@
-//! A forward proxy, for HTTP and SOCKS 5: whatever it is asked for, it connects to the one server it
-//! was given.
+//! A forward proxy, for HTTP and SOCKS 5. It connects every client to one given server, whatever
+//! the client asks for.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,19 +22,19 @@ pub struct ConnectProxy {
     heads: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a proxy does with who comes.
+/// Which clients a proxy accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyManner {
-    /// It lets everybody through.
+    /// All.
     Open,
-    /// It wants the user `me` with the password `hidden`.
+    /// The user `me` with the password `hidden`.
     Basic,
-    /// It lets nobody through (403).
+    /// None (403).
     Closed,
 }
 
 impl ConnectProxy {
-    /// Starts one on a free port of 127.0.0.1. Names are never looked up: every way leads to
+    /// Starts one on a free port of 127.0.0.1. Names are never looked up: every connection goes to
     /// `upstream`.
     pub fn start(upstream: SocketAddr, manner: ProxyManner) -> Self {
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -42,7 +42,7 @@ impl ConnectProxy {
         let server = Loopback::start((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _| {
             let record = Arc::clone(&record);
             async move {
-                // A connection that breaks is the client's affair.
+                // The client reports a broken connection.
                 drop(serve(stream, upstream, manner, &record).await);
             }
         });
@@ -103,7 +103,7 @@ async fn serve(
     Ok(())
 }
 
-/// SOCKS 5 with names, and with user and password where they are wanted (RFC 1928, RFC 1929).
+/// SOCKS 5 with names, and with user and password if required (RFC 1928, RFC 1929).
 async fn serve_socks(
     mut client: TcpStream,
     upstream: SocketAddr,
@@ -152,7 +152,7 @@ async fn counted(client: &mut TcpStream, length: u8) -> std::io::Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// The head up to its empty line, and what came behind it.
+/// The head up to its empty line, and the bytes after it.
 async fn read_head(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     while bytes.len() < HEAD {

@@ -5,14 +5,15 @@ use std::io;
 
 use sha2::{Digest, Sha256, Sha512};
 
-/// `len` bytes that no compressor makes smaller; the same for the same `seed`.
+/// `len` incompressible bytes; the same for the same `seed`.
 pub fn seeded_bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
     bytes
 }
 
-/// `len` bytes of text-like content that gzip makes about a third of; the same for the same `seed`.
+/// `len` bytes of text-like content that gzip shrinks to about a third; the same for the same
+/// `seed`.
 pub fn compressible_bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let words: Vec<[u8; 8]> = (0..256)
@@ -45,7 +46,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A writer that passes everything on and keeps the sha256 and the number of bytes.
+/// A writer that forwards everything and computes the sha256 and the number of bytes.
 pub(crate) struct HashingWriter<W> {
     inner: W,
     state: Sha256,
@@ -61,7 +62,7 @@ impl<W> HashingWriter<W> {
         }
     }
 
-    /// The inner writer, `sha256:…` of what went through, and its length.
+    /// The inner writer, `sha256:…` of the bytes written, and their number.
     pub(crate) fn finish(self) -> (W, String, u64) {
         let digest = format!("sha256:{}", hex(&self.state.finalize()));
         (self.inner, digest, self.written)

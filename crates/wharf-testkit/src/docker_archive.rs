@@ -1,4 +1,4 @@
-//! Archives as `docker save` writes them, of every age.
+//! Archives as every version of `docker save` writes them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -142,7 +142,7 @@ impl Draft {
         let mut id = String::new();
         for (tar, diff_id) in image.layers.iter().zip(&diff_ids) {
             let parent = id;
-            // Docker's own ids also come from the parent and the layer.
+            // Docker computes its ids from the parent and the layer too.
             id = sha256_hex(format!("{parent} {diff_id}"));
             let name = format!("{id}/layer.tar");
             let member = self.classic_layer(tar, diff_id, &name, style);
@@ -310,7 +310,7 @@ fn config_of(image: &DockerImage) -> (Vec<u8>, Vec<String>) {
         "architecture": "amd64",
         "os": "linux",
         "created": "2023-11-14T22:13:20Z",
-        // Without it two images of the same layers were one.
+        // Without it two images of the same layers would be the same image.
         "config": { "Cmd": ["/bin/sh"], "Labels": { "names": image.repo_tags.join(" ") } },
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });

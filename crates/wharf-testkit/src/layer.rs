@@ -71,7 +71,7 @@ impl LayerSpec {
         Self::new(LayerMedia::Tar, sha256_of(b""), Vec::new())
     }
 
-    /// A non-distributable layer that says it is to be had at `url`; its content is not in the fixture.
+    /// A non-distributable layer that names `url` as its place; its content is not in the fixture.
     pub fn foreign(url: &str) -> Self {
         let bytes = seeded_bytes(0xf0, 512);
         let foreign = Foreign {
@@ -88,7 +88,8 @@ impl LayerSpec {
         }
     }
 
-    /// A non-distributable layer that says it is to be had at `url`, with its content in the fixture too.
+    /// A non-distributable layer that names `url` as its place, with its content in the fixture
+    /// too.
     pub fn foreign_with_content(url: &str) -> Self {
         Self {
             bytes: Some(seeded_bytes(0xf0, 512)),

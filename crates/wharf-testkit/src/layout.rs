@@ -1,7 +1,7 @@
 //! OCI image layouts on disk, written from hand-made JSON.
 //!
-//! The layout is complete and readable after every call. Nothing here knows wharf's own types, so that
-//! what they read is checked against what the image specification says ("OCI Image Layout").
+//! The layout is complete and readable after every call. Nothing here uses wharf's own types, so
+//! that tests check them against the image specification ("OCI Image Layout").
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -226,7 +226,7 @@ impl LayoutFixture {
         &self.directory
     }
 
-    /// Where the content with this digest lies.
+    /// The path of the content with this digest.
     pub fn blob_path(&self, digest: &str) -> PathBuf {
         self.directory.join("blobs").join(digest.replace(':', "/"))
     }
@@ -236,7 +236,7 @@ impl LayoutFixture {
         fs::read(self.blob_path(digest)).expect("read a blob of the layout")
     }
 
-    /// Takes the content away; what refers to it stays.
+    /// Deletes the content; links to it stay.
     pub fn remove(&self, digest: &str) {
         fs::remove_file(self.blob_path(digest)).expect("remove a blob of the layout");
     }
@@ -279,7 +279,7 @@ impl LayoutFixture {
         if self.unknown_fields {
             value["x-unknown"] = json!({ "kept": [1, 2.50, "three", null] });
         }
-        // Indented, because a program that writes it again on the way would not indent it the same.
+        // Indented, because a program that serialises it again would not indent it the same way.
         let bytes = serde_json::to_vec_pretty(&value).expect("a value is always JSON");
         self.put(media_type, &bytes, self.sha512)
     }

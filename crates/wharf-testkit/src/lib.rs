@@ -1,8 +1,9 @@
 //! Test support: fixtures, a scripted fault server, a recording proxy, real peers.
 //!
-//! The crate depends on none of the other crates of the workspace: all of them can use it, and what it
-//! writes by hand checks what they read. A fixture that cannot be made is a failed test, so functions
-//! here panic with the reason instead of returning errors; nothing of it is part of a released program.
+//! The crate depends on no other crate of the workspace. All of them can use it, and its
+//! hand-written documents check what they read. A fixture that cannot be made is a failed test, so
+//! functions here panic with the reason instead of returning errors. No released program contains
+//! this code.
 //!
 //! The servers run on threads of their own, so that tests with and without an async runtime use them alike.
 #![allow(

@@ -17,8 +17,8 @@ pub(crate) struct Loopback {
 }
 
 impl Loopback {
-    /// Binds `address`, of whose host a free port for port 0, and runs `connection` for each
-    /// connection, numbered from 0.
+    /// Binds `address` (port 0: a free port) and runs `connection` for each connection, numbered
+    /// from 0.
     pub(crate) fn start<C, F>(address: SocketAddr, connection: C) -> Self
     where
         C: Fn(TcpStream, u64) -> F + Send + 'static,
@@ -57,7 +57,7 @@ impl Loopback {
 
 impl Drop for Loopback {
     fn drop(&mut self) {
-        // Both can fail only when the thread has ended already.
+        // Both fail only if the thread has ended already.
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
@@ -79,7 +79,7 @@ where
         tokio::select! {
             _ = &mut stopped => return,
             accepted = listener.accept() => {
-                // A connection that was gone before it was accepted is the client's affair.
+                // A connection that was closed before it was accepted needs no answer.
                 if let Ok((stream, _)) = accepted {
                     let _ = stream.set_nodelay(true);
                     connections.spawn(connection(stream, number));

@@ -1,4 +1,4 @@
-//! Watching other programs: how much memory they took, what files they left.
+//! Observes other programs: the memory they used, the files they left.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,8 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Writes an executable file. A process of its own does that: while this one had the file open, each
-/// program that another thread starts would for a moment have it too, and it could not be run.
+/// Writes an executable file, in a process of its own. If this process had the file open, a program
+/// started by another thread would briefly inherit it, and the file could not be run.
 pub fn executable(path: &Path, text: &str) {
     let mut writer = Command::new("sh")
         .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
@@ -30,7 +30,8 @@ pub struct PeakRss {
     pub output: Output,
     /// The kernel's high-water mark of resident memory in KiB; `None` where there is no `/proc`.
     ///
-    /// It is read every few milliseconds, so what a program adds in its very last ones may be missed.
+    /// It is read every few milliseconds, so growth in the program's last milliseconds may be
+    /// missed.
     pub peak_kib: Option<u64>,
 }
 
@@ -38,7 +39,7 @@ impl PeakRss {
     /// Runs `command` to its end, with its stdout and stderr captured and an empty stdin unless set.
     ///
     /// # Errors
-    /// What starting or awaiting the command gives.
+    /// When the command cannot be started or awaited.
     pub fn of(command: &mut Command) -> io::Result<Self> {
         let mut child = command
             .stdout(Stdio::piped())
@@ -59,7 +60,7 @@ impl PeakRss {
     }
 }
 
-// The child is not reaped while its memory is read, so its id cannot have gone to another process.
+// The child is not reaped while its memory is read, so its id cannot belong to another process.
 fn watch(child: &mut Child) -> io::Result<(std::process::ExitStatus, Option<u64>)> {
     let mut peak = None;
     loop {
@@ -88,7 +89,7 @@ fn high_water_mark(_process: u32) -> Option<u64> {
 fn drain(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // A pipe that breaks has said all it had to say.
+        // A broken pipe has delivered all its bytes.
         let _ = pipe.read_to_end(&mut bytes);
         bytes
     })

@@ -1,7 +1,7 @@
-//! A reverse proxy that counts: it stands before a registry and records what passes.
+//! A reverse proxy before a registry that records what passes.
 //!
-//! The `Host` header is passed on as the client sent it, so that a registry that builds URLs from it
-//! makes them point to the proxy.
+//! Forwards the `Host` header as the client sent it, so that URLs the registry builds from it point
+//! to the proxy.
 
 use std::collections::VecDeque;
 use std::io;
@@ -33,13 +33,13 @@ pub struct ProxiedRequest {
     pub target: String,
     /// The request's headers.
     pub headers: HeaderMap,
-    /// The client's connection it came on, counted from 0.
+    /// The number of the client's connection, counted from 0.
     pub connection: u64,
     /// The upstream's answer; `None` when there was none.
     pub status: Option<u16>,
-    /// Bytes of the request's body that were passed on.
+    /// Bytes of the request's body that were forwarded.
     pub request_bytes: u64,
-    /// Bytes of the response's body that were passed on.
+    /// Bytes of the response's body that were forwarded.
     pub response_bytes: u64,
 }
 
@@ -84,7 +84,7 @@ impl RecordingProxy {
         self.loopback.address()
     }
 
-    /// Every request so far, in the order in which their headers came.
+    /// Every request so far, in the order in which their headers arrived.
     pub fn requests(&self) -> Vec<ProxiedRequest> {
         let records = lock(&self.shared.records);
         records.iter().map(|record| lock(record).clone()).collect()
@@ -97,31 +97,31 @@ impl RecordingProxy {
 
     /// Forgets the requests so far, to count those of the next step.
     ///
-    /// What still passes of them is recorded nowhere.
+    /// Bytes of them that pass later are not recorded.
     pub fn forget(&self) {
         lock(&self.shared.records).clear();
     }
 
-    /// Cuts the next request whose body is longer than `bytes`, once: exactly so many are passed on,
-    /// then both connections are closed without an answer. Called again, it cuts one more after that.
+    /// Cuts the next request with a body longer than `bytes`, once: forwards exactly that many,
+    /// then closes both connections without an answer. Each further call cuts one more request.
     pub fn fail_connection_after(&self, bytes: u64) {
         self.fail_connection_later(0, bytes);
     }
 
-    /// As [`RecordingProxy::fail_connection_after`], but lets so many requests with longer bodies
-    /// pass first.
+    /// As [`RecordingProxy::fail_connection_after`], but forwards `passing` requests with longer
+    /// bodies first.
     pub fn fail_connection_later(&self, passing: usize, bytes: u64) {
         self.shared.fault(bytes, passing, Cut::Soon);
     }
 
-    /// Holds the next request whose body is longer than `bytes`, once: exactly so many are passed
-    /// on, and then nothing, until the client is gone or this proxy is. What the client sends on
-    /// is thrown away, so that its end is seen at once.
+    /// Holds the next request with a body longer than `bytes`, once: forwards exactly that many,
+    /// and then nothing until the client or this proxy ends. Discards what the client still sends,
+    /// so that its end is seen at once.
     pub fn hold_after(&self, bytes: u64) {
         self.hold_later(0, bytes);
     }
 
-    /// As [`RecordingProxy::hold_after`], but lets so many requests with longer bodies pass first.
+    /// As [`RecordingProxy::hold_after`], but forwards `passing` requests with longer bodies first.
     pub fn hold_later(&self, passing: usize, bytes: u64) {
         self.shared.fault(bytes, passing, Cut::Hold);
     }
@@ -131,7 +131,7 @@ impl RecordingProxy {
         self.shared.held.load(Ordering::Relaxed)
     }
 
-    /// From now on no body is passed on to the upstream faster than this, in bytes a second.
+    /// From now on forwards no body to the upstream faster than this, in bytes per second.
     pub fn pace(&self, bytes: u64) {
         self.shared.pace.store(bytes, Ordering::Relaxed);
     }
@@ -142,16 +142,16 @@ struct Shared {
     upstream: SocketAddr,
     records: Mutex<Vec<Record>>,
     faults: Mutex<VecDeque<Fault>>,
-    /// Bytes a second; 0: as they come.
+    /// Bytes per second; 0: no limit.
     pace: AtomicU64,
     held: AtomicUsize,
 }
 
-/// What happens to the next body that is longer than so many bytes.
+/// What happens to the next body that is longer than this many bytes.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
     bytes: u64,
-    /// How many such bodies pass first.
+    /// How many such bodies are forwarded first.
     passing: usize,
     cut: Cut,
 }
@@ -209,7 +209,7 @@ async fn forward(
         .await
         .map_err(io::Error::other)?;
     lock(&upstreams).spawn(async {
-        // Its error is also that of the exchange on it.
+        // The exchange reports the same error.
         let _ = upstream.await;
     });
     let body = PassingBody::new(body, Arc::clone(&record), Direction::ToUpstream(shared));
@@ -225,7 +225,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no thread panics with the lock")
 }
 
-/// A body on its way through, counted as it is passed on.
+/// A body that is counted while it is forwarded.
 #[derive(Debug)]
 struct PassingBody {
     inner: Incoming,
@@ -299,14 +299,14 @@ impl PassingBody {
 }
 
 impl PassingBody {
-    /// Reads on, and gives nothing out until the client is gone.
+    /// Reads on and yields nothing until the client is gone.
     fn throw_away(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         while let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(context)) {
             if let Err(error) = frame {
                 return Poll::Ready(Some(Err(io::Error::other(error))));
             }
         }
-        // All of it came: hyper ends the exchange when the client goes.
+        // The body is complete: hyper ends the exchange when the client closes.
         Poll::Pending
     }
 }

@@ -1,12 +1,12 @@
-//! A well-behaved registry that has nothing yet, as a script to put failures on top of.
+//! An empty, well-behaved registry as a script, to which tests add failures.
 
 use crate::fault_server::{Answer, RecordedRequest, Script};
 
-/// Rules of a minimal registry to push to: nothing is there, every upload and every manifest is taken.
+/// Rules of a minimal registry to push to: it is empty and accepts every upload and manifest.
 ///
-/// It remembers nothing. Mounts are answered with a session (202), uploads with one PUT or with PATCH and
-/// PUT, `Location` is a path; a body sent with the PUT must have the digest it claims. Rules added later
-/// override these, and [`Answer::fall_through`] comes back to them.
+/// It keeps no state. A mount opens a session (202). An upload may be one PUT, or PATCH and PUT; a
+/// body sent with the PUT must have the digest it claims. `Location` is a path. Rules added later
+/// override these, and [`Answer::fall_through`] returns to them.
 ///
 /// ```
 /// use wharf_testkit::{Answer, FaultServer, push_registry};
@@ -63,7 +63,7 @@ fn commit_blob(request: &RecordedRequest) -> Answer {
     let Some(digest) = request.query("digest") else {
         return Answer::error(400, "DIGEST_INVALID", "no digest");
     };
-    // After PATCHes the body is empty, and what they brought is forgotten.
+    // After PATCHes the body is empty; their bytes are not kept.
     let sha256 = digest
         .strip_prefix("sha256:")
         .filter(|_| request.body_len > 0);

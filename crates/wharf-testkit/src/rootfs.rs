@@ -1,6 +1,7 @@
 //! A large, real image: this machine's own programs, libraries and documents.
 //!
-//! The files are only read. What others may not read is left out, so nothing private gets into an image.
+//! The files are only read. Files that are not readable by all users are left out, so nothing
+//! private gets into an image.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -64,7 +65,7 @@ fn build(root: &Path, directory: &Path, max_bytes: u64) -> io::Result<RootfsImag
     let mut layers = Vec::new();
     let mut left = max_bytes;
     for (done, group) in GROUPS.iter().enumerate() {
-        // What a small directory leaves over goes to the later ones.
+        // The unused share of a small directory goes to the later ones.
         let share = left / (GROUPS.len() - done) as u64;
         let Some(layer) = build_layer(root, group, &blobs, share)? else {
             continue;
@@ -138,9 +139,9 @@ struct LayerTar<W: Write> {
 }
 
 impl<W: Write> LayerTar<W> {
-    /// Adds what lies at `path` below `root` and everything below that, in order of names.
+    /// Adds the entry at `path` below `root` and everything below it, in order of names.
     fn add_tree(&mut self, root: &Path, path: &Path) -> io::Result<()> {
-        // Files come and go, and some may not be looked at: neither is of interest here.
+        // Files may vanish or be unreadable; both are skipped.
         let Ok(metadata) = fs::symlink_metadata(root.join(path)) else {
             return Ok(());
         };
@@ -212,7 +213,8 @@ impl<W: Write> LayerTar<W> {
     }
 }
 
-/// What an entry takes in a tar, at most: header, long names and link targets, content in whole blocks.
+/// The most bytes of an entry in a tar: header, long names and link targets, content in whole
+/// blocks.
 fn cost(path: &Path, len: u64, kind: FileType) -> u64 {
     let name = if path.as_os_str().len() < 100 {
         0

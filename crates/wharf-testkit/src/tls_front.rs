@@ -1,4 +1,4 @@
-//! TLS before a server that speaks none, which notes who came with a client certificate.
+//! TLS before a server that speaks none. Notes which connections have a client certificate.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +22,8 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Starts one on a free port of 127.0.0.1 that shows `pair`, asks for client certificates of
-    /// `clients` without demanding them, and passes everything on to `upstream`.
+    /// Starts one on a free port of 127.0.0.1 with the certificate `pair`. It asks for client
+    /// certificates of `clients` without requiring them, and forwards everything to `upstream`.
     pub fn start(pair: &Pair, clients: &Authority, upstream: SocketAddr) -> Self {
         let seen: Arc<Mutex<Vec<bool>>> = Arc::default();
         let acceptor = TlsAcceptor::from(Arc::new(config(pair, clients)));
@@ -40,7 +40,7 @@ impl TlsFront {
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(shown);
                 if let Ok(mut upstream) = TcpStream::connect(upstream).await {
-                    // However it ends, it ends.
+                    // The result does not matter: the connection has ended.
                     let _ = copy_bidirectional(&mut secured, &mut upstream).await;
                 }
             }
@@ -53,7 +53,7 @@ impl TlsFront {
         self.server.address()
     }
 
-    /// For each connection whose handshake worked, whether it came with a client certificate.
+    /// For each connection with a successful handshake, whether it had a client certificate.
     pub fn client_certificates(&self) -> Vec<bool> {
         self.seen
             .lock()

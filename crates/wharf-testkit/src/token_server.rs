@@ -1,7 +1,7 @@
-//! A token server whose tokens a real registry takes (distribution: "Token Authentication").
+//! A token server with tokens that a real registry accepts (distribution: "Token Authentication").
 //!
-//! It knows the user `me` with the password `hidden`, and the identity token `identity`: they get
-//! every scope they ask for. Nobody in particular may `pull` and nothing else.
+//! It knows the user `me` with the password `hidden`, and the identity token `identity`, and grants
+//! both every scope they ask for. Anonymous clients get `pull` only.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +21,7 @@ const ISSUER: &str = "test-issuer";
 /// base64 of `me:hidden`.
 const LOGIN: &str = "Basic bWU6aGlkZGVu";
 
-/// How long after its end the registry still takes a token.
+/// How long the registry accepts a token after it expired.
 const LEEWAY: i64 = 60;
 
 /// The running token server; it stops when it is dropped.
@@ -32,9 +32,10 @@ pub struct TokenServer {
 }
 
 impl TokenServer {
-    /// Starts one on a free port of 127.0.0.1 whose tokens are good for `life`, in whole seconds.
+    /// Starts one on a free port of 127.0.0.1 with tokens valid for `life`, in whole seconds.
     ///
-    /// A registry takes them exactly so long: what it allows for clocks that differ is taken off.
+    /// A registry accepts them exactly that long: its allowance for clock differences is
+    /// subtracted.
     pub fn start(life: Duration) -> Self {
         let signer = Signer::new();
         let certificate = signer.certificate.pem();
@@ -45,7 +46,7 @@ impl TokenServer {
         }
     }
 
-    /// What a registry must know to take the tokens.
+    /// The settings that make a registry accept the tokens.
     pub fn auth(&self) -> RegistryAuth {
         RegistryAuth::Token {
             realm: format!("{}/token", self.server.base()),
@@ -138,7 +139,7 @@ fn scopes(target: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a token for these scopes allows.
+/// The access that a token for these scopes grants.
 fn access(scopes: &[String], everything: bool) -> serde_json::Value {
     let mut granted: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for scope in scopes {

@@ -1,10 +1,10 @@
-//! Requests by hand for the tests of this crate: what goes over the wire is what they say.
+//! Hand-written requests for the tests of this crate, sent byte for byte.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Sends one request that asks to close the connection; everything that comes back until it is closed.
+/// Sends one request that asks to close the connection. Returns everything until it is closed.
 pub(crate) fn send(to: SocketAddr, line: &str, headers: &str, body: &[u8]) -> String {
     let mut stream = open(to, line, headers, body.len());
     // The other side may close before it has taken everything.
@@ -25,7 +25,7 @@ pub(crate) fn open(to: SocketAddr, line: &str, headers: &str, length: usize) -> 
     stream
 }
 
-/// What comes until the connection is closed or reset.
+/// Everything until the connection is closed or reset.
 pub(crate) fn read_to_end(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);

@@ -84,8 +84,8 @@ impl Answer {
             .body(envelope.to_string())
     }
 
-    /// Reads the whole request and does as `answer` says, which may look at it. Of the answer it gives
-    /// what concerns reading, waiting and falling through has no effect any more.
+    /// Reads the whole request, then does what `answer` returns for it. Settings of that answer for
+    /// reading, waiting and falling through have no effect.
     pub fn from_fn(answer: impl Fn(&RecordedRequest) -> Self + Send + Sync + 'static) -> Self {
         Self::new(ReadBody::All, Then::Compute(Arc::new(answer)))
     }
@@ -95,13 +95,14 @@ impl Answer {
         Self::new(ReadBody::UpTo(0), Then::FallThrough)
     }
 
-    /// Closes the connection without an answer once `read` bytes of the request's body have come,
-    /// or all of a shorter one. The sender may have handed some more to its kernel by then.
+    /// Closes the connection without an answer once `read` bytes of the request's body have
+    /// arrived, or all of a shorter one. The sender may have handed some more to its kernel by
+    /// then.
     pub fn close_after(read: u64) -> Self {
         Self::new(ReadBody::UpTo(read), Then::Drop)
     }
 
-    /// Closes the connection when the request's headers have come.
+    /// Closes the connection when the request's headers have arrived.
     pub fn drop_connection() -> Self {
         Self::close_after(0)
     }
@@ -116,7 +117,7 @@ impl Answer {
         Self::new(ReadBody::UpTo(read), Then::Hang)
     }
 
-    /// Adds a header; see [`Answer`] for what may stand in its value.
+    /// Adds a header; see [`Answer`] for placeholders in its value.
     ///
     /// # Panics
     /// When this answer is not a response.
@@ -164,7 +165,7 @@ impl Answer {
         self
     }
 
-    /// Answers as soon as the headers have come, while the body is still on its way.
+    /// Answers as soon as the headers have arrived, while the body is still on its way.
     pub fn without_reading(mut self) -> Self {
         self.read = ReadBody::UpTo(0);
         self

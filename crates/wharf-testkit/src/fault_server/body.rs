@@ -1,4 +1,4 @@
-//! A response body that comes whole, in slow pieces, or not to its end.
+//! A response body that is sent whole, in slow pieces, or not to its end.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ pub(super) struct ScriptedBody {
 enum End {
     Whole,
     Cut,
-    /// What was sent is on its way; the next poll breaks the connection.
+    /// The bytes are on their way; the next poll breaks the connection.
     CutNow,
 }
 

@@ -1,4 +1,5 @@
-//! A scripted HTTP/1.1 server on a loopback address: it answers, or fails, exactly as it is told.
+//! A scripted HTTP/1.1 server on a loopback address: it answers, or fails, exactly as its script
+//! says.
 //!
 //! ```
 //! use wharf_testkit::{Answer, FaultServer, Script};

@@ -1,4 +1,4 @@
-//! What came in.
+//! The requests that arrived.
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -8,7 +8,7 @@ use super::record::RecordedRequest;
 
 type Condition = Box<dyn Fn(&RecordedRequest) -> bool + Send + Sync>;
 
-/// Rules; of those that match a request the one given last decides.
+/// Rules. The last rule that matches a request decides.
 #[derive(Debug, Default)]
 pub struct Script {
     rules: Vec<Rule>,
@@ -31,7 +31,7 @@ impl Script {
         self.on_when(method, path, |_| true, answers)
     }
 
-    /// Like [`Script::on`], for those requests alone that `condition` accepts; it sees no body yet.
+    /// Like [`Script::on`], only for requests that `condition` accepts. It sees no body yet.
     ///
     /// # Panics
     /// When there are no answers.
@@ -54,7 +54,7 @@ impl Script {
         self
     }
 
-    /// What the last matching rule says that does not fall through; its answer is used up by this.
+    /// Takes the answer of the last matching rule that does not fall through.
     pub(super) fn answer(&self, request: &RecordedRequest) -> Option<Answer> {
         self.rules
             .iter()

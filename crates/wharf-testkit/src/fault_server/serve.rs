@@ -1,4 +1,4 @@
-//! The server: reads a request as its answer wants it read, records it, and does what the answer says.
+//! The server: reads a request as far as its answer says, records it, and sends the answer.
 
 use std::future::pending;
 use std::io;
@@ -40,15 +40,15 @@ impl FaultServer {
     /// Starts on a free port of a loopback address, such as 127.0.0.2 for "another host".
     ///
     /// # Panics
-    /// When `ip` is no loopback address or has no free port.
+    /// When `ip` is not a loopback address or has no free port.
     pub fn start_on(ip: IpAddr, script: Script) -> Self {
         Self::start_at((ip, 0).into(), script)
     }
 
-    /// Starts where one was before: comes back.
+    /// Starts at the address of an earlier server, as after a restart.
     ///
     /// # Panics
-    /// When `address` is no loopback address or is taken.
+    /// When `address` is not a loopback address or is in use.
     pub fn start_at(address: SocketAddr, script: Script) -> Self {
         let shared = Arc::new(Shared {
             script,
@@ -72,7 +72,7 @@ impl FaultServer {
         format!("http://{}", self.address())
     }
 
-    /// Every request so far, in the order in which their headers came.
+    /// Every request so far, in the order in which their headers arrived.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.records().clone()
     }
@@ -86,7 +86,7 @@ impl FaultServer {
             .collect()
     }
 
-    /// Returns when at least `count` requests have come.
+    /// Returns when at least `count` requests have arrived.
     pub async fn arrived(&self, count: usize) {
         let mut arrived = self.shared.arrived.subscribe();
         // The sender lives in `self`, so waiting cannot end in an error.
@@ -125,7 +125,7 @@ async fn serve(stream: TcpStream, connection: u64, shared: Arc<Shared>) {
         };
         exchange.answer(request)
     });
-    // An error here is the connection's end, either scripted or the client's doing.
+    // An error here is the end of the connection, by the script or by the client.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -182,7 +182,7 @@ impl Exchange {
             state.update(&bytes);
             record.body_len += bytes.len() as u64;
             kept.extend_from_slice(&bytes[..bytes.len().min(KEPT_BODY - kept.len())]);
-            // As it comes, so that a client that hangs in the middle can be watched.
+            // Updated while it arrives, so that a test can watch a client that hangs in the middle.
             self.shared.records()[number].body_len = record.body_len;
         }
         record.complete |= body.is_end_stream();

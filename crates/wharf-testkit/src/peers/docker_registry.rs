@@ -14,7 +14,7 @@ use crate::authority::Pair;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running `docker-registry` with storage of its own; it ends when it is dropped.
+/// A running `docker-registry` with its own storage; it ends when it is dropped.
 #[derive(Debug)]
 pub struct DockerRegistry {
     process: Child,
@@ -22,40 +22,41 @@ pub struct DockerRegistry {
     directory: TempDir,
 }
 
-/// How a registry wants to be shown credentials.
+/// Which credentials a registry requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistryAuth {
-    /// Not at all.
+    /// None.
     None,
-    /// As the user `me` with the password `hidden`, with each request.
+    /// The user `me` with the password `hidden`, with each request.
     Basic,
-    /// By tokens that this token server gives.
+    /// Tokens of this token server.
     Token {
         /// The URL of the token server.
         realm: String,
-        /// What the token server calls the registry.
+        /// The name of the registry at the token server.
         service: String,
-        /// What the token server calls itself.
+        /// The name of the token server in its tokens.
         issuer: String,
-        /// The certificate that vouches for its key.
+        /// The certificate of its signing key.
         certificate: String,
     },
 }
 
-/// How a registry speaks TLS.
+/// The TLS settings of a registry.
 #[derive(Clone, Debug)]
 pub struct RegistryTls {
-    /// What it shows.
+    /// Its certificate and key.
     pub server: Pair,
-    /// The certificate of who vouches for its clients, in PEM; `None`: it does not ask.
+    /// The certificate of the authority for client certificates, in PEM; `None`: it asks for none.
     pub clients: Option<String>,
 }
 
-/// `me:hidden` by bcrypt; made once, because that is slow on purpose.
+/// `me:hidden` by bcrypt; computed once, because bcrypt is slow on purpose.
 const HTPASSWD: &str = "me:$2y$05$abcdefghijklmnopqrstuu4BcS2/37KDukaKm7SMr8Dt17UhqpC0G\n";
 
 impl DockerRegistry {
-    /// Starts one on a free port of 127.0.0.1; `None`, after saying so, when it is not installed.
+    /// Starts one on a free port of 127.0.0.1; `None`, with a line on stderr, when it is not
+    /// installed.
     ///
     /// # Panics
     /// When it does not answer within 20 seconds, with what it logged; when it is not installed and
@@ -64,7 +65,7 @@ impl DockerRegistry {
         Self::start_with(&RegistryAuth::None)
     }
 
-    /// The same, for a registry that wants credentials.
+    /// The same, for a registry that requires credentials.
     ///
     /// # Panics
     /// As [`DockerRegistry::start`].
@@ -86,7 +87,7 @@ impl DockerRegistry {
         let process = spawn(&program, directory.path(), auth, tls);
         let mut registry = Self {
             process,
-            // Known as soon as its log says which port it was given.
+            // Known as soon as its log states its port.
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             directory,
         };
@@ -99,12 +100,12 @@ impl DockerRegistry {
         self.address
     }
 
-    /// Where it stores: `docker/registry/v2` is below.
+    /// The directory of its storage: `docker/registry/v2` is below.
     pub fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
@@ -114,7 +115,7 @@ impl DockerRegistry {
         loop {
             if let Some(address) = listening_address(&self.log()) {
                 self.address = address;
-                // It listens before it says so; with TLS that is enough.
+                // It logs its port after it listens; with TLS that is enough.
                 if tls.is_some() || answers(address) {
                     return;
                 }
@@ -167,7 +168,7 @@ fn spawn(
         .expect("start docker-registry")
 }
 
-/// The part of the configuration that is about credentials; files for it lie in `directory`.
+/// The part of the configuration about credentials. Writes its files into `directory`.
 fn configured(auth: &RegistryAuth, directory: &Path) -> String {
     let file = |name: &str, content: &str| written(directory, name, content);
     match auth {
@@ -191,7 +192,7 @@ fn configured(auth: &RegistryAuth, directory: &Path) -> String {
     }
 }
 
-/// The part of the configuration of `http` that is about TLS.
+/// The part of the configuration of `http` about TLS.
 fn secured(tls: &RegistryTls, directory: &Path) -> String {
     let certificate = written(directory, "server.pem", &tls.server.certificate);
     let key = written(directory, "server.key", &tls.server.key);
@@ -211,7 +212,7 @@ fn written(directory: &Path, name: &str, content: &str) -> String {
 
 fn listening_address(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
-    // Half a line has no quote yet.
+    // An incomplete line has no closing quote yet.
     let (address, _) = rest.split_once('"')?;
     address.trim_end_matches(", tls").parse().ok()
 }

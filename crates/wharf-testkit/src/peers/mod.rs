@@ -1,6 +1,6 @@
-//! Real programs of others to test against: Debian's `docker-registry`, `nginx` and `skopeo`.
+//! Real programs to test against: Debian's `docker-registry`, `nginx` and `skopeo`.
 //!
-//! A test asks for one and returns when there is none; `WHARF_REQUIRE_PEERS=1` makes that a failure.
+//! A test returns early if its program is missing; `WHARF_REQUIRE_PEERS=1` makes that a failure.
 
 mod docker_registry;
 mod nginx;
@@ -13,7 +13,7 @@ pub use docker_registry::{DockerRegistry, RegistryAuth, RegistryTls};
 pub use nginx::{Nginx, PassedRequest};
 pub use skopeo::Skopeo;
 
-/// The program's path; without one, says on stderr what is skipped.
+/// The program's path. If there is none, says on stderr what is skipped.
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! Debian's `nginx`: the front end that stands before many registries.
+//! Debian's `nginx`: the front end of many registries.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -23,24 +23,25 @@ pub struct Nginx {
 pub struct PassedRequest {
     /// `HTTP/1.1` or `HTTP/2.0`.
     pub protocol: String,
-    /// The client's connection it came on.
+    /// The number of the client's connection.
     pub connection: u64,
     /// Upper-case method.
     pub method: String,
-    /// What was answered, by it or by who is behind it.
+    /// The status of the answer, from nginx or from its upstream.
     pub status: u16,
 }
 
 impl Nginx {
-    /// Starts one before `upstream` on a free port of 127.0.0.1, which shows `shown` and does as its
-    /// directives in `settings` say; `None`, after saying so, when it is not installed.
+    /// Starts one before `upstream` on a free port of 127.0.0.1, with the certificate `shown` and
+    /// the directives in `settings`. `None`, with a line on stderr, when it is not installed.
     ///
     /// # Panics
     /// When it cannot be started; when it is not installed and `WHARF_REQUIRE_PEERS` is 1.
     pub fn start(upstream: SocketAddr, shown: &Pair, settings: &str) -> Option<Self> {
         let program = super::find("nginx")?;
         let directory = tempfile::tempdir().expect("create a directory for nginx");
-        // It can pick no port itself. What connects before it is there waits in the socket's queue.
+        // nginx cannot pick a port itself. Clients that connect before it runs wait in the socket's
+        // queue.
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind a loopback address");
         let address = listener
@@ -51,7 +52,7 @@ impl Nginx {
             .arg("-p")
             .arg(directory.path())
             .args(["-c", "nginx.conf"])
-            // The number of a socket that it is to use: that of its standard input.
+            // The file descriptor of the socket to use: standard input.
             .env("NGINX", "0;")
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())
@@ -73,7 +74,7 @@ impl Nginx {
     /// Every request so far; the last ones may be missing for a moment.
     ///
     /// # Panics
-    /// When it wrote something else than it was told to.
+    /// When its log has another format than configured.
     pub fn requests(&self) -> Vec<PassedRequest> {
         let log = fs::read_to_string(self.directory.path().join("access.log"));
         log.unwrap_or_default().lines().map(passed).collect()
@@ -82,7 +83,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its workers end with it only when it is asked to.
+        // Its workers end with it only if it is asked to stop.
         let asked = Command::new("kill")
             .arg(self.process.id().to_string())
             .status();

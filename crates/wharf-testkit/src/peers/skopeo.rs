@@ -1,4 +1,4 @@
-//! `skopeo`: reads and copies images by an implementation that is not ours.
+//! `skopeo`: reads and copies images with another implementation.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -12,7 +12,7 @@ pub struct Skopeo {
 }
 
 impl Skopeo {
-    /// The one on the search path; `None`, after saying so, when there is none.
+    /// The one on the search path; `None`, with a line on stderr, when there is none.
     ///
     /// # Panics
     /// When there is none and `WHARF_REQUIRE_PEERS` is 1.
@@ -46,7 +46,7 @@ impl Skopeo {
         format!("sha256:{}", sha256_hex(self.manifest(reference)))
     }
 
-    /// What `skopeo inspect` says of the image: manifest and config are both read for it.
+    /// The output of `skopeo inspect`, which reads both manifest and config.
     ///
     /// # Panics
     /// When skopeo fails, with what it said, or does not print JSON.
