@@ -7,8 +7,9 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use wharf::place::PlatformChoice;
 use wharf::remote::Neighbour;
-use wharf_oci::{MediaType, Platform};
+use wharf_oci::MediaType;
 
 use crate::ceilings::Ceilings;
 use crate::context::Effect;
@@ -42,7 +43,6 @@ pub(crate) struct Global {
     pub(crate) allow_near: Vec<Neighbour>,
     /// Take only the image for this platform, OS/ARCH[/VARIANT][:OSVERSION]
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
-    #[arg(value_parser = platform)]
     pub(crate) platform: PlatformChoice,
     /// Move layers too that are marked as not distributable
     #[arg(long, global = true)]
@@ -106,15 +106,6 @@ pub(crate) enum ProgressChoice {
     Json,
     /// Nothing
     None,
-}
-
-/// Which images of an index are wanted.
-#[derive(Clone, Debug)]
-pub(crate) enum PlatformChoice {
-    /// The whole index.
-    All,
-    /// The one image for this platform.
-    One(Box<Platform>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -328,15 +319,6 @@ SRC and DST are each one of:
   docker-archive:FILE[:NAME[:TAG]|@DIGEST]
                                        what `docker save` writes (SRC only)
 A DST without a tag takes that of SRC.";
-
-fn platform(text: &str) -> Result<PlatformChoice, wharf_oci::PlatformError> {
-    match text {
-        "all" => Ok(PlatformChoice::All),
-        text => text
-            .parse()
-            .map(|platform| PlatformChoice::One(Box::new(platform))),
-    }
-}
 
 #[cfg(test)]
 mod tests {

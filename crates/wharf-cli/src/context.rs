@@ -14,10 +14,11 @@ use wharf::copy::{CopyOptions, Existing, Nondistributable, Observer, RetryPolicy
 use wharf::credentials::{Chain, Credentials};
 use wharf::layer::Times;
 use wharf::memory::RegistryMemory;
+use wharf::place::{PlaceOptions, PlatformChoice};
 use wharf::remote::{Client, Exceptions, Insecure, Neighbour, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
 
-use crate::args::{Global, Moving, PlatformChoice};
+use crate::args::{Global, Moving};
 use crate::ceilings::Ceilings;
 use crate::embedded::Running;
 use crate::leniencies::Leniencies;
@@ -35,7 +36,7 @@ pub(crate) struct Context {
     /// All bars of the command.
     pub(crate) bars: MultiProgress,
     /// Which images of an index are wanted.
-    pub(crate) platform: PlatformChoice,
+    platform: PlatformChoice,
     insecure: Insecure,
     allow_near: Vec<Neighbour>,
     nondistributable: Nondistributable,
@@ -208,9 +209,13 @@ impl Context {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file in which layers that were compressed before are remembered, if there is a place.
-    pub(crate) fn layer_memory(&self) -> Option<PathBuf> {
-        Some(self.cache.as_ref()?.join("layers"))
+    /// How places are opened.
+    pub(crate) fn place_options(&self) -> PlaceOptions {
+        PlaceOptions {
+            platform: self.platform.clone(),
+            spool_dir: env::temp_dir(),
+            layer_memory: self.cache.as_ref().map(|cache| cache.join("layers")),
+        }
     }
 
     /// What a copy may do, telling `observer`.

@@ -1,13 +1,12 @@
 //! The command-line tool `wharf`: a face over the library, without logic of its own.
 //!
-//! What was typed is in [`args`], what it means in [`location`] and [`context`]; each command is
-//! a file of [`commands`]. Errors are printed here and nowhere else, once, in one line.
+//! What was typed is in [`args`], what it means in [`context`]; each command is a file of
+//! [`commands`]. Errors are printed here and nowhere else, once, in one line.
 
 mod args;
 mod ceilings;
 mod commands;
 mod context;
-mod destination;
 mod dry_run;
 mod embedded;
 mod failures;
@@ -16,16 +15,12 @@ mod image_refs;
 mod json_line;
 mod leniencies;
 mod listing;
-mod location;
 mod logging;
 mod logins;
-mod naming;
 mod pauses;
-mod platform;
 mod printer;
 mod progress;
 mod signals;
-mod source;
 mod stats;
 mod timing;
 mod tls;

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use wharf::copy::{self, NoObserver, Plan, Root, copy_to_all};
+use wharf::place::{OpenedSource, OpenedStore};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Descriptor;
 
 use crate::args::Moving;
 use crate::context::Context;
-use crate::destination::Destination;
 use crate::dry_run;
 use crate::progress::{Company, Progress};
-use crate::source::Chosen;
 
 /// What is copied, how, and what that is called.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
     /// What is copied.
-    pub(crate) chosen: &'a Chosen,
+    pub(crate) chosen: &'a OpenedSource,
     /// How.
     pub(crate) moving: &'a Moving,
     /// What was done, for the summary: `pushed`.
@@ -32,7 +31,7 @@ impl Transfer<'_> {
     /// The first final one of the copy.
     pub(crate) async fn run(
         &self,
-        to: &Destination,
+        to: &OpenedStore,
         context: &Context,
     ) -> Result<Option<Descriptor>> {
         let mut outcomes = self.run_all(&[to], context).await;
@@ -44,7 +43,7 @@ impl Transfer<'_> {
     /// given, as with [`Transfer::run`].
     pub(crate) async fn run_all(
         &self,
-        to: &[&Destination],
+        to: &[&OpenedStore],
         context: &Context,
     ) -> Vec<Result<Option<Descriptor>>> {
         if !self.moving.dry_run {
@@ -61,7 +60,7 @@ impl Transfer<'_> {
 
     async fn copy(
         &self,
-        to: &[&Destination],
+        to: &[&OpenedStore],
         context: &Context,
     ) -> Vec<Result<Option<Descriptor>>> {
         let company = Company::of(to.len());
@@ -94,7 +93,7 @@ impl Transfer<'_> {
         told.collect()
     }
 
-    fn root(&self, to: &Destination) -> Root {
+    fn root(&self, to: &OpenedStore) -> Root {
         Root {
             content: self.chosen.content.clone(),
             tags: to.tags.clone(),
@@ -105,13 +104,13 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// Where content is missing.
-    pub(crate) async fn plan(&self, to: &Destination, context: &Context) -> Result<Plan> {
+    pub(crate) async fn plan(&self, to: &OpenedStore, context: &Context) -> Result<Plan> {
         let options = context.copy_options(self.moving, Arc::new(NoObserver));
         let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
         Plan::build(source, store, &[self.root(to)], &options).await
     }
 
-    async fn survey(&self, to: &Destination, company: Company, context: &Context) -> Result<()> {
+    async fn survey(&self, to: &OpenedStore, company: Company, context: &Context) -> Result<()> {
         let options = context.copy_options(self.moving, Arc::new(NoObserver));
         let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
         let plan = self.plan(to, context).await?;

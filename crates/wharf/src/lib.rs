@@ -111,6 +111,7 @@
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use wharf_remote::fuzzing;
+pub mod place;
 pub mod push;
 
 pub use push::{Pushed, Pusher};

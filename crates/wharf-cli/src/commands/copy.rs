@@ -2,37 +2,35 @@
 
 use std::path::Path;
 
+use wharf::place::{Access, OpenedSource, OpenedStore, Place};
 use wharf::{Error, Result};
 
 use crate::args::Copy;
 use crate::context::Context;
-use crate::destination::{self, Access, Destination};
-use crate::location::Location;
-use crate::source::Chosen;
+use crate::stats;
 use crate::transfer::Transfer;
-use crate::{platform, stats};
 
 /// Copies; standard output stays empty.
 ///
 /// # Errors
 /// Where a location makes no sense, cannot be opened, or the copy fails.
 pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
-    let source = Location::parse(&args.source).map_err(|error| hinted(error, &args.source))?;
-    let destination = Location::parse(&args.destination)?;
-    destination::check(&destination)?;
+    let source = Place::parse(&args.source).map_err(|error| hinted(error, &args.source))?;
+    let destination = Place::parse(&args.destination)?;
+    OpenedStore::check(&destination)?;
     // One client for both sides: what one repository has, the other may mount.
     let client = context.client()?;
-    let chosen = Chosen::open(&source, &client, context).await;
+    let options = context.place_options();
+    let chosen = OpenedSource::open(&source, &client, &context.retry, &options).await;
     let chosen = match &source {
-        Location::Registry(_) => chosen.map_err(|error| hinted(error, &args.source))?,
-        Location::Local(_) => chosen?,
+        Place::Registry(_) => chosen.map_err(|error| hinted(error, &args.source))?,
+        Place::Local(_) => chosen?,
     };
-    let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
     let access = match args.moving.dry_run {
         true => Access::Ask,
         false => Access::Write,
     };
-    let destination = Destination::open(&destination, &chosen, &client, access)?;
+    let destination = OpenedStore::open(&destination, &chosen, &client, access).await?;
     let transfer = Transfer {
         chosen: &chosen,
         moving: &args.moving,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use wharf::place::{OpenedSource, OpenedStore, PathOrStdin};
 use wharf::remote::Client;
 use wharf::store::Memory;
 use wharf::{Error, ErrorKind, Result};
@@ -11,11 +12,8 @@ use wharf_oci::{Reference, Repository};
 
 use crate::args::Moving;
 use crate::context::{self, Context};
-use crate::destination::Destination;
-use crate::location::Place;
-use crate::source::Chosen;
 use crate::transfer::Transfer;
-use crate::{embedded, listing, naming};
+use crate::{embedded, listing};
 
 /// Pushes under the name that `wharf registry serve` will have; gives the reference with its
 /// digest, which a dry run has not.
@@ -23,19 +21,19 @@ use crate::{embedded, listing, naming};
 /// # Errors
 /// Where the data directory cannot be used, or the push fails.
 pub(crate) async fn push(
-    chosen: &Chosen,
-    place: &Place,
+    chosen: &OpenedSource,
+    at: &PathOrStdin,
     moving: &Moving,
     client: &Client,
     context: &Context,
 ) -> Result<Option<String>> {
     let directory = context::registry_directory()?;
-    let name = naming::repository(chosen, place);
+    let name = chosen.repository_name(at);
     let served = format!("{}/{name}", embedded::SERVED);
     if is_unused(&directory) {
         // A registry is not made for what cannot be pushed anyway.
         let nothing = Arc::new(Memory::new());
-        let empty = Destination::of(nothing, served.clone(), chosen.tag_or_latest());
+        let empty = OpenedStore::new(nothing, served.as_str(), vec![chosen.tag_or_latest()]);
         let transfer = transfer(chosen, moving);
         if moving.dry_run {
             transfer.run(&empty, context).await?;
@@ -47,7 +45,7 @@ pub(crate) async fn push(
     let repository = Repository::new(embedded::registry(address), name.clone())
         .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
     let reference = Reference::new(repository, None, None);
-    let mut destination = Destination::registry(&reference, chosen, client)?;
+    let mut destination = OpenedStore::registry(&reference, chosen, client)?;
     destination.name.clone_from(&served);
     let root = transfer(chosen, moving).run(&destination, context).await?;
     let tag = destination.tags.first().map(ToString::to_string);
@@ -65,7 +63,7 @@ pub(crate) async fn push(
     Ok(Some(line))
 }
 
-fn transfer<'a>(chosen: &'a Chosen, moving: &'a Moving) -> Transfer<'a> {
+fn transfer<'a>(chosen: &'a OpenedSource, moving: &'a Moving) -> Transfer<'a> {
     Transfer {
         chosen,
         moving,

@@ -1,5 +1,6 @@
 //! `wharf push PATH [REF]…`: from disk to registries, or into the embedded one.
 
+use wharf::place::{LocalPlace, OpenedSource, OpenedStore, Part};
 use wharf::remote::Client;
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Reference;
@@ -7,12 +8,9 @@ use wharf_oci::Reference;
 use crate::args::Push;
 use crate::commands::embed;
 use crate::context::Context;
-use crate::destination::Destination;
 use crate::image_refs::ImageRefs;
-use crate::location::Local;
-use crate::source::{Chosen, Part};
 use crate::transfer::Transfer;
-use crate::{failures, platform, stats};
+use crate::{failures, stats};
 
 /// Pushes to each REF; prints each with its digest.
 ///
@@ -25,22 +23,22 @@ pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
         .iter()
         .map(|text| parse(text))
         .collect::<Result<Vec<_>>>()?;
-    let local = Local::parse(&args.path)?;
+    let local = LocalPlace::parse(&args.path)?;
     let part = match args.index {
         true => Part::Whole,
         false => Part::One,
     };
     let image_refs = args.image_refs.as_deref().map(ImageRefs::open);
     let image_refs = image_refs.transpose()?;
-    let chosen = Chosen::local(&local, part, context).await?;
-    let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
+    let options = context.place_options();
+    let chosen = OpenedSource::local(&local, part, &context.retry, &options).await?;
     let client = match references.is_empty() {
         // The embedded registry has another port each time.
         true => context.forgetful_client()?,
         false => context.client()?,
     };
     let pushed = match references.is_empty() {
-        true => embed::push(&chosen, &local.place, &args.moving, &client, context)
+        true => embed::push(&chosen, &local.at, &args.moving, &client, context)
             .await?
             .into_iter()
             .collect(),
@@ -64,7 +62,7 @@ fn parse(text: &str) -> Result<Reference> {
 async fn to_registries(
     args: &Push,
     references: &[Reference],
-    chosen: &Chosen,
+    chosen: &OpenedSource,
     client: &Client,
     context: &Context,
 ) -> Result<Vec<String>> {
@@ -74,7 +72,7 @@ async fn to_registries(
         moving: &args.moving,
         verb: "pushed",
     };
-    let destinations: Vec<&Destination> = repositories.iter().map(|(to, _)| to).collect();
+    let destinations: Vec<&OpenedStore> = repositories.iter().map(|(to, _)| to).collect();
     let outcomes = transfer.run_all(&destinations, context).await;
     let (mut pushed, mut failed) = (Vec::new(), Vec::new());
     for (outcome, (_, references)) in outcomes.into_iter().zip(&repositories) {
@@ -97,17 +95,17 @@ async fn to_registries(
     Ok(pushed.into_iter().map(|(_, line)| line).collect())
 }
 
-type Destinations<'a> = Vec<(Destination, Vec<(usize, &'a Reference)>)>;
+type Destinations<'a> = Vec<(OpenedStore, Vec<(usize, &'a Reference)>)>;
 
 /// Each repository once, with all its tags (wire.md O6), and the references that name it.
 fn by_repository<'a>(
     references: &'a [Reference],
-    chosen: &Chosen,
+    chosen: &OpenedSource,
     client: &Client,
 ) -> Result<Destinations<'a>> {
     let mut repositories: Destinations<'a> = Vec::new();
     for (position, reference) in references.iter().enumerate() {
-        let destination = Destination::registry(reference, chosen, client)?;
+        let destination = OpenedStore::registry(reference, chosen, client)?;
         let same = repositories.iter_mut().find(|(_, of)| {
             of.iter()
                 .any(|(_, one)| one.repository() == reference.repository())

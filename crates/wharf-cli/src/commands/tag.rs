@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use wharf::copy::RootContent;
+use wharf::place::{OpenedSource, Place};
 use wharf::store::Store;
 use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::Reference;
 
 use crate::args::Tag;
 use crate::context::Context;
-use crate::location::Location;
-use crate::platform;
-use crate::source::Chosen;
 use crate::units::short;
 
 /// Puts the manifest's own bytes under each tag; standard output stays empty.
@@ -24,8 +22,8 @@ pub(crate) async fn run(args: &Tag, context: &Context) -> Result<()> {
     let reference: Reference = args.image.parse().map_err(invalid)?;
     let client = context.client()?;
     let repository = client.repository(reference.repository());
-    let chosen = Chosen::open(&Location::Registry(reference), &client, context).await?;
-    let chosen = platform::pick(chosen, &context.platform, &context.retry).await?;
+    let (place, options) = (Place::Registry(reference), context.place_options());
+    let chosen = OpenedSource::open(&place, &client, &context.retry, &options).await?;
     let RootContent::Manifest(descriptor) = &chosen.content else {
         let message = "a registry gave an image that is not made yet";
         return Err(Error::new(ErrorKind::Invalid, message).target(&args.image));

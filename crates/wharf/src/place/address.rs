@@ -1,42 +1,53 @@
-//! Where content is, as typed: `oci:DIR:TAG`, `docker-archive:FILE`, a registry reference.
+//! A place as text: `oci:DIR:TAG`, `docker-archive:FILE`, a registry reference.
 //!
-//! Reading a location asks nothing of the disk: the same text always means the same.
+//! Parsing never looks at the disk: the same text always means the same place.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Digest, Reference, Selector};
 
-/// A place that content is read from or written to.
+use crate::{Error, ErrorKind, Result};
+
+/// A place that content is read from or written to, parsed from text.
+///
+/// | text | place |
+/// | --- | --- |
+/// | `REGISTRY/REPOSITORY[:TAG][@DIGEST]` | an image in a registry |
+/// | `oci:DIR[:TAG\|@DIGEST]` | an image layout directory |
+/// | `oci-archive:FILE[:TAG\|@DIGEST]` | a tar of one; `-` is standard input |
+/// | `docker-archive:FILE[:NAME[:TAG]\|@DIGEST]` | what `docker save` writes; `-` is standard input |
+///
+/// A plain path is a [`LocalPlace`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Location {
+pub enum Place {
     /// A repository in a registry.
     Registry(Reference),
     /// A file or directory, or standard input.
-    Local(Local),
+    Local(LocalPlace),
 }
 
 /// Content on disk or on standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Local {
-    /// What it is said to be.
-    pub(crate) form: Form,
+pub struct LocalPlace {
+    /// What the text says that it is.
+    pub form: Form,
     /// Where it is.
-    pub(crate) place: Place,
+    pub at: PathOrStdin,
     /// Which image of several.
-    pub(crate) choice: Option<Choice>,
+    pub choice: Option<Choice>,
 }
 
-/// What is said to be at a place.
+/// What a place on disk is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// A path without a prefix: whatever it turns out to be.
+pub enum Form {
+    /// A path without a prefix: opening it finds out what it is.
     Any,
     /// `oci:`, an image layout directory.
     Layout,
-    /// `oci-archive:`, a tar of one.
+    /// `oci-archive:`, a tar of an image layout.
     OciArchive,
     /// `docker-archive:`, what `docker save` writes.
     DockerArchive,
@@ -44,7 +55,7 @@ pub(crate) enum Form {
 
 /// Where local content is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum PathOrStdin {
     /// A file or a directory.
     Path(PathBuf),
     /// `-`, standard input.
@@ -53,25 +64,25 @@ pub(crate) enum Place {
 
 /// One image of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub enum Choice {
     /// By tag or digest.
     Selector(Selector),
     /// By the name that a docker archive gives it, with or without a tag.
     Name(String),
 }
 
-impl Location {
-    /// Reads a side of a copy: what has no prefix is a registry reference.
+impl Place {
+    /// Reads a side of a copy: text without a prefix is a registry reference.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the part that is wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         if let Some((form, rest)) = split_form(text) {
             return local(form, rest)
-                .map(Location::Local)
+                .map(Place::Local)
                 .map_err(|error| error.target(quote(text)));
         }
-        let parsed = text.parse().map(Location::Registry);
+        let parsed = text.parse().map(Place::Registry);
         parsed.map_err(|error| {
             let hint = match looks_like_path(text) {
                 true => " (a layout directory is oci:DIR, archives are oci-archive:FILE and docker-archive:FILE)",
@@ -82,16 +93,36 @@ impl Location {
     }
 }
 
-impl Local {
-    /// Reads what `push` takes: what has no prefix is a path.
+impl FromStr for Place {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Place::parse(text)
+    }
+}
+
+impl From<Reference> for Place {
+    fn from(reference: Reference) -> Self {
+        Place::Registry(reference)
+    }
+}
+
+impl From<LocalPlace> for Place {
+    fn from(local: LocalPlace) -> Self {
+        Place::Local(local)
+    }
+}
+
+impl LocalPlace {
+    /// Reads what can be pushed from disk: text without a prefix is a path.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the part that is wrong.
-    pub(crate) fn parse(text: &OsStr) -> Result<Self> {
+    pub fn parse(text: &OsStr) -> Result<Self> {
         let Some(text) = text.to_str() else {
-            return Ok(Local {
+            return Ok(LocalPlace {
                 form: Form::Any,
-                place: Place::Path(text.into()),
+                at: PathOrStdin::Path(text.into()),
                 choice: None,
             });
         };
@@ -109,11 +140,11 @@ impl fmt::Display for Choice {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PathOrStdin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Path(path) => path.display().fmt(f),
-            Place::Stdin => f.write_str("standard input"),
+            PathOrStdin::Path(path) => path.display().fmt(f),
+            PathOrStdin::Stdin => f.write_str("standard input"),
         }
     }
 }
@@ -130,7 +161,7 @@ fn split_form(text: &str) -> Option<(Form, &str)> {
         .find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))
 }
 
-fn local(form: Form, text: &str) -> Result<Local> {
+fn local(form: Form, text: &str) -> Result<LocalPlace> {
     let (path, choice) = match text.rsplit_once('@') {
         // A digest that is cut short or mistyped must not become part of a path.
         Some((path, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
@@ -139,7 +170,7 @@ fn local(form: Form, text: &str) -> Result<Local> {
         }
         _ => split_choice(form, text)?,
     };
-    let place = match path {
+    let at = match path {
         "" => return Err(Error::new(ErrorKind::Invalid, "no path")),
         "-" if form == Form::Layout => {
             return Err(Error::new(
@@ -147,17 +178,13 @@ fn local(form: Form, text: &str) -> Result<Local> {
                 "a layout directory cannot be standard input",
             ));
         }
-        "-" => Place::Stdin,
-        path => Place::Path(path.into()),
+        "-" => PathOrStdin::Stdin,
+        path => PathOrStdin::Path(path.into()),
     };
-    Ok(Local {
-        form,
-        place,
-        choice,
-    })
+    Ok(LocalPlace { form, at, choice })
 }
 
-/// What stands behind the first colon; a plain path may have colons of its own.
+/// The text after the first colon; a plain path may have colons of its own.
 fn split_choice(form: Form, text: &str) -> Result<(&str, Option<Choice>)> {
     let Some((path, choice)) = text.split_once(':').filter(|_| form != Form::Any) else {
         return Ok((text, None));
@@ -190,15 +217,15 @@ mod tests {
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    fn read(text: &str) -> Local {
-        match Location::parse(text).unwrap() {
-            Location::Local(local) => local,
-            Location::Registry(reference) => panic!("{reference}"),
+    fn read(text: &str) -> LocalPlace {
+        match Place::parse(text).unwrap() {
+            Place::Local(local) => local,
+            Place::Registry(reference) => panic!("{reference}"),
         }
     }
 
     fn message(text: &str) -> String {
-        Location::parse(text).unwrap_err().to_string()
+        Place::parse(text).unwrap_err().to_string()
     }
 
     #[test]
@@ -221,28 +248,31 @@ mod tests {
         ] {
             assert_eq!(
                 read(text),
-                Local {
+                LocalPlace {
                     form,
-                    place: Place::Path(path.into()),
+                    at: PathOrStdin::Path(path.into()),
                     choice
                 },
                 "{text}"
             );
         }
-        assert_eq!(read("docker-archive:-").place, Place::Stdin);
+        assert_eq!(read("docker-archive:-").at, PathOrStdin::Stdin);
     }
 
     #[test]
     fn all_else_is_a_reference_in_a_copy_and_a_path_in_a_push() {
         assert!(matches!(
-            Location::parse("localhost:5000/a:1").unwrap(),
-            Location::Registry(_)
+            Place::parse("localhost:5000/a:1").unwrap(),
+            Place::Registry(_)
         ));
-        let path = Local::parse(OsStr::new("with:colon/a")).unwrap();
-        assert_eq!(path.place, Place::Path("with:colon/a".into()));
-        assert_eq!(Local::parse(OsStr::new("-")).unwrap().place, Place::Stdin);
-        let chosen = Local::parse(OsStr::new(&format!("a@{DIGEST}"))).unwrap();
-        assert_eq!(chosen.place, Place::Path("a".into()));
+        let path = LocalPlace::parse(OsStr::new("with:colon/a")).unwrap();
+        assert_eq!(path.at, PathOrStdin::Path("with:colon/a".into()));
+        assert_eq!(
+            LocalPlace::parse(OsStr::new("-")).unwrap().at,
+            PathOrStdin::Stdin
+        );
+        let chosen = LocalPlace::parse(OsStr::new(&format!("a@{DIGEST}"))).unwrap();
+        assert_eq!(chosen.at, PathOrStdin::Path("a".into()));
         assert!(matches!(
             chosen.choice,
             Some(Choice::Selector(Selector::Digest(_)))

@@ -1,22 +1,17 @@
-//! Names for images that nobody named: what the archive says, else what the file is called.
+//! Names for images that came without one: what the archive says, else what the file is called.
 
 use std::path::Path;
 
 use wharf_oci::{Reference, RepositoryName};
 
-use crate::location::Place;
-use crate::source::Chosen;
+use super::address::PathOrStdin;
 
-/// The name in the embedded registry: the image's own, without the registry it came from; else
-/// the name of the file or directory.
-pub(crate) fn repository(chosen: &Chosen, place: &Place) -> RepositoryName {
-    let own = chosen
-        .name
-        .as_deref()
-        .and_then(|name| name.parse::<Reference>().ok());
+/// The image's own name `own` without its registry; else the name of the file or directory.
+pub(super) fn repository(own: Option<&str>, at: &PathOrStdin) -> RepositoryName {
+    let own = own.and_then(|name| name.parse::<Reference>().ok());
     match own {
         Some(reference) => unqualified(&reference),
-        None => from_place(place),
+        None => from_place(at),
     }
 }
 
@@ -34,10 +29,10 @@ fn unqualified(reference: &Reference) -> RepositoryName {
     short.unwrap_or_else(|| name.clone())
 }
 
-fn from_place(place: &Place) -> RepositoryName {
-    let stem = match place {
-        Place::Path(path) => stem(path),
-        Place::Stdin => None,
+fn from_place(at: &PathOrStdin) -> RepositoryName {
+    let stem = match at {
+        PathOrStdin::Path(path) => stem(path),
+        PathOrStdin::Stdin => None,
     };
     let name = stem.map(|stem| sanitised(&stem)).unwrap_or_default();
     name.parse().unwrap_or_else(|_| fallback())
@@ -79,7 +74,7 @@ mod tests {
     use super::*;
 
     fn named(path: &str) -> String {
-        from_place(&Place::Path(path.into())).to_string()
+        from_place(&PathOrStdin::Path(path.into())).to_string()
     }
 
     #[test]
@@ -93,8 +88,8 @@ mod tests {
         ] {
             assert_eq!(named(path), name, "{path}");
         }
-        assert_eq!(named("."), "wharf-cli");
-        assert_eq!(from_place(&Place::Stdin).to_string(), "image");
+        assert_eq!(named("."), "wharf");
+        assert_eq!(from_place(&PathOrStdin::Stdin).to_string(), "image");
     }
 
     #[test]

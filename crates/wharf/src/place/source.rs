@@ -1,100 +1,125 @@
-//! Opens what is to be moved, and finds the one root in it that was meant.
+//! Opens the source at a place, and finds the one root in it that is meant.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf::copy::{RetryPolicy, RootContent};
-use wharf::layer::{LayerMemory, Settings};
-use wharf::remote::Client;
-use wharf::store::Source;
-use wharf::store::archive::{self, Archive, ArchiveOptions, DockerArchive, ImageChoice, Input};
-use wharf::store::{Entry, Layout, WholeLayout};
-use wharf::{Error, ErrorKind, Result, Side};
-use wharf_oci::{Reference, Selector, Tag};
+use wharf_oci::{Reference, RepositoryName, Selector, Tag};
 
-use crate::args::PlatformChoice;
-use crate::context::Context;
-use crate::location::{Choice, Form, Local, Location, Place};
-use crate::platform;
+use super::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
+use super::options::{Part, PlaceOptions, PlatformChoice};
+use super::{naming, platform};
+use crate::copy::{RetryPolicy, RootContent};
+use crate::remote::Client;
+use crate::store::archive::{self, Archive, DockerArchive, ImageChoice, Input};
+use crate::store::{Entry, Layout, Source, WholeLayout};
+use crate::{Error, ErrorKind, Result, Side};
 
-/// How much of a layout is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// One of the things it lists.
-    One,
-    /// All of them, as the index that it is.
-    Whole,
+/// A source that was opened, and the root in it that is meant.
+#[derive(Clone, Debug)]
+pub struct OpenedSource {
+    /// Where content is read from.
+    pub source: Arc<dyn Source>,
+    /// The one image or index that is meant.
+    pub content: RootContent,
+    /// The tag that it has there, where it has exactly one.
+    pub tag: Option<Tag>,
+    /// The reference that it has there: unchecked text out of a file.
+    pub name: Option<String>,
 }
 
-/// A source, and what of it is to be moved.
-#[derive(Debug)]
-pub(crate) struct Chosen {
-    /// Where it is read from.
-    pub(crate) source: Arc<dyn Source>,
-    /// The one image or index that was meant.
-    pub(crate) content: RootContent,
-    /// The tag it carries, where it carries exactly one.
-    pub(crate) tag: Option<Tag>,
-    /// The reference it carries, as text that a stranger wrote.
-    pub(crate) name: Option<String>,
-}
-
-impl Chosen {
-    /// Opens what `location` names.
-    ///
-    /// # Errors
-    /// Where there is nothing, or several things and none was chosen.
-    pub(crate) async fn open(
-        location: &Location,
-        client: &Client,
-        context: &Context,
-    ) -> Result<Self> {
-        match location {
-            Location::Registry(reference) => {
-                let chosen = Chosen::registry(reference, client, &context.retry).await;
-                chosen.map_err(|error| error.side(Side::Source))
-            }
-            Location::Local(local) => Chosen::local(local, Part::One, context).await,
+impl OpenedSource {
+    /// A root of a source that needs no opening.
+    pub fn new(source: Arc<dyn Source>, content: impl Into<RootContent>) -> Self {
+        OpenedSource {
+            source,
+            content: content.into(),
+            tag: None,
+            name: None,
         }
     }
 
-    /// Opens a file, a directory or standard input.
+    /// Opens `place`, and picks the platform in `options`. A repository is read from the mirrors
+    /// that `client` knows for its registry; single requests are tried as `retry` says.
     ///
     /// # Errors
-    /// As [`Chosen::open`].
-    pub(crate) async fn local(local: &Local, part: Part, context: &Context) -> Result<Self> {
+    /// [`ErrorKind::NotFound`] where the place has nothing, or nothing for the platform;
+    /// [`ErrorKind::Ambiguous`] where it has several roots and the text chooses none.
+    pub async fn open(
+        place: &Place,
+        client: &Client,
+        retry: &RetryPolicy,
+        options: &PlaceOptions,
+    ) -> Result<Self> {
+        match place {
+            Place::Registry(reference) => {
+                let opened = OpenedSource::registry(reference, client, retry).await;
+                let opened = opened.map_err(|error| error.side(Side::Source))?;
+                opened.picked(retry, options).await
+            }
+            Place::Local(local) => OpenedSource::local(local, Part::One, retry, options).await,
+        }
+    }
+
+    /// Opens a file, a directory or standard input, and picks the platform in `options`.
+    ///
+    /// # Errors
+    /// As [`OpenedSource::open`]; [`ErrorKind::Invalid`] where a whole layout is wanted of a place
+    /// that has none, or that names one image in it.
+    pub async fn local(
+        local: &LocalPlace,
+        part: Part,
+        retry: &RetryPolicy,
+        options: &PlaceOptions,
+    ) -> Result<Self> {
         if part == Part::Whole && local.choice.is_some() {
             let message = "--index pushes all that a layout lists, so nothing of it can be chosen";
-            return Err(Error::new(ErrorKind::Invalid, message).target(&local.place));
+            return Err(Error::new(ErrorKind::Invalid, message).target(&local.at));
         }
-        let opened = match (&local.place, is_directory(local)) {
-            (Place::Path(path), Ok(true)) => {
-                Chosen::layout(path, local.choice.as_ref(), part, &context.platform).await
+        let opened = match (&local.at, is_directory(local)) {
+            (PathOrStdin::Path(path), Ok(true)) => {
+                let (choice, platform) = (local.choice.as_ref(), &options.platform);
+                OpenedSource::layout(path, choice, part, platform).await
             }
-            (_, Ok(_)) => Chosen::archive(local, part, context).await,
-            (place, Err(error)) => Err(Error::io(place, error)),
+            (_, Ok(_)) => OpenedSource::archive(local, part, options).await,
+            (at, Err(error)) => Err(Error::io(at, error)),
         };
-        opened.map_err(|error| error.side(Side::Source))
+        let opened = opened.map_err(|error| error.side(Side::Source))?;
+        opened.picked(retry, options).await
+    }
+
+    /// The tag that the root gets where nothing else says one.
+    pub fn tag_or_latest(&self) -> Tag {
+        self.tag.clone().unwrap_or_else(Tag::latest)
+    }
+
+    /// A name for its repository in a registry: that of the image without its registry, else that
+    /// of the file or directory it was opened at, else `image`.
+    pub fn repository_name(&self, at: &PathOrStdin) -> RepositoryName {
+        naming::repository(self.name.as_deref(), at)
+    }
+
+    async fn picked(mut self, retry: &RetryPolicy, options: &PlaceOptions) -> Result<Self> {
+        if let PlatformChoice::One(wanted) = &options.platform {
+            let narrow = || platform::narrow(self.source.as_ref(), &self.content, wanted);
+            let content = retry.run(narrow).await;
+            self.content = content.map_err(|error| error.side(Side::Source))?;
+        }
+        Ok(self)
     }
 
     async fn registry(reference: &Reference, client: &Client, retry: &RetryPolicy) -> Result<Self> {
         let repository = client.source(reference.repository()).await?;
         let selector = reference.selector();
-        let resolve = async || repository.resolve(&selector).await;
-        let descriptor = retry.run(resolve).await?;
+        let descriptor = retry.run(|| repository.resolve(&selector)).await?;
         let tag = match reference.digest() {
             Some(_) => reference.tag().cloned(),
             None => Some(reference.tag_or_latest()),
         };
-        let content = RootContent::Manifest(descriptor);
-        Ok(Chosen {
-            source: Arc::new(repository),
-            content,
+        Ok(OpenedSource {
             tag,
-            name: None,
+            ..OpenedSource::new(Arc::new(repository), descriptor)
         })
     }
 
@@ -117,16 +142,16 @@ impl Chosen {
         });
         let (source, listed) = found.await?;
         let entry = listed.settled(source.as_ref(), choice, platform).await?;
-        Ok(Chosen::entry(source, entry, choice))
+        Ok(OpenedSource::entry(source, entry, choice))
     }
 
-    async fn archive(local: &Local, part: Part, context: &Context) -> Result<Self> {
+    async fn archive(local: &LocalPlace, part: Part, options: &PlaceOptions) -> Result<Self> {
         let choice = local.choice.as_ref();
-        let input = match &local.place {
-            Place::Path(path) => Input::Path(path.clone()),
-            Place::Stdin => Input::Reader(Box::new(io::stdin()), local.place.to_string()),
+        let input = match &local.at {
+            PathOrStdin::Path(path) => Input::Path(path.clone()),
+            PathOrStdin::Stdin => Input::Reader(Box::new(io::stdin()), local.at.to_string()),
         };
-        match archive::open(input, archive_options(context)).await? {
+        match archive::open(input, options.archive()).await? {
             Archive::Oci(_) if local.form == Form::DockerArchive => {
                 Err(other_form(local, "an OCI layout", "oci-archive:"))
             }
@@ -145,17 +170,15 @@ impl Chosen {
                     Ok((source, listed))
                 });
                 let (source, listed) = found.await?;
-                let settled = listed.settled(source.as_ref(), choice, &context.platform);
-                Ok(Chosen::entry(source.clone(), settled.await?, choice))
+                let settled = listed.settled(source.as_ref(), choice, &options.platform);
+                Ok(OpenedSource::entry(source.clone(), settled.await?, choice))
             }
             Archive::Docker(_) if part == Part::Whole => {
                 let message = "a docker archive, which has no index that --index could push";
-                Err(Error::new(ErrorKind::Invalid, message).target(&local.place))
+                Err(Error::new(ErrorKind::Invalid, message).target(&local.at))
             }
-            Archive::Docker(archive) => Chosen::docker(archive, choice).await,
-            _ => {
-                Err(Error::new(ErrorKind::Unsupported, "this kind of archive").target(&local.place))
-            }
+            Archive::Docker(archive) => OpenedSource::docker(archive, choice).await,
+            _ => Err(Error::new(ErrorKind::Unsupported, "this kind of archive").target(&local.at)),
         }
     }
 
@@ -179,17 +202,12 @@ impl Chosen {
             _ => None,
         };
         let tag = tag.or_else(|| only(image.tags()));
-        Ok(Chosen {
+        Ok(OpenedSource {
             source: Arc::new(archive),
             content,
             tag,
             name,
         })
-    }
-
-    /// The tag it gets where nobody says another.
-    pub(crate) fn tag_or_latest(&self) -> Tag {
-        self.tag.clone().unwrap_or_else(Tag::latest)
     }
 
     /// The tag that an entry was chosen by is its tag, also where it has several.
@@ -200,7 +218,7 @@ impl Chosen {
         };
         // A name that is a tag alone says nothing about the repository.
         let name = entry.name.filter(|name| name.contains(['/', ':']));
-        Chosen {
+        OpenedSource {
             source,
             content: RootContent::Manifest(entry.descriptor),
             tag,
@@ -217,7 +235,7 @@ fn whole(layout: WholeLayout) -> (Arc<dyn Source>, Listed) {
 /// What of a layout may be meant.
 enum Listed {
     One(Box<Entry>),
-    /// Several, and what is to be said of that.
+    /// Several entries, and the error to give unless the platform tells them apart.
     Several(Vec<Entry>, Error),
 }
 
@@ -232,7 +250,8 @@ impl Listed {
         }
     }
 
-    /// The one that is meant: of several that nothing else tells apart, that for the platform.
+    /// The entry that is meant: of several that the text does not tell apart, the one for the
+    /// platform.
     async fn settled(
         self,
         source: &dyn Source,
@@ -249,31 +268,18 @@ impl Listed {
     }
 }
 
-/// What is opened as a directory: what is said to be one, and any path that is one.
-fn is_directory(local: &Local) -> io::Result<bool> {
-    match (&local.place, local.form) {
+/// Whether to open a directory: one is said to be there, or a plain path is one.
+fn is_directory(local: &LocalPlace) -> io::Result<bool> {
+    match (&local.at, local.form) {
         (_, Form::Layout) => Ok(true),
-        (Place::Path(path), Form::Any) => Ok(fs::metadata(path)?.is_dir()),
+        (PathOrStdin::Path(path), Form::Any) => Ok(fs::metadata(path)?.is_dir()),
         _ => Ok(false),
     }
 }
 
-fn archive_options(context: &Context) -> ArchiveOptions {
-    ArchiveOptions {
-        spool_dir: env::temp_dir(),
-        compression: Settings::default(),
-        memory: context
-            .layer_memory()
-            .map(|path| Arc::new(LayerMemory::open(path))),
-    }
-}
-
-fn other_form(local: &Local, found: &str, prefix: &str) -> Error {
-    Error::new(
-        ErrorKind::Invalid,
-        format!("it is {found}; write {prefix} before it"),
-    )
-    .target(&local.place)
+fn other_form(local: &LocalPlace, found: &str, prefix: &str) -> Error {
+    let message = format!("it is {found}; write {prefix} before it");
+    Error::new(ErrorKind::Invalid, message).target(&local.at)
 }
 
 fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
@@ -281,10 +287,9 @@ fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
     tags.next().is_none().then_some(first)
 }
 
-/// Runs what reads files off the threads that serve connections.
+/// Runs work that reads files off the threads that serve connections.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::new(ErrorKind::Cancelled, "reading was given up").source(error))?
+    crate::verify::blocking(work).await?
 }

@@ -2,41 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use wharf::copy::{RetryPolicy, RootContent};
-use wharf::draft::DraftConfig;
-use wharf::store::{Entry, Source};
-use wharf::{Error, ErrorKind, Result, Side};
 use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platform};
 
-use crate::args::PlatformChoice;
-use crate::source::Chosen;
+use crate::copy::RootContent;
+use crate::draft::DraftConfig;
+use crate::store::{Entry, Source};
+use crate::{Error, ErrorKind, Result};
 
 /// An image has one level of indexes, seldom two: this many is a mistake or an attack.
 const MOST_INDEXES: usize = 64;
-
-/// Narrows `chosen` to the wanted platform; an image that is no index must be for it.
-///
-/// # Errors
-/// [`ErrorKind::NotFound`] where there is none, saying what there is.
-pub(crate) async fn pick(
-    mut chosen: Chosen,
-    choice: &PlatformChoice,
-    retry: &RetryPolicy,
-) -> Result<Chosen> {
-    if let PlatformChoice::One(wanted) = choice {
-        let narrow = async || narrow(chosen.source.as_ref(), &chosen.content, wanted).await;
-        let content = retry.run(narrow).await;
-        chosen.content = content.map_err(|error| error.side(Side::Source))?;
-    }
-    Ok(chosen)
-}
 
 /// The one of several entries of a layout that is for the wanted platform.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::Ambiguous`] where there are several,
 /// saying what there is.
-pub(crate) async fn among(
+pub(super) async fn among(
     source: &dyn Source,
     entries: Vec<Entry>,
     wanted: &Platform,
@@ -69,7 +50,7 @@ pub(crate) async fn among(
     }
 }
 
-/// The platforms that an image or index is for, as far as that is said.
+/// The platforms that an image or index is for, as far as it says so.
 async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<Platform>> {
     if let Some(platform) = &descriptor.platform {
         return Ok(vec![platform.clone()]);
@@ -98,7 +79,11 @@ async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platfor
     Ok(config.platform())
 }
 
-async fn narrow(
+/// The image of `content` for the wanted platform; content that is no index must be for it.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] where there is none, saying what there is.
+pub(super) async fn narrow(
     source: &dyn Source,
     content: &RootContent,
     wanted: &Platform,
@@ -106,7 +91,7 @@ async fn narrow(
     let config = match content {
         RootContent::Draft(draft) => match &draft.config {
             DraftConfig::Stored(config) => config.clone(),
-            // Whoever makes an image of his own knows its platform.
+            // A program that makes an image knows its platform.
             DraftConfig::Later(_) => return Ok(content.clone()),
         },
         RootContent::Manifest(descriptor) => {
@@ -134,7 +119,7 @@ async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<Descriptor> = index.manifests.iter().rev().cloned().collect();
     while let Some(next) = open.pop() {
-        // One that says its platform needs no look inside, whatever it is.
+        // An entry that says its platform needs no look inside, whatever it is.
         if next.platform.is_some() || !next.media_type.is_index() {
             leaves.push(next);
             continue;

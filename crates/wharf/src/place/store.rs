@@ -1,0 +1,210 @@
+//! Opens the store at a place, and pairs it with a source: tags, digest agreement, fresh layouts.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use wharf_oci::{Digest, Reference, Repository, Selector, Tag};
+
+use super::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
+use super::source::OpenedSource;
+use crate::copy::RootContent;
+use crate::remote::Client;
+use crate::store::{Layout, Memory, Store};
+use crate::{Error, ErrorKind, Result, Side};
+
+/// Whether a store is written to or only asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// A layout is made where there is none.
+    #[default]
+    Write,
+    /// The place stays as it is, for a plan.
+    Ask,
+}
+
+/// A store that was opened, and the tags that a root gets in it.
+///
+/// Dropping it takes a layout away again that was made for it and stayed empty.
+#[derive(Debug)]
+pub struct OpenedStore {
+    /// Where content is written.
+    pub store: Arc<dyn Store>,
+    /// What messages call it, without a tag: `localhost:5000/app`, `oci:DIR`.
+    pub name: String,
+    /// The tags that the root gets; without any it is there by digest only.
+    pub tags: Vec<Tag>,
+    /// The repository, where it is one of a registry.
+    pub repository: Option<Repository>,
+    _fresh: Option<Fresh>,
+}
+
+/// A layout that was made for one copy.
+#[derive(Debug)]
+struct Fresh {
+    layout: Layout,
+    /// Whether its directory was made too.
+    directory: bool,
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // An empty layout that cannot be taken away does no harm.
+        if self.layout.clear_unused().unwrap_or(false) && self.directory {
+            let _ = fs::remove_dir(self.layout.directory());
+        }
+    }
+}
+
+impl OpenedStore {
+    /// A store that needs no opening.
+    pub fn new(store: Arc<dyn Store>, name: impl Into<String>, tags: Vec<Tag>) -> Self {
+        OpenedStore {
+            store,
+            name: name.into(),
+            tags,
+            repository: None,
+            _fresh: None,
+        }
+    }
+
+    /// Opens `place` for the root of `source`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a place that is only read; [`ErrorKind::Invalid`] where it
+    /// has a digest that is not that of the root; what opening a layout says.
+    pub async fn open(
+        place: &Place,
+        source: &OpenedSource,
+        client: &Client,
+        access: Access,
+    ) -> Result<Self> {
+        match place {
+            Place::Registry(reference) => OpenedStore::registry(reference, source, client),
+            Place::Local(local) => OpenedStore::layout(local, source, access).await,
+        }
+    }
+
+    /// Opens a repository. Where `reference` has no tag, the root keeps its own, else it gets
+    /// `latest`; beside a digest it gets none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where `reference` has a digest that is not that of the root.
+    pub fn registry(reference: &Reference, source: &OpenedSource, client: &Client) -> Result<Self> {
+        let repository = reference.repository();
+        Ok(OpenedStore {
+            repository: Some(repository.clone()),
+            ..OpenedStore::new(
+                Arc::new(client.repository(repository)),
+                repository.to_string(),
+                tags(reference, source)?,
+            )
+        })
+    }
+
+    /// Whether `place` can be written to at all, before anything is opened.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a place that is only read.
+    pub fn check(place: &Place) -> Result<()> {
+        match place {
+            Place::Registry(_) => Ok(()),
+            Place::Local(local) => directory(local).map(|_| ()),
+        }
+    }
+
+    async fn layout(local: &LocalPlace, source: &OpenedSource, access: Access) -> Result<Self> {
+        let path = directory(local)?;
+        let tag = match &local.choice {
+            Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
+            Some(Choice::Selector(Selector::Digest(digest))) => {
+                agree(digest, &source.content).map_err(|error| error.target(&local.at))?;
+                None
+            }
+            Some(Choice::Name(_)) | None => source.tag.clone(),
+        };
+        let path = path.to_owned();
+        let opened = crate::verify::blocking(move || open_layout(&path, access)).await?;
+        let (store, fresh) = opened.map_err(|error| error.side(Side::Destination))?;
+        let name = format!("oci:{}", local.at);
+        Ok(OpenedStore {
+            _fresh: fresh,
+            ..OpenedStore::new(store, name, tag.into_iter().collect())
+        })
+    }
+}
+
+/// The layout in a directory. One that would be made is, for a plan, a store with nothing in it.
+fn open_layout(directory: &Path, access: Access) -> Result<(Arc<dyn Store>, Option<Fresh>)> {
+    let before = Before::of(directory);
+    match (access, before) {
+        (Access::Ask, Before::Used) => Ok((Arc::new(Layout::open(directory)?), None)),
+        (Access::Ask, _) => Ok((Arc::new(Memory::new()), None)),
+        (Access::Write, _) => {
+            let layout = Layout::create(directory)?;
+            let fresh = (before != Before::Used).then(|| Fresh {
+                layout: layout.clone(),
+                directory: before == Before::Nothing,
+            });
+            Ok((Arc::new(layout), fresh))
+        }
+    }
+}
+
+/// What was at a place before a layout was made there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    EmptyDirectory,
+    Used,
+}
+
+impl Before {
+    fn of(directory: &Path) -> Self {
+        match fs::read_dir(directory).map(Iterator::count) {
+            Ok(0) => Before::EmptyDirectory,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Before::Nothing,
+            _ => Before::Used,
+        }
+    }
+}
+
+fn directory(local: &LocalPlace) -> Result<&Path> {
+    match (local.form, &local.at) {
+        (Form::Layout, PathOrStdin::Path(directory)) => Ok(directory),
+        _ => {
+            let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
+            Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))
+        }
+    }
+}
+
+fn tags(reference: &Reference, source: &OpenedSource) -> Result<Vec<Tag>> {
+    match reference.digest() {
+        Some(digest) => {
+            agree(digest, &source.content).map_err(|error| error.target(reference))?;
+            Ok(reference.tag().cloned().into_iter().collect())
+        }
+        None => {
+            let tag = reference.tag().cloned();
+            Ok(vec![tag.unwrap_or_else(|| source.tag_or_latest())])
+        }
+    }
+}
+
+fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
+    match content {
+        RootContent::Manifest(descriptor) if descriptor.digest == *digest => Ok(()),
+        RootContent::Manifest(descriptor) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!(
+                "content goes to a tag, and its digest is {}",
+                descriptor.digest
+            ),
+        )),
+        RootContent::Draft(_) => Err(Error::new(
+            ErrorKind::Invalid,
+            "content goes to a tag, and its digest is not known before its layers are compressed",
+        )),
+    }
+}
