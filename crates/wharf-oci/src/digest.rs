@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Sha256, Sha512};
 
 use crate::text::Quoted;
@@ -156,7 +157,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// Computes a digest of bytes that come in pieces.
+/// Computes a digest of bytes that arrive in pieces; its state can be saved.
 #[derive(Clone)]
 pub struct Hasher(State);
 
@@ -185,6 +186,56 @@ impl Hasher {
         }
     }
 
+    /// The algorithm of the digest to come.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The state as bytes, for [`Hasher::restore`] in another process or at another time.
+    ///
+    /// ```
+    /// use wharf_oci::{Algorithm, Digest, Hasher};
+    /// let mut hasher = Hasher::new(Algorithm::Sha256);
+    /// hasher.update(b"hello ");
+    /// let saved = hasher.save();
+    /// let mut hasher = Hasher::restore(&saved).expect("the bytes are as they were saved");
+    /// hasher.update(b"world");
+    /// assert_eq!(hasher.finish(), Digest::of(b"hello world"));
+    /// ```
+    pub fn save(&self) -> Vec<u8> {
+        let mut bytes = saved_head(self.algorithm()).into_bytes();
+        match &self.0 {
+            State::Sha256(state) => bytes.extend_from_slice(&state.serialize()),
+            State::Sha512(state) => bytes.extend_from_slice(&state.serialize()),
+        }
+        let checksum = checksum(&bytes);
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    /// The hasher that [`Hasher::save`] wrote down.
+    ///
+    /// # Errors
+    /// Where another version saved it, or any of its bytes is wrong.
+    pub fn restore(saved: &[u8]) -> Result<Hasher, HasherStateError> {
+        let Some((bytes, found)) = saved.split_last_chunk() else {
+            return Err(HasherStateError::Corrupt);
+        };
+        let state = |algorithm| bytes.strip_prefix(saved_head(algorithm).as_bytes());
+        let restored = if let Some(state) = state(Algorithm::Sha256) {
+            deserialize(state).map(State::Sha256)
+        } else if let Some(state) = state(Algorithm::Sha512) {
+            deserialize(state).map(State::Sha512)
+        } else {
+            return Err(HasherStateError::Format);
+        };
+        let restored = restored.filter(|_| checksum(bytes) == *found);
+        restored.map(Hasher).ok_or(HasherStateError::Corrupt)
+    }
+
     /// The digest of all bytes taken.
     pub fn finish(self) -> Digest {
         use sha2::Digest as _;
@@ -203,12 +254,37 @@ impl Hasher {
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let algorithm = match self.0 {
-            State::Sha256(_) => Algorithm::Sha256,
-            State::Sha512(_) => Algorithm::Sha512,
-        };
-        write!(f, "Hasher({algorithm})")
+        write!(f, "Hasher({})", self.algorithm())
     }
+}
+
+/// What a saved state begins with: the version of the format, and the algorithm.
+///
+/// sha2 keeps the bytes of a state the same within 0.11; a later one needs another version here.
+fn saved_head(algorithm: Algorithm) -> String {
+    format!("wharf-hasher 1 {algorithm}\n")
+}
+
+/// sha2 takes any bytes of the right number for a state, so that a checksum must find wrong ones.
+fn checksum(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    Sha256::digest(bytes).into()
+}
+
+fn deserialize<S: SerializableState>(bytes: &[u8]) -> Option<S> {
+    S::deserialize(bytes.try_into().ok()?).ok()
+}
+
+/// Why bytes are not the saved state of a [`Hasher`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HasherStateError {
+    /// Another version saved it, or it is something else.
+    #[error("not a saved hash state that this version knows")]
+    Format,
+    /// Some of its bytes are wrong or missing.
+    #[error("the saved hash state is corrupt")]
+    Corrupt,
 }
 
 fn to_hex(bytes: &[u8]) -> Arc<str> {
@@ -299,6 +375,25 @@ mod tests {
         assert!(message(&format!("{good}0")).contains("65 hex digits"));
     }
 
+    /// Directories keep states across versions: these bytes must stay readable.
+    #[test]
+    fn the_saved_state_is_as_it_was_written_down() {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update(&[b'a'; 65]);
+        let saved = hasher.save();
+        assert_eq!(
+            Digest::of(&saved).hex(),
+            "d9686a761484d8ed2d910ac823e5be58b2c300759097926debd8a48216838954"
+        );
+        assert_eq!(saved.len(), "wharf-hasher 1 sha256\n".len() + 40 + 64 + 32);
+        assert_eq!(Hasher::restore(b"").unwrap_err(), HasherStateError::Corrupt);
+        let later = [b"wharf-hasher 2 sha256\n", saved.as_slice()].concat();
+        assert_eq!(
+            Hasher::restore(&later).unwrap_err(),
+            HasherStateError::Format
+        );
+    }
+
     #[test]
     fn json_is_a_plain_string() {
         let digest = Digest::of(b"x");
@@ -317,6 +412,41 @@ mod tests {
                 pieces.iter().for_each(|piece| hasher.update(piece));
                 prop_assert_eq!(hasher.finish(), Digest::of_with(algorithm, &pieces.concat()));
             }
+        }
+
+        #[test]
+        fn a_saved_state_goes_on_where_it_was(head: Vec<u8>, tail: Vec<u8>) {
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+                let mut hasher = Hasher::new(algorithm);
+                hasher.update(&head);
+                let mut restored = Hasher::restore(&hasher.save()).unwrap();
+                prop_assert_eq!(restored.algorithm(), algorithm);
+                restored.update(&tail);
+                let whole = [head.clone(), tail.clone()].concat();
+                prop_assert_eq!(restored.finish(), Digest::of_with(algorithm, &whole));
+            }
+        }
+
+        #[test]
+        fn a_saved_state_with_a_wrong_byte_is_refused(
+            head: Vec<u8>,
+            place: prop::sample::Index,
+            change in 1u8..,
+        ) {
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+                let mut hasher = Hasher::new(algorithm);
+                hasher.update(&head);
+                let mut saved = hasher.save();
+                let place = place.index(saved.len());
+                prop_assert!(Hasher::restore(saved.get(..place).unwrap()).is_err());
+                saved[place] ^= change;
+                prop_assert!(Hasher::restore(&saved).is_err());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_state_or_refused(bytes: Vec<u8>) {
+            prop_assert!(Hasher::restore(&bytes).is_err());
         }
 
         #[test]
