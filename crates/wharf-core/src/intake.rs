@@ -1,7 +1,6 @@
 //! Content that has no digest before it was read once, and can be had again from where a store is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -9,6 +8,7 @@ use tokio::sync::oneshot;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::blob::ByteStream;
+use crate::sync::Lock;
 use crate::window::Window;
 use crate::{Error, ErrorKind, Result, Side, verify};
 
@@ -46,7 +46,7 @@ pub(crate) fn new_key() -> Digest {
 
 /// What is learned from the reading that began last.
 #[derive(Debug, Default)]
-pub(crate) struct Learning(Mutex<State>);
+pub(crate) struct Learning(Lock<State>);
 
 #[derive(Debug, Default)]
 enum State {
@@ -60,13 +60,13 @@ impl Learning {
     /// The same bytes, from which is learned from now on.
     pub(crate) fn reading(&self, stream: ByteStream) -> ByteStream {
         let (sender, receiver) = oneshot::channel();
-        *self.state() = State::Reading(receiver);
+        *self.0.lock() = State::Reading(receiver);
         verify::learn(stream, Algorithm::Sha256, sender)
     }
 
     /// As [`Intake::learned`].
     pub(crate) fn learned(&self) -> Result<(Digest, u64)> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         if let State::Reading(receiver) = &mut *state
             && let Ok((digest, size)) = receiver.try_recv()
         {
@@ -76,11 +76,6 @@ impl Learning {
             State::Read(digest, size) => Ok((digest.clone(), *size)),
             State::Unread | State::Reading(_) => Err(unread()),
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can panic half-way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

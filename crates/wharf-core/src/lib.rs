@@ -21,6 +21,8 @@ pub mod question;
 mod refusal;
 pub mod spool;
 pub mod store;
+#[doc(hidden)]
+pub mod sync;
 pub mod verify;
 mod window;
 

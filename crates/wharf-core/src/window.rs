@@ -3,13 +3,14 @@
 //! Memory is bounded by [`KEPT`] whatever the chunks are like: they are copied.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use crate::blob::ByteStream;
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes that are kept: more than is on its way in the buffers of a connection.
@@ -20,7 +21,7 @@ const CHUNK: usize = 1 << 20;
 
 /// A stream, and the last that was given of it. Who opens it again takes it from who did before.
 #[derive(Clone)]
-pub(crate) struct Window(Arc<Mutex<State>>);
+pub(crate) struct Window(Arc<Lock<State>>);
 
 struct State {
     kept: VecDeque<u8>,
@@ -41,7 +42,7 @@ enum Over {
 
 impl Window {
     pub(crate) fn new(stream: ByteStream) -> Self {
-        Window(Arc::new(Mutex::new(State {
+        Window(Arc::new(Lock::new(State {
             kept: VecDeque::new(),
             given: 0,
             rest: stream,
@@ -55,7 +56,7 @@ impl Window {
     /// # Errors
     /// [`ErrorKind::Interrupted`], and no reason to try again, where those at `offset` are gone.
     pub(crate) fn open(&self, offset: u64) -> Result<ByteStream> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let begin = state.begin();
         if !(begin..=state.given).contains(&offset) {
             return Err(gone(offset, begin, state.given));
@@ -63,7 +64,7 @@ impl Window {
         state.reader += 1;
         let (owned, reader, mut position) = (self.clone(), state.reader, offset);
         let stream = stream::poll_fn(move |context| {
-            let mut state = owned.lock();
+            let mut state = owned.0.lock();
             if state.reader != reader {
                 return Poll::Ready(Some(Err(taken())));
             }
@@ -74,11 +75,6 @@ impl Window {
             polled
         });
         Ok(stream.boxed())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can panic half-way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,7 +182,7 @@ mod tests {
                 .try_for_each(|_| std::future::ready(Ok(())))
                 .await
                 .unwrap();
-            let state = window.lock();
+            let state = window.0.lock();
             assert_eq!(state.kept.len(), KEPT);
             assert!(state.kept.capacity() <= 2 * KEPT);
         }

@@ -1,13 +1,14 @@
 //! The body of a request, which a peer sends as slowly as it likes, but not without end.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use hyper::body::{Body, Incoming};
 use wharf_core::blob::ByteStream;
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// No byte for so long, and the peer is taken for gone.
@@ -18,19 +19,16 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// The body of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestBody(Arc<Mutex<Incoming>>);
+pub(crate) struct RequestBody(Arc<Lock<Incoming>>);
 
 impl RequestBody {
     pub(crate) fn new(incoming: Incoming) -> Self {
-        RequestBody(Arc::new(Mutex::new(incoming)))
+        RequestBody(Arc::new(Lock::new(incoming)))
     }
 
     /// Whether there is no body, or nothing left of it.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_end_stream()
+        self.0.lock().is_end_stream()
     }
 
     /// What has not been read yet.
@@ -78,7 +76,7 @@ impl RequestBody {
     async fn chunk(&self) -> Option<Result<Bytes>> {
         loop {
             let frame = std::future::poll_fn(|context| {
-                let mut incoming = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut incoming = self.0.lock();
                 Pin::new(&mut *incoming).poll_frame(context)
             });
             match frame.await? {

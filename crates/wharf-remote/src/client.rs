@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -28,6 +28,7 @@ use super::transport::{
 use crate::credentials::{Credentials, Secret};
 use crate::memory::RegistryMemory;
 use wharf_core::Result;
+use wharf_core::sync::Lock;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
@@ -48,9 +49,9 @@ pub struct Client {
 struct Inner {
     transport: Transport,
     shared: Arc<Shared>,
-    hosts: Mutex<HashMap<Registry, Arc<Host>>>,
+    hosts: Lock<HashMap<Registry, Arc<Host>>>,
     hosts_directory: Option<HostsDirectory>,
-    mirrors: Mutex<HashMap<Registry, Arc<OnceCell<Arc<Mirrors>>>>>,
+    mirrors: Lock<HashMap<Registry, Arc<OnceCell<Arc<Mirrors>>>>>,
 }
 
 /// Settings of a [`Client`], made by [`Client::builder`]. Each has a default that suits most
@@ -270,9 +271,9 @@ impl ClientBuilder {
         let inner = Inner {
             transport,
             shared: Arc::new(shared),
-            hosts: Mutex::default(),
+            hosts: Lock::default(),
             hosts_directory: self.hosts_directory.map(HostsDirectory::new),
-            mirrors: Mutex::default(),
+            mirrors: Lock::default(),
         };
         Ok(Client {
             inner: Arc::new(inner),
@@ -368,7 +369,7 @@ impl Client {
         };
         let registry = repository.registry();
         let cell = {
-            let mut mirrors = lock(&self.inner.mirrors);
+            let mut mirrors = self.inner.mirrors.lock();
             Arc::clone(mirrors.entry(registry.clone()).or_default())
         };
         let (transport, shared) = (&self.inner.transport, &self.inner.shared);
@@ -385,15 +386,10 @@ impl Client {
     }
 
     fn host(&self, registry: &Registry) -> Arc<Host> {
-        let mut hosts = lock(&self.inner.hosts);
+        let mut hosts = self.inner.hosts.lock();
         let host = hosts.entry(registry.clone()).or_insert_with(|| {
             Arc::new(Host::new(registry.clone(), Arc::clone(&self.inner.shared)))
         });
         Arc::clone(host)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code that holds such a lock can panic half-way through a change.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 use tokio::sync::OnceCell;
@@ -21,11 +21,11 @@ use super::settings::{Insecure, ReferrersFallback};
 use super::transport::{
     Gate, Kind, Leniency, Limits, PauseObserver, Request, Response, Tattler, Transport, same_origin,
 };
-use super::turns::Turns;
 use super::uploads::Uploads;
 use crate::credentials::Credentials;
 use crate::memory::{Fact, Facts, RegistryMemory};
 use wharf_core::Result;
+use wharf_core::sync::{Keyed, Lock};
 
 /// How the embedded registry names itself in `Server`.
 const OWN: &str = "wharf/";
@@ -38,11 +38,11 @@ pub(super) struct Host {
     shared: Arc<Shared>,
     remembered: Remembered,
     endpoint: OnceCell<Endpoint>,
-    sending: Mutex<Learned>,
+    sending: Lock<Learned>,
     is_ours: AtomicBool,
-    referrers: Mutex<Option<bool>>,
+    referrers: Lock<Option<bool>>,
     asking_for_referrers: tokio::sync::Mutex<()>,
-    referrer_turns: Turns<(RepositoryName, Digest)>,
+    referrer_turns: Keyed<(RepositoryName, Digest), ()>,
     uploads: Uploads,
     sessions: Sessions,
     authorizer: Authorizer,
@@ -101,11 +101,11 @@ impl Host {
             way,
             shared,
             remembered: Remembered::default(),
-            sending: Mutex::default(),
+            sending: Lock::default(),
             is_ours: AtomicBool::new(false),
-            referrers: Mutex::default(),
+            referrers: Lock::default(),
             asking_for_referrers: tokio::sync::Mutex::default(),
-            referrer_turns: Turns::default(),
+            referrer_turns: Keyed::default(),
             uploads: Uploads::default(),
             sessions: Sessions::default(),
             authorizer,
@@ -264,7 +264,7 @@ impl Host {
     /// What experience says about sending blobs to it, in this process and before.
     pub(super) fn learned(&self) -> Learned {
         let facts = self.facts();
-        let learned = *self.sending();
+        let learned = *self.sending.lock();
         Learned {
             patch: learned.patch || facts.wants_patch == Some(true),
             largest: learned.largest.or(facts.body_limit),
@@ -275,7 +275,7 @@ impl Host {
     /// Adds to that.
     pub(super) fn learn_sending(&self, change: impl FnOnce(&mut Learned)) {
         let learned = {
-            let mut learned = self.sending();
+            let mut learned = self.sending.lock();
             change(&mut learned);
             *learned
         };
@@ -285,11 +285,6 @@ impl Host {
         if let Some(bytes) = learned.largest {
             self.learn(Fact::BodyLimit(bytes));
         }
-    }
-
-    fn sending(&self) -> MutexGuard<'_, Learned> {
-        // No code that holds the lock can panic half-way through a change.
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
@@ -307,20 +302,13 @@ impl Host {
     /// Whether it lists referrers itself, if that is known. Of what was known before only the no
     /// counts: it is taken back by an answer that names the subject, a wrong yes by nothing.
     pub(super) fn lists_referrers(&self) -> Option<bool> {
-        let known = *self
-            .referrers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = *self.referrers.lock();
         known.or(self.facts().referrers.filter(|lists| !lists))
     }
 
     /// It showed whether it lists referrers.
     pub(super) fn learn_referrers(&self, lists: bool) {
-        let known = self
-            .referrers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(lists);
+        let known = self.referrers.lock().replace(lists);
         if known != Some(lists) {
             self.learn(Fact::Referrers(lists));
         }
@@ -331,8 +319,8 @@ impl Host {
         self.asking_for_referrers.lock().await
     }
 
-    /// Turns of those who change a list of referrers.
-    pub(super) fn referrer_turns(&self) -> &Turns<(RepositoryName, Digest)> {
+    /// One change at a time for each list of referrers.
+    pub(super) fn referrer_turns(&self) -> &Keyed<(RepositoryName, Digest), ()> {
         &self.referrer_turns
     }
 

@@ -3,19 +3,19 @@
 //! A future that is dropped cannot wait for an answer, so its cleaning is a task of its own. Each
 //! such task has a limit of its own, and whoever ends the process can wait for all of them.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// Runs what is cleaned up, and knows what still runs.
 #[derive(Debug, Default)]
 pub(super) struct Janitor {
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Lock<JoinSet<()>>,
 }
 
 impl Janitor {
@@ -24,7 +24,7 @@ impl Janitor {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn_on(work, &runtime);
     }
@@ -62,7 +62,7 @@ impl Janitor {
     }
 
     fn take(&self) -> Tasks {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         Tasks(std::mem::take(&mut *tasks))
     }
 }

@@ -153,7 +153,7 @@ async fn is_supported(api: &Api, subject: &Digest) -> Result<bool> {
 async fn update(api: &Api, subject: &Digest, change: &Change) -> Result<()> {
     let tag = fallback_tag(subject)?;
     let key = (api.name().clone(), subject.clone());
-    let _turn = api.host().referrer_turns().wait(key).await;
+    let _turn = api.host().referrer_turns().hold(key).await;
     let _lock = match api.host().locks() {
         Some(directory) => {
             let key = format!("{}\n{subject}", api.repository());

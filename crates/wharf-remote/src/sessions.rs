@@ -1,13 +1,14 @@
 //! Sessions that broke off and wait for the next try to go on (wire.md U5).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 use wharf_oci::{Digest, RepositoryName};
 
 use super::journal::Note;
+use wharf_core::sync::Lock;
 
 /// Where a session is, and the note about it for other processes.
 #[derive(Debug)]
@@ -36,22 +37,19 @@ impl KeptSession {
 /// The kept sessions of one host: no more than there are blobs being tried again.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    kept: Mutex<HashMap<(RepositoryName, Digest), KeptSession>>,
+    kept: Lock<HashMap<(RepositoryName, Digest), KeptSession>>,
 }
 
 impl Sessions {
     /// Keeps a session for the next try.
     pub(super) fn keep(&self, name: &RepositoryName, digest: &Digest, session: KeptSession) {
-        self.kept().insert((name.clone(), digest.clone()), session);
+        self.kept
+            .lock()
+            .insert((name.clone(), digest.clone()), session);
     }
 
     /// The session that was kept for a blob: the caller continues it, or ends it.
     pub(super) fn take(&self, name: &RepositoryName, digest: &Digest) -> Option<KeptSession> {
-        self.kept().remove(&(name.clone(), digest.clone()))
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), KeptSession>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().remove(&(name.clone(), digest.clone()))
     }
 }

@@ -1,78 +1,14 @@
-//! Turns: what must not be done twice at once is done one after the other.
-//!
-//! Within this process for certain; among the processes that share a directory of locks as long
-//! as none of them takes too long.
+//! Turns among the processes that share a directory of locks, as long as none takes too long.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::hash::Hash;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
 use wharf_oci::Digest;
 
 use super::journal::sweep;
 use wharf_core::verify::blocking;
-
-type Slot = Arc<tokio::sync::Mutex<()>>;
-
-/// Turns by key. An entry lives as long as somebody has its turn or waits for it.
-#[derive(Debug)]
-pub(super) struct Turns<K> {
-    slots: Mutex<HashMap<K, Slot>>,
-}
-
-impl<K> Default for Turns<K> {
-    fn default() -> Self {
-        Turns {
-            slots: Mutex::default(),
-        }
-    }
-}
-
-/// A turn, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Turn<'a, K: Eq + Hash> {
-    turns: &'a Turns<K>,
-    key: K,
-    slot: Slot,
-    held: Option<OwnedMutexGuard<()>>,
-}
-
-impl<K: Eq + Hash + Clone> Turns<K> {
-    /// Waits for the turn of `key`.
-    pub(super) async fn wait(&self, key: K) -> Turn<'_, K> {
-        let slot = Arc::clone(self.slots().entry(key.clone()).or_default());
-        let mut turn = Turn {
-            turns: self,
-            key,
-            slot,
-            held: None,
-        };
-        turn.held = Some(Arc::clone(&turn.slot).lock_owned().await);
-        turn
-    }
-}
-
-impl<K> Turns<K> {
-    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<K: Eq + Hash> Drop for Turn<'_, K> {
-    fn drop(&mut self) {
-        self.held = None;
-        let mut slots = self.turns.slots();
-        // The map's own and ours: new ones are made only under the lock we hold.
-        if Arc::strong_count(&self.slot) == 2 {
-            slots.remove(&self.key);
-        }
-    }
-}
 
 /// How long another process is waited for, and how often it is looked for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,18 +59,6 @@ fn try_lock(path: &PathBuf) -> Option<Option<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn f4_one_has_the_turn_and_the_others_wait() {
-        let turns = Turns::default();
-        let first = turns.wait(1).await;
-        let other = turns.wait(2).await;
-        let waiting = tokio::time::timeout(Duration::from_millis(10), turns.wait(1));
-        assert!(waiting.await.is_err());
-        drop((first, other));
-        drop(turns.wait(1).await);
-        assert!(turns.slots().is_empty());
-    }
 
     #[tokio::test]
     async fn f4_processes_wait_for_each_other_too() {

@@ -3,16 +3,17 @@
 //! Bytes are counted where a connection takes them, on whatever thread that is, and a connection
 //! may take a chunk more while the copy is being given up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::copy::{CopyOptions, Event, Observer};
+use crate::sync::Lock;
 
 /// The same options, with `observer`, who is told in turn.
 pub(super) fn options(options: &CopyOptions, observer: &Arc<dyn Observer>) -> CopyOptions {
     CopyOptions {
         observer: Arc::new(InTurn {
             observer: Arc::clone(observer),
-            state: Mutex::new(State::Open),
+            state: Lock::new(State::Open),
         }),
         ..options.clone()
     }
@@ -21,7 +22,7 @@ pub(super) fn options(options: &CopyOptions, observer: &Arc<dyn Observer>) -> Co
 #[derive(Debug)]
 struct InTurn {
     observer: Arc<dyn Observer>,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ enum State {
 
 impl Observer for InTurn {
     fn on(&self, event: Event<'_>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if *state == State::Failed {
             return;
         }
@@ -49,13 +50,13 @@ mod tests {
     use crate::{Error, ErrorKind};
 
     #[derive(Debug, Default)]
-    struct Names(Mutex<Vec<String>>);
+    struct Names(Lock<Vec<String>>);
 
     impl Observer for Names {
         fn on(&self, event: Event<'_>) {
             let name = format!("{event:?}");
             let name = name.split([' ', '(']).next().unwrap_or_default().to_owned();
-            self.0.lock().unwrap().push(name);
+            self.0.lock().push(name);
         }
     }
 
@@ -69,6 +70,6 @@ mod tests {
         let error = Error::new(ErrorKind::Invalid, "no");
         options.observer.on(Event::Failed(&error));
         options.observer.on(planned());
-        assert_eq!(*names.0.lock().unwrap(), ["Planned", "Failed"]);
+        assert_eq!(*names.0.lock(), ["Planned", "Failed"]);
     }
 }

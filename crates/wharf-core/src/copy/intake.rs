@@ -1,8 +1,6 @@
 //! A pending layer on its way to one destination: made anew for each try, or, where its bytes come
 //! once, gone on with from what is kept of them.
 
-use std::sync::{Mutex, PoisonError};
-
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 use wharf_oci::Digest;
@@ -13,6 +11,7 @@ use crate::blob::ByteStream;
 use crate::draft::PendingLayer;
 use crate::intake::{Intake, Learning, OneShot, new_key, skipped};
 use crate::layer::Diff;
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
 /// What is done with a layer's bytes from an offset on.
@@ -29,9 +28,9 @@ pub(super) struct LayerIntake<'a> {
     /// The bytes, where they come once and some were wanted.
     once: OnceCell<OneShot>,
     /// What is learned beside the digest in the making that began last; of one for all, elsewhere.
-    diff: Mutex<Option<Diff>>,
+    diff: Lock<Option<Diff>>,
     /// Why the last try failed.
-    failure: Mutex<Option<String>>,
+    failure: Lock<Option<String>>,
 }
 
 impl<'a> LayerIntake<'a> {
@@ -49,8 +48,8 @@ impl<'a> LayerIntake<'a> {
             key: new_key(),
             learning: Learning::default(),
             once: OnceCell::new(),
-            diff: Mutex::default(),
-            failure: Mutex::default(),
+            diff: Lock::default(),
+            failure: Lock::default(),
         }
     }
 
@@ -63,12 +62,12 @@ impl<'a> LayerIntake<'a> {
 
     /// What was learned beside the digest, where that was not learned for all.
     pub(super) fn diff(&self) -> Option<Diff> {
-        lock(&self.diff).take()
+        self.diff.lock().take()
     }
 
     /// The error of a try; that bytes are gone is said with why they were wanted again.
     pub(super) fn judged(&self, error: Error) -> Error {
-        let earlier = lock(&self.failure).replace(error.to_string());
+        let earlier = self.failure.lock().replace(error.to_string());
         let gone = error.kind() == ErrorKind::Interrupted && !error.is_transient();
         match earlier.filter(|_| gone) {
             Some(earlier) => error.source(earlier),
@@ -79,7 +78,7 @@ impl<'a> LayerIntake<'a> {
     async fn start(&self) -> Result<ByteStream> {
         let started = self.making.stream(self.layer, self.seat).await;
         let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
-        *lock(&self.diff) = diff;
+        *self.diff.lock() = diff;
         Ok(stream)
     }
 }
@@ -111,9 +110,4 @@ impl Intake for LayerIntake<'_> {
             None => self.learning.learned(),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // No code that holds the lock can panic half-way through a change.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 //! that one, and no other.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, watch};
@@ -19,6 +19,7 @@ use crate::copy::{CopyOptions, Event, Plan, Retry, Summary};
 use crate::draft::{LayerKey, MadeLayer, PendingLayer};
 use crate::intake::Intake;
 use crate::store::{Outcome, Store};
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
 /// A store, and all that is known of the copy into it.
@@ -27,7 +28,7 @@ pub(super) struct Target<'a> {
     /// As for all destinations, but with this one's observer.
     pub(super) options: CopyOptions,
     checks: Semaphore,
-    progress: Mutex<Progress>,
+    progress: Lock<Progress>,
     stopped: watch::Sender<bool>,
     /// How many blobs and layers are not yet there.
     lacking: watch::Sender<usize>,
@@ -50,7 +51,7 @@ impl<'a> Target<'a> {
             store,
             checks: Semaphore::new(options.checks()),
             options,
-            progress: Mutex::default(),
+            progress: Lock::default(),
             stopped: watch::Sender::new(false),
             lacking: watch::Sender::new(0),
         }
@@ -61,14 +62,14 @@ impl<'a> Target<'a> {
         let blobs = plan.blobs.iter().map(|blob| blob.digest.clone());
         let recalled = plan.recalled.iter();
         let recalled = recalled.map(|known| (known.descriptor.digest.clone(), known.layer.clone()));
-        let mut progress = self.progress();
+        let mut progress = self.progress.lock();
         progress.blobs = blobs.collect();
         progress.recalled = recalled.collect();
     }
 
     /// Tells the store that the copy is given up.
     pub(super) fn give_up(&self) {
-        self.store.give_up(&self.progress().blobs);
+        self.store.give_up(&self.progress.lock().blobs);
     }
 
     /// Does `work`, unless this destination has failed or fails meanwhile. Its error is this
@@ -83,7 +84,7 @@ impl<'a> Target<'a> {
     }
 
     fn fail(&self, error: Error) {
-        self.progress().failure.get_or_insert(error);
+        self.progress.lock().failure.get_or_insert(error);
         self.stopped.send_replace(true);
     }
 
@@ -114,18 +115,17 @@ impl<'a> Target<'a> {
 
     /// Adds to what was done.
     pub(super) fn note(&self, change: impl FnOnce(&mut Summary)) {
-        change(&mut self.progress().summary);
+        change(&mut self.progress.lock().summary);
     }
 
     /// What the pending layers became.
     pub(super) fn made(&self) -> HashMap<LayerKey, MadeLayer> {
-        self.progress().made.clone()
+        self.progress.lock().made.clone()
     }
 
     /// What was done, or why not all of it, which is the last that the observer is told.
     pub(super) fn outcome(self) -> Result<Summary> {
         let progress = self.progress.into_inner();
-        let progress = progress.unwrap_or_else(PoisonError::into_inner);
         match progress.failure {
             None => Ok(progress.summary),
             Some(error) => {
@@ -133,11 +133,6 @@ impl<'a> Target<'a> {
                 Err(error)
             }
         }
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        // No code that holds the lock can panic half-way through a change.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
@@ -174,7 +169,8 @@ impl<'a> Target<'a> {
         };
         let wrong = error.kind() == ErrorKind::Corrupt && error.failed_side() == Some(Side::Source);
         let recalled = self
-            .progress()
+            .progress
+            .lock()
             .recalled
             .get(&blob.descriptor().digest)
             .cloned();
@@ -200,7 +196,7 @@ impl<'a> Target<'a> {
         let descriptor = blob.descriptor();
         let reach = Arc::new(Reach::default());
         let moving = self.observed(&seat.share(blob), &reach);
-        let asked = Mutex::new(asked);
+        let asked = Lock::new(asked);
         let attempt = || async {
             reach.start();
             let asked = take(&asked);
@@ -249,7 +245,7 @@ impl<'a> Target<'a> {
         let reach = Arc::new(Reach::default());
         let intake = LayerIntake::new(layer, seat, making, self.observed_layer(layer, &reach));
         // Should it have to be given up.
-        self.progress().blobs.push(intake.key().clone());
+        self.progress.lock().blobs.push(intake.key().clone());
         let attempt = || async {
             reach.start();
             self.tell(Event::LayerStarted(layer));
@@ -271,7 +267,7 @@ impl<'a> Target<'a> {
         layer.tell(&made.descriptor);
         self.tell(Event::Joined(&made.descriptor));
         self.tell(Event::LayerFinished(layer, &made.descriptor));
-        let mut progress = self.progress();
+        let mut progress = self.progress.lock();
         let size = made.descriptor.size;
         progress.summary.count(Outcome::Written, size);
         progress.made.insert(layer.key().clone(), made);
@@ -326,8 +322,8 @@ impl<'a> Target<'a> {
 }
 
 /// What the last try left for this one.
-fn take<T>(left: &Mutex<Option<T>>) -> Option<T> {
-    left.lock().unwrap_or_else(PoisonError::into_inner).take()
+fn take<T>(left: &Lock<Option<T>>) -> Option<T> {
+    left.lock().take()
 }
 
 /// A place among those who may work at once.

@@ -5,8 +5,8 @@
 //! a few chunks are held. No wait for another is without end, as that one may wait for us: who does
 //! not decide, or stands still for too long, goes on alone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt, future, stream};
 use tokio::sync::{Notify, mpsc};
 
 use crate::blob::{Blob, ByteStream};
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
 /// Chunks that wait for each of those who joined.
@@ -57,7 +58,7 @@ impl Pace {
 /// The reading that is shared.
 #[derive(Debug)]
 pub(super) struct Tee {
-    state: Mutex<State>,
+    state: Lock<State>,
     decided: Notify,
 }
 
@@ -81,7 +82,7 @@ impl Tee {
     /// A reading for `count` destinations; one alone reads without it.
     pub(super) fn with_seats(count: usize) -> (Arc<Self>, Vec<Arc<Seat>>) {
         let tee = Arc::new(Tee {
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 undecided: if count > 1 { count } else { 0 },
                 joined: Vec::new(),
                 closed: false,
@@ -125,7 +126,7 @@ impl Tee {
     async fn all_decided(&self) -> Vec<Chunks> {
         loop {
             let decided = self.decided.notified();
-            if self.state().undecided == 0 {
+            if self.state.lock().undecided == 0 {
                 return self.close();
             }
             decided.await;
@@ -134,14 +135,14 @@ impl Tee {
 
     /// Whoever has not decided by now goes alone.
     fn close(&self) -> Vec<Chunks> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.closed = true;
         std::mem::take(&mut state.joined)
     }
 
     /// Whether it was not too late.
     fn decide(&self, joining: Option<Chunks>) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.closed {
             return false;
         }
@@ -151,11 +152,6 @@ impl Tee {
         // There is one who waits; the permit is kept where it does not wait yet.
         self.decided.notify_one();
         true
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Descriptor, Digest, MediaType};
+
+use crate::sync::Lock;
 
 use super::Settings;
 
@@ -29,7 +30,7 @@ const CHECKSUM_DIGITS: usize = 16;
 #[derive(Debug)]
 pub struct LayerMemory {
     path: PathBuf,
-    entries: Mutex<HashMap<(Digest, String), Made>>,
+    entries: Lock<HashMap<(Digest, String), Made>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,13 +60,13 @@ impl LayerMemory {
         }
         LayerMemory {
             path,
-            entries: Mutex::new(entries),
+            entries: Lock::new(entries),
         }
     }
 
     /// What the layer with this diff id becomes when compressed so, if that is remembered.
     pub fn recall(&self, diff_id: &Digest, settings: &Settings) -> Option<Descriptor> {
-        let made = self.entries().get(&key(diff_id, settings)).cloned()?;
+        let made = self.entries.lock().get(&key(diff_id, settings)).cloned()?;
         Some(Descriptor::new(
             MediaType::DOCKER_LAYER_GZIP,
             made.digest,
@@ -79,21 +80,16 @@ impl LayerMemory {
             digest: descriptor.digest.clone(),
             size: descriptor.size,
         };
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         entries.insert(key(diff_id, settings), made.clone());
         self.note(diff_id, settings, Some(made));
     }
 
     /// Takes back what turned out wrong.
     pub fn forget(&self, diff_id: &Digest, settings: &Settings) {
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         entries.remove(&key(diff_id, settings));
         self.note(diff_id, settings, None);
-    }
-
-    fn entries(&self) -> MutexGuard<'_, HashMap<(Digest, String), Made>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, diff_id: &Digest, settings: &Settings, made: Option<Made>) {

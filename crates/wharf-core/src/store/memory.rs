@@ -1,7 +1,7 @@
 //! A store in memory: for small content, drafts and tests. Everything is gone with the value.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,12 +10,13 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
 use crate::blob::{Blob, ByteStream};
 use crate::store::{Outcome, Source, Store};
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
 
 /// One repository held in memory; cheap to clone, clones share the content.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    content: Arc<Mutex<Content>>,
+    content: Arc<Lock<Content>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +36,8 @@ impl Memory {
     pub fn add_blob(&self, media_type: MediaType, bytes: impl Into<Bytes>) -> Descriptor {
         let bytes = bytes.into();
         let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);
-        self.content()
+        self.content
+            .lock()
             .blobs
             .insert(descriptor.digest.clone(), bytes);
         descriptor
@@ -43,12 +45,7 @@ impl Memory {
 
     /// The digests of all blobs, manifests not among them.
     pub fn blobs(&self) -> Vec<Digest> {
-        self.content().blobs.keys().cloned().collect()
-    }
-
-    fn content(&self) -> MutexGuard<'_, Content> {
-        // No code that holds the lock can panic half-way through a change.
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+        self.content.lock().blobs.keys().cloned().collect()
     }
 
     fn missing(what: impl std::fmt::Display) -> Error {
@@ -59,7 +56,7 @@ impl Memory {
 #[async_trait]
 impl Source for Memory {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
-        let content = self.content();
+        let content = self.content.lock();
         let digest = match at {
             Selector::Tag(tag) => content.tags.get(tag).ok_or_else(|| Self::missing(tag))?,
             Selector::Digest(digest) => digest,
@@ -73,7 +70,8 @@ impl Source for Memory {
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let digest = &descriptor.digest;
-        self.content()
+        self.content
+            .lock()
             .manifests
             .get(digest)
             .cloned()
@@ -83,7 +81,7 @@ impl Source for Memory {
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         let (memory, wanted) = (self.clone(), descriptor.clone());
         Blob::new(descriptor.clone(), move |offset| {
-            let found = memory.content().blobs.get(&wanted.digest).cloned();
+            let found = memory.content.lock().blobs.get(&wanted.digest).cloned();
             let wanted = wanted.clone();
             async move {
                 let bytes = found.ok_or_else(|| Self::missing(&wanted.digest))?;
@@ -94,7 +92,7 @@ impl Source for Memory {
     }
 
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
-        let content = self.content();
+        let content = self.content.lock();
         let bytes = content
             .blobs
             .get(digest)
@@ -110,7 +108,7 @@ impl Source for Memory {
     }
 
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
-        let content = self.content();
+        let content = self.content.lock();
         let later = content
             .tags
             .keys()
@@ -119,7 +117,7 @@ impl Source for Memory {
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let content = self.content();
+        let content = self.content.lock();
         let refers = |manifest: &&Manifest| {
             let of = manifest.subject();
             of.is_some_and(|of| of.digest == *subject)
@@ -132,14 +130,15 @@ impl Source for Memory {
 #[async_trait]
 impl Store for Memory {
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
-        let content = self.content();
+        let content = self.content.lock();
         Ok(content.blobs.contains_key(&descriptor.digest)
             || content.manifests.contains_key(&descriptor.digest))
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
         let bytes = blob.read_all(u64::MAX).await?;
-        self.content()
+        self.content
+            .lock()
             .blobs
             .insert(blob.descriptor().digest.clone(), bytes);
         Ok(Outcome::Written)
@@ -151,7 +150,7 @@ impl Store for Memory {
     }
 
     async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-        let mut content = self.content();
+        let mut content = self.content.lock();
         content
             .manifests
             .insert(manifest.digest().clone(), manifest.clone());
@@ -162,7 +161,7 @@ impl Store for Memory {
     }
 
     async fn delete(&self, at: &Selector) -> Result<()> {
-        let mut content = self.content();
+        let mut content = self.content.lock();
         let found = match at {
             Selector::Tag(tag) => content.tags.remove(tag).is_some(),
             Selector::Digest(digest) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::header::WWW_AUTHENTICATE;
 use url::Url;
@@ -17,6 +17,7 @@ use super::token::{self, Question};
 use super::tokens::{Got, Tokens};
 use crate::credentials::{Credential, Credentials, Found, Secret};
 use crate::memory::{Fact, RegistryMemory};
+use wharf_core::sync::Lock;
 use wharf_core::{Error, Result};
 use wharf_core::{Lack, Refusal};
 
@@ -28,8 +29,8 @@ pub(crate) struct Authorizer {
     registry: Registry,
     credentials: Option<Arc<dyn Credentials>>,
     memory: RegistryMemory,
-    challenge: Mutex<Wanted>,
-    found: Mutex<HashMap<Option<RepositoryName>, Option<Found>>>,
+    challenge: Lock<Wanted>,
+    found: Lock<HashMap<Option<RepositoryName>, Option<Found>>>,
     tokens: Tokens,
 }
 
@@ -84,8 +85,8 @@ impl Authorizer {
             registry,
             credentials,
             memory,
-            challenge: Mutex::default(),
-            found: Mutex::default(),
+            challenge: Lock::default(),
+            found: Lock::default(),
             tokens: Tokens::default(),
         }
     }
@@ -96,7 +97,7 @@ impl Authorizer {
 
     /// What the host is believed to want: what it said, else what it wanted in an earlier run.
     fn wanted(&self) -> Wanted {
-        let mut wanted = lock(&self.challenge);
+        let mut wanted = self.challenge.lock();
         if *wanted == Wanted::Unknown {
             let text = self.memory.facts(&self.registry).challenge;
             let demand = text.as_deref().and_then(|text| challenge::choose([text]));
@@ -111,7 +112,7 @@ impl Authorizer {
     /// Notes what the host said, also for later runs: they need not begin with a refusal.
     fn learn(&self, challenge: &Challenge) {
         let said = Wanted::Said(challenge.clone());
-        let before = std::mem::replace(&mut *lock(&self.challenge), said.clone());
+        let before = std::mem::replace(&mut *self.challenge.lock(), said.clone());
         if before != said && challenge.may_be_kept() {
             let fact = Fact::Challenge(challenge.to_string());
             self.memory.learn(&self.registry, fact);
@@ -163,7 +164,7 @@ impl Authorizer {
             return Ok(None);
         }
         // Somebody may have logged in meanwhile.
-        lock(&self.found).remove(&asker.name.cloned());
+        self.found.lock().remove(&asker.name.cloned());
         let refused = shown.token.as_ref();
         if let Some(refused) = refused {
             self.tokens.forget(refused);
@@ -233,7 +234,7 @@ impl Authorizer {
     fn unfit(&self) -> Option<String> {
         self.challenge()
             .filter(|wanted| *wanted == Challenge::Basic)?;
-        let found = lock(&self.found);
+        let found = self.found.lock();
         let mut tokens = found.values().flatten().filter(|found| {
             let is_password = matches!(found.credential, Credential::Password { .. });
             !is_password
@@ -315,12 +316,12 @@ impl Authorizer {
             return Ok(None);
         };
         let key = name.cloned();
-        if let Some(found) = lock(&self.found).get(&key) {
+        if let Some(found) = self.found.lock().get(&key) {
             return Ok(found.clone());
         }
         let found = credentials.find(&self.registry, name).await;
         let found = found.map_err(|error| error.target("credentials"))?;
-        let mut known = lock(&self.found);
+        let mut known = self.found.lock();
         if known.len() >= MANY {
             known.clear();
         }
@@ -339,7 +340,7 @@ impl Authorizer {
         let Some(status @ 400..=499) = error.status() else {
             return error;
         };
-        lock(&self.found).remove(&asker.name.cloned());
+        self.found.lock().remove(&asker.name.cloned());
         let Some(lack) = refusal::judge_token(status, found.is_some()) else {
             return error;
         };
@@ -357,11 +358,6 @@ impl Authorizer {
 
 fn bearer(token: &Secret) -> Secret {
     Secret::new(format!("Bearer {}", token.expose()))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code that holds such a lock can panic half-way through a change.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Authorizer {

@@ -1,16 +1,15 @@
-//! The tokens of one host: shared by all requests, asked for once however many want one.
+//! The tokens of one host: shared by all requests, and asked for once at a time.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::challenge::Challenge;
 use super::scope::ScopeSet;
 use super::token::Token;
 use crate::credentials::Secret;
+use wharf_core::sync::{Keyed, Lock};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Tokens that are kept before those that are over are thrown away.
+/// Tokens that are kept before expired ones are thrown away.
 const MANY: usize = 512;
 
 /// What a token is for.
@@ -19,24 +18,12 @@ pub(super) type Key = (Challenge, ScopeSet);
 /// Tokens by what they are for.
 #[derive(Default)]
 pub(super) struct Tokens {
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    known: Lock<HashMap<Key, Token>>,
+    /// The value is the error of the request before, which the requests get that waited for it.
+    asking: Keyed<Key, Option<Refusal>>,
 }
 
-/// One token, or the lack of it. Whoever holds the lock of `state` is the one who asks.
-#[derive(Default)]
-struct Slot {
-    /// How often somebody asked to the end, with or without success.
-    asked: AtomicU64,
-    state: tokio::sync::Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    token: Option<Token>,
-    refusal: Option<Refusal>,
-}
-
-/// An error that all who waited for the same answer get.
+/// An error that all requests get that waited for the same answer.
 struct Refusal {
     kind: ErrorKind,
     text: String,
@@ -51,40 +38,32 @@ pub(super) struct Got {
 }
 
 impl Tokens {
-    /// A token for `key` other than `refused`: one that is there, or what `fetch` brings.
+    /// A token for `key` other than `refused`: a known one, or the one that `fetch` brings.
     ///
     /// # Errors
-    /// What `fetch` says, also where another one ran it while we waited.
+    /// The error of `fetch`, or of the request that fetched while this one waited.
     pub(super) async fn get(
         &self,
         key: &Key,
         refused: Option<&Secret>,
         fetch: impl Future<Output = Result<Token>>,
     ) -> Result<Got> {
-        let slot = self.slot(key);
-        let before = slot.asked.load(Ordering::Acquire);
-        let mut state = slot.state.lock().await;
-        let usable = |token: &&Token| token.is_fresh() && refused != Some(&token.secret);
-        if let Some(token) = state.token.as_ref().filter(usable) {
-            let token = token.clone();
+        let mut held = self.asking.hold(key.clone()).await;
+        if let Some(token) = self.fresh(key, refused) {
             return Ok(Got { token, new: false });
         }
-        if let Some(refusal) = &state.refusal
-            && slot.asked.load(Ordering::Acquire) != before
-        {
+        if let Some(refusal) = &*held {
             return Err(refusal.error());
         }
-        let fetched = fetch.await;
-        slot.asked.fetch_add(1, Ordering::AcqRel);
-        match fetched {
+        match fetch.await {
             Ok(token) => {
-                state.refusal = None;
-                state.token = Some(token.clone());
+                self.keep(key, &token);
                 Ok(Got { token, new: true })
             }
             Err(error) => {
-                state.token = None;
-                state.refusal = Some(Refusal::of(&error));
+                self.known.lock().remove(key);
+                *held = Some(Refusal::of(&error));
+                held.end_round();
                 Err(error)
             }
         }
@@ -97,40 +76,39 @@ impl Tokens {
         scopes: &ScopeSet,
         refused: Option<&Secret>,
     ) -> Option<Token> {
-        let slots = self.slots();
-        let fitting = slots
+        let known = self.known.lock();
+        let mut fitting = known
             .iter()
             .filter(|((known, allowed), _)| known == challenge && allowed.covers(scopes));
-        let mut tokens = fitting.filter_map(|(_, slot)| slot.state.try_lock().ok()?.token.clone());
-        tokens.find(|token| token.is_fresh() && refused != Some(&token.secret))
+        let found = fitting.find(|(_, token)| usable(token, refused));
+        found.map(|(_, token)| token.clone())
     }
 
-    /// Shows `refused` to nobody any more.
+    /// Shows `refused` to nothing any more.
     pub(super) fn forget(&self, refused: &Secret) {
-        for slot in self.slots().values() {
-            // Whoever holds the lock is about to replace it.
-            if let Ok(mut state) = slot.state.try_lock() {
-                state.token.take_if(|token| token.secret == *refused);
-            }
-        }
+        let mut known = self.known.lock();
+        known.retain(|_, token| token.secret != *refused);
     }
 
-    fn slot(&self, key: &Key) -> Arc<Slot> {
-        let mut slots = self.slots();
-        if slots.len() >= MANY {
-            // One that is asked for at this moment is locked.
-            slots.retain(|_, slot| match slot.state.try_lock() {
-                Ok(state) => state.token.as_ref().is_some_and(Token::is_fresh),
-                Err(_) => true,
-            });
-        }
-        Arc::clone(slots.entry(key.clone()).or_default())
+    fn fresh(&self, key: &Key, refused: Option<&Secret>) -> Option<Token> {
+        let known = self.known.lock();
+        known
+            .get(key)
+            .filter(|token| usable(token, refused))
+            .cloned()
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keep(&self, key: &Key, token: &Token) {
+        let mut known = self.known.lock();
+        if known.len() >= MANY {
+            known.retain(|_, token| token.is_fresh());
+        }
+        known.insert(key.clone(), token.clone());
     }
+}
+
+fn usable(token: &Token, refused: Option<&Secret>) -> bool {
+    token.is_fresh() && refused != Some(&token.secret)
 }
 
 impl Refusal {

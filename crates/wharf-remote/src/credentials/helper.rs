@@ -1,42 +1,48 @@
 //! Credential helpers: programs named `docker-credential-NAME` that keep credentials.
 //!
-//! Each is asked once for a server, however many want to know and whatever comes of it; it has a
-//! limit of time, and what it prints a limit of length.
+//! A helper is asked once for a server, and its answer is remembered. It has a limit of time, and
+//! its output a limit of length.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::process::Command;
-use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
 use super::exchange::{Ended, converse};
 use super::secret::Secret;
+use wharf_core::sync::{Keyed, Lock};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// How long a helper may take: some ask the user to unlock something.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs helpers and remembers what they said. Clones share what they remember.
+/// Runs helpers and remembers their answers. Clones share the memory.
 #[derive(Clone, Debug)]
 pub struct Helpers {
     limit: Duration,
     directory: Option<PathBuf>,
     path: Vec<PathBuf>,
-    asked: Arc<Mutex<HashMap<Question, Answer>>>,
+    answers: Arc<Answers>,
 }
 
-/// How long a helper that failed is not asked again: it may have asked the user.
+#[derive(Debug, Default)]
+struct Answers {
+    known: Lock<HashMap<Question, Answer>>,
+    asking: Keyed<Question, ()>,
+}
+
+/// How long a failed helper is not asked again: it may have asked the user.
 const REPEAT: Duration = Duration::from_secs(300);
 
 /// Helper and server.
 type Question = (String, String);
-type Answer = Arc<OnceCell<std::result::Result<Option<Credential>, Failure>>>;
+type Answer = std::result::Result<Option<Credential>, Failure>;
 
 /// What went wrong, and when.
 #[derive(Debug)]
@@ -65,6 +71,13 @@ impl Failure {
     }
 }
 
+fn said(answer: &Answer) -> Result<Option<Credential>> {
+    match answer {
+        Ok(credential) => Ok(credential.clone()),
+        Err(failure) => Err(failure.error()),
+    }
+}
+
 /// What is asked of a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
@@ -79,7 +92,7 @@ impl Default for Helpers {
             limit: LIMIT,
             directory: None,
             path: Vec::new(),
-            asked: Arc::default(),
+            answers: Arc::default(),
         }
     }
 }
@@ -118,22 +131,24 @@ impl Helpers {
         file: &Path,
     ) -> Result<Option<Credential>> {
         let question = (helper.to_owned(), server.to_owned());
-        let answer = {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            let answer = asked.entry(question).or_default();
-            if matches!(answer.get(), Some(Err(failure)) if failure.is_old()) {
-                *answer = Answer::default();
-            }
-            Arc::clone(answer)
-        };
-        let ask = || async {
-            let asked = self.ask(helper, server, file).await;
-            asked.map_err(|error| Failure::of(&error))
-        };
-        match answer.get_or_init(ask).await {
-            Ok(credential) => Ok(credential.clone()),
-            Err(failure) => Err(failure.error()),
+        let _held = self.answers.asking.hold(question.clone()).await;
+        if let Some(answer) = self.known(&question) {
+            return answer;
         }
+        let answer = self.ask(helper, server, file).await;
+        let answer = answer.map_err(|error| Failure::of(&error));
+        let found = said(&answer);
+        self.answers.known.lock().insert(question, answer);
+        found
+    }
+
+    /// What the helper answered before, unless it failed a while ago.
+    fn known(&self, question: &Question) -> Option<Result<Option<Credential>>> {
+        let known = self.answers.known.lock();
+        let answer = known.get(question);
+        answer
+            .filter(|answer| !matches!(answer, Err(failure) if failure.is_old()))
+            .map(said)
     }
 
     async fn ask(&self, helper: &str, server: &str, file: &Path) -> Result<Option<Credential>> {
@@ -205,8 +220,7 @@ impl Helpers {
     ) -> Result<()> {
         let ended = self.run(helper, verb, input, secret, file).await?;
         let question = (helper.to_owned(), server.to_owned());
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.remove(&question);
+        self.answers.known.lock().remove(&question);
         match ended {
             Ended::Well(_) => Ok(()),
             Ended::Badly(why) if verb == Verb::Erase && says_nothing(&why) => Ok(()),

@@ -1,7 +1,8 @@
 //! The memory as clients have it: shared, asked and told by digest, tag and host.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
+use wharf_core::sync::Lock;
 
 use wharf_oci::{Descriptor, Digest, Registry, Repository, RepositoryName, Tag};
 
@@ -35,8 +36,8 @@ pub struct RegistryMemory {
 
 #[derive(Debug)]
 struct Inner {
-    names: Mutex<Book>,
-    blobs: Mutex<Book>,
+    names: Lock<Book>,
+    blobs: Lock<Book>,
 }
 
 impl Default for RegistryMemory {
@@ -60,8 +61,8 @@ impl RegistryMemory {
 
     fn new(names: Option<LinesFile>, blobs: Option<LinesFile>) -> RegistryMemory {
         let inner = Inner {
-            names: Mutex::new(Book::new(NAMES, names)),
-            blobs: Mutex::new(Book::new(BLOBS, blobs)),
+            names: Lock::new(Book::new(NAMES, names)),
+            blobs: Lock::new(Book::new(BLOBS, blobs)),
         };
         RegistryMemory {
             inner: Arc::new(inner),
@@ -150,12 +151,12 @@ impl RegistryMemory {
     /// tried again the next time.
     pub fn save(&self) {
         for (book, bounds) in [(&self.inner.names, NAMES), (&self.inner.blobs, BLOBS)] {
-            let Some((file, text)) = lock(book).unwritten() else {
+            let Some((file, text)) = book.lock().unwritten() else {
                 continue;
             };
             if let Err(error) = file.append(&text, |lines| bounds.shorten(lines)) {
                 tracing::debug!(?file, %error, "memory not written");
-                lock(book).put_back(text);
+                book.lock().put_back(text);
             }
         }
     }
@@ -171,17 +172,12 @@ impl RegistryMemory {
     }
 
     fn names(&self) -> MutexGuard<'_, Book> {
-        lock(&self.inner.names)
+        self.inner.names.lock()
     }
 
     fn blobs(&self) -> MutexGuard<'_, Book> {
-        lock(&self.inner.blobs)
+        self.inner.blobs.lock()
     }
-}
-
-fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
-    // Whatever is left by a panic is a hint like all others.
-    book.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -215,7 +211,7 @@ mod tests {
                         memory.save();
                     }
                     // Whoever waited too long for the others tries again.
-                    while !lock(&memory.inner.blobs).is_written() {
+                    while !memory.inner.blobs.lock().is_written() {
                         memory.save();
                     }
                 });

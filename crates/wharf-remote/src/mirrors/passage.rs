@@ -3,7 +3,7 @@
 //! Bytes of mirrors are checked here already, and not only by who reads them: that is how it is
 //! found out that a mirror is not to be trusted. The next try asks others.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::Descriptor;
@@ -14,6 +14,7 @@ use super::mirror::Mirror;
 use super::source::RemoteSource;
 use wharf_core::blob::ByteStream;
 use wharf_core::store::Source;
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result, verify};
 
 /// Opens a blob at `offset`.
@@ -51,16 +52,16 @@ pub(super) async fn open(
 
 /// The mirrors that gave some of the bytes.
 #[derive(Clone, Debug, Default)]
-struct Givers(Arc<Mutex<Vec<Arc<Mirror>>>>);
+struct Givers(Arc<Lock<Vec<Arc<Mirror>>>>);
 
 impl Givers {
     fn add(&self, mirror: &Arc<Mirror>) {
-        self.lock().push(Arc::clone(mirror));
+        self.0.lock().push(Arc::clone(mirror));
     }
 
     /// Wrong bytes are the fault of the mirrors that gave any, and may be right from elsewhere.
     fn blame(&self, error: Error) -> Error {
-        let givers = self.lock();
+        let givers = self.0.lock();
         if error.kind() != ErrorKind::Corrupt || givers.is_empty() {
             return error;
         }
@@ -68,11 +69,6 @@ impl Givers {
             mirror.lied(&error);
         }
         error.transient(true)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Mirror>>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

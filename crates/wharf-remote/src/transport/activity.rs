@@ -1,6 +1,6 @@
 //! Watches one exchange, so that a connection on which nothing moves is given up (wire.md R5).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use wharf_core::blob::ByteStream;
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind};
 
 /// Bytes handed to a connection at a time: one that takes fewer in all the time there is counts as
@@ -17,7 +18,7 @@ const SLICE: usize = 64 * 1024;
 
 /// Shared by the body that is sent and the one who waits for the answer.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Lock<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -43,7 +44,7 @@ impl Activity {
         } else {
             Phase::Sent
         };
-        Activity(Arc::new(Mutex::new(State {
+        Activity(Arc::new(Lock::new(State {
             phase,
             since: Instant::now(),
             source_error: None,
@@ -131,7 +132,7 @@ impl Activity {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 }
 

@@ -3,7 +3,7 @@
 //! A connection serves those alone who may reach what it was made to.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::tls::TlsInfo;
@@ -16,6 +16,7 @@ use super::names::{Names, Reach, Within};
 use super::trust::{self, Shown};
 use crate::proxies::Proxies;
 use crate::tls::{Authority, Place, Tls, TlsSettings, Verification};
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result, verify};
 
 /// Hosts whose clients are kept in mind; a registry may send us to any number of them.
@@ -65,7 +66,7 @@ impl Speaker {
 pub(super) struct Clients {
     settings: Settings,
     connect: Duration,
-    known: Mutex<Known>,
+    known: Lock<Known>,
 }
 
 /// Where a request goes over TLS, and the registry that it is made for.
@@ -86,7 +87,7 @@ impl Clients {
         Clients {
             settings,
             connect,
-            known: Mutex::default(),
+            known: Lock::default(),
         }
     }
 
@@ -139,7 +140,7 @@ impl Clients {
     /// Somebody answered at `url`.
     pub(super) fn heard(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
         self.confess(speaker, url, response);
-        let (at, answered) = (Authority::of(url), &mut self.known().answered);
+        let (at, answered) = (Authority::of(url), &mut self.known.lock().answered);
         if answered.len() < HOSTS {
             answered.insert(at);
         }
@@ -147,7 +148,7 @@ impl Clients {
 
     /// Whether somebody ever answered at the host and port of `url`.
     pub(super) fn has_heard(&self, url: &Url) -> bool {
-        self.known().answered.contains(&Authority::of(url))
+        self.known.lock().answered.contains(&Authority::of(url))
     }
 
     async fn found(self: &Arc<Self>, url: &Url, registry: Option<&Authority>) -> Result<Speaker> {
@@ -159,7 +160,7 @@ impl Clients {
             None => names.reach(url, registry).await?,
         };
         let way = (way, reach);
-        if let Some(speaker) = self.known().ways.get(&way) {
+        if let Some(speaker) = self.known.lock().ways.get(&way) {
             return Ok(speaker.clone());
         }
         let tls = match (&way.0, &self.settings.tls.source) {
@@ -172,7 +173,7 @@ impl Clients {
             }
         };
         let speaker = self.speaker(&tls, reach)?;
-        let ways = &mut self.known().ways;
+        let ways = &mut self.known.lock().ways;
         if ways.len() >= HOSTS {
             ways.clear();
         }
@@ -194,7 +195,7 @@ impl Clients {
     }
 
     fn speaker(&self, tls: &Tls, reach: Reach) -> Result<Speaker> {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let fitting =
             |(other, reached, _): &&(Tls, Reach, Speaker)| other == tls && *reached == reach;
         if let Some((_, _, speaker)) = known.speakers.iter().find(fitting) {
@@ -223,11 +224,6 @@ impl Clients {
             shown,
             passed,
         })
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // No code that holds the lock can panic half-way through a change.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 
 use wharf_core::Asked;
+use wharf_core::sync::Lock;
 
 /// What a request is counted as: `PUT uploads`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,31 +159,26 @@ fn name(method: &Method) -> &'static str {
 
 /// The numbers while they grow.
 #[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<RequestCounts>);
+pub(crate) struct Counts(Lock<RequestCounts>);
 
 impl Counts {
     /// The numbers so far.
     pub(crate) fn read(&self) -> RequestCounts {
-        self.counts().clone()
+        self.0.lock().clone()
     }
 
     /// One more.
     pub(super) fn add(&self, class: RequestClass) {
-        *self.counts().by_class.entry(class).or_default() += 1;
+        *self.0.lock().by_class.entry(class).or_default() += 1;
     }
 
     /// One less: what was counted when it began was never sent.
     pub(super) fn take_back(&self, class: RequestClass) {
-        let mut counts = self.counts();
+        let mut counts = self.0.lock();
         let left = counts.by_class.remove(&class).unwrap_or_default();
         if left > 1 {
             counts.by_class.insert(class, left - 1);
         }
-    }
-
-    fn counts(&self) -> MutexGuard<'_, RequestCounts> {
-        // No code that holds the lock can panic half-way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use wharf_core::sync::Lock;
 
 /// What was let pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,12 +28,12 @@ const MANY: usize = 1024;
 /// Certificates that were let pass. Who judges them knows no port, and who knows the port judges
 /// none: they are noted here when a connection is made, and told of when something came over it.
 #[derive(Debug, Default)]
-pub(super) struct Passed(Mutex<HashSet<(String, Vec<u8>)>>);
+pub(super) struct Passed(Lock<HashSet<(String, Vec<u8>)>>);
 
 impl Passed {
     /// Notes that a host of this name showed a certificate, in DER.
     pub(super) fn note(&self, name: &str, certificate: &[u8]) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         if all.len() < MANY {
             all.insert((name.to_owned(), certificate.to_vec()));
         }
@@ -43,12 +44,7 @@ impl Passed {
         let fits = |(known, shown): &(String, Vec<u8>)| {
             known == name && certificate.is_none_or(|other| other == shown)
         };
-        self.lock().iter().any(fits)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashSet<(String, Vec<u8>)>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().iter().any(fits)
     }
 }
 
@@ -56,7 +52,7 @@ impl Passed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tattler {
     observer: Option<Arc<dyn LeniencyObserver>>,
-    told: Arc<Mutex<HashSet<(String, Leniency)>>>,
+    told: Arc<Lock<HashSet<(String, Leniency)>>>,
 }
 
 impl Tattler {
@@ -73,7 +69,7 @@ impl Tattler {
             return;
         };
         let new = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told = self.told.lock();
             told.len() < MANY && told.insert((host.to_owned(), leniency))
         };
         if new {

@@ -4,7 +4,7 @@
 //! Requests are let in in order. Dropping the future that waits, or the pass, frees the place.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::kind::Kind;
 use super::limit_window::{Ticket, Window};
+use wharf_core::sync::Lock;
 
 /// Most requests of each kind under way to one registry, from 1 to 4096. Fewer are sent for a
 /// while when it says that there are too many (429, 503).
@@ -62,7 +63,7 @@ pub(crate) struct Gate {
     manifests: Lane,
     reads: Lane,
     patience: Duration,
-    closed_until: Mutex<Option<Instant>>,
+    closed_until: Lock<Option<Instant>>,
     observer: Option<Arc<dyn PauseObserver>>,
 }
 
@@ -81,7 +82,7 @@ impl Gate {
             manifests: Lane::new(limits.manifests),
             reads: Lane::new(limits.reads),
             patience: limits.patience.min(LONGEST),
-            closed_until: Mutex::default(),
+            closed_until: Lock::default(),
             observer,
         }
     }
@@ -121,14 +122,16 @@ impl Gate {
 
     /// Until when no request may be sent, if that is still to come.
     fn closed(&self) -> Option<Instant> {
-        self.closed_until().filter(|until| *until > Instant::now())
+        self.closed_until
+            .lock()
+            .filter(|until| *until > Instant::now())
     }
 
     /// Sends nothing for as long as the registry asks, within the limits of patience.
     fn close(&self, wait: Duration) {
         let wait = wait.min(self.patience);
         let until = Instant::now() + wait;
-        let mut closed = self.closed_until();
+        let mut closed = self.closed_until.lock();
         let before = *closed;
         *closed = before.max(Some(until));
         drop(closed);
@@ -137,13 +140,6 @@ impl Gate {
         if let (true, Some(observer)) = (news, &self.observer) {
             observer.on_pause(&self.host, wait);
         }
-    }
-
-    fn closed_until(&self) -> MutexGuard<'_, Option<Instant>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.closed_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lane(&self, kind: Kind) -> &Lane {
@@ -181,7 +177,7 @@ impl Verdict {
 struct Lane {
     /// As many as the window's size, or more by the debt, given out or not.
     places: Semaphore,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Debug)]
@@ -204,31 +200,26 @@ impl Lane {
         let window = Window::new(ceiling);
         Lane {
             places: Semaphore::new(window.size()),
-            state: Mutex::new(State { window, debt: 0 }),
+            state: Lock::new(State { window, debt: 0 }),
         }
     }
 
     async fn enter(&self) -> Pass<'_> {
         // An error would mean that it is closed, which nobody does.
         let held = self.places.acquire().await.ok();
-        let ticket = self.state().window.start();
+        let ticket = self.state.lock().window.start();
         Pass {
             lane: self,
             ticket,
             held,
         }
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Pass<'_> {
     /// Gives the place back, with what the answer says.
     fn learn(self, verdict: Verdict) {
-        let mut state = self.lane.state();
+        let mut state = self.lane.state.lock();
         let before = state.window.size();
         match verdict {
             Verdict::Welcome => state.window.welcomed(self.ticket),
@@ -253,7 +244,7 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        let mut state = self.lane.state();
+        let mut state = self.lane.state.lock();
         state.window.end();
         if state.debt > 0 {
             state.debt -= 1;
@@ -376,12 +367,12 @@ mod tests {
     }
 
     #[derive(Debug, Default)]
-    struct Told(Mutex<Vec<(String, u64)>>);
+    struct Told(Lock<Vec<(String, u64)>>);
 
     impl PauseObserver for Told {
         fn on_pause(&self, host: &str, wait: Duration) {
             let told = (host.to_owned(), wait.as_secs());
-            self.0.lock().unwrap().push(told);
+            self.0.lock().push(told);
         }
     }
 
@@ -398,6 +389,6 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 120);
         gate.close(Duration::from_secs(2));
         let expected = [30, 120, 2].map(|seconds| ("r.example".to_owned(), seconds));
-        assert_eq!(*told.0.lock().unwrap(), expected);
+        assert_eq!(*told.0.lock(), expected);
     }
 }

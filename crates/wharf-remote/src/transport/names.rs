@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::near::{self, Neighbour};
 use crate::tls::Authority;
+use wharf_core::sync::Lock;
 use wharf_core::{Error, Guard, Result};
 
 /// Says at which addresses a host is, in place of the system.
@@ -52,7 +53,7 @@ pub(crate) struct Names {
     resolver: Arc<dyn Resolver>,
     neighbours: Vec<Neighbour>,
     /// Where registries were first found.
-    homes: Mutex<HashMap<String, Home>>,
+    homes: Lock<HashMap<String, Home>>,
 }
 
 /// Where a registry lives.
@@ -89,7 +90,7 @@ impl Names {
             given,
             resolver: resolver.unwrap_or_else(|| Arc::new(System)),
             neighbours,
-            homes: Mutex::default(),
+            homes: Lock::default(),
         }
     }
 
@@ -148,7 +149,7 @@ impl Names {
         if registry.parse::<IpAddr>().is_ok() || self.given.contains_key(registry) {
             return false;
         }
-        let known = self.homes().get(registry).copied();
+        let known = self.homes.lock().get(registry).copied();
         let home = match known {
             Some(home) => home,
             None => match self.resolver.addresses(registry).await {
@@ -167,7 +168,7 @@ impl Names {
             count if count == addresses.len() => Home::Near,
             _ => Home::Both,
         };
-        *self.homes().entry(registry.to_owned()).or_insert(home)
+        *self.homes.lock().entry(registry.to_owned()).or_insert(home)
     }
 
     /// The addresses to connect to.
@@ -202,11 +203,6 @@ impl Names {
         }
         let addresses = addresses.into_iter();
         Ok(addresses.map(|address| (address, 0).into()).collect())
-    }
-
-    fn homes(&self) -> MutexGuard<'_, HashMap<String, Home>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -282,11 +278,11 @@ mod tests {
 
     /// Answers in turn; the last one repeats.
     #[derive(Debug)]
-    struct Scripted(Mutex<HashMap<&'static str, Vec<&'static str>>>);
+    struct Scripted(Lock<HashMap<&'static str, Vec<&'static str>>>);
 
     impl Resolver for Scripted {
         fn addresses(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-            let mut known = self.0.lock().unwrap();
+            let mut known = self.0.lock();
             let answers = known.get_mut(name).expect("a name of the script");
             let answer = match answers.len() {
                 1 => answers[0],
@@ -302,7 +298,7 @@ mod tests {
         let script = script
             .iter()
             .map(|(name, answers)| (*name, answers.to_vec()));
-        let resolver = Arc::new(Scripted(Mutex::new(script.collect())));
+        let resolver = Arc::new(Scripted(Lock::new(script.collect())));
         let neighbours = neighbours.iter().map(|text| text.parse().unwrap());
         let given = [(
             "given.example".to_owned(),

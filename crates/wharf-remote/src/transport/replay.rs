@@ -3,13 +3,14 @@
 //! A request may be refused when its body has just begun to move. As long as that was little, it
 //! is kept; memory is bounded by [`KEPT`] and one chunk.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use wharf_core::blob::ByteStream;
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// Bytes that are kept.
@@ -17,7 +18,7 @@ const KEPT: usize = 1 << 20;
 
 /// A stream of which the beginning is kept. Clones are the same stream.
 #[derive(Clone)]
-pub(super) struct Replay(Arc<Mutex<State>>);
+pub(super) struct Replay(Arc<Lock<State>>);
 
 struct State {
     /// What was given out; `None` when it was too much, or the stream failed.
@@ -32,7 +33,7 @@ struct State {
 impl Replay {
     /// The same stream, and what it takes to have it again.
     pub(super) fn new(stream: ByteStream) -> (Self, ByteStream) {
-        let replay = Replay(Arc::new(Mutex::new(State {
+        let replay = Replay(Arc::new(Lock::new(State {
             kept: Some(Vec::new()),
             size: 0,
             rest: stream,
@@ -48,7 +49,7 @@ impl Replay {
     /// # Errors
     /// Where too many of them are gone; whoever made them may be able to make them again.
     pub(super) fn stream(&self) -> Result<ByteStream> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.kept.is_none() {
             return Err(gone());
         }
@@ -59,17 +60,13 @@ impl Replay {
     fn reader(&self, reader: u32) -> ByteStream {
         let (owned, mut next) = (self.clone(), 0);
         stream::poll_fn(move |context| {
-            let mut state = owned.lock();
+            let mut state = owned.0.lock();
             if state.reader != reader {
                 return Poll::Ready(Some(Err(gone())));
             }
             state.poll(&mut next, context)
         })
         .boxed()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
@@ -20,6 +20,7 @@ use rustls::{
 
 use super::leniency::Passed;
 use crate::tls::{Certificates, Identity, Tls, Verification, provider};
+use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
 type Verdict<T> = std::result::Result<T, rustls::Error>;
@@ -38,7 +39,7 @@ pub(super) fn config(
     let shown = Arc::new(Shown {
         identities: tls.identities.clone(),
         asked: AtomicBool::new(false),
-        met: Mutex::default(),
+        met: Lock::default(),
     });
     let judge = Judge {
         authorities: tls.authorities.clone(),
@@ -68,7 +69,7 @@ const NAMES: usize = 256;
 pub(super) struct Shown {
     identities: Vec<Identity>,
     asked: AtomicBool,
-    met: Mutex<HashSet<String>>,
+    met: Lock<HashSet<String>>,
 }
 
 impl Shown {
@@ -79,19 +80,14 @@ impl Shown {
 
     /// Whether a certificate for this name was taken.
     pub(super) fn has_met(&self, name: &str) -> bool {
-        self.met().contains(name)
+        self.met.lock().contains(name)
     }
 
     fn meet(&self, name: &str) {
-        let mut met = self.met();
+        let mut met = self.met.lock();
         if met.len() < NAMES {
             met.insert(name.to_owned());
         }
-    }
-
-    fn met(&self) -> MutexGuard<'_, HashSet<String>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 //! It has no manifests, so an image of it is a [`Draft`] until its layers were sent once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -18,6 +18,7 @@ use crate::blob::Blob;
 use crate::draft::Draft;
 use crate::store::Source;
 use crate::store::files::{Files, Region};
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
 
 /// An archive as `docker save` writes it.
@@ -29,7 +30,7 @@ pub struct DockerArchive {
     pub(super) members: Arc<Members>,
     pub(super) options: ArchiveOptions,
     images: Vec<DockerImage>,
-    known: Mutex<HashMap<Digest, Content>>,
+    pub(super) known: Lock<HashMap<Digest, Content>>,
 }
 
 /// One image of a docker archive.
@@ -81,7 +82,7 @@ impl DockerArchive {
             members,
             options,
             images,
-            known: Mutex::new(known),
+            known: Lock::new(known),
         })
     }
 
@@ -112,11 +113,6 @@ impl DockerArchive {
     /// layer in a compression that no registry knows.
     pub async fn draft(&self, image: &DockerImage) -> Result<Draft> {
         self.draft_of(image).await
-    }
-
-    pub(super) fn known(&self) -> MutexGuard<'_, HashMap<Digest, Content>> {
-        // No code that holds the lock can panic half-way through a change.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn missing(&self, digest: &Digest) -> Error {
@@ -162,7 +158,7 @@ impl Source for DockerArchive {
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
-        let found = self.known().get(&descriptor.digest).cloned();
+        let found = self.known.lock().get(&descriptor.digest).cloned();
         let missing = (self.name().to_owned(), descriptor.digest.clone());
         let wanted = descriptor.clone();
         let blob = Blob::new(descriptor.clone(), move |offset| {
@@ -180,7 +176,7 @@ impl Source for DockerArchive {
     }
 
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
-        match self.known().get(digest) {
+        match self.known.lock().get(digest) {
             Some(Content::Stored(region)) => Ok(region.length),
             Some(Content::Made(made)) => Ok(made.size),
             None => Err(self.missing(digest)),

@@ -108,13 +108,15 @@ impl DockerArchive {
         let (digest, size) = receiver
             .await
             .map_err(|_| Error::new(ErrorKind::Cancelled, "layer was not read to its end"))?;
-        self.known().insert(digest.clone(), Content::Stored(region));
+        self.known
+            .lock()
+            .insert(digest.clone(), Content::Stored(region));
         Ok(Descriptor::new(media_type, digest, size))
     }
 
     /// The digest of a layer that another image has too.
     fn learned(&self, region: &Region) -> Option<Digest> {
-        let known = self.known();
+        let known = self.known.lock();
         let mut stored = known.iter().filter_map(|(digest, content)| match content {
             Content::Stored(stored) => Some((digest, stored)),
             Content::Made(_) => None,
@@ -146,7 +148,8 @@ impl DockerArchive {
             memory,
             size: descriptor.size,
         };
-        self.known()
+        self.known
+            .lock()
             .insert(descriptor.digest.clone(), Content::Made(made));
         DraftLayer::Recalled(RecalledLayer { descriptor, layer })
     }
