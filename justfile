@@ -11,6 +11,10 @@ test *arguments:
 check:
     cargo xtask check
 
+# Format every file
+format:
+    cargo xtask format
+
 # Push the example into the embedded registry
 hello:
     cargo run --release --locked -- push examples/hello

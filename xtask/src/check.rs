@@ -1,10 +1,11 @@
 //! `cargo xtask check`: checks of the code that do not run it.
 
+use crate::format;
 use crate::run::{cargo, run};
 
 /// Stops at the first of format, lints and documentation that finds something.
 pub(crate) fn run_all() -> Result<(), String> {
-    run(cargo().args(["fmt", "--all", "--check"]))?;
+    format::check()?;
     run(cargo()
         .args(["clippy", "--workspace", "--all-targets", "--locked"])
         .args(["--", "-D", "warnings"]))?;

@@ -1,7 +1,8 @@
-//! Tasks of the project: `cargo xtask test | check | ci | bench | fuzz`.
+//! Tasks of the project: `cargo xtask test | format | check | ci | bench | fuzz`.
 
 mod bench;
 mod check;
+mod format;
 mod fuzz;
 mod peers;
 mod run;
@@ -15,6 +16,7 @@ usage: cargo xtask TASK
 
   test [ARGS]  install missing peers where possible, then run every test;
                ARGS go to `cargo test`: a filter, or -- --nocapture
+  format       every file, also those that `cargo fmt` does not find
   check        format, lints and documentation, nothing is changed
   ci           check, then test
   bench        wharf beside skopeo, into docker-registry: medians and ratios
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     };
     let done = match (task, rest) {
         ("test", arguments) => test::run_all(arguments),
+        ("format", []) => format::apply(),
         ("check", []) => check::run_all(),
         ("bench", []) => bench::run_all(),
         ("fuzz", [seconds, targets @ ..]) => fuzz::run_all(seconds, targets),

@@ -17,7 +17,7 @@ use crate::units::{bytes, count, kind};
 /// # Errors
 /// When standard output cannot be written to.
 pub(crate) fn print(
-    printer: Printer,
+    printer: &Printer,
     destination: &str,
     company: Company,
     survey: &Survey,

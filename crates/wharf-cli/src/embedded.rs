@@ -11,8 +11,6 @@ use wharf::{Error, ErrorKind, Result};
 use wharf_registry::storage::Disk;
 use wharf_registry::{Registry, Server};
 
-use crate::context::Context;
-
 /// What the registry is called by those who pull from it, when it is served as by default.
 pub(crate) const SERVED: &str = "localhost:5000";
 
@@ -40,17 +38,16 @@ pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server
     Server::from_listener(listener, Registry::new(Arc::new(disk)))
 }
 
-/// Serves `directory` on a free port of the loopback address until the command ends.
+/// Serves `directory` on a free port of the loopback address until it is stopped.
 ///
 /// # Errors
 /// As [`bind`].
-pub(crate) async fn start(directory: &Path, context: &Context) -> Result<SocketAddr> {
+pub(crate) async fn start(directory: &Path) -> Result<(SocketAddr, Running)> {
     let server = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), directory).await?;
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
-    context.keep_running(Running { stop, serving });
-    Ok(address)
+    Ok((address, Running { stop, serving }))
 }
 
 /// A registry that runs inside this process. It outlives the work that uses it: what that

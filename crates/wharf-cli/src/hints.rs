@@ -6,7 +6,8 @@ use wharf::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side};
 
 use wharf_oci::Registry;
 
-use crate::logins::{FLAG, THIS_LOGIN, VARIABLE};
+use crate::env::LOGINS;
+use crate::flags::{FLAG, THIS_LOGIN};
 
 /// The error in one line, with a hint where there is one.
 pub(crate) fn line(error: &Error) -> String {
@@ -69,7 +70,7 @@ fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
         Lack::RightCredentials if from(THIS_LOGIN) || from(FLAG) => {
             "are user name and password right?".into()
         }
-        Lack::RightCredentials if from(VARIABLE) => format!("correct what {VARIABLE} holds").into(),
+        Lack::RightCredentials if from(LOGINS) => format!("correct what {LOGINS} holds").into(),
         Lack::Credentials | Lack::RightCredentials => format!("wharf auth login {registry}").into(),
         _ => return None,
     })

@@ -1,8 +1,10 @@
 //! What the library traces, on standard error, as much of it as was asked for.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use tracing_subscriber::EnvFilter;
+
+use crate::env;
 
 /// Starts it; each `--verbose` shows one level more.
 pub(crate) fn start(verbose: u8) {
@@ -17,7 +19,7 @@ pub(crate) fn start(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(env::has_colours())
         .without_time()
         .init();
 }

@@ -1,29 +1,29 @@
 //! The command-line tool `wharf`: a face over the library, without logic of its own.
 //!
-//! What was typed is in [`args`], what it means in [`context`]; each command is a file of
-//! [`commands`]. Errors are printed here and nowhere else, once, in one line.
+//! [`cli`] says what can be typed, [`flags`] what the flags of several commands mean; each command
+//! is a file of [`commands`]. Errors are printed here and nowhere else, once, in one line.
 
-mod args;
-mod ceilings;
+mod arguments;
+mod cli;
+mod command;
 mod commands;
 mod context;
 mod dry_run;
+mod embed;
 mod embedded;
+mod env;
 mod failures;
+mod flags;
 mod hints;
 mod image_refs;
 mod json_line;
-mod leniencies;
 mod listing;
 mod logging;
-mod logins;
-mod pauses;
+mod notices;
 mod printer;
 mod progress;
 mod signals;
 mod stats;
-mod timing;
-mod tls;
 mod transfer;
 mod units;
 mod usage;
@@ -34,19 +34,18 @@ use std::time::Duration;
 use clap::Parser;
 use wharf::{Error, ErrorKind, Result};
 
-use crate::args::Args;
-use crate::commands::Ended;
+use crate::cli::{CommandLine, Ended};
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
         Err(error) => return usage::report(&error),
     };
-    logging::start(args.global.verbose);
-    let printer = Printer::new(args.global.progress(), context::screen());
+    logging::start(line.global.verbose);
+    let printer = Printer::new(line.global.progress(), env::screen());
     printer.begin();
-    match run(args) {
+    match run(line, printer.clone()) {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Interrupted(signal)) => {
             printer.failed("interrupted");
@@ -61,12 +60,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<Ended> {
+fn run(line: CommandLine, printer: Printer) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Io, "starting worker threads").source(error))?;
-    let ended = runtime.block_on(commands::run(args));
+    let ended = runtime.block_on(line.run(printer));
     // A read of standard input cannot be interrupted: it must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(500));
     ended

@@ -2,10 +2,10 @@
 
 use std::io::{self, ErrorKind as Io, Write};
 
+use clap::ValueEnum;
 use indicatif::MultiProgress;
 use wharf::{Error, Result};
 
-use crate::args::ProgressChoice;
 use crate::json_line::JsonLine;
 
 /// The meaning of the lines of JSON; a larger number where a program has to learn anew.
@@ -33,10 +33,26 @@ pub(crate) enum Screen {
     Lines,
 }
 
+/// How to show what is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressChoice {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// A bar for each blob that moves; plain lines where there is no terminal
+    Bars,
+    /// A line for each blob that was moved
+    Plain,
+    /// A JSON object a line, for programs
+    Json,
+    /// Nothing
+    None,
+}
+
 /// Writes to the two streams.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Printer {
     voice: Voice,
+    bars: MultiProgress,
 }
 
 impl Printer {
@@ -51,30 +67,33 @@ impl Printer {
             }
             ProgressChoice::Auto | ProgressChoice::Bars => Voice::Plain,
         };
-        Printer { voice }
+        Printer {
+            voice,
+            bars: MultiProgress::new(),
+        }
     }
 
     /// Says what is said first.
-    pub(crate) fn begin(self) {
+    pub(crate) fn begin(&self) {
         let version = env!("CARGO_PKG_VERSION");
         let line = JsonLine::new("event", "begin").number("schema", SCHEMA);
         self.event(line.text("version", version));
     }
 
     /// Says how a command failed, for programs.
-    pub(crate) fn failed(self, error: &str) {
+    pub(crate) fn failed(&self, error: &str) {
         self.event(JsonLine::new("event", "failed").text("error", error));
     }
 
     /// Says a line for programs, where they listen.
-    pub(crate) fn event(self, line: JsonLine) {
+    pub(crate) fn event(&self, line: JsonLine) {
         if self.voice == Voice::Json {
             let _ = writeln!(io::stderr().lock(), "{line}");
         }
     }
 
     /// How to talk on standard error.
-    pub(crate) fn voice(self) -> Voice {
+    pub(crate) fn voice(&self) -> Voice {
         self.voice
     }
 
@@ -83,7 +102,7 @@ impl Printer {
     /// # Errors
     /// When standard output cannot be written to, except when its reader is gone: it has seen
     /// what it wanted to.
-    pub(crate) fn data(self, line: &str) -> Result<()> {
+    pub(crate) fn data(&self, line: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == Io::BrokenPipe => Ok(()),
@@ -92,7 +111,7 @@ impl Printer {
     }
 
     /// Says a line that is no data.
-    pub(crate) fn say(self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         match self.voice {
             Voice::Silent => {}
             Voice::Json => self.event(JsonLine::new("event", "message").text("text", line)),
@@ -101,13 +120,18 @@ impl Printer {
         }
     }
 
-    /// Says a line above `bars`: between them only their owner knows where there is room.
-    pub(crate) fn say_above(self, bars: &MultiProgress, line: &str) {
+    /// Says a line above the bars: between them only their owner knows where there is room.
+    pub(crate) fn say_above(&self, line: &str) {
         match self.voice {
             Voice::Silent => {}
             Voice::Plain | Voice::Json => self.say(line),
-            Voice::Terminal => drop(bars.println(line)),
+            Voice::Terminal => drop(self.bars.println(line)),
         }
+    }
+
+    /// All bars of the command.
+    pub(crate) fn bars(&self) -> &MultiProgress {
+        &self.bars
     }
 
     /// Says what went wrong, under the tool's name.

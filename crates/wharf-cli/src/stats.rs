@@ -2,12 +2,12 @@
 
 use wharf::remote::Client;
 
-use crate::args::Moving;
+use crate::flags::Moving;
 use crate::json_line::JsonLine;
 use crate::printer::{Printer, Voice};
 
 /// Says the requests of `client` by kind, where that was asked for.
-pub(crate) fn say(printer: Printer, moving: &Moving, client: &Client) {
+pub(crate) fn say(printer: &Printer, moving: &Moving, client: &Client) {
     if !moving.stats {
         return;
     }

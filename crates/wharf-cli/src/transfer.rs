@@ -7,9 +7,9 @@ use wharf::place::{OpenedSource, OpenedStore};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Descriptor;
 
-use crate::args::Moving;
 use crate::context::Context;
 use crate::dry_run;
+use crate::flags::Moving;
 use crate::progress::{Company, Progress};
 
 /// What is copied, how, and what that is called.
@@ -65,7 +65,7 @@ impl Transfer<'_> {
     ) -> Vec<Result<Option<Descriptor>>> {
         let company = Company::of(to.len());
         let shown = to.iter().map(|to| {
-            let progress = Progress::new(context.printer, &context.bars, &to.name, company);
+            let progress = Progress::new(&context.printer, &to.name, company);
             (progress, [self.root(to)])
         });
         let shown: Vec<(Progress, [Root; 1])> = shown.collect();
@@ -78,7 +78,7 @@ impl Transfer<'_> {
                 observer: progress.observer(),
             });
         let destinations: Vec<_> = destinations.collect();
-        let options = context.copy_options(self.moving, Arc::new(NoObserver));
+        let options = self.moving.options(&context.flags, Arc::new(NoObserver));
         let source = self.chosen.source.as_ref();
         let outcomes = copy_to_all(source, &destinations, &options).await;
         let told = outcomes
@@ -105,16 +105,16 @@ impl Transfer<'_> {
     /// # Errors
     /// Where content is missing.
     pub(crate) async fn plan(&self, to: &OpenedStore, context: &Context) -> Result<Plan> {
-        let options = context.copy_options(self.moving, Arc::new(NoObserver));
+        let options = self.moving.options(&context.flags, Arc::new(NoObserver));
         let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
         Plan::build(source, store, &[self.root(to)], &options).await
     }
 
     async fn survey(&self, to: &OpenedStore, company: Company, context: &Context) -> Result<()> {
-        let options = context.copy_options(self.moving, Arc::new(NoObserver));
+        let options = self.moving.options(&context.flags, Arc::new(NoObserver));
         let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
         let plan = self.plan(to, context).await?;
         let survey = plan.survey(source, store, &options).await?;
-        dry_run::print(context.printer, &to.name, company, &survey)
+        dry_run::print(&context.printer, &to.name, company, &survey)
     }
 }

@@ -1,10 +1,15 @@
 //! Words about arguments that make no sense: one line, as every other error.
 
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-use crate::printer::Printer;
+use crate::arguments::Unreadable;
+use crate::hints;
+use crate::printer::{Printer, ProgressChoice, Screen};
 
 /// Prints help or version where that was asked for, otherwise the error. Scripts know only 0 and
 /// 1 as exit codes of such tools, so clap's 2 becomes 1.
@@ -20,9 +25,33 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
             ExitCode::FAILURE
         }
         _ => {
-            Printer::complain(&one_line(&error.to_string()));
+            let line = line(error);
+            if wants_json(env::args_os()) {
+                let printer = Printer::new(ProgressChoice::Json, Screen::Lines);
+                printer.begin();
+                printer.failed(&line);
+            }
+            Printer::complain(&line);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whether `arguments`, which could not be parsed, ask for lines for programs.
+fn wants_json(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut is_value = false;
+    arguments.any(|argument| {
+        let json = is_value && argument == "json" || argument == "--progress=json";
+        is_value = argument == "--progress";
+        json
+    })
+}
+
+/// The error in one line. Some say themselves which argument they are about.
+fn line(error: &clap::Error) -> String {
+    match error.source().and_then(|source| source.downcast_ref()) {
+        Some(Unreadable(error)) => hints::line(error),
+        None => one_line(&error.to_string()),
     }
 }
 
@@ -43,10 +72,27 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::Args;
+    use crate::cli::CommandLine;
 
     fn message(arguments: &[&str]) -> String {
-        one_line(&Args::try_parse_from(arguments).unwrap_err().to_string())
+        line(&CommandLine::try_parse_from(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn programs_that_listen_are_told_of_usage_errors_too() {
+        let wants = |line: &str| wants_json(line.split(' ').map(OsString::from));
+        assert!(wants("wharf push --progress json a"));
+        assert!(wants("wharf --progress=json push"));
+        assert!(!wants("wharf push json --progress plain"));
+        assert!(!wants("wharf push --progress"));
+    }
+
+    #[test]
+    fn an_error_that_names_the_argument_stands_alone() {
+        assert_eq!(
+            message(&["wharf", "tag", "a@b", "1"]),
+            "reference \"a@b\": digest \"b\": no algorithm (expected sha256:<hex>)"
+        );
     }
 
     #[test]

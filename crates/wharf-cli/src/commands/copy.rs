@@ -5,40 +5,72 @@ use std::path::Path;
 use wharf::place::{Access, OpenedSource, OpenedStore, Place};
 use wharf::{Error, Result};
 
-use crate::args::Copy;
+use crate::arguments::{Anywhere, Unreadable};
+use crate::command::Run;
 use crate::context::Context;
+use crate::flags::{Effect, Moving};
 use crate::stats;
 use crate::transfer::Transfer;
 
-/// Copies; standard output stays empty.
-///
-/// # Errors
-/// Where a location makes no sense, cannot be opened, or the copy fails.
-pub(crate) async fn run(args: &Copy, context: &Context) -> Result<()> {
-    let source = Place::parse(&args.source).map_err(|error| hinted(error, &args.source))?;
-    let destination = Place::parse(&args.destination)?;
-    OpenedStore::check(&destination)?;
-    // One client for both sides: what one repository has, the other may mount.
-    let client = context.client()?;
-    let options = context.place_options();
-    let chosen = OpenedSource::open(&source, &client, &context.retry, &options).await;
-    let chosen = match &source {
-        Place::Registry(_) => chosen.map_err(|error| hinted(error, &args.source))?,
-        Place::Local(_) => chosen?,
-    };
-    let access = match args.moving.dry_run {
-        true => Access::Ask,
-        false => Access::Write,
-    };
-    let destination = OpenedStore::open(&destination, &chosen, &client, access).await?;
-    let transfer = Transfer {
-        chosen: &chosen,
-        moving: &args.moving,
-        verb: "copied",
-    };
-    transfer.run(&destination, context).await?;
-    stats::say(context.printer, &args.moving, &client);
-    Ok(())
+/// Copy an image from anywhere to a registry or a layout directory
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "cp", after_help = HELP)]
+pub(crate) struct Copy {
+    /// What to copy
+    #[arg(value_name = "SRC", value_parser = source)]
+    source: Anywhere,
+    /// Where to: a registry reference or oci:DIR[:TAG]
+    #[arg(value_name = "DST")]
+    destination: Anywhere,
+    #[command(flatten)]
+    moving: Moving,
+}
+
+const HELP: &str = "\
+SRC and DST are each one of:
+  REGISTRY/REPOSITORY[:TAG][@DIGEST]   an image in a registry
+  oci:DIR[:TAG|@DIGEST]                an OCI image layout directory
+  oci-archive:FILE[:TAG|@DIGEST]       a tar of one (SRC only; - is standard input)
+  docker-archive:FILE[:NAME[:TAG]|@DIGEST]
+                                       what `docker save` writes (SRC only)
+A DST without a tag takes that of SRC.";
+
+impl Run for Copy {
+    fn effect(&self) -> Effect {
+        self.moving.effect()
+    }
+
+    /// Copies; standard output stays empty.
+    async fn run(self, context: &Context) -> Result<()> {
+        let (source, destination) = (&self.source.place, &self.destination.place);
+        OpenedStore::check(destination)?;
+        // One client for both sides: what one repository has, the other may mount.
+        let client = context.client()?;
+        let options = context.place_options();
+        let chosen = OpenedSource::open(source, &client, &context.retry, &options).await;
+        let chosen = match source {
+            Place::Registry(_) => chosen.map_err(|error| hinted(error, &self.source.typed))?,
+            Place::Local(_) => chosen?,
+        };
+        let access = match self.moving.dry_run {
+            true => Access::Ask,
+            false => Access::Write,
+        };
+        let destination = OpenedStore::open(destination, &chosen, &client, access).await?;
+        let transfer = Transfer {
+            chosen: &chosen,
+            moving: &self.moving,
+            verb: "copied",
+        };
+        transfer.run(&destination, context).await?;
+        stats::say(&context.printer, &self.moving, &client);
+        Ok(())
+    }
+}
+
+fn source(text: &str) -> Result<Anywhere, Unreadable> {
+    let place: Result<Anywhere, Unreadable> = text.parse();
+    place.map_err(|Unreadable(error)| hinted(error, text).into())
 }
 
 /// A file of this name may be what was meant, where no such image is found.

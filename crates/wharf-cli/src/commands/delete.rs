@@ -7,56 +7,59 @@ use wharf::store::Store;
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Reference, Selector};
 
-use crate::args::Delete;
+use crate::arguments::Image;
+use crate::command::Run;
 use crate::context::Context;
 use crate::failures;
 
-/// Deletes each IMAGE; standard output stays empty.
-///
-/// # Errors
-/// Where an IMAGE makes no sense, before anything is deleted; where one cannot be deleted, after
-/// the others were.
-pub(crate) async fn run(args: &Delete, context: &Context) -> Result<()> {
-    let (mut targets, mut failed) = (Vec::new(), Vec::new());
-    for image in &args.images {
-        match target(image) {
-            Ok(target) => targets.push(target),
-            Err(error) => failed.push(error),
+/// Delete tags, or manifests by digest
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Delete {
+    /// What to delete, REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<Image>,
+}
+
+const HELP: &str = "\
+A tag is taken away and its manifest stays; a digest takes the manifest away with all its tags.
+Not every registry allows either. Each IMAGE is deleted or not on its own.";
+
+impl Run for Delete {
+    /// Deletes nothing where an IMAGE makes no sense; else each on its own. Standard output stays
+    /// empty.
+    async fn run(self, context: &Context) -> Result<()> {
+        let (mut targets, mut failed) = (Vec::new(), Vec::new());
+        for Image(reference) in self.images {
+            match selector(&reference) {
+                Ok(at) => targets.push((reference, at)),
+                Err(error) => failed.push(error),
+            }
         }
-    }
-    failures::all(failed)?;
-    let (client, mut failed) = (context.client()?, Vec::new());
-    for (reference, at) in &targets {
-        match delete(reference, at, &client, context).await {
-            Ok(()) => context.printer.say(&format!("deleted {reference}")),
-            Err(error) => failed.push(error),
+        failures::all(failed)?;
+        let (client, mut failed) = (context.client()?, Vec::new());
+        for (reference, at) in &targets {
+            match delete(reference, at, &client, context).await {
+                Ok(()) => context.printer.say(&format!("deleted {reference}")),
+                Err(error) => failed.push(error),
+            }
         }
+        failures::all(failed)
     }
-    failures::all(failed)
 }
 
 /// What is to be deleted: nothing is deleted that was not named.
-fn target(image: &str) -> Result<(Reference, Selector)> {
-    let invalid = |message: String| Error::new(ErrorKind::Invalid, message);
-    let reference: Reference = image
-        .parse()
-        .map_err(|error: wharf_oci::ReferenceError| invalid(error.to_string()))?;
+fn selector(reference: &Reference) -> Result<Selector> {
     let message = match (reference.tag(), reference.digest()) {
-        (Some(tag), None) => {
-            let at = Selector::Tag(tag.clone());
-            return Ok((reference, at));
-        }
-        (None, Some(digest)) => {
-            let at = Selector::Digest(digest.clone());
-            return Ok((reference, at));
-        }
+        (Some(tag), None) => return Ok(Selector::Tag(tag.clone())),
+        (None, Some(digest)) => return Ok(Selector::Digest(digest.clone())),
         (None, None) => "no tag and no digest; write REPOSITORY:TAG or REPOSITORY@DIGEST",
         (Some(_), Some(_)) => {
             "a tag and a digest; write REPOSITORY:TAG to delete the tag, REPOSITORY@DIGEST to \
              delete the manifest with all its tags"
         }
     };
-    Err(invalid(message.to_owned()).target(image))
+    Err(Error::new(ErrorKind::Invalid, message).target(reference))
 }
 
 async fn delete(

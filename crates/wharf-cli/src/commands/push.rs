@@ -1,66 +1,89 @@
 //! `wharf push PATH [REF]…`: from disk to registries, or into the embedded one.
 
-use wharf::place::{LocalPlace, OpenedSource, OpenedStore, Part};
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use wharf::Result;
+use wharf::place::{OpenedSource, OpenedStore, Part};
 use wharf::remote::Client;
-use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Reference;
 
-use crate::args::Push;
-use crate::commands::embed;
+use crate::arguments::{Image, OnDisk};
+use crate::command::Run;
 use crate::context::Context;
+use crate::flags::{Effect, Moving};
 use crate::image_refs::ImageRefs;
 use crate::transfer::Transfer;
-use crate::{failures, stats};
+use crate::{embed, failures, stats};
 
-/// Pushes to each REF; prints each with its digest.
-///
-/// # Errors
-/// Where PATH or a REF makes no sense, or the file for the references cannot be written, before
-/// anything is sent; where a push fails.
-pub(crate) async fn run(args: &Push, context: &Context) -> Result<()> {
-    let references = args
-        .references
-        .iter()
-        .map(|text| parse(text))
-        .collect::<Result<Vec<_>>>()?;
-    let local = LocalPlace::parse(&args.path)?;
-    let part = match args.index {
-        true => Part::Whole,
-        false => Part::One,
-    };
-    let image_refs = args.image_refs.as_deref().map(ImageRefs::open);
-    let image_refs = image_refs.transpose()?;
-    let options = context.place_options();
-    let chosen = OpenedSource::local(&local, part, &context.retry, &options).await?;
-    let client = match references.is_empty() {
-        // The embedded registry has another port each time.
-        true => context.forgetful_client()?,
-        false => context.client()?,
-    };
-    let pushed = match references.is_empty() {
-        true => embed::push(&chosen, &local.at, &args.moving, &client, context)
-            .await?
-            .into_iter()
-            .collect(),
-        false => to_registries(args, &references, &chosen, &client, context).await?,
-    };
-    stats::say(context.printer, &args.moving, &client);
-    match image_refs {
-        Some(file) => file.write(&pushed),
-        None => Ok(()),
-    }
+/// Push an image from disk to registries, or into the embedded registry
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Push {
+    /// OCI layout directory, archive of one, docker archive, or - for an archive on standard input
+    #[arg(value_parser = OsStringValueParser::new().try_map(|text| OnDisk::parse(&text)))]
+    path: OnDisk,
+    /// Where to push to, REGISTRY/REPOSITORY[:TAG]; the embedded registry when left out
+    #[arg(value_name = "REF")]
+    references: Vec<Image>,
+    /// Write the pushed references with their digests to this file too
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    image_refs: Option<PathBuf>,
+    /// Push all that a layout lists as one index: its index.json, byte for byte
+    #[arg(long)]
+    index: bool,
+    #[command(flatten)]
+    moving: Moving,
 }
 
-fn parse(text: &str) -> Result<Reference> {
-    text.parse().map_err(|error: wharf_oci::ReferenceError| {
-        Error::new(ErrorKind::Invalid, error.to_string())
-    })
+const HELP: &str = "\
+The reference with its digest is printed for each REF. A REF without a tag takes the tag that the
+image has on disk, else `latest`. Where PATH holds several images, one is chosen by
+oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME[:TAG], or PATH@DIGEST.";
+
+impl Run for Push {
+    fn effect(&self) -> Effect {
+        self.moving.effect()
+    }
+
+    /// Pushes to each REF; prints each with its digest. Whether the file for the references can be
+    /// written is known before anything is sent.
+    async fn run(self, context: &Context) -> Result<()> {
+        let references: Vec<Reference> =
+            self.references.iter().map(|Image(to)| to.clone()).collect();
+        let OnDisk(local) = &self.path;
+        let part = match self.index {
+            true => Part::Whole,
+            false => Part::One,
+        };
+        let image_refs = self.image_refs.as_deref().map(ImageRefs::open);
+        let image_refs = image_refs.transpose()?;
+        let options = context.place_options();
+        let chosen = OpenedSource::local(local, part, &context.retry, &options).await?;
+        let client = match references.is_empty() {
+            // The embedded registry has another port each time.
+            true => context.forgetful_client()?,
+            false => context.client()?,
+        };
+        let pushed = match references.is_empty() {
+            true => embed::push(&chosen, &local.at, &self.moving, &client, context)
+                .await?
+                .into_iter()
+                .collect(),
+            false => to_registries(&self.moving, &references, &chosen, &client, context).await?,
+        };
+        stats::say(&context.printer, &self.moving, &client);
+        match image_refs {
+            Some(file) => file.write(&pushed),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Pushes to all at once, reading and compressing everything once; each REF fails or succeeds on
 /// its own. What was pushed is printed; of several errors the last is given, the others are said.
 async fn to_registries(
-    args: &Push,
+    moving: &Moving,
     references: &[Reference],
     chosen: &OpenedSource,
     client: &Client,
@@ -69,7 +92,7 @@ async fn to_registries(
     let repositories = by_repository(references, chosen, client)?;
     let transfer = Transfer {
         chosen,
-        moving: &args.moving,
+        moving,
         verb: "pushed",
     };
     let destinations: Vec<&OpenedStore> = repositories.iter().map(|(to, _)| to).collect();

@@ -2,16 +2,16 @@
 
 use wharf::Result;
 
-use crate::commands::Ended;
+use crate::command::Run;
 use crate::context::Context;
 
-/// Prints the version and nothing else.
-///
-/// # Errors
-/// When standard output cannot be written to.
-pub(crate) fn run(context: &Context) -> Result<Ended> {
-    context
-        .printer
-        .data(env!("CARGO_PKG_VERSION"))
-        .map(|()| Ended::Done)
+/// Print the version
+#[derive(Debug, clap::Args)]
+pub(crate) struct Version;
+
+impl Run for Version {
+    /// Prints the version and nothing else.
+    async fn run(self, context: &Context) -> Result<()> {
+        context.printer.data(env!("CARGO_PKG_VERSION"))
+    }
 }

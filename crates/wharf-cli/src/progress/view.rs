@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use indicatif::MultiProgress;
 use wharf::copy::{NoObserver, Observer, Summary};
 
 use super::bars::Bars;
@@ -52,23 +51,17 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts the clock of a copy to `destination`, as it is called for people; its bars join
-    /// those of the command.
-    pub(crate) fn new(
-        printer: Printer,
-        bars: &MultiProgress,
-        destination: &str,
-        company: Company,
-    ) -> Self {
+    /// Starts the clock of a copy to `destination`, as it is called for people.
+    pub(crate) fn new(printer: &Printer, destination: &str, company: Company) -> Self {
         let label = company.label(destination);
         let observer: Arc<dyn Observer> = match printer.voice() {
             Voice::Silent => Arc::new(NoObserver),
-            Voice::Plain => Arc::new(Plain::new(printer, label.clone())),
-            Voice::Terminal => Arc::new(Bars::new(bars.clone(), label.clone())),
-            Voice::Json => Arc::new(Json::new(printer, destination)),
+            Voice::Plain => Arc::new(Plain::new(printer.clone(), label.clone())),
+            Voice::Terminal => Arc::new(Bars::new(printer.bars().clone(), label.clone())),
+            Voice::Json => Arc::new(Json::new(printer.clone(), destination)),
         };
         Progress {
-            printer,
+            printer: printer.clone(),
             started: Instant::now(),
             destination: destination.to_owned(),
             label,

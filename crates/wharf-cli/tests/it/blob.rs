@@ -195,7 +195,7 @@ fn bad_input_is_one_line_that_names_it() {
     let absent = home.path().join("absent");
     let digest = digest_of(b"");
     let at_digest = format!("127.0.0.1:1/a@{digest}");
-    let no_tag = "a blob goes into a repository and has no tag: write REGISTRY/REPOSITORY";
+    let no_tag = "a repository has no tag and no digest: write REGISTRY/REPOSITORY";
     for (repository, file, said) in [
         (
             "127.0.0.1:1/a",

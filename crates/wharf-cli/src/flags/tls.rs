@@ -7,10 +7,12 @@ use std::sync::Arc;
 use wharf::remote::{Certificates, CertsDirs, ClientBuilder, Identity, Tls};
 use wharf::{Error, ErrorKind, Result};
 
+use crate::env::TlsPlaces;
+
 /// Flags about TLS, which every command takes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "TLS options")]
-pub(crate) struct TlsArgs {
+pub(super) struct TlsArgs {
     /// Trust who is in this PEM file too; may be given several times
     #[arg(long, global = true, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
@@ -25,29 +27,12 @@ pub(crate) struct TlsArgs {
     certs_dir: Option<PathBuf>,
 }
 
-/// What the environment says about TLS.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TlsPlaces {
-    /// A file of who is trusted.
-    pub(crate) roots: Option<PathBuf>,
-    /// Directories of such files.
-    pub(crate) root_directories: Vec<PathBuf>,
-    /// Directories of the system, which is trusted as well.
-    pub(crate) system: Vec<PathBuf>,
-    /// Whether whoever loads the system's would not find them, with the environment as it is.
-    pub(crate) system_is_hidden: bool,
-    /// The one directory of certificates by host, where the environment names one.
-    pub(crate) certs_dir: Option<PathBuf>,
-    /// Directories of certificates by host that are looked in otherwise.
-    pub(crate) certs: Vec<PathBuf>,
-}
-
 impl TlsArgs {
     /// Has clients do what the flags and `places` say. All files that are named are read now.
     ///
     /// # Errors
     /// Where a file is missing or malformed; it is named.
-    pub(crate) fn apply(&self, places: TlsPlaces, builder: ClientBuilder) -> Result<ClientBuilder> {
+    pub(super) fn apply(&self, places: TlsPlaces, builder: ClientBuilder) -> Result<ClientBuilder> {
         let mut tls = Tls {
             identities: self.identity()?.into_iter().collect(),
             ..Tls::default()
@@ -136,25 +121,6 @@ fn collect(directories: &[PathBuf], roots: &mut Certificates) {
             roots.extend(more);
         }
     }
-}
-
-/// Where the system keeps whom it trusts, on systems that have directories for that.
-pub(crate) fn system_roots() -> Vec<PathBuf> {
-    openssl_probe::candidate_cert_dirs()
-        .map(Path::to_owned)
-        .collect()
-}
-
-/// Where Podman and Docker look for certificates by host, in Podman's order; below `home` are the
-/// user's own.
-pub(crate) fn usual_certs(home: Option<&Path>) -> Vec<PathBuf> {
-    let own = [".config/containers/certs.d", ".config/docker/certs.d"];
-    let own = home.map(|home| own.map(|place| home.join(place)));
-    let all = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
-    own.into_iter()
-        .flatten()
-        .chain(all.map(PathBuf::from))
-        .collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use wharf::remote::Timeouts;
 /// Flags about waiting, which every command takes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Timeouts, in seconds or as 500ms, 30s, 2m, 1h")]
-pub(crate) struct Timing {
+pub(super) struct Timing {
     /// Until a connection stands
     #[arg(long, global = true, value_name = "TIME", default_value = "10s")]
     #[arg(value_parser = some_time)]
@@ -37,7 +37,7 @@ pub(crate) struct Timing {
 
 impl Timing {
     /// How long to wait for what.
-    pub(crate) fn timeouts(&self) -> Timeouts {
+    pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: self.timeout_connect,
             header: self.timeout_answer,
@@ -47,7 +47,7 @@ impl Timing {
     }
 
     /// When to try again, `tries` times in all.
-    pub(crate) fn retry(&self, tries: u32) -> RetryPolicy {
+    pub(super) fn retry(&self, tries: u32) -> RetryPolicy {
         let usual = RetryPolicy::default();
         RetryPolicy {
             tries,
@@ -58,7 +58,7 @@ impl Timing {
     }
 
     /// For how long a registry may ask us to wait.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         self.max_retry_after
     }
 }

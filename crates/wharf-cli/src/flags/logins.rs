@@ -7,8 +7,7 @@ use wharf::credentials::{AuthFile, Chain, Credential, Credentials, Given, Helper
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Registry;
 
-/// The variable that holds credentials for one run.
-pub(crate) const VARIABLE: &str = "WHARF_AUTH";
+use crate::env::{self, LOGINS};
 
 /// The flag that gives some.
 pub(crate) const FLAG: &str = "--creds";
@@ -19,14 +18,14 @@ pub(crate) const THIS_LOGIN: &str = "this login";
 /// Flags about credentials, which every command takes.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Credentials")]
-pub(crate) struct LoginArgs {
+pub(super) struct LoginArgs {
     /// Credentials for one host and this run, for all to see who may list processes (also: WHARF_AUTH,
     /// a line for each host)
     #[arg(long, global = true, value_name = "HOST=USER:PASSWORD")]
-    pub(crate) creds: Vec<Hidden>,
+    creds: Vec<Hidden>,
     /// Look for credentials in this file and nowhere else, and keep logins there
     #[arg(long, visible_alias = "authfile", global = true, value_name = "FILE")]
-    pub(crate) auth_file: Option<PathBuf>,
+    auth_file: Option<PathBuf>,
 }
 
 /// What was typed and is not to be printed.
@@ -47,20 +46,36 @@ impl std::fmt::Debug for Hidden {
 
 /// Where to look, most important first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct Logins {
     /// What [`FLAG`] gave.
-    pub(crate) flags: Vec<Hidden>,
-    /// What [`VARIABLE`] holds.
-    pub(crate) given: Option<Hidden>,
+    flags: Vec<Hidden>,
+    /// What [`LOGINS`] holds.
+    given: Option<Hidden>,
     /// Files of credentials; logins go to the first.
-    pub(crate) files: Vec<PathBuf>,
-    /// Where the system looks for programs, such as credential helpers.
-    pub(crate) programs: Vec<PathBuf>,
-    /// Whether the user named the file in so many words: then it must be there to be read.
-    pub(crate) named: bool,
+    files: Vec<PathBuf>,
+    /// Directories of programs such as credential helpers.
+    programs: Vec<PathBuf>,
+    /// Whether a flag named the file: then it must be there to be read.
+    named: bool,
 }
 
-impl Places {
+impl LoginArgs {
+    /// Where to look: first in what was given, then in files.
+    pub(super) fn logins(&self) -> Logins {
+        Logins {
+            flags: self.creds.clone(),
+            given: env::logins().map(|text| Hidden::from(&*text)),
+            files: match &self.auth_file {
+                Some(file) => vec![file.clone()],
+                None => env::login_files(),
+            },
+            programs: env::programs(),
+            named: self.auth_file.is_some(),
+        }
+    }
+}
+
+impl Logins {
     /// The file that logins go to.
     ///
     /// # Errors
@@ -108,27 +123,13 @@ impl Places {
         let given = given.unwrap_or_default();
         for (index, line) in given.lines().enumerate() {
             if !line.trim().is_empty() {
-                let at = format!("{VARIABLE}, line {}", index + 1);
-                let given = parse(line.trim(), VARIABLE).map_err(|error| error.target(at))?;
+                let at = format!("{LOGINS}, line {}", index + 1);
+                let given = parse(line.trim(), LOGINS).map_err(|error| error.target(at))?;
                 places.push(Arc::new(given));
             }
         }
         Ok(Chain::new(places))
     }
-}
-
-/// Podman's files (containers-auth.json(5)): that of the user's session, or where there is none the
-/// one under the user's number, then the one that lasts.
-pub(crate) fn podman_files(
-    session: Option<PathBuf>,
-    user: Option<u32>,
-    config: Option<PathBuf>,
-) -> Vec<PathBuf> {
-    let numbered = |user| PathBuf::from(format!("/run/containers/{user}/auth.json"));
-    let session = session.map(|directory| directory.join("containers/auth.json"));
-    let lasting = config.map(|directory| directory.join("containers/auth.json"));
-    let first = session.or_else(|| user.map(numbered));
-    first.into_iter().chain(lasting).collect()
 }
 
 /// HOST=USER:PASSWORD, from `source`. What is wrong with it is told without quoting it.
@@ -149,29 +150,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_session_podman_keeps_logins_by_number() {
-        let files = |session: Option<&str>, user| {
-            podman_files(
-                session.map(PathBuf::from),
-                user,
-                Some("/home/me/.config".into()),
-            )
-        };
-        let lasting = PathBuf::from("/home/me/.config/containers/auth.json");
-        for (session, user, first) in [
-            (
-                Some("/run/user/7"),
-                Some(7),
-                "/run/user/7/containers/auth.json",
-            ),
-            (None, Some(0), "/run/containers/0/auth.json"),
-        ] {
-            assert_eq!(files(session, user), [first.into(), lasting.clone()]);
-        }
-        assert_eq!(files(None, None), [lasting]);
-    }
-
-    #[test]
     fn what_is_given_is_for_one_host_and_its_mistakes_are_not_quoted() {
         for (text, expected) in [
             ("secret", "WHARF_AUTH, line 1: not HOST=USER:PASSWORD"),
@@ -181,19 +159,19 @@ mod tests {
             ),
             ("secret=a:b", "WHARF_AUTH, line 1: HOST is no registry"),
         ] {
-            let places = Places {
+            let logins = Logins {
                 given: Some(text.into()),
-                ..Places::default()
+                ..Logins::default()
             };
-            assert!(!format!("{places:?}").contains("secret"));
-            assert_eq!(places.credentials().unwrap_err().to_string(), expected);
+            assert!(!format!("{logins:?}").contains("secret"));
+            assert_eq!(logins.credentials().unwrap_err().to_string(), expected);
         }
-        assert!(parse("localhost:5000=me:pass=:word", VARIABLE).is_ok());
-        let places = Places {
+        assert!(parse("localhost:5000=me:pass=:word", LOGINS).is_ok());
+        let logins = Logins {
             flags: vec!["r.example=me:secret".into(), "r.example:secret".into()],
-            ..Places::default()
+            ..Logins::default()
         };
-        let error = places.credentials().unwrap_err();
+        let error = logins.credentials().unwrap_err();
         assert_eq!(error.to_string(), "--creds: not HOST=USER:PASSWORD");
     }
 }

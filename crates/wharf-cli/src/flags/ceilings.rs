@@ -8,14 +8,14 @@ use wharf::remote::Limits;
 
 /// The most requests of each kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ceilings(Limits);
+pub(super) struct Ceilings(Limits);
 
 /// More of anything is a mistake.
 const MOST: usize = 4096;
 
 impl Ceilings {
     /// As the library takes them; a registry may ask to wait for at most `patience`.
-    pub(crate) fn limits(self, patience: Duration) -> Limits {
+    pub(super) fn limits(self, patience: Duration) -> Limits {
         Limits { patience, ..self.0 }
     }
 }

@@ -1,66 +1,69 @@
 //! `wharf blob push REPO FILE|-`: one blob, without a manifest.
 
-use std::num::NonZeroUsize;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
+use clap::ValueEnum;
 use wharf::blob::Blob;
 use wharf::copy::{CopyOptions, push_blob, push_layer};
 use wharf::layer::{
     Family, LayerInput, Packing, PendingLayer, Settings, TreeOptions, ZstdSettings,
 };
-use wharf::remote::RemoteRepository;
 use wharf::store::{Outcome, Store};
 use wharf::{Error, ErrorKind, Result, Side, file};
-use wharf_oci::{Descriptor, MediaType, Reference};
+use wharf_oci::{Descriptor, MediaType};
 
-use crate::args::{BlobPush, Compress, Moving};
-use crate::context::{self, Context};
+use crate::arguments::InRepository;
+use crate::command::Run;
+use crate::context::Context;
+use crate::env;
 use crate::progress::{Company, Progress};
 use crate::units::{bytes, seconds};
 
-/// Pushes and prints the digest.
-///
-/// # Errors
-/// Where REPO or FILE makes no sense, before anything is sent; where the push fails.
-pub(crate) async fn push(args: &BlobPush, context: &Context) -> Result<()> {
-    let store = repository(&args.repository, context)?;
-    let content = Content::open(args).await;
-    let content = content.map_err(|error| error.side(Side::Source))?;
-    let progress = Progress::new(
-        context.printer,
-        &context.bars,
-        &args.repository,
-        Company::Alone,
-    );
-    let options = context.copy_options(&ALONE, progress.observer());
-    let started = Instant::now();
-    let (descriptor, did) = content.push(&store, &options, context).await?;
-    let (size, time) = (bytes(descriptor.size), seconds(started.elapsed()));
-    context.printer.say(&format!("{did}, {size}; {time}"));
-    context.printer.data(&descriptor.digest.to_string())
+/// Push one blob or layer into a repository and print its digest
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Push {
+    /// Where to push to, REGISTRY/REPOSITORY
+    #[arg(value_name = "REPO")]
+    repository: InRepository,
+    /// A file, - for standard input, or, with --compress, a directory
+    file: OsString,
+    /// Compress it while it is sent; FILE is a tar then, or a directory of which one is made
+    #[arg(long, value_name = "FORMAT")]
+    compress: Option<Compress>,
 }
 
-/// A blob alone goes one at a time, and behind no manifest.
-const ALONE: Moving = Moving {
-    jobs: NonZeroUsize::MIN,
-    checks: NonZeroUsize::MIN,
-    force: false,
-    dry_run: false,
-    stats: false,
-};
+/// How a layer is compressed while it is sent.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compress {
+    // Comments for readers of the help would spread all of it over twice the lines.
+    Gzip,
+    Zstd,
+}
 
-/// The repository that was typed; blobs have no tags.
-fn repository(text: &str, context: &Context) -> Result<RemoteRepository> {
-    let invalid = |message: String| Error::new(ErrorKind::Invalid, message);
-    let reference: Reference = text
-        .parse()
-        .map_err(|error: wharf_oci::ReferenceError| invalid(error.to_string()))?;
-    if reference.tag().is_some() || reference.digest().is_some() {
-        let message = "a blob goes into a repository and has no tag: write REGISTRY/REPOSITORY";
-        return Err(invalid(message.to_owned()).target(text));
+const HELP: &str = "\
+The digest is printed; with --compress, the diff id is said on standard error. What comes from a
+file is not sent when the repository has it. A tar made of a directory has its entries sorted and
+belonging to root, and the times of SOURCE_DATE_EPOCH where that is set.";
+
+impl Run for Push {
+    /// Pushes and prints the digest.
+    async fn run(self, context: &Context) -> Result<()> {
+        let InRepository(repository) = &self.repository;
+        let store = context.client()?.repository(repository);
+        let content = Content::open(&self).await;
+        let content = content.map_err(|error| error.side(Side::Source))?;
+        let name = repository.to_string();
+        let progress = Progress::new(&context.printer, &name, Company::Alone);
+        let options = context.flags.copy_options(progress.observer());
+        let started = Instant::now();
+        let (descriptor, did) = content.push(&store, &options, context).await?;
+        let (size, time) = (bytes(descriptor.size), seconds(started.elapsed()));
+        context.printer.say(&format!("{did}, {size}; {time}"));
+        context.printer.data(&descriptor.digest.to_string())
     }
-    Ok(context.client()?.repository(reference.repository()))
 }
 
 /// What is pushed.
@@ -72,7 +75,7 @@ enum Content {
 }
 
 impl Content {
-    async fn open(args: &BlobPush) -> Result<Self> {
+    async fn open(args: &Push) -> Result<Self> {
         let path = Path::new(&args.file);
         let input = match (args.file == "-", args.compress) {
             (true, _) => LayerInput::reader("standard input", std::io::stdin()),
@@ -123,7 +126,7 @@ impl Content {
 
 fn tree_options() -> Result<TreeOptions> {
     Ok(TreeOptions {
-        times: context::source_date_epoch()?,
+        times: env::source_date_epoch()?,
         ..TreeOptions::default()
     })
 }

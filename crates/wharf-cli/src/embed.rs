@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use wharf::Result;
 use wharf::place::{OpenedSource, OpenedStore, PathOrStdin};
 use wharf::remote::Client;
 use wharf::store::Memory;
-use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Reference, Repository};
 
-use crate::args::Moving;
-use crate::context::{self, Context};
+use crate::context::Context;
+use crate::flags::Moving;
 use crate::transfer::Transfer;
-use crate::{embedded, listing};
+use crate::{embedded, env, listing};
 
 /// Pushes under the name that `wharf registry serve` will have; gives the reference with its
 /// digest, which a dry run has not.
@@ -27,7 +27,7 @@ pub(crate) async fn push(
     client: &Client,
     context: &Context,
 ) -> Result<Option<String>> {
-    let directory = context::registry_directory()?;
+    let directory = env::registry_directory()?;
     let name = chosen.repository_name(at);
     let served = format!("{}/{name}", embedded::SERVED);
     if is_unused(&directory) {
@@ -41,9 +41,9 @@ pub(crate) async fn push(
         }
         transfer.plan(&empty, context).await?;
     }
-    let address = embedded::start(&directory, context).await?;
-    let repository = Repository::new(embedded::registry(address), name.clone())
-        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+    let (address, running) = embedded::start(&directory).await?;
+    context.keep_running(running);
+    let repository = Repository::new(embedded::registry(address), name.clone())?;
     let reference = Reference::new(repository, None, None);
     let mut destination = OpenedStore::registry(&reference, chosen, client)?;
     destination.name.clone_from(&served);

@@ -1,0 +1,118 @@
+//! Arguments that several commands take, as types: what was typed is parsed before a command runs.
+
+use std::error;
+use std::ffi::OsStr;
+use std::fmt;
+use std::str::FromStr;
+
+use wharf::credentials::whole_registry;
+use wharf::place::{LocalPlace, Place};
+use wharf::{Error, ErrorKind};
+use wharf_oci::{Reference, ReferenceError, Registry, Repository};
+
+/// An image in a registry: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Image(pub(crate) Reference);
+
+/// A repository in a registry: `REGISTRY/REPOSITORY`.
+#[derive(Clone, Debug)]
+pub(crate) struct InRepository(pub(crate) Repository);
+
+/// A registry that one logs in to: `ghcr.io`, `localhost:5000`.
+#[derive(Clone, Debug)]
+pub(crate) struct Host(pub(crate) Registry);
+
+/// A place of any kind, in a registry or on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Anywhere {
+    pub(crate) place: Place,
+    /// The words that were typed.
+    pub(crate) typed: String,
+}
+
+/// A file or directory that may hold an image, or standard input.
+#[derive(Clone, Debug)]
+pub(crate) struct OnDisk(pub(crate) LocalPlace);
+
+/// An error that names the argument itself, so that nothing is put before it.
+#[derive(Debug)]
+pub(crate) struct Unreadable(pub(crate) Error);
+
+impl FromStr for Image {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        Ok(Image(text.parse()?))
+    }
+}
+
+impl FromStr for InRepository {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let invalid = |message: String| Error::new(ErrorKind::Invalid, message);
+        let reference: Reference = match (text.parse(), text.parse::<Registry>()) {
+            // What looks like a tag is a port.
+            (_, Ok(_)) => {
+                let message = format!("{text} names no repository, as {text}/team/app does");
+                return Err(invalid(message).into());
+            }
+            (parsed, Err(_)) => parsed?,
+        };
+        if reference.tag().is_some() || reference.digest().is_some() {
+            let message = "a repository has no tag and no digest: write REGISTRY/REPOSITORY";
+            return Err(invalid(message.to_owned()).target(text).into());
+        }
+        Ok(InRepository(reference.repository().clone()))
+    }
+}
+
+impl FromStr for Host {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let registry = whole_registry(text).map_err(|error| error.target("HOST"));
+        Ok(Host(registry?))
+    }
+}
+
+impl FromStr for Anywhere {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        Ok(Anywhere {
+            place: text.parse()?,
+            typed: text.to_owned(),
+        })
+    }
+}
+
+impl OnDisk {
+    /// Reads what has no prefix as a path, which need not be text.
+    ///
+    /// # Errors
+    /// Names the part that is wrong.
+    pub(crate) fn parse(text: &OsStr) -> Result<Self, Unreadable> {
+        Ok(OnDisk(LocalPlace::parse(text)?))
+    }
+}
+
+impl From<Error> for Unreadable {
+    fn from(error: Error) -> Self {
+        Unreadable(error)
+    }
+}
+
+impl From<ReferenceError> for Unreadable {
+    fn from(error: ReferenceError) -> Self {
+        Unreadable(error.into())
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl error::Error for Unreadable {}

@@ -1,0 +1,47 @@
+//! `wharf auth get [HOST]`: the protocol of credential helpers.
+
+use wharf::credentials::{Credential, Credentials, registry_of};
+use wharf::{Error, ErrorKind, Result};
+
+use super::input;
+use crate::command::Run;
+use crate::context::Context;
+
+/// Print the credentials for a registry, as a credential helper does
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// The registry; read from standard input when left out
+    host: Option<String>,
+}
+
+/// What helpers print that keep nothing for a server; other programs look for these words.
+const NOTHING: &str = "credentials not found in native keychain";
+
+impl Run for Get {
+    /// Prints one line of JSON.
+    async fn run(self, context: &Context) -> Result<()> {
+        let host = match self.host {
+            Some(host) => host,
+            None => input::read("the registry").await?.expose().to_owned(),
+        };
+        let registry = registry_of(&host).map_err(|error| error.target("HOST"))?;
+        let credentials = context.logins.credentials()?;
+        let Some(found) = credentials.find(&registry, None).await? else {
+            context.printer.data(NOTHING)?;
+            let message = format!("no credentials in {}", credentials.places().join(", "));
+            return Err(Error::new(ErrorKind::NotFound, message).target(&registry));
+        };
+        let (username, secret) = match &found.credential {
+            Credential::Password { username, password } => (username.as_str(), password),
+            Credential::IdentityToken(token) => ("<token>", token),
+            _ => {
+                let message = "what is kept for it is a token that helpers cannot give";
+                return Err(Error::new(ErrorKind::Unsupported, message).target(&registry));
+            }
+        };
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let (username, secret) = (quoted(username), quoted(secret.expose()));
+        let line = format!(r#"{{"Username":{username},"Secret":{secret}}}"#);
+        context.printer.data(&line)
+    }
+}

@@ -1,0 +1,38 @@
+//! `wharf auth logout HOST`.
+
+use wharf::Result;
+use wharf::credentials::Credentials;
+
+use crate::arguments::Host;
+use crate::command::Run;
+use crate::context::Context;
+
+/// Forget the credentials for a registry
+#[derive(Debug, clap::Args)]
+pub(crate) struct Logout {
+    /// The registry, such as ghcr.io or localhost:5000
+    host: Host,
+}
+
+impl Run for Logout {
+    /// Forgets them, and says where there are still some.
+    async fn run(self, context: &Context) -> Result<()> {
+        let (Host(registry), say) = (self.host, |line: &str| context.printer.say(line));
+        let file = context.logins.first()?;
+        let forgotten = file.forget(&registry).await?;
+        let place = &forgotten.place;
+        say(&match forgotten.known {
+            true => format!("logged out of {registry} via {place}"),
+            false => format!("there were no credentials for {registry} in {place}"),
+        });
+        if !forgotten.below.is_empty() {
+            let (file, below) = (file.path().display(), forgotten.below.join(", "));
+            say(&format!("{file} still has credentials for {below}"));
+        }
+        if let Some(left) = context.logins.credentials()?.find(&registry, None).await? {
+            let place = left.source;
+            say(&format!("there are still credentials for it in {place}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! `wharf auth`: logging in and out, and credentials for other programs.
+
+mod input;
+
+crate::command::commands! {
+    /// Log in to registries, and use credentials
+    enum Auth {
+        Login(login::Login),
+        Logout(logout::Logout),
+        Get(get::Get),
+        Token(token::Token),
+    }
+}

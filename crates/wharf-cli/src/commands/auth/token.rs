@@ -1,0 +1,64 @@
+//! `wharf auth token REPO`: a token for other programs.
+
+use wharf::remote::Access;
+use wharf::{Error, ErrorKind, Result};
+use wharf_oci::RepositoryName;
+
+use crate::arguments::InRepository;
+use crate::command::Run;
+use crate::context::Context;
+
+/// Print a token for a repository
+#[derive(Debug, clap::Args)]
+pub(crate) struct Token {
+    /// The repository, REGISTRY/REPOSITORY
+    #[arg(value_name = "REPO")]
+    repository: InRepository,
+    /// Print the line of a request's header instead of JSON
+    #[arg(short = 'H', long)]
+    header: bool,
+    /// A token that allows pushing too
+    #[arg(long)]
+    push: bool,
+    /// A repository of the same registry that blobs may be mounted from
+    #[arg(short, long, value_name = "REPO")]
+    mount: Vec<InRepository>,
+}
+
+impl Run for Token {
+    /// Prints the token and nothing else.
+    async fn run(self, context: &Context) -> Result<()> {
+        let sources: Result<Vec<RepositoryName>> =
+            self.mount.iter().map(|from| self.source(from)).collect();
+        let InRepository(repository) = &self.repository;
+        let access = match self.push {
+            true => Access::Write,
+            false => Access::Read,
+        };
+        let client = context.client()?;
+        let value = client.authorization(repository, access, &sources?).await?;
+        if self.header {
+            let line = format!("Authorization: {}", value.expose());
+            return context.printer.data(&line);
+        }
+        let token = value.expose().strip_prefix("Bearer ").ok_or_else(|| {
+            let message =
+                "the registry takes a password and no token; --header prints what it takes";
+            Error::new(ErrorKind::Unsupported, message).target(repository)
+        })?;
+        let token = serde_json::Value::from(token);
+        context.printer.data(&format!(r#"{{"token":{token}}}"#))
+    }
+}
+
+impl Token {
+    /// Only repositories of one registry share a token.
+    fn source(&self, from: &InRepository) -> Result<RepositoryName> {
+        let registry = self.repository.0.registry();
+        if from.0.registry() == registry {
+            return Ok(from.0.name().clone());
+        }
+        let message = format!("not in {registry}, where it is to be mounted");
+        Err(Error::new(ErrorKind::Invalid, message).target(&from.0))
+    }
+}

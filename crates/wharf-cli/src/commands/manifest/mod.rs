@@ -1,0 +1,8 @@
+//! `wharf manifest`: single manifests.
+
+crate::command::commands! {
+    /// Single manifests, without what they link to
+    enum Manifest {
+        Put(put::Put),
+    }
+}

@@ -1,0 +1,85 @@
+//! `wharf manifest put REPO FILE|-`: one manifest, byte for byte (wire.md O5).
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use wharf::store::Store;
+use wharf::{Error, ErrorKind, Result, Side, verify};
+use wharf_oci::{MAX_MANIFEST_SIZE, Manifest, MediaType, Reference};
+
+use crate::arguments::Image;
+use crate::command::Run;
+use crate::context::Context;
+
+/// Put a manifest's bytes as they are and print its reference with digest
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Put {
+    /// Where to put it, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "REPO")]
+    reference: Image,
+    /// A file, or - for standard input
+    file: OsString,
+    /// What it is; its own mediaType when left out, else Docker schema 2
+    #[arg(long, value_name = "TYPE")]
+    media_type: Option<MediaType>,
+}
+
+const HELP: &str = "\
+Nothing else is uploaded: what the manifest links to must be there. Without a tag it is put by its
+digest; a DIGEST that is written must be that of FILE. A manifest with a subject becomes a referrer
+of that, also in registries that keep no lists of referrers.";
+
+impl Run for Put {
+    /// Puts it and prints its reference with digest. What is no manifest is never sent.
+    async fn run(self, context: &Context) -> Result<()> {
+        let Image(reference) = &self.reference;
+        let manifest = manifest(&self, reference).await;
+        let manifest =
+            manifest.map_err(|error| error.target(name(&self.file)).side(Side::Source))?;
+        let store = context.client()?.repository(reference.repository());
+        let put = async || store.put_root(&manifest, reference.tag()).await;
+        let put = context.retry.run(put).await;
+        put.map_err(|error| error.side(Side::Destination))?;
+        let media_type = manifest.media_type();
+        let line = format!("{reference}: put as {media_type}");
+        context.printer.say(&line);
+        let pushed = reference.with_digest(manifest.digest().clone());
+        context.printer.data(&pushed.to_string())
+    }
+}
+
+async fn manifest(args: &Put, reference: &Reference) -> Result<Manifest> {
+    let file = args.file.clone();
+    let bytes = verify::blocking(move || read(&file)).await??;
+    if bytes.len() as u64 > MAX_MANIFEST_SIZE {
+        let message = format!("more than {MAX_MANIFEST_SIZE} bytes, which no manifest may have");
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    let media_type = args.media_type.as_ref();
+    Ok(Manifest::parse_raw(
+        media_type,
+        bytes.into(),
+        reference.digest(),
+    )?)
+}
+
+/// All of it, or one byte more than a manifest may have: standard input may never end.
+fn read(file: &OsStr) -> Result<Vec<u8>> {
+    let input: Box<dyn Read> = match file == "-" {
+        true => Box::new(io::stdin()),
+        false => Box::new(File::open(file)?),
+    };
+    let mut bytes = Vec::new();
+    input.take(MAX_MANIFEST_SIZE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn name(file: &OsString) -> String {
+    match file == "-" {
+        true => "standard input".to_owned(),
+        false => Path::new(file).display().to_string(),
+    }
+}

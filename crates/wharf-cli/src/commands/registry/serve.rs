@@ -1,0 +1,83 @@
+//! `wharf registry serve`: the embedded registry as a server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use wharf::{Error, ErrorKind, Result};
+
+use crate::command::{OnSignal, Run};
+use crate::context::Context;
+use crate::{embedded, env, signals};
+
+/// Serve a registry from a directory until interrupted
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
+    address: String,
+    /// Where the content lies; the user's data directory when left out
+    #[arg(long, value_name = "DIR")]
+    disk: Option<PathBuf>,
+}
+
+/// Where the embedded registry listens when nothing else is said.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+
+impl Run for Serve {
+    fn on_signal(&self) -> OnSignal {
+        OnSignal::End
+    }
+
+    /// Serves until a signal comes, which is the proper end of it.
+    async fn run(self, context: &Context) -> Result<()> {
+        let address = address(&self.address).await?;
+        let directory = match self.disk {
+            Some(directory) => directory,
+            None => env::registry_directory()?,
+        };
+        let server = embedded::bind(address, &directory).await?;
+        let address = server.local_addr();
+        let line = format!("serving {} on http://{address}", directory.display());
+        context.printer.say(&line);
+        let shutdown = async {
+            // Without signals there is nothing to wait for: serve for ever.
+            if signals::first().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        server.run(shutdown).await;
+        Ok(())
+    }
+}
+
+/// The first address that HOST:PORT stands for.
+async fn address(text: &str) -> Result<SocketAddr> {
+    let found = tokio::net::lookup_host(text).await;
+    let first = found.and_then(|mut all| all.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+    first.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            let message = "not HOST:PORT, such as 127.0.0.1:5000 or localhost:0";
+            Error::new(ErrorKind::Invalid, message).target(format!("address \"{text}\""))
+        }
+        _ => Error::io(format!("address \"{text}\""), error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_may_be_a_name_and_needs_a_port() {
+        assert!(address("localhost:0").await.unwrap().ip().is_loopback());
+        assert_eq!(address("[::1]:5").await.unwrap().port(), 5);
+        for text in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000"] {
+            let error = address(text).await.unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("address \"{text}\": not HOST:PORT, such as 127.0.0.1:5000 or localhost:0")
+            );
+        }
+    }
+}

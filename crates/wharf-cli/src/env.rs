@@ -1,0 +1,269 @@
+//! What the user's environment says: the only file that reads variables and looks at terminals.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use wharf::layer::Times;
+use wharf::remote::{Exceptions, Proxies, Proxy};
+use wharf::{Error, ErrorKind, Result};
+
+use crate::printer::Screen;
+
+/// The variable that holds credentials for one run.
+pub(crate) const LOGINS: &str = "WHARF_AUTH";
+
+/// What the environment says about TLS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsPlaces {
+    /// A file of who is trusted.
+    pub(crate) roots: Option<PathBuf>,
+    /// Directories of such files.
+    pub(crate) root_directories: Vec<PathBuf>,
+    /// Directories of the system, which is trusted as well.
+    pub(crate) system: Vec<PathBuf>,
+    /// Whether whoever loads the system's would not find them, with the environment as it is.
+    pub(crate) system_is_hidden: bool,
+    /// The one directory of certificates by host, where the environment names one.
+    pub(crate) certs_dir: Option<PathBuf>,
+    /// Directories of certificates by host that are looked in otherwise.
+    pub(crate) certs: Vec<PathBuf>,
+}
+
+/// What standard error can show: a terminal that says nothing of itself, or that it is dumb, does
+/// not redraw.
+pub(crate) fn screen() -> Screen {
+    let able = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
+    match io::stderr().is_terminal() && (able || cfg!(windows)) {
+        true => Screen::Redraws,
+        false => Screen::Lines,
+    }
+}
+
+/// Whether standard error is a terminal, which shows colours.
+pub(crate) fn has_colours() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// The directory of `hosts.toml` files, where a variable names one.
+pub(crate) fn hosts_directory() -> Option<PathBuf> {
+    path("WHARF_HOSTS_DIR")
+}
+
+/// Where the embedded registry keeps its content (XDG Base Directory Specification).
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where the user has no home directory.
+pub(crate) fn registry_directory() -> Result<PathBuf> {
+    let base = base_directory("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
+        Error::new(
+            ErrorKind::Invalid,
+            "no data directory: neither XDG_DATA_HOME nor HOME is set",
+        )
+    })?;
+    Ok(base.join("wharf/registry"))
+}
+
+/// Where things are remembered between runs, if there is a place.
+pub(crate) fn cache_directory() -> Option<PathBuf> {
+    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf"))
+}
+
+/// The times in what is made of directories: those of `SOURCE_DATE_EPOCH`, where it is set
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where it is no number of seconds.
+pub(crate) fn source_date_epoch() -> Result<Times> {
+    let Some(text) = env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(Times::Kept);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Times::Fixed).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "not a number of seconds since 1970")
+            .target("SOURCE_DATE_EPOCH")
+    })
+}
+
+/// Where certificates are looked for: what OpenSSL's variables name is trusted beside whom the
+/// system trusts.
+pub(crate) fn tls_places() -> TlsPlaces {
+    let directories = path("SSL_CERT_DIR").unwrap_or_default();
+    TlsPlaces {
+        roots: path("SSL_CERT_FILE"),
+        // Whoever loads the system's takes that for a file which is not there.
+        system_is_hidden: env::var_os("SSL_CERT_FILE").is_some_and(|value| value.is_empty()),
+        root_directories: env::split_paths(&directories)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
+        system: system_roots(),
+        certs_dir: path("WHARF_CERTS_DIR"),
+        certs: usual_certs(path("HOME").as_deref()),
+    }
+}
+
+/// Where the system keeps whom it trusts, on systems that have directories for that.
+fn system_roots() -> Vec<PathBuf> {
+    openssl_probe::candidate_cert_dirs()
+        .map(Path::to_owned)
+        .collect()
+}
+
+/// Where Podman and Docker look for certificates by host, in Podman's order; below `home` are the
+/// user's own.
+fn usual_certs(home: Option<&Path>) -> Vec<PathBuf> {
+    let own = [".config/containers/certs.d", ".config/docker/certs.d"];
+    let own = home.map(|home| own.map(|place| home.join(place)));
+    let all = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
+    own.into_iter()
+        .flatten()
+        .chain(all.map(PathBuf::from))
+        .collect()
+}
+
+/// The proxies that the environment names, in capitals or not, as other tools read it.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where a variable names none; it is not quoted.
+pub(crate) fn proxies() -> Result<Proxies> {
+    let text = |names: [&'static str; 2]| {
+        names.into_iter().find_map(|name| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            Some((name, value.to_string_lossy().into_owned()))
+        })
+    };
+    let proxy = |names| match text(names) {
+        Some((name, url)) => {
+            let proxy: Result<Proxy> = url.parse();
+            proxy.map(Some).map_err(|error| error.target(name))
+        }
+        None => Ok(None),
+    };
+    let all = proxy(["ALL_PROXY", "all_proxy"])?;
+    let except = text(["NO_PROXY", "no_proxy"]).unwrap_or_default().1;
+    Ok(Proxies {
+        http: proxy(["HTTP_PROXY", "http_proxy"])?.or(all.clone()),
+        https: proxy(["HTTPS_PROXY", "https_proxy"])?.or(all),
+        except: Exceptions::parse(&except),
+    })
+}
+
+/// Where temporary files go.
+pub(crate) fn temporary_directory() -> PathBuf {
+    env::temp_dir()
+}
+
+/// The credentials in [`LOGINS`].
+pub(crate) fn logins() -> Option<String> {
+    env::var_os(LOGINS).map(|text| text.to_string_lossy().into_owned())
+}
+
+/// The directories in which the system looks for programs.
+pub(crate) fn programs() -> Vec<PathBuf> {
+    let path = env::var_os("PATH");
+    path.map(|path| env::split_paths(&path).collect())
+        .unwrap_or_default()
+}
+
+/// Files of credentials: first those that the user points to, then where other tools keep them.
+/// Docker's file comes before Podman's, as in other tools.
+pub(crate) fn login_files() -> Vec<PathBuf> {
+    let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
+    // A directory, which may be yet to be made.
+    let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
+    let docker_first = docker.is_some();
+    let docker = docker.or_else(|| below("HOME", ".docker/config.json"));
+    let (podman, podman_told) = match path("REGISTRY_AUTH_FILE") {
+        Some(file) => (vec![file], true),
+        None => {
+            let session = path("XDG_RUNTIME_DIR");
+            let config = base_directory("XDG_CONFIG_HOME", ".config");
+            let mut files = podman_files(session, user(), config);
+            // In a directory of somebody else's nothing is kept for us.
+            files.retain(|file| !file.metadata().is_err_and(|error| denied(&error)));
+            (files, false)
+        }
+    };
+    let mut files: Vec<PathBuf> = docker.into_iter().collect();
+    let at = if podman_told && !docker_first {
+        0
+    } else {
+        files.len()
+    };
+    files.splice(at..at, podman);
+    files
+}
+
+/// Podman's files (containers-auth.json(5)): that of the user's session, or where there is none the
+/// one under the user's number, then the one that lasts.
+fn podman_files(
+    session: Option<PathBuf>,
+    user: Option<u32>,
+    config: Option<PathBuf>,
+) -> Vec<PathBuf> {
+    let numbered = |user| PathBuf::from(format!("/run/containers/{user}/auth.json"));
+    let session = session.map(|directory| directory.join("containers/auth.json"));
+    let lasting = config.map(|directory| directory.join("containers/auth.json"));
+    let first = session.or_else(|| user.map(numbered));
+    first.into_iter().chain(lasting).collect()
+}
+
+fn denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// The user's number, where Podman keeps logins by it.
+fn user() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Whom a process runs as owns what the system says of it.
+        std::fs::metadata("/proc/self").ok().map(|data| data.uid())
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// The path in a variable that is set and not empty.
+fn path(variable: &str) -> Option<PathBuf> {
+    let value = env::var_os(variable).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+/// The specification has relative paths in these variables ignored.
+fn base_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_session_podman_keeps_logins_by_number() {
+        let files = |session: Option<&str>, user| {
+            podman_files(
+                session.map(PathBuf::from),
+                user,
+                Some("/home/me/.config".into()),
+            )
+        };
+        let lasting = PathBuf::from("/home/me/.config/containers/auth.json");
+        for (session, user, first) in [
+            (
+                Some("/run/user/7"),
+                Some(7),
+                "/run/user/7/containers/auth.json",
+            ),
+            (None, Some(0), "/run/containers/0/auth.json"),
+        ] {
+            assert_eq!(files(session, user), [first.into(), lasting.clone()]);
+        }
+        assert_eq!(files(None, None), [lasting]);
+    }
+}

@@ -1,0 +1,14 @@
+//! Flags that several commands take, and what they mean to the library.
+
+mod ceilings;
+mod client;
+mod global;
+mod logins;
+mod moving;
+mod timing;
+mod tls;
+
+pub(crate) use self::client::{Memories, builder};
+pub(crate) use self::global::Global;
+pub(crate) use self::logins::{FLAG, Hidden, Logins, THIS_LOGIN};
+pub(crate) use self::moving::{Effect, Moving};

@@ -1,0 +1,54 @@
+//! What the user is told while requests are made: one line, above the bars if there are any.
+
+use std::time::Duration;
+
+use wharf::remote::{Leniency, LeniencyObserver, PauseObserver};
+
+use crate::printer::Printer;
+
+/// Says such lines.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    printer: Printer,
+}
+
+impl Notices {
+    /// Lines by `printer`.
+    pub(crate) fn new(printer: Printer) -> Self {
+        Notices { printer }
+    }
+}
+
+impl PauseObserver for Notices {
+    fn on_pause(&self, host: &str, wait: Duration) {
+        let line = format!("{host} asks to wait {}", rounded(wait));
+        self.printer.say_above(&line);
+    }
+}
+
+impl LeniencyObserver for Notices {
+    fn on_leniency(&self, host: &str, leniency: Leniency) {
+        let what = match leniency {
+            Leniency::PlainHttp => "spoken to over plain http",
+            _ => "its certificate is not trusted",
+        };
+        let line = format!("warning: {host}: {what}, as --insecure allows");
+        self.printer.say_above(&line);
+    }
+}
+
+/// Whole seconds, never fewer than there are.
+fn rounded(wait: Duration) -> String {
+    format!("{} s", wait.as_millis().div_ceil(1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r2_waits_are_told_in_whole_seconds() {
+        assert_eq!(rounded(Duration::from_secs(30)), "30 s");
+        assert_eq!(rounded(Duration::from_millis(600)), "1 s");
+    }
+}
