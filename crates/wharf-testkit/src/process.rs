@@ -23,6 +23,40 @@ pub fn executable(path: &Path, text: &str) {
     assert!(writer.wait().expect("wait for it").success());
 }
 
+/// The command line that runs `test` of this test program, ignored or not, and no other test.
+///
+/// `test` is the full name with its modules.
+pub fn only(test: &str) -> [String; 5] {
+    let program = std::env::current_exe().expect("this program has a path");
+    let program = program.to_str().expect("its path is text").to_owned();
+    let [exact, shown, ignored] =
+        ["--exact", "--nocapture", "--include-ignored"].map(str::to_owned);
+    [program, exact, test.to_owned(), shown, ignored]
+}
+
+/// For a test that changes its whole process, such as one that installs a logger.
+///
+/// Starts `test`, the one that calls, in another process and waits for its success; the result is
+/// false, and the test has no more to do. In that other process the result is true.
+pub fn runs_alone(test: &str) -> bool {
+    const ALONE: &str = "WHARF_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some_and(|name| name == test) {
+        return true;
+    }
+    let [program, arguments @ ..] = only(test);
+    let output = Command::new(program)
+        .args(arguments)
+        .env(ALONE, test)
+        .output()
+        .expect("start this program again");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // A name that is no test's would succeed with no test run.
+    let passed = output.status.success() && stdout.contains("test result: ok. 1 passed");
+    assert!(passed, "{test}: {stdout}{stderr}");
+    false
+}
+
 /// A finished command and the most memory it had resident.
 #[derive(Debug)]
 pub struct PeakRss {
@@ -129,6 +163,19 @@ mod tests {
         let run = PeakRss::of(command.args(["-c", script])).unwrap();
         assert_eq!(run.output.stdout, b"done\n");
         assert!(run.peak_kib.unwrap() > 50_000, "{:?}", run.peak_kib);
+    }
+
+    #[test]
+    fn a_test_runs_in_a_process_of_its_own() {
+        if runs_alone("process::tests::a_test_runs_in_a_process_of_its_own") {
+            assert!(std::env::args().any(|argument| argument == "--exact"));
+        }
+    }
+
+    #[test]
+    #[should_panic = "0 passed"]
+    fn a_test_that_is_not_there_is_noticed() {
+        runs_alone("process::tests::no_test");
     }
 
     #[test]

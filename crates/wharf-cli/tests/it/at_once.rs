@@ -1,13 +1,12 @@
 //! Commands that run at the same time, and numbers that no machine can follow.
 
-use crate::common;
-
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::{Served, wharf};
 use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, push_registry};
+
+use crate::common::{Served, wharf};
 
 #[test]
 fn two_copies_that_make_one_layout_both_succeed() {

@@ -1,52 +1,23 @@
 //! `wharf auth`, and credentials of other tools, against real registries that want them.
 
-use crate::common;
-
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{Run, command, done, wharf};
 use wharf_testkit::process::executable;
 use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, LayerSpec, LayoutFixture, RecordedRequest, RecordingProxy,
     RegistryAuth, Script, Skopeo, TokenServer, push_registry, seeded_bytes,
 };
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::common::{Run, command, done, piped, text, wharf};
 
 fn layout(home: &Path) -> String {
     let mut layout = LayoutFixture::new(home.join("layout"));
     layout.image(Some("1.0"), &[LayerSpec::random(1, 70_000)]);
     text(layout.directory()).to_owned()
-}
-
-/// Runs the binary with something on its standard input.
-fn with_input(home: &Path, arguments: &[&str], input: &str) -> Run {
-    let mut child = command(home)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 /// A registry that wants `me` and `hidden`, to log in to by password and by token.
@@ -63,7 +34,7 @@ fn registries() -> Vec<(DockerRegistry, Option<TokenServer>)> {
 
 fn log_in(home: &Path, host: &str) -> Run {
     let arguments = ["auth", "login", "-u", "me", "--password-stdin", host];
-    with_input(home, &arguments, "hidden\n")
+    piped(home, &arguments, b"hidden\n")
 }
 
 #[test]
@@ -96,7 +67,11 @@ fn a1_push_works_after_login_and_not_after_logout() {
         let got = done(home.path(), &["auth", "get", &host]);
         assert_eq!(got.stdout, "{\"Username\":\"me\",\"Secret\":\"hidden\"}\n");
         done(home.path(), &["auth", "logout", &host]);
-        let gone = with_input(home.path(), &["auth", "get"], &format!("{host}\n"));
+        let gone = piped(
+            home.path(),
+            &["auth", "get"],
+            format!("{host}\n").as_bytes(),
+        );
         assert_eq!(gone.code, 1);
         assert_eq!(gone.stdout, "credentials not found in native keychain\n");
         // Nobody in particular may see that the image is there; pushing is another thing.
@@ -227,7 +202,7 @@ fn a_file_of_credentials_may_be_named_and_is_then_the_only_one() {
             "--password-stdin",
             &host,
         ];
-        let run = with_input(home.path(), &arguments, "hidden\n");
+        let run = piped(home.path(), &arguments, b"hidden\n");
         assert_eq!(run.code, 0, "{run:?}");
         assert!(run.stderr.contains(file), "{run:?}");
         assert_eq!(push(&["--auth-file", file]).code, 0);
@@ -378,11 +353,8 @@ fn rule_10_logins_of_many_processes_lose_nothing_and_keep_what_is_there() {
         assert!(output.status.success(), "{output:?}");
     }
     for server in &servers {
-        let got = with_input(
-            home.path(),
-            &["auth", "get"],
-            &format!("{}\n", server.address()),
-        );
+        let host = format!("{}\n", server.address());
+        let got = piped(home.path(), &["auth", "get"], host.as_bytes());
         assert_eq!(
             got.stdout, "{\"Username\":\"me\",\"Secret\":\"hidden\"}\n",
             "{got:?}"

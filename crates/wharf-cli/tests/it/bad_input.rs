@@ -1,27 +1,14 @@
 //! Bad input ends in one line on standard error, exit code 1, and leaves nothing behind.
 
-use crate::common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Served, wharf};
 use wharf_testkit::{
     Answer, ArchiveStyle, Child, DockerArchive, DockerImage, FaultServer, LayerSpec, LayoutFixture,
     Script,
 };
 
-/// Runs a push that must fail, and gives the line it said.
-fn complaint(home: &Path, arguments: &[&str]) -> String {
-    let run = wharf(home, arguments);
-    assert_eq!(run.code, 1, "{run:?}");
-    assert_eq!(run.stdout, "");
-    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
-    let line = run.stderr.trim_end();
-    line.strip_prefix("wharf: ")
-        .unwrap_or_else(|| panic!("{line}"))
-        .to_owned()
-}
+use crate::common::{Served, complaint, wharf};
 
 struct Place {
     directory: tempfile::TempDir,

@@ -1,21 +1,15 @@
 //! `wharf blob push` against real registries.
 
-use crate::common;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 
-use common::{Run, Served, command, done, piped, wharf};
 use wharf_testkit::compress::compress_bytes;
 use wharf_testkit::{
     DockerRegistry, Kind, PeakRss, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
 };
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::common::{Run, Served, command, done, piped, text, wharf};
 
 /// The blob as the registry gives it.
 fn pulled(address: SocketAddr, name: &str, digest: &str) -> Vec<u8> {

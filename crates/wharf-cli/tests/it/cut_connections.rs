@@ -1,10 +1,10 @@
 //! Connections that break in the middle of a blob, before a registry that forgets what came on
 //! them. For one that does not, this is tested beside the embedded registry.
 
-use crate::common;
-
-use common::pushes::{MIB, Scene, uploaded};
 use wharf_testkit::{DockerRegistry, RecordingProxy};
+
+use crate::common::done;
+use crate::common::pushes::{MIB, Scene, uploaded};
 
 /// Pushes 64 MiB over connections that break five times, each after so many bodies that passed
 /// and so many bytes of the next; gives the bytes that were sent more than once.
@@ -79,5 +79,5 @@ fn u5_a_layer_compressed_on_its_way_and_cut_off_gets_to_a_registry_that_forgets(
     let again = uploaded(&proxy) - 24 * MIB;
     assert!((21 * MIB..21 * MIB + MIB / 2).contains(&again), "{again}");
     let to = format!("oci:{}", scene.home().join("pulled").display());
-    common::done(scene.home(), &["copy", "-q", &reference, &to]);
+    done(scene.home(), &["copy", "-q", &reference, &to]);
 }

@@ -1,14 +1,13 @@
 //! Work that is cut off in the middle, from outside or by a full disk, loses nothing.
 
-use crate::common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Served, command, done, wharf};
 use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, Script, Skopeo, files_below};
+
+use crate::common::{Served, command, done, text, wharf};
 
 /// A directory `out` with the image `old`, and a registry from which `new` comes for ever.
 struct Scene {
@@ -118,10 +117,6 @@ impl Scene {
             ],
         );
     }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn temporary(directory: &Path) -> Vec<(PathBuf, u64)> {

@@ -1,9 +1,8 @@
 //! Sources that are not what they promise: what is said names them, once.
 
-use crate::common;
-
-use common::said::{EMPTY, IMAGE, Login, MANIFEST, Place, Verb, scripted, with_image};
 use wharf_testkit::{Answer, FaultServer, Script, sha256_hex};
+
+use crate::common::said::{EMPTY, IMAGE, Login, MANIFEST, Place, Verb, scripted, with_image};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 

@@ -1,11 +1,8 @@
 //! `--dry-run`, `--index` and `--progress`, against real registries.
 
-use crate::common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Served, done, wharf};
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
 use wharf_testkit::{
@@ -13,18 +10,7 @@ use wharf_testkit::{
     RecordingProxy, files_below, push_registry, tar_layout,
 };
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn layout(directory: &Path) -> LayoutFixture {
-    let mut layout = LayoutFixture::new(directory);
-    layout.image(
-        Some("1.0"),
-        &[LayerSpec::random(1, 70_000), LayerSpec::random(2, 3)],
-    );
-    layout
-}
+use crate::common::{Served, command, done, layout, text, wharf};
 
 /// The lines of JSON on standard error; others are left out.
 fn events(stderr: &str) -> Vec<Value> {
@@ -311,7 +297,7 @@ fn a_copy_of_a_name_that_is_a_file_hints_at_the_prefix() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("App.tar"), "").unwrap();
     let to = format!("oci:{}", home.path().join("out").display());
-    let run = common::command(home.path())
+    let run = command(home.path())
         .current_dir(home.path())
         .args(["copy", "App.tar", &to])
         .output()

@@ -1,29 +1,15 @@
 //! The commands against real registries, read back by a real peer.
 
-use crate::common;
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use common::{Served, done, wharf};
 use wharf_testkit::{
     ArchiveStyle, DockerArchive, DockerImage, DockerRegistry, LayerSpec, LayoutFixture,
     RecordingProxy, RootfsImage, Skopeo, files_below,
 };
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn layout(directory: &Path) -> LayoutFixture {
-    let mut layout = LayoutFixture::new(directory);
-    layout.image(
-        Some("1.0"),
-        &[LayerSpec::random(1, 70_000), LayerSpec::random(2, 3)],
-    );
-    layout
-}
+use crate::common::{Run, Served, done, layout, text, wharf};
 
 fn inspected(address: SocketAddr, name: &str) -> Option<String> {
     Some(Skopeo::find()?.inspect_digest(&format!("docker://{address}/{name}")))
@@ -130,7 +116,7 @@ fn a_copy_goes_round_through_two_registries_and_a_second_one_moves_nothing() {
     );
     done(home.path(), &["push", text(fixture.directory()), &a]);
     for _ in 0..2 {
-        let mut last = common::Run {
+        let mut last = Run {
             code: 0,
             stdout: String::new(),
             stderr: String::new(),

@@ -1,12 +1,12 @@
 //! Every flag and every command stands in a snapshot.
 
-use crate::common;
-
 use snapbox::{Data, assert_data_eq};
+
+use crate::common::done;
 
 fn check(arguments: &[&str], name: &str) {
     let home = tempfile::tempdir().unwrap();
-    let run = common::done(home.path(), arguments);
+    let run = done(home.path(), arguments);
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/help/{name}.txt"));
     assert_data_eq!(run.stdout, Data::read_from(&path, None).raw());
@@ -36,7 +36,7 @@ fn help_is_what_is_checked_in() {
 #[test]
 fn version_is_a_number_and_nothing_else() {
     let home = tempfile::tempdir().unwrap();
-    let run = common::done(home.path(), &["version"]);
+    let run = done(home.path(), &["version"]);
     assert_eq!(run.stdout, format!("{}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(run.stderr, "");
 }

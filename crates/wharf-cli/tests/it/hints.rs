@@ -1,9 +1,10 @@
 //! Hints stand behind errors that they help with, and behind no others.
 
-use crate::common;
-
-use common::said::{BLOB, EMPTY, Login, Place, Verb, babbles, scripted, told, wants, with_image};
 use wharf_testkit::{Answer, Authority, FaultServer, Pair, Script, TlsFront, push_registry};
+
+use crate::common::said::{
+    BLOB, EMPTY, Login, Place, Verb, babbles, scripted, told, wants, with_image,
+};
 
 /// What is said of a server with this certificate by somebody who trusts who signed it.
 fn shown(authority: &Authority, pair: &Pair) -> String {

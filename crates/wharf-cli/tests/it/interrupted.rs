@@ -1,14 +1,15 @@
 //! Ctrl-C, and sources that turn out to be wrong, in the middle of a push: it ends at once, leaves
 //! nothing anywhere, and the next run sends what is missing.
 
-use crate::common;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::pushes::{MIB, Scene, interrupt, ran, sessions, until, until_held, uploaded, uploads};
-use common::{done, wharf};
 use wharf_testkit::{DockerRegistry, RecordingProxy, files_below};
+
+use crate::common::pushes::{
+    MIB, Scene, interrupt, sessions, until, until_held, uploaded, uploads,
+};
+use crate::common::{done, ran, wharf};
 
 /// An end within a second is what is wanted; a busy machine is given more.
 const AT_ONCE: Duration = Duration::from_secs(5);

@@ -1,9 +1,9 @@
 //! `kill -9` in the middle of a push: the next run sends only what is missing.
 
-use crate::common;
-
-use common::pushes::{MIB, Scene, kill, ran, sessions, until_held, uploaded, uploads};
 use wharf_testkit::{DockerRegistry, RecordingProxy};
+
+use crate::common::pushes::{MIB, Scene, kill, sessions, until_held, uploaded, uploads};
+use crate::common::{done, ran};
 
 type Paths = Vec<std::path::PathBuf>;
 
@@ -149,5 +149,5 @@ fn u6_a_layer_that_was_compressed_while_the_process_was_killed_is_gone_on_with()
     assert_eq!(scene.notes(), Paths::new());
     assert_eq!(sessions(&disk), Paths::new());
     let to = format!("oci:{}", scene.home().join("pulled").display());
-    common::done(scene.home(), &["copy", "-q", &reference, &to]);
+    done(scene.home(), &["copy", "-q", &reference, &to]);
 }

@@ -1,17 +1,16 @@
 //! What `wharf auth` says where something about credentials is not as people expect.
 
-use crate::common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::pushes::{interrupt, until};
-use common::{command, done, piped, wharf};
 use wharf_testkit::process::executable;
 use wharf_testkit::{
     Answer, FaultServer, LayerSpec, LayoutFixture, RecordedRequest, Script, push_registry,
 };
+
+use crate::common::pushes::{interrupt, until};
+use crate::common::{command, done, piped, wharf};
 
 /// base64 of `me:hidden`.
 const ENCODED: &str = "bWU6aGlkZGVu";

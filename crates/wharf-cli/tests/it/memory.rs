@@ -1,11 +1,10 @@
 //! What pushes of large layers take in memory.
 #![cfg(target_os = "linux")]
 
-use crate::common;
-
-use common::Served;
-use common::pushes::{MIB, Scene};
 use wharf_testkit::PeakRss;
+
+use crate::common::Served;
+use crate::common::pushes::{MIB, Scene};
 
 /// In KiB; issue 4 has it for layers of any size.
 const MOST: u64 = 64 << 10;

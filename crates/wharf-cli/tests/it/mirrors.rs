@@ -1,17 +1,12 @@
 //! `--hosts-dir`: reading from mirrors, real registries on both sides.
 
-use crate::common;
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use common::{Served, command, done, wharf};
 use wharf_testkit::{DockerRegistry, LayerSpec, LayoutFixture, RecordingProxy};
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::common::{Served, command, done, text, wharf};
 
 /// Has `directory` say something of a registry.
 fn says(directory: &Path, registry: SocketAddr, said: &str) {

@@ -1,7 +1,5 @@
 //! No secret leaves the binary, whatever is used to get in and however much is said: wire.md P3.
 
-use crate::common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::pushes::{Scene, kill, until_held};
-use common::{Run, command};
 use wharf_testkit::process::executable;
 use wharf_testkit::{
     DockerRegistry, LayerSpec, LayoutFixture, RecordingProxy, RegistryAuth, TokenServer,
     files_below,
 };
+
+use crate::common::pushes::{Scene, kill, until_held};
+use crate::common::{Run, command, ran};
 
 /// A way to tell wharf who we are.
 #[derive(Clone, Copy, Debug)]
@@ -82,11 +81,7 @@ impl Place {
         let mut command = self.command(way, host);
         command.arg("push").args(flags).arg(&self.layout);
         let output = command.arg(format!("{repository}:1")).output().unwrap();
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        ran(output)
     }
 }
 

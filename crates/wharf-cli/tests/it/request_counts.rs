@@ -1,11 +1,10 @@
 //! What commands cost in requests, each in a process of its own: what one learned the next knows.
 
-use crate::common;
-
 use std::path::Path;
 
-use common::{Served, done};
 use wharf_testkit::{LayerSpec, LayoutFixture, RecordingProxy};
+
+use crate::common::{Served, done};
 
 /// The methods of the requests of `wharf push` with these arguments.
 fn pushed(proxy: &RecordingProxy, home: &Path, arguments: &[&str]) -> Vec<String> {

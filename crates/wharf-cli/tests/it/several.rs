@@ -1,12 +1,12 @@
 //! Pushes to several references, of which some fail; and several pushes at once.
 
-use crate::common;
-
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use common::pushes::{MIB, Scene, kill, ran, sessions, until, until_held, uploaded};
 use wharf_testkit::{ArchiveStyle, DockerArchive, DockerImage, DockerRegistry, RecordingProxy};
+
+use crate::common::pushes::{MIB, Scene, kill, sessions, until, until_held, uploaded};
+use crate::common::{done, ran};
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
@@ -105,7 +105,7 @@ fn o7_layers_of_an_archive_are_the_same_everywhere() {
     ];
     let path = archive.to_str().unwrap();
     let arguments = ["push", "-q", path, &references[0], &references[1]];
-    let run = common::done(scene.home(), &arguments);
+    let run = done(scene.home(), &arguments);
     let digests: Vec<&str> = run
         .stdout
         .lines()
@@ -193,7 +193,7 @@ fn o7_every_line_says_which_destination_it_is_about_where_there_are_several() {
     let push = |references: &[&str]| {
         let layout = scene.layout.directory().to_str().unwrap();
         let arguments = [&["push", "--progress", "plain", layout], references].concat();
-        common::done(scene.home(), &arguments).stderr
+        done(scene.home(), &arguments).stderr
     };
     let stderr = push(&[&names[0], &names[1]]);
     let known = |line: &str| {
@@ -231,7 +231,7 @@ fn a_dry_run_says_which_destination_each_summary_is_about() {
     let dry = |references: &[&str]| {
         let path = scene.layout.directory().to_str().unwrap();
         let arguments = [&["push", "--dry-run", "--no-cache", path], references].concat();
-        common::done(scene.home(), &arguments)
+        done(scene.home(), &arguments)
     };
     let run = dry(&[&names[0], &names[1]]);
     let lines: Vec<&str> = run.stderr.lines().collect();

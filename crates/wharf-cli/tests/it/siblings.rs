@@ -1,11 +1,11 @@
 //! Layers that another repository of the registry has are mounted, within a run and across runs.
 
-use crate::common;
-
 use std::net::SocketAddr;
 
-use common::pushes::{MIB, Scene, uploaded, uploads};
 use wharf_testkit::{DockerRegistry, RecordingProxy};
+
+use crate::common::Served;
+use crate::common::pushes::{MIB, Scene, uploaded, uploads};
 
 /// Four layers, one of them small, and a config.
 const BLOBS: usize = 5;
@@ -81,7 +81,7 @@ fn delete_at(address: SocketAddr, digest: &str) {
 #[test]
 fn e4_a_sibling_repository_of_our_registry_costs_two_requests_a_layer_and_no_bytes() {
     let home = tempfile::tempdir().unwrap();
-    let served = common::Served::start(home.path());
+    let served = Served::start(home.path());
     let sibling = Sibling::new(served.address);
     sibling.costs_little();
     let (_, bytes) = sibling.push(&["--no-cache"], &["third:1"]);
@@ -100,7 +100,7 @@ fn e4_a_sibling_repository_of_the_reference_registry_costs_two_requests_a_layer_
 #[test]
 fn e4_a_layer_that_is_gone_where_it_was_costs_our_registry_one_request_more() {
     let home = tempfile::tempdir().unwrap();
-    let served = common::Served::start(home.path());
+    let served = Served::start(home.path());
     let sibling = Sibling::new(served.address);
     sibling.costs_one_more(|layer| delete_at(served.address, layer));
 }

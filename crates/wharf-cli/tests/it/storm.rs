@@ -1,8 +1,6 @@
 //! Ten processes at once push one image and attach ten referrers each to one subject: none is lost
 //! (wire.md S1, F2, F3, F4).
 
-use crate::common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
@@ -10,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
 
-use common::wire::fetch;
-use common::{Served, done};
 use serde_json::{Value, json};
 use wharf_testkit::{DockerRegistry, ImageFixture, LayerSpec, LayoutFixture, sha256_hex};
+
+use crate::common::wire::fetch;
+use crate::common::{Served, done};
 
 const PROCESSES: usize = 10;
 const REFERRERS: usize = 10;

@@ -1,15 +1,14 @@
 //! TLS from the command line: the flags, the variables and the directories of other tools.
 
-use crate::common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Run, command, done, wharf};
 use wharf_testkit::{
     Authority, ConnectProxy, DockerRegistry, FaultServer, LayoutFixture, ProxyManner, RegistryAuth,
     RegistryTls, Skopeo, TlsFront, layer::LayerSpec, push_registry,
 };
+
+use crate::common::{Run, command, done, ran, wharf};
 
 /// A registry behind TLS, a layout to push to it, and files.
 struct Scene {
@@ -62,11 +61,7 @@ impl Scene {
             .envs(variables.iter().copied())
             .output()
             .unwrap();
-        Run {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        ran(output)
     }
 
     fn pushed(&self, flags: &[&str], variables: &[(&str, &str)]) -> Run {

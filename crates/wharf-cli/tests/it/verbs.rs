@@ -1,18 +1,17 @@
 //! `wharf tag`, `wharf manifest put` and `wharf delete` against real registries.
 
-use crate::common;
-
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use common::wire::{Answer, fetch};
-use common::{Run, Served, command, done, piped, wharf};
 use serde_json::{Value, json};
 use wharf_testkit::{
     Child, DockerRegistry, FaultServer, ImageFixture, LayerSpec, LayoutFixture, RecordingProxy,
     Script, sha256_hex, sha512_hex,
 };
+
+use crate::common::wire::{Answer, fetch};
+use crate::common::{Run, Served, command, complaint, done, piped, wharf};
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -71,15 +70,8 @@ impl Place {
 
     /// Runs what must fail, and gives the line it said.
     fn complaint(&self, arguments: &[&str]) -> String {
-        complaint(&wharf(self.home(), arguments))
+        complaint(self.home(), arguments)
     }
-}
-
-fn complaint(run: &Run) -> String {
-    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
-    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
-    let line = run.stderr.trim_end().strip_prefix("wharf: ");
-    line.unwrap_or_else(|| panic!("{run:?}")).to_owned()
 }
 
 fn manifest(address: SocketAddr, at: &str) -> Answer {
@@ -468,7 +460,7 @@ fn o9_nothing_is_deleted_that_was_not_named() {
     proxy.forget();
     let run = wharf(place.home(), &["delete", &format!("{app}:1"), &app]);
     assert_eq!(
-        complaint(&run),
+        run.complaint(),
         format!("{app}: no tag and no digest; write REPOSITORY:TAG or REPOSITORY@DIGEST")
     );
     let both = format!("{app}:1@{digest}");
@@ -501,6 +493,6 @@ fn o9_a_try_whose_answer_was_lost_has_deleted() {
     let run = done(home.path(), &["delete", "--retry-wait", "10ms", &image]);
     assert_eq!(run.stderr, format!("deleted {image}\n"));
     // Where nothing was tried before, it was not there.
-    let line = complaint(&wharf(home.path(), &["delete", &image]));
+    let line = complaint(home.path(), &["delete", &image]);
     assert!(line.contains("404 Not Found"), "{line}");
 }

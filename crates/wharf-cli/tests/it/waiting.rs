@@ -1,9 +1,8 @@
 //! What the user sees, and can change, of waiting for registries.
 
-use crate::common;
-
-use common::{done, wharf};
 use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, Script, push_registry};
+
+use crate::common::{done, wharf};
 
 /// A home with an image in it, and its path.
 fn image() -> (tempfile::TempDir, String) {

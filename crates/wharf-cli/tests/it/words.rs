@@ -1,13 +1,12 @@
 //! What people are told when a registry, or what stands in its place, does not do what it should:
 //! one line that says what was asked, what was answered, and what to do.
 
-use crate::common;
+use wharf_testkit::{Answer, FaultServer, Script, push_registry};
 
-use common::said::{
+use crate::common::said::{
     BLOB, Login, PAGE_HINT, Place, Verb, babbles, knows, page, scripted, told, wants,
 };
-use common::{Run, wharf};
-use wharf_testkit::{Answer, FaultServer, Script, push_registry};
+use crate::common::{Run, wharf};
 
 #[test]
 fn who_is_not_let_in_is_told_what_it_takes() {

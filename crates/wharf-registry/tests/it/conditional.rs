@@ -1,14 +1,12 @@
 //! Conditional requests on manifests (RFC 9110, 13), and several tags on one PUT.
 
-use crate::common;
-
 use std::sync::Arc;
 
 use futures::future::join_all;
 use serde_json::json;
 use wharf::oci::Digest;
 
-use self::common::{Running, both, code, disk, document, header, index};
+use crate::common::{Running, both, code, disk, document, header, index};
 
 const PATH: &str = "/v2/a/manifests/v1";
 

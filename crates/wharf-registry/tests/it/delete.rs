@@ -1,12 +1,10 @@
 //! Deletion. distribution-spec: "Content Management".
 
-use crate::common;
-
 use serde_json::{Value, json};
 use wharf::oci::Digest;
 use wharf_testkit::{LayerSpec, LayoutFixture, Skopeo};
 
-use self::common::{Running, both, code, disk, document, index};
+use crate::common::{Running, both, code, disk, document, index};
 
 async fn tags(registry: &Running) -> Value {
     document(registry.get("/v2/a/tags/list").await).await["tags"].clone()

@@ -1,124 +1,71 @@
 //! The registry over real sockets. distribution-spec 1.1: push, pull, tags.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use reqwest::{Client, Method, Response};
+use reqwest::Response;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 use wharf::oci::{Algorithm, Digest};
-use wharf_registry::storage::{Disk, Storage};
-use wharf_registry::{Registry, Server};
 use wharf_testkit::{Child, LayerSpec, LayoutFixture, Skopeo, files_below, seeded_bytes};
 
-struct Running {
-    address: SocketAddr,
-    directory: tempfile::TempDir,
-    client: Client,
+use crate::common::{IMAGE, Running, code, disk, header};
+
+/// Opens a session, and has the registry say that it is empty.
+async fn begin(registry: &Running, repository: &str) -> String {
+    let path = format!("/v2/{repository}/blobs/uploads/");
+    let answer = registry.send("POST", &path, &[], "").await;
+    assert_eq!(answer.status(), 202);
+    assert_eq!(header(&answer, "range"), "0-0");
+    header(&answer, "location")
 }
 
-impl Running {
-    async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: impl Into<reqwest::Body>,
-    ) -> Response {
-        let method: Method = method.parse().unwrap();
-        let mut request = self
-            .client
-            .request(method, format!("http://{}{path}", self.address));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(body).send().await.unwrap()
-    }
+/// Puts a blob with two requests.
+async fn put_blob(registry: &Running, repository: &str, content: &[u8]) -> Digest {
+    let digest = Digest::of(content);
+    let location = begin(registry, repository).await;
+    let path = format!("{location}?digest={digest}");
+    let put = registry.send("PUT", &path, &[], content.to_vec()).await;
+    assert_eq!(put.status(), 201);
+    assert_eq!(
+        header(&put, "location"),
+        format!("/v2/{repository}/blobs/{digest}")
+    );
+    digest
+}
 
-    async fn status(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> u16 {
-        self.send(method, path, &[], body).await.status().as_u16()
-    }
-
-    async fn begin(&self, repository: &str) -> String {
-        let answer = self
-            .send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], "")
-            .await;
-        assert_eq!(answer.status(), 202);
-        assert_eq!(header(&answer, "range"), "0-0");
-        header(&answer, "location")
-    }
-
-    async fn put_blob(&self, repository: &str, content: &[u8]) -> Digest {
-        let digest = Digest::of(content);
-        let location = self.begin(repository).await;
-        let put = self
-            .send(
-                "PUT",
-                &format!("{location}?digest={digest}"),
-                &[],
-                content.to_vec(),
-            )
-            .await;
-        assert_eq!(put.status(), 201);
-        assert_eq!(
-            header(&put, "location"),
-            format!("/v2/{repository}/blobs/{digest}")
-        );
-        digest
-    }
-
-    async fn put_manifest(&self, path: &str, media_type: &str, document: &Value) -> Response {
-        self.send(
-            "PUT",
-            path,
-            &[("content-type", media_type)],
-            document.to_string(),
-        )
+async fn put_manifest(
+    registry: &Running,
+    path: &str,
+    media_type: &str,
+    document: &Value,
+) -> Response {
+    let headers = [("content-type", media_type)];
+    registry
+        .send("PUT", path, &headers, document.to_string())
         .await
-    }
+}
+
+async fn status(
+    registry: &Running,
+    method: &str,
+    path: &str,
+    body: impl Into<reqwest::Body>,
+) -> u16 {
+    registry
+        .send(method, path, &[], body)
+        .await
+        .status()
+        .as_u16()
 }
 
 /// Runs a test against a registry on a directory of its own, and shuts it down.
-async fn with_registry<F: Future<Output = ()>>(test: impl FnOnce(Arc<Running>) -> F) {
+async fn with_registry<F: Future<Output = ()>>(test: impl FnOnce(Arc<Running>, PathBuf) -> F) {
     let directory = tempfile::tempdir().unwrap();
-    let storage: Arc<dyn Storage> = Arc::new(Disk::open(directory.path()).await.unwrap());
-    let address = "127.0.0.1:0".parse().unwrap();
-    let server = Server::bind(address, Registry::new(storage)).await.unwrap();
-    let address = server.local_addr();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.run(async {
-        let _ = stopped.await;
-    }));
-    let client = Client::builder().no_proxy().build().unwrap();
-    test(Arc::new(Running {
-        address,
-        directory,
-        client,
-    }))
-    .await;
-    drop(stop);
-    running.await.unwrap();
+    let registry = Arc::new(Running::over(disk(directory.path()).await).await);
+    test(Arc::clone(&registry), directory.path().to_owned()).await;
+    Arc::into_inner(registry).unwrap().stop().await;
 }
-
-fn header(answer: &Response, name: &str) -> String {
-    let value = answer
-        .headers()
-        .get(name)
-        .unwrap_or_else(|| panic!("no {name} in {answer:?}"));
-    value.to_str().unwrap().to_owned()
-}
-
-async fn code(answer: Response) -> (u16, String) {
-    let status = answer.status().as_u16();
-    let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-    (
-        status,
-        body["errors"][0]["code"].as_str().unwrap().to_owned(),
-    )
-}
-
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn image(config: &[u8], layer: &[u8]) -> Value {
     json!({
@@ -131,7 +78,7 @@ fn image(config: &[u8], layer: &[u8]) -> Value {
 
 #[tokio::test]
 async fn a_ping_names_the_version() {
-    with_registry(|registry| async move {
+    with_registry(|registry, _| async move {
         let answer = registry.send("GET", "/v2/", &[], "").await;
         assert_eq!(answer.status(), 200);
         assert_eq!(
@@ -149,9 +96,9 @@ async fn a_ping_names_the_version() {
 
 #[tokio::test]
 async fn a_blob_is_read_whole_and_in_parts() {
-    with_registry(|registry| async move {
+    with_registry(|registry, _| async move {
         let content = seeded_bytes(1, 3_000_000);
-        let digest = registry.put_blob("team/app", &content).await;
+        let digest = put_blob(&registry, "team/app", &content).await;
         let path = format!("/v2/team/app/blobs/{digest}");
         let head = registry.send("HEAD", &path, &[], "").await;
         assert_eq!(head.status(), 200);
@@ -187,8 +134,8 @@ async fn a_blob_is_read_whole_and_in_parts() {
 
 #[tokio::test]
 async fn an_empty_blob_is_a_blob() {
-    with_registry(|registry| async move {
-        let digest = registry.put_blob("a", b"").await;
+    with_registry(|registry, _| async move {
+        let digest = put_blob(&registry, "a", b"").await;
         let answer = registry
             .send("GET", &format!("/v2/a/blobs/{digest}"), &[], "")
             .await;
@@ -200,8 +147,8 @@ async fn an_empty_blob_is_a_blob() {
 
 #[tokio::test]
 async fn chunks_must_come_in_order() {
-    with_registry(|registry| async move {
-        let location = registry.begin("a").await;
+    with_registry(|registry, _| async move {
+        let location = begin(&registry, "a").await;
         let range = |range| [("content-range", range)];
         let first = registry
             .send("PATCH", &location, &range("0-4"), "hello")
@@ -237,8 +184,8 @@ async fn chunks_must_come_in_order() {
 
 #[tokio::test]
 async fn a_stream_without_length_is_taken() {
-    with_registry(|registry| async move {
-        let location = registry.begin("a").await;
+    with_registry(|registry, _| async move {
+        let location = begin(&registry, "a").await;
         let content = seeded_bytes(2, 2_500_000);
         let chunks: Vec<Result<Vec<u8>, std::io::Error>> = content
             .chunks(10_007)
@@ -249,11 +196,9 @@ async fn a_stream_without_length_is_taken() {
         assert_eq!(header(&sent, "range"), "0-2499999");
         let digest = Digest::of_with(Algorithm::Sha512, &content);
         let path = format!("{location}?digest={digest}");
-        assert_eq!(registry.status("PUT", &path, "").await, 201);
+        assert_eq!(status(&registry, "PUT", &path, "").await, 201);
         assert_eq!(
-            registry
-                .status("HEAD", &format!("/v2/a/blobs/{digest}"), "")
-                .await,
+            status(&registry, "HEAD", &format!("/v2/a/blobs/{digest}"), "").await,
             200
         );
     })
@@ -262,14 +207,12 @@ async fn a_stream_without_length_is_taken() {
 
 #[tokio::test]
 async fn a_blob_may_come_in_one_request() {
-    with_registry(|registry| async move {
+    with_registry(|registry, _| async move {
         let digest = Digest::of(b"hello");
         let path = format!("/v2/a/blobs/uploads/?digest={digest}");
-        assert_eq!(registry.status("POST", &path, "hello").await, 201);
+        assert_eq!(status(&registry, "POST", &path, "hello").await, 201);
         assert_eq!(
-            registry
-                .status("HEAD", &format!("/v2/a/blobs/{digest}"), "")
-                .await,
+            status(&registry, "HEAD", &format!("/v2/a/blobs/{digest}"), "").await,
             200
         );
     })
@@ -278,17 +221,17 @@ async fn a_blob_may_come_in_one_request() {
 
 #[tokio::test]
 async fn wrong_bytes_are_refused_and_leave_nothing() {
-    with_registry(|registry| async move {
+    with_registry(|registry, directory| async move {
         let digest = Digest::of(b"hello");
-        let location = registry.begin("a").await;
+        let location = begin(&registry, "a").await;
         let put = format!("{location}?digest={digest}");
         let refused = registry.send("PUT", &put, &[], "jello").await;
         assert_eq!(code(refused).await, (400, "DIGEST_INVALID".to_owned()));
         let gone = registry.send("GET", &location, &[], "").await;
         assert_eq!(code(gone).await, (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
         let post = format!("/v2/a/blobs/uploads/?digest={digest}");
-        assert_eq!(registry.status("POST", &post, "jello").await, 400);
-        let left: Vec<_> = files_below(registry.directory.path()).into_keys().collect();
+        assert_eq!(status(&registry, "POST", &post, "jello").await, 400);
+        let left: Vec<_> = files_below(&directory).into_keys().collect();
         assert_eq!(left.len(), 1, "only the marker: {left:?}");
     })
     .await;
@@ -296,29 +239,29 @@ async fn wrong_bytes_are_refused_and_leave_nothing() {
 
 #[tokio::test]
 async fn a_session_is_given_up_once() {
-    with_registry(|registry| async move {
-        let location = registry.begin("a").await;
-        assert_eq!(registry.status("PATCH", &location, "x").await, 202);
-        assert_eq!(registry.status("DELETE", &location, "").await, 204);
-        assert_eq!(registry.status("DELETE", &location, "").await, 404);
-        assert_eq!(registry.status("PATCH", &location, "x").await, 404);
+    with_registry(|registry, _| async move {
+        let location = begin(&registry, "a").await;
+        assert_eq!(status(&registry, "PATCH", &location, "x").await, 202);
+        assert_eq!(status(&registry, "DELETE", &location, "").await, 204);
+        assert_eq!(status(&registry, "DELETE", &location, "").await, 404);
+        assert_eq!(status(&registry, "PATCH", &location, "x").await, 404);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_mount_is_a_201_or_a_session() {
-    with_registry(|registry| async move {
-        let digest = registry.put_blob("a", b"hello").await;
+    with_registry(|registry, _| async move {
+        let digest = put_blob(&registry, "a", b"hello").await;
         let mount = |from: &str| format!("/v2/b/blobs/uploads/?mount={digest}{from}");
         let session = registry.send("POST", &mount("&from=c"), &[], "").await;
         assert_eq!(session.status(), 202);
         assert!(header(&session, "location").starts_with("/v2/b/blobs/uploads/"));
         let nowhere = Digest::of(b"nowhere");
         let nowhere = format!("/v2/b/blobs/uploads/?mount={nowhere}");
-        assert_eq!(registry.status("POST", &nowhere, "").await, 202);
+        assert_eq!(status(&registry, "POST", &nowhere, "").await, 202);
         let found = format!("/v2/c/blobs/uploads/?mount={digest}");
-        assert_eq!(registry.status("POST", &found, "").await, 201);
+        assert_eq!(status(&registry, "POST", &found, "").await, 201);
         let mounted = registry.send("POST", &mount("&from=a"), &[], "").await;
         assert_eq!(mounted.status(), 201);
         assert_eq!(
@@ -326,9 +269,7 @@ async fn a_mount_is_a_201_or_a_session() {
             format!("/v2/b/blobs/{digest}")
         );
         assert_eq!(
-            registry
-                .status("HEAD", &format!("/v2/b/blobs/{digest}"), "")
-                .await,
+            status(&registry, "HEAD", &format!("/v2/b/blobs/{digest}"), "").await,
             200
         );
     })
@@ -337,22 +278,24 @@ async fn a_mount_is_a_201_or_a_session() {
 
 #[tokio::test]
 async fn a_manifest_comes_back_as_it_went_in() {
-    with_registry(|registry| async move {
+    with_registry(|registry, _| async move {
         let document = image(b"{}", b"layer");
-        let refused = registry
-            .put_manifest("/v2/a/manifests/v1", IMAGE, &document)
-            .await;
+        let refused = put_manifest(&registry, "/v2/a/manifests/v1", IMAGE, &document).await;
         assert_eq!(
             code(refused).await,
             (404, "MANIFEST_BLOB_UNKNOWN".to_owned())
         );
-        registry.put_blob("a", b"{}").await;
-        registry.put_blob("a", b"layer").await;
+        put_blob(&registry, "a", b"{}").await;
+        put_blob(&registry, "a", b"layer").await;
         let digest = Digest::of(document.to_string().as_bytes());
         for at in ["v1".to_owned(), digest.to_string()] {
-            let put = registry
-                .put_manifest(&format!("/v2/a/manifests/{at}"), IMAGE, &document)
-                .await;
+            let put = put_manifest(
+                &registry,
+                &format!("/v2/a/manifests/{at}"),
+                IMAGE,
+                &document,
+            )
+            .await;
             assert_eq!(put.status(), 201);
             assert_eq!(header(&put, "docker-content-digest"), digest.to_string());
             assert_eq!(
@@ -371,14 +314,22 @@ async fn a_manifest_comes_back_as_it_went_in() {
             assert_eq!(get.text().await.unwrap(), document.to_string());
         }
         let sha512 = Digest::of_with(Algorithm::Sha512, document.to_string().as_bytes());
-        let put = registry
-            .put_manifest(&format!("/v2/a/manifests/{sha512}"), IMAGE, &document)
-            .await;
+        let put = put_manifest(
+            &registry,
+            &format!("/v2/a/manifests/{sha512}"),
+            IMAGE,
+            &document,
+        )
+        .await;
         assert_eq!(header(&put, "docker-content-digest"), sha512.to_string());
         let other = Digest::of(b"other");
-        let wrong = registry
-            .put_manifest(&format!("/v2/a/manifests/{other}"), IMAGE, &document)
-            .await;
+        let wrong = put_manifest(
+            &registry,
+            &format!("/v2/a/manifests/{other}"),
+            IMAGE,
+            &document,
+        )
+        .await;
         assert_eq!(code(wrong).await, (400, "DIGEST_INVALID".to_owned()));
     })
     .await;
@@ -386,17 +337,15 @@ async fn a_manifest_comes_back_as_it_went_in() {
 
 #[tokio::test]
 async fn confused_manifests_are_refused() {
-    with_registry(|registry| async move {
-        registry.put_blob("a", b"{}").await;
-        registry.put_blob("a", b"layer").await;
+    with_registry(|registry, _| async move {
+        put_blob(&registry, "a", b"{}").await;
+        put_blob(&registry, "a", b"layer").await;
         let good = image(b"{}", b"layer");
         let mut both = good.clone();
         both["manifests"] = json!([]);
         let index = "application/vnd.oci.image.index.v1+json";
         for (media_type, document) in [(IMAGE, &both), (index, &good), (IMAGE, &json!([]))] {
-            let refused = registry
-                .put_manifest("/v2/a/manifests/v1", media_type, document)
-                .await;
+            let refused = put_manifest(&registry, "/v2/a/manifests/v1", media_type, document).await;
             assert_eq!(code(refused).await, (400, "MANIFEST_INVALID".to_owned()));
         }
         let long = "x".repeat(9 << 20);
@@ -412,14 +361,12 @@ async fn confused_manifests_are_refused() {
 
 #[tokio::test]
 async fn layers_that_must_not_be_distributed_need_not_be_there() {
-    with_registry(|registry| async move {
-        registry.put_blob("a", b"{}").await;
+    with_registry(|registry, _| async move {
+        put_blob(&registry, "a", b"{}").await;
         let mut document = image(b"{}", b"layer");
         document["layers"][0]["mediaType"] =
             json!("application/vnd.oci.image.layer.nondistributable.v1.tar");
-        let put = registry
-            .put_manifest("/v2/a/manifests/v1", IMAGE, &document)
-            .await;
+        let put = put_manifest(&registry, "/v2/a/manifests/v1", IMAGE, &document).await;
         assert_eq!(put.status(), 201);
     })
     .await;
@@ -427,7 +374,7 @@ async fn layers_that_must_not_be_distributed_need_not_be_there() {
 
 #[tokio::test]
 async fn tags_and_repositories_are_listed_in_pages() {
-    with_registry(|registry| async move {
+    with_registry(|registry, _| async move {
         let empty = json!({"schemaVersion": 2, "manifests": []});
         let index = "application/vnd.oci.image.index.v1+json";
         for path in [
@@ -436,9 +383,7 @@ async fn tags_and_repositories_are_listed_in_pages() {
             "b/x/manifests/3",
             "a/manifests/1",
         ] {
-            let put = registry
-                .put_manifest(&format!("/v2/{path}"), index, &empty)
-                .await;
+            let put = put_manifest(&registry, &format!("/v2/{path}"), index, &empty).await;
             assert_eq!(put.status(), 201);
         }
         let first = registry.send("GET", "/v2/b/x/tags/list?n=2", &[], "").await;
@@ -464,7 +409,7 @@ async fn tags_and_repositories_are_listed_in_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn skopeo_copies_an_index_in_and_out() {
     let Some(skopeo) = Skopeo::find() else { return };
-    with_registry(|registry| async move {
+    with_registry(|registry, _| async move {
         let layout_directory = tempfile::tempdir().unwrap();
         let mut layout = LayoutFixture::new(layout_directory.path());
         let amd64 = layout.child("linux/amd64", &[LayerSpec::random(1, 3_000_000)]);
@@ -493,17 +438,9 @@ async fn skopeo_copies_an_index_in_and_out() {
 #[tokio::test]
 async fn a_request_under_way_ends_after_the_shutdown_began() {
     let directory = tempfile::tempdir().unwrap();
-    let storage: Arc<dyn Storage> = Arc::new(Disk::open(directory.path()).await.unwrap());
-    let address = "127.0.0.1:0".parse().unwrap();
-    let server = Server::bind(address, Registry::new(Arc::clone(&storage)))
-        .await
-        .unwrap();
-    let address = server.local_addr();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.run(async {
-        let _ = stopped.await;
-    }));
-    let client = Client::builder().no_proxy().build().unwrap();
+    let registry = Running::over(disk(directory.path()).await).await;
+    let (address, client) = (registry.address, registry.client.clone());
+    let storage = Arc::clone(&registry.storage);
     let repository = "a".parse().unwrap();
     let id = storage.begin(&repository).await.unwrap();
     let (sender, receiver) = futures::channel::mpsc::unbounded::<std::io::Result<Vec<u8>>>();
@@ -515,7 +452,7 @@ async fn a_request_under_way_ends_after_the_shutdown_began() {
     while storage.status(&id, &repository).await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
-    drop(stop);
+    let stopping = tokio::spawn(registry.stop());
     while tokio::net::TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -524,5 +461,5 @@ async fn a_request_under_way_ends_after_the_shutdown_began() {
     let answer = sending.await.unwrap().unwrap();
     assert_eq!(answer.status(), 202);
     assert_eq!(header(&answer, "range"), format!("0-{}", (3 << 20) + 2));
-    running.await.unwrap();
+    stopping.await.unwrap();
 }

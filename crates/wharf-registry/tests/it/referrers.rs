@@ -1,7 +1,5 @@
 //! Referrers. distribution-spec: "Listing Referrers", "Pushing Manifests with Subject".
 
-use crate::common;
-
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use wharf::oci::Digest;
 use wharf_registry::storage::{Memory, Storage};
 use wharf_registry::{Referrers, Registry};
 
-use self::common::{IMAGE, INDEX, Running, both, code, disk, document, header, index};
+use crate::common::{IMAGE, INDEX, Running, both, code, disk, document, header, index};
 
 const SBOM: &str = "application/vnd.example.sbom.v1+json";
 const CONFIG: &str = "application/vnd.example.config";

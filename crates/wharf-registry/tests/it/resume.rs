@@ -1,8 +1,6 @@
 //! Uploads that break off: what arrived stays, and the session says how much that is.
 //! distribution-spec: "Pushing a blob in chunks", "Cancel a blob upload".
 
-use crate::common;
-
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,9 +15,10 @@ use tokio::task::JoinHandle;
 use wharf::oci::Digest;
 use wharf_registry::storage::SessionId;
 use wharf_registry::{Registry, Server};
+use wharf_testkit::process::only;
 use wharf_testkit::{files_below, seeded_bytes};
 
-use self::common::{Running, both, code, disk, header};
+use crate::common::{Running, both, code, disk, header};
 
 const MIB: usize = 1 << 20;
 
@@ -277,9 +276,9 @@ struct Victim {
 
 impl Victim {
     fn start(directory: &std::path::Path) -> Self {
-        let test = "resume::serves_until_it_is_killed";
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture", "--include-ignored"])
+        let [program, arguments @ ..] = only("resume::serves_until_it_is_killed");
+        let mut process = Command::new(program)
+            .args(arguments)
             .env(DIRECTORY, directory)
             .stdout(Stdio::piped())
             .spawn()

@@ -14,6 +14,7 @@ use wharf::blob::ByteStream;
 use wharf::oci::{Algorithm, Digest, MediaType, RepositoryName};
 use wharf_registry::storage::{Disk, Storage};
 use wharf_registry::{Registry, Server};
+use wharf_testkit::process::only;
 use wharf_testkit::{files_below, seeded_bytes};
 
 /// Names the directory to work on, in the process that is started again.
@@ -29,17 +30,6 @@ fn name() -> RepositoryName {
 
 fn bytes_of(content: Vec<u8>) -> ByteStream {
     stream::iter([Ok(Bytes::from(content))]).boxed()
-}
-
-/// The test `test` of this program, alone.
-fn again(test: &str) -> Vec<String> {
-    let program = std::env::current_exe().unwrap().display().to_string();
-    let test = format!("trouble::{test}");
-    let arguments = ["--exact", &test, "--nocapture", "--include-ignored"];
-    [program]
-        .into_iter()
-        .chain(arguments.map(str::to_owned))
-        .collect()
 }
 
 /// Kills its process when the test ends, however it ends.
@@ -72,8 +62,7 @@ async fn writes_blobs_until_it_is_killed() {
 #[tokio::test]
 async fn a_killed_process_leaves_only_whole_blobs() {
     let directory = tempfile::tempdir().unwrap();
-    let command = again("writes_blobs_until_it_is_killed");
-    let (program, arguments) = command.split_first().unwrap();
+    let [program, arguments @ ..] = only("trouble::writes_blobs_until_it_is_killed");
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -173,7 +162,7 @@ fn a_full_disk_is_said_once_and_leaves_nothing() {
     let output = Command::new("unshare")
         .args(["-rm", "sh", "-c", script])
         .arg(&directory)
-        .args(again("refuses_what_does_not_fit"))
+        .args(only("trouble::refuses_what_does_not_fit"))
         .env(DIRECTORY, &directory)
         .output()
         .unwrap();

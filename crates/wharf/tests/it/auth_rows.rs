@@ -1,15 +1,12 @@
 //! Authentication, row by row of wire.md (M3, A1, A2, section 11), against scripted servers that
 //! record every request.
 
-use crate::support;
-
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use support::{image, options};
 use wharf::blob::Blob;
 use wharf::copy::{Root, copy};
 use wharf::credentials::{Credential, Given};
@@ -23,8 +20,7 @@ use wharf_testkit::{
     push_registry, seeded_bytes,
 };
 
-/// base64 of `me:hidden`.
-const BASIC: &str = "Basic bWU6aGlkZGVu";
+use crate::support::{BASIC, descriptor, image, options};
 
 fn client_with(registry: &FaultServer, credential: Option<Credential>) -> Client {
     let mut builder = Client::builder();
@@ -675,10 +671,7 @@ async fn a1_a_real_registry_takes_a_password() {
     let store = client.repository(&format!("{}/app", registry.address()).parse().unwrap());
     let (source, root) = image(&[seeded_bytes(1, 100_000)]).await;
     push(&store, &source, &root).await.unwrap();
-    assert_eq!(
-        store.resolve(&tag()).await.unwrap(),
-        *support::descriptor(&root)
-    );
+    assert_eq!(store.resolve(&tag()).await.unwrap(), *descriptor(&root));
     let wrong = client_of(&registry, Credential::password("me", "wrong".into()));
     let store = wrong.repository(store.repository());
     let error = store.resolve(&tag()).await.unwrap_err();

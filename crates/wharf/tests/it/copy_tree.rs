@@ -1,16 +1,15 @@
 //! Copies of whole trees: indexes within indexes, in the right order, with every digest kept.
 
-use crate::support;
-
 use std::slice;
 use std::time::Duration;
 
-use support::{add_manifest, descriptor, finish, options, repository};
 use wharf::ErrorKind;
 use wharf::copy::{CopyOptions, Root, copy};
 use wharf::oci::{Descriptor, Digest, MediaType, Selector};
 use wharf::store::{Memory, Source, Store};
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
+
+use crate::support::{add_manifest, descriptor, finish, options, repository};
 
 async fn image(source: &Memory, seed: u64) -> Descriptor {
     let layer = source.add_blob(MediaType::OCI_LAYER_GZIP, seeded_bytes(seed, 500));

@@ -1,109 +1,60 @@
 //! What happens when things cross: pushes, destinations, lost answers, refusals in mid-work.
 
-use crate::support;
-use futures::{FutureExt, StreamExt, stream};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{image, options, repository};
+
+use futures::{FutureExt, StreamExt, stream};
 use wharf::Pusher;
-use wharf::copy::{CopyOptions, Destination, NoObserver, Root, copy, copy_to_all};
+use wharf::copy::{CopyOptions, copy, copy_to_all};
 use wharf::credentials::{Credential, Given};
 use wharf::layer::{Family, LayerInput, NewImage, Packing};
 use wharf::memory::{Fact, RegistryMemory, Scheme};
 use wharf::oci::{ImageConfig, MediaType, Registry};
-use wharf::remote::{Client, Limits, Timeouts};
-use wharf::store::{Memory, Source, Store};
+use wharf::remote::{Client, Limits, RemoteRepository, Timeouts};
+use wharf::store::{Memory, Source};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
-const UPLOADS: &str = "/v2/*/blobs/uploads/";
-const SESSION: &str = "/v2/*/blobs/uploads/*";
-const BLOB: &str = "/v2/*/blobs/*";
-const BASIC: &str = "Basic bWU6aGlkZGVu";
+use crate::support::{
+    BASIC, BLOB, SESSION, UPLOADS, destinations, image, options, repository, repository_name,
+};
 
 /// Two pushes over one client to the same two registries, named in opposite order.
 #[tokio::test(flavor = "multi_thread")]
 async fn o7_o8_pushes_that_cross_do_not_wait_for_each_other_for_ever() {
-    // The questions of each push are answered by its own first registry before the other.
-    let slow = |n: u64| Answer::error(404, "BLOB_UNKNOWN", "no").after(Duration::from_millis(n));
-    let _ = slow;
-    let (x, y) = (
-        FaultServer::start(push_registry()),
-        FaultServer::start(push_registry()),
-    );
+    let servers = [(); 2].map(|()| FaultServer::start(push_registry()));
     let client = Client::builder().build().unwrap();
-    let repo = |s: &FaultServer, n: &str| {
-        client.repository(&format!("{}/{n}", s.address()).parse().unwrap())
-    };
-    let (source, root) = image(&[seeded_bytes(1, 3_000_000)]).await;
-    let mut hung = 0;
     for round in 0..3 {
         let name = format!("app{round}");
-        let (one, two) = (
-            [repo(&x, &name), repo(&y, &name)],
-            [repo(&y, &name), repo(&x, &name)],
-        );
-        let run = |stores: [wharf::remote::RemoteRepository; 2], source: Memory, root: Root| async move {
-            let roots = [root];
-            let d: Vec<_> = stores
-                .iter()
-                .map(|s| Destination {
-                    store: s,
-                    roots: &roots,
-                    observer: Arc::new(NoObserver),
-                })
-                .collect();
-            copy_to_all(&source, &d, &options().0)
-                .await
-                .into_iter()
-                .for_each(|r| {
-                    r.unwrap();
-                });
+        let at = |n: usize| client.repository(&repository_name(servers[n].address(), &name));
+        let push = async |stores: [RemoteRepository; 2]| {
+            let pushing = tokio::spawn(async move {
+                let (source, root) = image(&[seeded_bytes(1, 3_000_000)]).await;
+                let roots = [root];
+                let to = destinations(&stores, &roots);
+                for outcome in copy_to_all(&source, &to, &options().0).await {
+                    outcome.unwrap();
+                }
+            });
+            pushing.await.unwrap();
         };
-        let (s1, s2, r1, r2) = (
-            image(&[seeded_bytes(1, 3_000_000)]).await,
-            image(&[seeded_bytes(1, 3_000_000)]).await,
-            root.clone(),
-            root.clone(),
-        );
-        let a = tokio::spawn(run(one, s1.0, r1));
-        let b = tokio::spawn(run(two, s2.0, r2));
-        if tokio::time::timeout(Duration::from_secs(15), async {
-            a.await.unwrap();
-            b.await.unwrap()
-        })
-        .await
-        .is_err()
-        {
-            hung += 1;
-            break;
-        }
+        let both = async { tokio::join!(push([at(0), at(1)]), push([at(1), at(0)])) };
+        let done = tokio::time::timeout(Duration::from_secs(15), both).await;
+        assert!(done.is_ok(), "hangs in round {round}");
     }
-    let _ = source;
-    assert_eq!(hung, 0);
 }
 
 /// One copy whose two destinations are the same repository.
 #[tokio::test]
 async fn o7_one_repository_named_twice_is_no_deadlock() {
-    let x = FaultServer::start(push_registry());
+    let server = FaultServer::start(push_registry());
     let client = Client::builder().build().unwrap();
-    let name: wharf::oci::Repository = format!("{}/app", x.address()).parse().unwrap();
-    let (s1, s2) = (client.repository(&name), client.repository(&name));
+    let name = repository_name(server.address(), "app");
+    let stores = [client.repository(&name), client.repository(&name)];
     let (source, root) = image(&[seeded_bytes(1, 3_000_000)]).await;
-    let roots = [root];
-    let d: Vec<_> = [&s1, &s2]
-        .into_iter()
-        .map(|s| Destination {
-            store: s as &dyn Store,
-            roots: &roots,
-            observer: Arc::new(NoObserver),
-        })
-        .collect();
-    let done = tokio::time::timeout(
-        Duration::from_secs(15),
-        copy_to_all(&source, &d, &options().0),
-    )
-    .await;
+    let (roots, options) = ([root], options().0);
+    let to = destinations(&stores, &roots);
+    let copying = copy_to_all(&source, &to, &options);
+    let done = tokio::time::timeout(Duration::from_secs(15), copying).await;
     assert!(done.is_ok(), "hangs");
 }
 
@@ -158,11 +109,10 @@ async fn o7_r7_layers_that_cross_at_narrow_gates_get_through() {
         };
         let pusher = Pusher::with_options(client, options().0);
         let to = [&x, &y].map(|s| format!("{}/app:1", s.address()).parse().unwrap());
-        let _done = tokio::time::timeout(
-            Duration::from_secs(20),
-            pusher.push_to_all(&Memory::new(), new, &to),
-        )
-        .await;
+        let source = Memory::new();
+        let pushing = pusher.push_to_all(&source, new, &to);
+        let done = tokio::time::timeout(Duration::from_secs(20), pushing).await;
+        assert!(done.is_ok(), "hangs");
     }
 }
 
@@ -246,7 +196,7 @@ async fn u8_a_session_whose_blob_is_there_after_all_is_ended() {
         .unwrap();
     let memory = Memory::new();
     let blob = memory.add_blob(MediaType::OCI_LAYER, seeded_bytes(1, 6_000_000));
-    let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
+    let store = client.repository(&repository_name(server.address(), "app"));
     let _outcome = wharf::copy::push_blob(&store, &memory.blob(&blob), &options().0)
         .await
         .unwrap();
@@ -269,7 +219,7 @@ async fn r5_no_limit_is_a_limit_too() {
         ..Timeouts::default()
     };
     let client = Client::builder().timeouts(timeouts).build().unwrap();
-    let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
+    let store = client.repository(&repository_name(server.address(), "app"));
     let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
     copy(&source, &store, &[root], &options().0).await.unwrap();
 }
@@ -287,25 +237,12 @@ async fn o7_a_registry_that_asks_to_wait_does_not_hold_up_another() {
     ));
     let y = FaultServer::start(push_registry());
     let client = Client::builder().build().unwrap();
-    let (source, root) = image(
-        &(0..8)
-            .map(|n| seeded_bytes(n, 1_000_000))
-            .collect::<Vec<_>>(),
-    )
-    .await;
-    let stores =
-        [&x, &y].map(|s| client.repository(&format!("{}/app", s.address()).parse().unwrap()));
-    let roots = [root];
-    let d: Vec<_> = stores
-        .iter()
-        .map(|s| Destination {
-            store: s,
-            roots: &roots,
-            observer: Arc::new(NoObserver),
-        })
-        .collect();
-    let options = options().0;
-    let copying = copy_to_all(&source, &d, &options);
+    let layers: Vec<_> = (0..8).map(|n| seeded_bytes(n, 1_000_000)).collect();
+    let (source, root) = image(&layers).await;
+    let stores = [&x, &y].map(|s| client.repository(&repository_name(s.address(), "app")));
+    let (roots, options) = ([root], options().0);
+    let to = destinations(&stores, &roots);
+    let copying = copy_to_all(&source, &to, &options);
     let _ = tokio::time::timeout(Duration::from_secs(12), copying).await;
     assert!(
         y.lines()
@@ -346,7 +283,7 @@ async fn u5_a_push_that_is_given_up_leaves_the_sessions_of_others_alone() {
         );
     let server = FaultServer::start(script);
     let client = Client::builder().build().unwrap();
-    let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
+    let store = client.repository(&repository_name(server.address(), "app"));
     let memory = Memory::new();
     let blob = memory.add_blob(MediaType::OCI_LAYER, seeded_bytes(1, 5_000_000));
     let slow = CopyOptions {
@@ -408,7 +345,7 @@ async fn a2_u5_a_refusal_in_mid_chunk_keeps_what_was_acknowledged() {
         .chunk_size(std::num::NonZeroU64::new(4 << 20).unwrap())
         .build()
         .unwrap();
-    let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
+    let store = client.repository(&repository_name(server.address(), "app"));
     let mut place = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut place, &seeded_bytes(1, 12 << 20)).unwrap();
     let blob = wharf::file::blob(place.path(), MediaType::OCI_LAYER)
@@ -458,7 +395,7 @@ async fn o8_nothing_is_sent_for_a_push_that_was_dropped_while_it_waited() {
     let script = push_registry().on("POST", UPLOADS, [wait, Answer::fall_through()]);
     let server = FaultServer::start(script);
     let client = Client::builder().build().unwrap();
-    let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
+    let store = client.repository(&repository_name(server.address(), "app"));
     let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
     let options = options().0;
     let roots = [root];

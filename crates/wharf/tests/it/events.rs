@@ -1,14 +1,13 @@
 //! What a copy says while it works (wire.md section 8), against registries that misbehave.
 
-use crate::support;
-
 use std::sync::{Arc, Mutex};
 
-use support::{descriptor, finish, image, options, repository};
 use wharf::copy::{CopyOptions, Event, Observer, Tally, copy};
 use wharf::oci::{Digest, MediaType};
 use wharf::store::{Memory, Source};
 use wharf_testkit::{Answer, FaultServer, RecordedRequest, push_registry, seeded_bytes};
+
+use crate::support::{descriptor, finish, image, options, repository};
 
 const SESSION: &str = "/v2/a/blobs/uploads/*";
 

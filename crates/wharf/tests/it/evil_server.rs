@@ -1,21 +1,20 @@
 //! Servers that mean no good: each ends in one clear error, soon, with little read and nothing
 //! told (wire.md section 11).
 
-use crate::support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{image, options};
 use wharf::copy::copy;
 use wharf::oci::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Selector};
 use wharf::remote::{Client, RemoteRepository, Timeouts};
 use wharf::store::Source;
 use wharf::{Error, ErrorKind};
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
+
+use crate::support::{image, options};
 
 /// What a server could get rid of is this at most: the limit of what is read, and what lies in
 /// the buffers of two sockets.

@@ -1,12 +1,9 @@
 //! A HEAD that fails says nothing: the registry's words are asked for with a GET, once, and only
 //! where the work fails because of it.
 
-use crate::support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{image, options, repository};
 use wharf::copy::{RetryPolicy, copy, push_blob};
 use wharf::credentials::{Credential, Given};
 use wharf::oci::{Registry, Selector};
@@ -14,6 +11,8 @@ use wharf::remote::{Client, RemoteRepository};
 use wharf::store::Source;
 use wharf::{Error, ErrorKind, Lack};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
+
+use crate::support::{descriptor, image, options, repository};
 
 const MANIFEST: &str = "/v2/app/manifests/v1";
 
@@ -118,7 +117,7 @@ async fn e2_a_head_that_is_refused_costs_a_push_no_get() {
 async fn e1_of_a_blob_no_more_than_a_byte_is_asked_for() {
     let server = says(500, "UNKNOWN");
     let (source, root) = image(&[]).await;
-    let config = source.manifest(support::descriptor(&root)).await.unwrap();
+    let config = source.manifest(descriptor(&root)).await.unwrap();
     let config = config.links()[0].descriptor.clone();
     let store = repository(server.address(), "app");
     let mut options = options().0;

@@ -1,46 +1,25 @@
 //! The front door: what a `Pusher` does, and what the pushes of one client share (wire.md O8).
 
-use crate::support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{add_manifest, descriptor, finish, image, options};
 use tokio::sync::Notify;
 use wharf::copy::Fate;
-use wharf::layer::{Family, LayerInput, NewImage, Packing};
+use wharf::layer::{Family, NewImage};
 use wharf::oci::ImageConfig;
 use wharf::store::Outcome;
 use wharf::{
-    Client, CopyOptions, Digest, ErrorKind, Event, MediaType, Memory, Observer, Pusher, Reference,
-    Repository, Source,
+    Client, CopyOptions, Digest, ErrorKind, Event, MediaType, Memory, Observer, Pusher, Source,
 };
 use wharf_testkit::{Answer, DockerRegistry, FaultServer, push_registry, seeded_bytes};
 
-const SESSION: &str = "/v2/*/blobs/uploads/*";
+use crate::support::{
+    SESSION, add_manifest, count, descriptor, finish, image, layer, options, reference,
+    repository_name,
+};
 
 fn pusher() -> Pusher {
     Pusher::with_options(Client::builder().build().unwrap(), options().0)
-}
-
-fn reference(address: std::net::SocketAddr, rest: &str) -> Reference {
-    format!("{address}/{rest}").parse().unwrap()
-}
-
-fn repository(address: std::net::SocketAddr, name: &str) -> Repository {
-    format!("{address}/{name}").parse().unwrap()
-}
-
-fn count(server: &FaultServer, start: &str) -> usize {
-    let lines = server.lines();
-    lines.iter().filter(|line| line.starts_with(start)).count()
-}
-
-/// A layer whose bytes are there, as a generated image has it.
-fn layer(seed: u64, len: usize) -> wharf::layer::PendingLayer {
-    let bytes = std::io::Cursor::new(seeded_bytes(seed, len));
-    let input = LayerInput::reader("test", bytes);
-    input.tar(&Packing::Plain, Family::Oci).unwrap()
 }
 
 #[tokio::test]
@@ -149,9 +128,9 @@ async fn o7_several_repositories_are_told_apart_and_tags_in_one_are_one_push() {
         })
         .collect();
     let expected = [
-        (repository(there, "app"), Ok(2)),
-        (repository(refused, "app"), Err(ErrorKind::Denied)),
-        (repository(there, "other"), Err(ErrorKind::Invalid)),
+        (repository_name(there, "app"), Ok(2)),
+        (repository_name(refused, "app"), Err(ErrorKind::Denied)),
+        (repository_name(there, "other"), Err(ErrorKind::Invalid)),
     ];
     assert_eq!(outcomes, expected);
     assert_eq!(count(&good, "POST /v2/app/"), 2, "one layer and the config");
@@ -222,7 +201,7 @@ async fn o8_dropping_a_push_cancels_its_work_and_its_sessions() {
     assert_eq!(count(&server, "PUT /v2/app/manifests/"), 0);
 
     // The client is as good as new, and what it sends now is all that is sent.
-    let other = repository(server.address(), "other");
+    let other = repository_name(server.address(), "other");
     let store = pusher.client().repository(&other);
     store.resolve(&"none".parse().unwrap()).await.unwrap_err();
     let after = server.lines();

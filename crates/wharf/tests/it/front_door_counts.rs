@@ -1,50 +1,17 @@
 //! What each call of the front door costs in requests, as `docs/requests.md` promises (wire.md P4).
 
-use crate::support;
-
-use std::net::SocketAddr;
-
-use support::{descriptor, finish, image, options};
-use wharf::layer::{Family, LayerInput, NewImage, Packing, PendingLayer};
+use wharf::layer::{Family, NewImage};
 use wharf::oci::{ImageConfig, Selector};
-use wharf::{
-    Client, Descriptor, Manifest, MediaType, Memory, Pusher, Reference, Repository, Source,
-};
-use wharf_testkit::{
-    Answer, DockerRegistry, FaultServer, RecordingProxy, push_registry, seeded_bytes,
-};
+use wharf::{Client, Descriptor, Manifest, MediaType, Memory, Pusher, Source};
+use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
-/// Debian's registry behind a proxy that counts; `None` where it is not installed.
-fn registry() -> Option<(DockerRegistry, RecordingProxy)> {
-    let registry = DockerRegistry::start()?;
-    let proxy = RecordingProxy::start(registry.address());
-    Some((registry, proxy))
-}
+use crate::support::{
+    counted_registry, descriptor, finish, image, layer, methods, options, reference,
+    repository_name,
+};
 
 fn pusher() -> Pusher {
     Pusher::with_options(Client::builder().build().unwrap(), options().0)
-}
-
-fn reference(address: SocketAddr, rest: &str) -> Reference {
-    format!("{address}/{rest}").parse().unwrap()
-}
-
-fn repository(address: SocketAddr, name: &str) -> Repository {
-    format!("{address}/{name}").parse().unwrap()
-}
-
-/// The methods of the requests so far, which are forgotten.
-fn methods(proxy: &RecordingProxy) -> Vec<String> {
-    let methods = proxy.requests().into_iter().map(|request| request.method);
-    let methods = methods.collect();
-    proxy.forget();
-    methods
-}
-
-fn layer(seed: u64) -> PendingLayer {
-    let bytes = std::io::Cursor::new(seeded_bytes(seed, 5000));
-    let input = LayerInput::reader("test", bytes);
-    input.tar(&Packing::Plain, Family::Oci).unwrap()
 }
 
 /// Bytes of a manifest that refers to `subject` and is told from others by `note`; its config is
@@ -57,7 +24,7 @@ async fn referrer(of: &Memory, subject: &Descriptor, note: &str) -> Manifest {
 
 #[tokio::test]
 async fn p4_a_sibling_repository_costs_two_requests_a_blob_and_no_bytes() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let layers: Vec<_> = (0..4).map(|seed| seeded_bytes(seed, 1000)).collect();
@@ -77,13 +44,13 @@ async fn p4_a_sibling_repository_costs_two_requests_a_blob_and_no_bytes() {
 
 #[tokio::test]
 async fn p4_a_generated_image_costs_three_requests_a_layer_and_four_more() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let (pusher, to) = (pusher(), reference(proxy.address(), "app:1"));
     let image = NewImage {
         config: ImageConfig::default(),
-        layers: (0..3).map(layer).collect(),
+        layers: (0..3).map(|seed| layer(seed, 5000)).collect(),
         family: Family::Oci,
     };
     pusher.push(&Memory::new(), image, &to).await.unwrap();
@@ -92,10 +59,10 @@ async fn p4_a_generated_image_costs_three_requests_a_layer_and_four_more() {
 
 #[tokio::test]
 async fn p4_single_blobs_and_layers_cost_three_requests_and_one_where_they_are_there() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
-    let (pusher, to) = (pusher(), repository(proxy.address(), "app"));
+    let (pusher, to) = (pusher(), repository_name(proxy.address(), "app"));
     let source = Memory::new();
     let blob = source.add_blob(MediaType::OCTET_STREAM, seeded_bytes(1, 100));
     let blob = source.blob(&blob);
@@ -103,13 +70,13 @@ async fn p4_single_blobs_and_layers_cost_three_requests_and_one_where_they_are_t
     assert_eq!(methods(&proxy), ["HEAD", "POST", "PUT"]);
     pusher.push_blob(&blob, &to).await.unwrap();
     assert_eq!(methods(&proxy), ["HEAD"]);
-    pusher.push_layer(&layer(2), &to).await.unwrap();
+    pusher.push_layer(&layer(2, 5000), &to).await.unwrap();
     assert_eq!(methods(&proxy), ["POST", "PATCH", "PUT"]);
 }
 
 #[tokio::test]
 async fn p4_tag_put_plan_and_delete_cost_what_is_promised() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let (pusher, at) = (pusher(), proxy.address());
@@ -186,7 +153,7 @@ async fn p4_a_registry_is_asked_once_whether_it_lists_referrers() {
 
 #[tokio::test]
 async fn p4_a_referrer_that_is_listed_under_a_tag_costs_five_requests() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let (source, root) = image(&[]).await;

@@ -1,14 +1,13 @@
 //! Registries behind `nginx`, as many are: TLS, its limits, and the protocol that is spoken.
 
-use crate::support;
-
 use std::collections::HashSet;
 
-use support::{Record, descriptor, image, options, repository};
 use wharf::copy::{Root, copy};
-use wharf::remote::{Certificates, Client, Tls};
+use wharf::remote::Client;
 use wharf::store::{Memory, Source};
 use wharf_testkit::{Authority, DockerRegistry, Nginx, PassedRequest, seeded_bytes};
+
+use crate::support::{Record, descriptor, image, options, repository, trusting};
 
 /// A registry, and what stands before it.
 struct Scene {
@@ -32,20 +31,15 @@ impl Scene {
 
     /// Pushes through `nginx`, and checks that the registry has everything.
     async fn pushed(&self, source: &Memory, root: &Root) -> std::sync::Arc<Record> {
-        let tls = Tls {
-            authorities: Certificates::from_pem(self.authority.certificate().as_bytes()).unwrap(),
-            ..Tls::default()
-        };
-        let client = Client::builder().tls(tls).build().unwrap();
+        let client = Client::builder().tls(trusting(&self.authority));
+        let client = client.build().unwrap();
         let store = client.repository(&format!("{}/app", self.nginx.address()).parse().unwrap());
-        let (options, record) = options();
+        let (settings, record) = options();
         let roots = std::slice::from_ref(root);
-        copy(source, &store, roots, &options).await.unwrap();
+        copy(source, &store, roots, &settings).await.unwrap();
 
         let (behind, read) = (repository(self.registry.address(), "app"), Memory::new());
-        copy(&behind, &read, roots, &support::options().0)
-            .await
-            .unwrap();
+        copy(&behind, &read, roots, &options().0).await.unwrap();
         read.manifest(descriptor(root)).await.unwrap();
         record
     }

@@ -1,8 +1,6 @@
 //! Layers made while they are sent, images made of them, and blobs pushed alone.
 #![cfg(unix)]
 
-use crate::support;
-
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use proptest::prelude::*;
-use support::{Record, options, repository};
 use wharf::copy::{Root, RootContent, copy, push_blob, push_layer};
 use wharf::draft::{DraftLayer, MadeLayer, PendingLayer};
 use wharf::file;
@@ -26,14 +23,7 @@ use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, Skopeo, compressible_bytes, push_registry, seeded_bytes,
 };
 
-const UPLOADS: &str = "/v2/*/blobs/uploads/";
-const SESSION: &str = "/v2/*/blobs/uploads/*";
-const BLOB: &str = "/v2/*/blobs/*";
-
-fn count(server: &FaultServer, start: &str) -> usize {
-    let lines = server.lines();
-    lines.iter().filter(|line| line.starts_with(start)).count()
-}
+use crate::support::{BLOB, Record, SESSION, UPLOADS, count, options, repository};
 
 /// An input that gives `bytes` once.
 fn once(bytes: &[u8]) -> LayerInput {
@@ -568,14 +558,14 @@ fn consistent(nodes: &[(String, Node)]) -> Vec<&(String, Node)> {
 }
 
 async fn layer_of(root: &Path, packing: &Packing) -> MadeLayer {
-    let options = TreeOptions {
+    let tree = TreeOptions {
         times: Times::Fixed(1_700_000_000),
         ..TreeOptions::default()
     };
-    let layer = LayerInput::directory(root, options)
+    let layer = LayerInput::directory(root, tree)
         .tar(packing, Family::Oci)
         .unwrap();
-    push_layer(&Memory::new(), &layer, &support::options().0)
+    push_layer(&Memory::new(), &layer, &options().0)
         .await
         .unwrap()
 }

@@ -1,13 +1,10 @@
 //! How many requests a registry gets at a time, and when: wire.md R2, R7, P4.
 
-use crate::support;
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use support::{image, options};
 use wharf::ErrorKind;
 use wharf::copy::copy;
 use wharf::oci::{Descriptor, Digest, MediaType};
@@ -15,8 +12,7 @@ use wharf::remote::{Client, EndpointClass, Limits, PauseObserver, RemoteReposito
 use wharf::store::Store;
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
-const BLOB: &str = "/v2/*/blobs/*";
-const SESSION: &str = "/v2/*/blobs/uploads/*";
+use crate::support::{BLOB, SESSION, descriptor, image, options};
 
 fn client(limits: Limits) -> Client {
     Client::builder().limits(limits).build().unwrap()
@@ -203,7 +199,7 @@ async fn r7_manifests_do_not_wait_for_blobs() {
         while !server.lines().iter().any(|line| line.starts_with("PUT")) {
             server.arrived(server.requests().len() + 1).await;
         }
-        let root = support::descriptor(&roots[0]);
+        let root = descriptor(&roots[0]);
         let manifest = wharf::store::Source::manifest(&source, root).await.unwrap();
         store.put_manifest(&manifest, None).await
     };

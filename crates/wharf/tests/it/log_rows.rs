@@ -1,20 +1,22 @@
-//! What stands in the log, and what never does: wire.md P3. A program of its own, as logs are
-//! for the whole process.
+//! What stands in the log, and what never does: wire.md P3. The test runs in a process of its own,
+//! as the threads of other tests decide with it which events are made.
 
-use crate::support;
-
-use support::log::Log;
-use support::{image, options};
 use wharf::copy::copy;
 use wharf::remote::Client;
+use wharf_testkit::process::runs_alone;
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
-const SESSION: &str = "/v2/*/blobs/uploads/*";
+use crate::support::log::Log;
+use crate::support::{SESSION, image, options};
+
 const SECRET_SESSION: &str = "http://user:hunter2@{host}/v2/app/blobs/uploads/{n}\
      ?_state=hunter2&X-Amz-Signature=hunter2&hunter2&digests=hunter2#hunter2";
 
 #[tokio::test]
 async fn p3_logs_and_errors_tell_everything_but_secrets() {
+    if !runs_alone("log_rows::p3_logs_and_errors_tell_everything_but_secrets") {
+        return;
+    }
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

@@ -1,8 +1,6 @@
 //! wire.md, sections 1 and 6: manifests, tags and referrers, against a scripted registry that
 //! keeps what it is given, and against Debian's `docker-registry`.
 
-use crate::support;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future;
 use serde_json::{Value, json};
-use support::{image, options, repository};
 use wharf::ErrorKind;
 use wharf::copy::copy;
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
@@ -21,7 +18,8 @@ use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes,
 };
 
-const MANIFEST: &str = "/v2/*/manifests/*";
+use crate::support::{MANIFEST, image, lines, options, repository};
+
 const REFERRERS: &str = "/v2/*/referrers/*";
 const EMPTY: &[u8] = b"{}";
 
@@ -101,11 +99,6 @@ fn keeping(kept: &Kept, conditions: Conditions) -> Script {
 fn ours(server: Script) -> Script {
     let own = Answer::status(200).header("Server", "wharf/0.1.0");
     server.on("HEAD", "/v2/*/manifests/who", [own])
-}
-
-fn lines(server: &FaultServer, start: &str) -> Vec<String> {
-    let lines = server.lines().into_iter();
-    lines.filter(|line| line.starts_with(start)).collect()
 }
 
 fn descriptor(kind: MediaType, bytes: &[u8]) -> Descriptor {
@@ -673,7 +666,7 @@ async fn f3_debians_registry_gets_its_list_under_the_tag() {
     copy(&source, &store, std::slice::from_ref(&root), &options)
         .await
         .unwrap();
-    let subject = support::descriptor(&root);
+    let subject = crate::support::descriptor(&root);
     let empty: MediaType = "application/vnd.oci.empty.v1+json".parse().unwrap();
     let blob = wharf::blob::Blob::from_bytes(descriptor(empty.clone(), EMPTY), EMPTY.into());
     store.put_blob(&blob).await.unwrap();

@@ -1,24 +1,23 @@
 //! Reading from mirrors, as `hosts.toml` names them: who is asked, in which order, and what a
 //! mirror can do wrong.
 
-use crate::support;
-
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Record, descriptor, image, options};
 use wharf::copy::{Root, RootContent, Summary, copy};
 use wharf::credentials::{Credential, Credentials, Found};
 use wharf::oci::{Descriptor, Digest, Registry, RepositoryName, Selector};
-use wharf::remote::{Certificates, Client, ClientBuilder, Identity, RemoteSource, Timeouts, Tls};
+use wharf::remote::{Client, ClientBuilder, Identity, RemoteSource, Timeouts, Tls};
 use wharf::store::{Memory, Source};
 use wharf::{Error, ErrorKind, Result};
 use wharf_testkit::{
     Answer, Authority, DockerRegistry, FaultServer, RecordedRequest, RegistryAuth, RegistryTls,
     Script, seeded_bytes,
 };
+
+use crate::support::{Record, descriptor, image, options, trusting};
 
 const MANIFESTS: &str = "/v2/*/manifests/*";
 const BLOBS: &str = "/v2/*/blobs/*";
@@ -495,6 +494,16 @@ async fn a_file_that_makes_no_sense_is_named_before_anything_is_asked() {
     assert_eq!(scene.upstream.requests().len(), 0);
 }
 
+/// TLS that trusts `authority` and shows a certificate of its own that `authority` signed.
+fn known(authority: &Authority) -> Tls {
+    let own = authority.client();
+    let own = Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes());
+    Tls {
+        identities: vec![own.unwrap()],
+        ..trusting(authority)
+    }
+}
+
 /// A registry behind TLS that has the image of the scene, pushed there.
 async fn secure(
     scene: &Scene,
@@ -506,14 +515,7 @@ async fn secure(
         clients: clients.map(str::to_owned),
     };
     let registry = DockerRegistry::start_tls(&RegistryAuth::None, &tls)?;
-    let own = authority.client();
-    let tls = Tls {
-        authorities: Certificates::from_pem(authority.certificate().as_bytes()).unwrap(),
-        identities: vec![
-            Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes()).unwrap(),
-        ],
-        ..Tls::default()
-    };
+    let tls = known(authority);
     let client = Client::builder().tls(tls).build().unwrap();
     let store = client.repository(&format!("{}/app", registry.address()).parse().unwrap());
     let root = std::slice::from_ref(&scene.image);
@@ -568,14 +570,7 @@ async fn the_users_client_certificate_is_not_for_mirrors() {
     let Some(mirror) = secure(&scene, &authority, Some(authority.certificate())).await else {
         return;
     };
-    let own = authority.client();
-    let tls = Tls {
-        authorities: Certificates::from_pem(authority.certificate().as_bytes()).unwrap(),
-        identities: vec![
-            Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes()).unwrap(),
-        ],
-        ..Tls::default()
-    };
+    let tls = known(&authority);
     scene.says(&format!("[host.\"https://{}\"]\n", mirror.address()));
     let source = scene.open(Client::builder().tls(tls)).await.unwrap();
     scene.pulled(&source).await;

@@ -3,15 +3,12 @@
 //! All names lead to loopback addresses here. A registry at an address that the user gave counts
 //! as one out in the world; what it sends us to is resolved by the test.
 
-use crate::support;
-
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use support::{image, options};
 use wharf::copy::copy;
 use wharf::credentials::{Credential, Given};
 use wharf::oci::Registry;
@@ -20,7 +17,7 @@ use wharf::store::Source;
 use wharf::{ErrorKind, Guard};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
-const UPLOADS: &str = "/v2/*/blobs/uploads/";
+use crate::support::{UPLOADS, image, options};
 
 /// Knows one address for all names, and which it was asked for.
 #[derive(Debug, Default)]

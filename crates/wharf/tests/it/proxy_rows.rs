@@ -2,18 +2,15 @@
 //!
 //! Names are resolved by the proxy of the test alone: nothing leaves this machine.
 
-use crate::support;
-
-use support::{image, options};
 use wharf::copy::copy;
-use wharf::remote::{
-    Certificates, Client, ClientBuilder, Exceptions, Identity, Insecure, Proxies, Tls,
-};
+use wharf::remote::{Client, ClientBuilder, Exceptions, Identity, Insecure, Proxies, Tls};
 use wharf::{Error, ErrorKind, Result};
 use wharf_testkit::{
     Authority, ConnectProxy, DockerRegistry, FaultServer, ProxyManner, RegistryAuth, RegistryTls,
     Script, TlsFront, push_registry, seeded_bytes,
 };
+
+use crate::support::{image, options, trusting};
 
 /// Pushes a small image to `registry.example`, which only the proxy knows.
 async fn push(builder: ClientBuilder) -> Result<()> {
@@ -33,14 +30,6 @@ fn through(proxy: &str) -> ClientBuilder {
         https: proxy,
         except: Exceptions::default(),
     })
-}
-
-fn trusting(authority: &Authority) -> Tls {
-    let text = authority.certificate().as_bytes();
-    Tls {
-        authorities: Certificates::from_pem(text).expect("certificates"),
-        ..Tls::default()
-    }
 }
 
 fn url(proxy: &ConnectProxy, login: &str) -> String {

@@ -1,14 +1,11 @@
 //! Registries that misbehave, on both ends of a copy: one clear error, or the right outcome.
 
-use crate::support;
-
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{descriptor, finish, image, options, repository};
 use wharf::copy::{CopyOptions, Event, Observer, Root, Summary, copy};
 use wharf::oci::{Digest, Manifest, MediaType, Selector};
 use wharf::remote::{Client, RemoteRepository, Timeouts};
@@ -16,10 +13,9 @@ use wharf::store::{Memory, Source, Store};
 use wharf::{Error, ErrorKind, Result};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
-const UPLOADS: &str = "/v2/*/blobs/uploads/";
-const SESSION: &str = "/v2/*/blobs/uploads/*";
-const BLOB: &str = "/v2/*/blobs/*";
-const MANIFEST: &str = "/v2/*/manifests/*";
+use crate::support::{
+    BLOB, MANIFEST, SESSION, UPLOADS, descriptor, finish, image, options, repository,
+};
 
 /// Long enough for this machine, short enough for a test.
 const SHORT: Duration = Duration::from_millis(400);

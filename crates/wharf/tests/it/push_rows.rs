@@ -1,13 +1,10 @@
 //! wire.md, row by row, against a scripted registry that records every request.
 
-use crate::support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use support::{add_manifest, descriptor, finish, image, options, repository};
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Root, RootContent, copy};
 use wharf::draft::{Draft, DraftConfig, DraftLayer, PendingLayer};
 use wharf::oci::{Digest, Manifest, MediaType};
@@ -16,10 +13,10 @@ use wharf::store::{Memory, Source, Store};
 use wharf::{Error, ErrorKind};
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
-const UPLOADS: &str = "/v2/*/blobs/uploads/";
-const SESSION: &str = "/v2/*/blobs/uploads/*";
-const BLOB: &str = "/v2/*/blobs/*";
-const MANIFEST: &str = "/v2/*/manifests/*";
+use crate::support::{
+    BLOB, MANIFEST, SESSION, UPLOADS, add_manifest, count, descriptor, finish, image, options,
+    repository,
+};
 
 async fn push(
     server: &FaultServer,
@@ -43,14 +40,6 @@ async fn push_with(
         options,
     )
     .await
-}
-
-fn count(server: &FaultServer, start: &str) -> usize {
-    server
-        .lines()
-        .iter()
-        .filter(|line| line.starts_with(start))
-        .count()
 }
 
 #[tokio::test]

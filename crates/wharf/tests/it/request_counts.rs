@@ -1,27 +1,18 @@
 //! What operations cost in requests: promises of the documentation, to the number.
 
-use crate::support;
-
 use std::path::Path;
 use std::slice::from_ref;
 
-use support::{descriptor, image, options};
 use wharf::copy::{Root, RootContent, copy};
 use wharf::memory::RegistryMemory;
 use wharf::oci::{Manifest, MediaType};
 use wharf::remote::{Client, RemoteRepository};
 use wharf::store::{Memory, Source, Store};
 use wharf_testkit::{
-    Answer, DockerRegistry, FaultServer, RecordedRequest, RecordingProxy, push_registry,
-    seeded_bytes,
+    Answer, FaultServer, RecordedRequest, RecordingProxy, push_registry, seeded_bytes,
 };
 
-/// Debian's registry behind a proxy that counts; `None` where it is not installed.
-fn registry() -> Option<(DockerRegistry, RecordingProxy)> {
-    let registry = DockerRegistry::start()?;
-    let proxy = RecordingProxy::start(registry.address());
-    Some((registry, proxy))
-}
+use crate::support::{counted_registry, descriptor, image, methods, options};
 
 fn client(memory: RegistryMemory) -> Client {
     Client::builder().memory(memory).build().unwrap()
@@ -44,14 +35,6 @@ fn tagged(root: &Root, tag: &str) -> Root {
     }
 }
 
-/// The methods of the requests so far, which are forgotten.
-fn methods(proxy: &RecordingProxy) -> Vec<String> {
-    let methods = proxy.requests().into_iter().map(|request| request.method);
-    let methods = methods.collect();
-    proxy.forget();
-    methods
-}
-
 /// A new process, as far as memory is concerned.
 fn later(directory: &Path, before: &RegistryMemory) -> Client {
     before.save();
@@ -60,7 +43,7 @@ fn later(directory: &Path, before: &RegistryMemory) -> Client {
 
 #[tokio::test]
 async fn e3_cold_unchanged_and_new_tag_cost_3n_plus_5_and_1_and_2_requests() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     for n in [0, 1, 4] {
@@ -85,7 +68,7 @@ async fn e3_cold_unchanged_and_new_tag_cost_3n_plus_5_and_1_and_2_requests() {
 
 #[tokio::test]
 async fn e3_another_process_knows_what_was_there() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -117,7 +100,7 @@ async fn e3_another_process_knows_what_was_there() {
 
 #[tokio::test]
 async fn e4_a_wrong_memory_costs_no_more_than_asking() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
@@ -131,7 +114,7 @@ async fn e4_a_wrong_memory_costs_no_more_than_asking() {
 
 #[tokio::test]
 async fn e3_a_tag_that_moves_back_to_a_known_image_costs_two_requests() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let store = repository(&client(RegistryMemory::in_process()), &proxy, "app");
@@ -146,7 +129,7 @@ async fn e3_a_tag_that_moves_back_to_a_known_image_costs_two_requests() {
 
 #[tokio::test]
 async fn e2_an_index_is_asked_for_by_digest_and_so_are_its_children() {
-    let Some((_registry, proxy)) = registry() else {
+    let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
     let (source, root) = image(&[seeded_bytes(1, 1000)]).await;

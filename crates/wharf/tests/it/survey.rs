@@ -1,12 +1,11 @@
 //! Dry runs (wire.md O10), and layouts pushed as one index (O2).
 
-use crate::support;
-
-use support::{descriptor, image, options, repository};
 use wharf::copy::{Fate, Plan, Root, RootContent, Survey, copy};
 use wharf::oci::{Digest, MediaType, Selector};
 use wharf::store::{Layout, Memory, Source, Store};
 use wharf_testkit::{Answer, Child, FaultServer, LayerSpec, LayoutFixture, push_registry};
+
+use crate::support::{descriptor, image, options, repository};
 
 async fn surveyed(source: &dyn Source, store: &dyn Store, root: Root) -> Survey {
     let options = options().0;

@@ -2,13 +2,10 @@
 //!
 //! Against Debian's registry behind TLS, with certificates made here.
 
-use crate::support;
-
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{descriptor, image, options};
 use wharf::copy::copy;
 use wharf::oci::Selector;
 use wharf::remote::{
@@ -22,16 +19,11 @@ use wharf_testkit::{
     TlsFront, push_registry, seeded_bytes,
 };
 
+use crate::support::{descriptor, image, options, trusting};
+
 fn start(server: Pair, clients: Option<&Authority>) -> Option<DockerRegistry> {
     let clients = clients.map(|authority| authority.certificate().to_owned());
     DockerRegistry::start_tls(&RegistryAuth::None, &RegistryTls { server, clients })
-}
-
-fn trusting(authority: &Authority) -> Tls {
-    Tls {
-        authorities: Certificates::from_pem(authority.certificate().as_bytes()).expect("good"),
-        ..Tls::default()
-    }
 }
 
 fn identity(pair: &Pair) -> Identity {

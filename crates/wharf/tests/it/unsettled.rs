@@ -1,13 +1,10 @@
 //! Registries that need a moment between a write and its being seen.
 
-use crate::support;
-
-use support::{image, options, repository};
 use wharf::copy::{Summary, copy};
 use wharf::{ErrorKind, Result};
 use wharf_testkit::{Answer, FaultServer, push_registry};
 
-const MANIFEST: &str = "/v2/*/manifests/*";
+use crate::support::{MANIFEST, image, options, repository};
 
 /// Pushes an image to a registry that answers so to its manifest; gives how often it was put.
 async fn push(answers: Vec<Answer>) -> (Result<Summary>, usize) {

@@ -1,32 +1,22 @@
 //! wire.md, sections 4 and 5: mounts and sending, against a scripted registry.
 
-use crate::support;
-
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use support::{image, options, repository};
 use wharf::ErrorKind;
 use wharf::blob::Blob;
-use wharf::copy::{CopyOptions, Root, Summary, copy};
+use wharf::copy::{CopyOptions, Root, Summary, copy, copy_to_all};
 use wharf::oci::{Descriptor, Digest, MediaType};
 use wharf::remote::{Client, RemoteRepository, Timeouts};
 use wharf::store::{Memory, Outcome, Source, Store};
 use wharf_testkit::{Answer, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes};
 
-const UPLOADS: &str = "/v2/*/blobs/uploads/";
-const SESSION: &str = "/v2/*/blobs/uploads/*";
-const BLOB: &str = "/v2/*/blobs/*";
+use crate::support::{BLOB, SESSION, UPLOADS, destinations, image, lines, options, repository};
 
 const MIB: u64 = 1 << 20;
-
-fn lines(server: &FaultServer, start: &str) -> Vec<String> {
-    let lines = server.lines().into_iter();
-    lines.filter(|line| line.starts_with(start)).collect()
-}
 
 fn ranges(server: &FaultServer) -> Vec<String> {
     let requests = server.requests();
@@ -626,8 +616,6 @@ async fn u9_a_connection_that_stalls_is_dropped_and_the_upload_goes_on() {
 
 #[tokio::test]
 async fn o7_each_destination_fails_or_succeeds_on_its_own() {
-    use wharf::copy::{Destination, NoObserver, copy_to_all};
-
     let refused = Answer::error(403, "DENIED", "no");
     let good = FaultServer::start(push_registry());
     let bad = FaultServer::start(push_registry().on("PUT", SESSION, [refused]));
@@ -636,11 +624,7 @@ async fn o7_each_destination_fails_or_succeeds_on_its_own() {
     let (source, root) = image(&[seeded_bytes(1, 2_000_000), seeded_bytes(2, 1_000_000)]).await;
     let stores = [&good, &bad, &shaky].map(|server| repository(server.address(), "app"));
     let roots = [root];
-    let destinations = stores.each_ref().map(|store| Destination {
-        store,
-        roots: &roots,
-        observer: Arc::new(NoObserver),
-    });
+    let destinations = destinations(&stores, &roots);
     let (options, _): (CopyOptions, _) = options();
     let outcomes = copy_to_all(&source, &destinations, &options).await;
     assert_eq!(outcomes[0].as_ref().unwrap().written, 3);
@@ -660,8 +644,6 @@ async fn o7_each_destination_fails_or_succeeds_on_its_own() {
 
 #[tokio::test]
 async fn o7_the_source_is_read_once_for_all_that_lack_it() {
-    use wharf::copy::{Destination, NoObserver, copy_to_all};
-
     let servers = [(); 3].map(|()| FaultServer::start(push_registry()));
     let (source, root) = image(&[seeded_bytes(1, 2_000_000), seeded_bytes(2, 1_000_000)]).await;
     let source = Counting {
@@ -672,11 +654,7 @@ async fn o7_the_source_is_read_once_for_all_that_lack_it() {
         .each_ref()
         .map(|server| repository(server.address(), "app"));
     let roots = [root];
-    let destinations = stores.each_ref().map(|store| Destination {
-        store,
-        roots: &roots,
-        observer: Arc::new(NoObserver),
-    });
+    let destinations = destinations(&stores, &roots);
     let (options, _) = options();
     for outcome in copy_to_all(&source, &destinations, &options).await {
         assert_eq!(outcome.unwrap().written, 3);

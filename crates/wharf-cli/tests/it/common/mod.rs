@@ -1,10 +1,4 @@
 //! Running the binary, and a registry that is the binary itself.
-#![allow(
-    dead_code,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "each test program uses a part of it, and a fixture that fails fails the test"
-)]
 
 pub(crate) mod pushes;
 pub(crate) mod said;
@@ -15,12 +9,38 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use wharf_testkit::{LayerSpec, LayoutFixture};
+
 /// How a run of `wharf` ended.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Run {
+    /// The one line that a failed run says, without the name of the program.
+    pub(crate) fn complaint(&self) -> &str {
+        assert_eq!((self.code, self.stdout.as_str()), (1, ""), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        let line = self.stderr.trim_end().strip_prefix("wharf: ");
+        line.unwrap_or_else(|| panic!("{self:?}"))
+    }
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A layout in `directory` with an image of two layers, tagged `1.0`.
+pub(crate) fn layout(directory: &Path) -> LayoutFixture {
+    let mut layout = LayoutFixture::new(directory);
+    layout.image(
+        Some("1.0"),
+        &[LayerSpec::random(1, 70_000), LayerSpec::random(2, 3)],
+    );
+    layout
 }
 
 /// The binary, with its data, cache and session below `home`.
@@ -37,16 +57,7 @@ pub(crate) fn command(home: &Path) -> Command {
 
 /// Runs the binary with these arguments.
 pub(crate) fn wharf(home: &Path, arguments: &[&str]) -> Run {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command(home).args(arguments).output().unwrap();
-    Run {
-        code: status.code().unwrap_or(-1),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
-    }
+    ran(command(home).args(arguments).output().unwrap())
 }
 
 /// Runs the binary with `input` on standard input.
@@ -64,6 +75,11 @@ pub(crate) fn piped(home: &Path, arguments: &[&str], input: &[u8]) -> Run {
     let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writing.join().unwrap();
+    ran(output)
+}
+
+/// How a process ended.
+pub(crate) fn ran(output: Output) -> Run {
     Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -76,6 +92,11 @@ pub(crate) fn done(home: &Path, arguments: &[&str]) -> Run {
     let run = wharf(home, arguments);
     assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
     run
+}
+
+/// Runs it, expects a failure that is one line, and gives that line.
+pub(crate) fn complaint(home: &Path, arguments: &[&str]) -> String {
+    wharf(home, arguments).complaint().to_owned()
 }
 
 /// `wharf registry serve` in a process of its own.

@@ -1,10 +1,10 @@
 //! Pushes in processes of their own that are watched from outside, and broken off.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Run, Served, command};
+use super::{Run, Served, command, ran};
 use wharf_testkit::{
     ArchiveStyle, DockerArchive, DockerImage, ImageFixture, LayerSpec, LayoutFixture,
     ProxiedRequest, RecordingProxy, files_below, seeded_bytes,
@@ -133,15 +133,6 @@ impl Scene {
 fn layer((size, seed): (&u64, u64)) -> LayerSpec {
     let bytes = seeded_bytes(seed, usize::try_from(*size).unwrap());
     LayerSpec::bytes("application/vnd.oci.image.layer.v1.tar", &bytes)
-}
-
-/// How a process ended that was not waited for.
-pub(crate) fn ran(output: Output) -> Run {
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 /// The bodies of uploads that passed, in bytes.

@@ -1,10 +1,4 @@
 //! A registry of a test: on a port of its own, asked over HTTP.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "no test uses all of it; a helper that does not succeed fails its test"
-)]
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,17 +1,24 @@
 //! What the tests of the push path share: images in memory, a recording observer, clients.
-#![allow(dead_code, reason = "each test program uses its own part")]
-#![allow(clippy::panic, reason = "a fixture that cannot be made fails the test")]
 
 pub(crate) mod log;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wharf::copy::{CopyOptions, Event, Observer, RetryPolicy, Root, RootContent};
-use wharf::oci::{Descriptor, Manifest, MediaType};
-use wharf::remote::{Client, RemoteRepository};
+use wharf::copy::{
+    CopyOptions, Destination, Event, NoObserver, Observer, RetryPolicy, Root, RootContent,
+};
+use wharf::layer::{Family, LayerInput, Packing, PendingLayer};
+use wharf::oci::{Descriptor, Manifest, MediaType, Reference, Repository};
+use wharf::remote::{Certificates, Client, RemoteRepository, Tls};
 use wharf::store::{Memory, Store};
+use wharf_testkit::{Authority, seeded_bytes};
+
+pub(crate) use wire::{
+    BASIC, BLOB, MANIFEST, SESSION, UPLOADS, count, counted_registry, lines, methods,
+};
 
 /// A source with an image of these layers, and the root to copy under the tag `v1`.
 pub(crate) async fn image(layers: &[Vec<u8>]) -> (Memory, Root) {
@@ -75,6 +82,46 @@ pub(crate) fn descriptor(root: &Root) -> &Descriptor {
 pub(crate) fn repository(address: SocketAddr, name: &str) -> RemoteRepository {
     let client = Client::builder().build().expect("a client");
     client.repository(&format!("{address}/{name}").parse().expect("a repository"))
+}
+
+pub(crate) fn repository_name(address: SocketAddr, name: &str) -> Repository {
+    format!("{address}/{name}").parse().expect("a repository")
+}
+
+pub(crate) fn reference(address: SocketAddr, rest: &str) -> Reference {
+    format!("{address}/{rest}").parse().expect("a reference")
+}
+
+/// A layer of a generated image, whose bytes are read from memory.
+pub(crate) fn layer(seed: u64, len: usize) -> PendingLayer {
+    let bytes = std::io::Cursor::new(seeded_bytes(seed, len));
+    let input = LayerInput::reader("test", bytes);
+    input.tar(&Packing::Plain, Family::Oci).expect("a layer")
+}
+
+/// TLS that trusts certificates of `authority`.
+pub(crate) fn trusting(authority: &Authority) -> Tls {
+    let text = authority.certificate().as_bytes();
+    Tls {
+        authorities: Certificates::from_pem(text).expect("certificates"),
+        ..Tls::default()
+    }
+}
+
+/// Destinations that all get `roots` and report to no observer.
+pub(crate) fn destinations<'a>(
+    stores: impl IntoIterator<Item = &'a RemoteRepository>,
+    roots: &'a [Root],
+) -> Vec<Destination<'a>> {
+    let to = |store| Destination {
+        store,
+        roots,
+        observer: Arc::new(NoObserver),
+    };
+    stores
+        .into_iter()
+        .map(|store| to(store as &dyn Store))
+        .collect()
 }
 
 /// Options that retry without waiting for long, and the record of what happened.
