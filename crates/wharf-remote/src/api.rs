@@ -9,10 +9,10 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use url::Url;
 use wharf_oci::{Digest, Repository, RepositoryName};
 
-use super::auth::{Access, Asker, Authorization, Authorizer, ScopeSet, choose, needed};
-use super::endpoint::Endpoint;
-use super::host::Host;
-use super::transport::{Request, Response, Transport, same_origin};
+use crate::auth::{Access, Asker, Authorization, Authorizer, ScopeSet, choose, needed};
+use crate::hosts::Host;
+use crate::hosts::Urls;
+use crate::transport::{Request, Response, Transport, same_origin};
 use wharf_core::Result;
 
 /// Bytes of a refusal that are read, and how long they may take, so that its connection can be
@@ -57,8 +57,8 @@ impl Api {
     ///
     /// # Errors
     /// Where the host does not answer, if its scheme is still to be found out.
-    pub(crate) async fn endpoint(&self) -> Result<&Endpoint> {
-        self.host.endpoint(&self.transport).await
+    pub(crate) async fn urls(&self) -> Result<&Urls> {
+        self.host.urls(&self.transport).await
     }
 
     /// Says that the repository will be written to.
@@ -92,7 +92,7 @@ impl Api {
     }
 
     async fn send_and_answer(&self, request: Request) -> Result<Response> {
-        let root = self.endpoint().await?.root();
+        let root = self.urls().await?.root();
         // A session may be kept at another origin, which sees no credentials.
         if !same_origin(request.url(), &root) {
             return self.dispatch(request).await;
@@ -104,8 +104,8 @@ impl Api {
         let (request, again) = request.twice();
         let response = self.dispatch(with(request, shown.as_ref())).await?;
         // What was remembered of the scheme may have proved wrong.
-        let endpoint = self.endpoint().await?;
-        let found = endpoint.root();
+        let urls = self.urls().await?;
+        let found = urls.root();
         // Then nothing was shown where the request went in the end.
         let shown = shown.filter(|_| same_origin(&root, &found));
         let root = &found;
@@ -125,7 +125,7 @@ impl Api {
         drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
         let mut request = again.request().await?;
         if !same_origin(request.url(), root) {
-            let url = endpoint.moved(request.url());
+            let url = urls.moved(request.url());
             request = request.at(url);
         }
         let response = self.dispatch(with(request, Some(&better))).await?;
@@ -137,7 +137,7 @@ impl Api {
     /// # Errors
     /// As [`Api::send`].
     pub(crate) async fn send_once(&self, request: Request) -> Result<Response> {
-        let root = self.endpoint().await?.root();
+        let root = self.urls().await?.root();
         if !same_origin(request.url(), &root) {
             return self.dispatch(request).await;
         }

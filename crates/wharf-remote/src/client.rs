@@ -10,23 +10,23 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use wharf_oci::{Registry, Repository, RepositoryName};
 
-use super::api::Api;
-use super::auth::{self, Access, Checked};
-use super::host::{Host, Shared};
-use super::janitor::Janitor;
-use super::journal::Journal;
-use super::mirrors::{HostsDirectory, Mirrors, RemoteSource};
-use super::near::Neighbour;
-use super::proxies::Proxies;
-use super::repository::RemoteRepository;
-use super::settings::{Insecure, ReferrersFallback};
-use super::tls::{TlsSettings, Verification};
-use super::transport::{
+use crate::api::Api;
+use crate::auth::{self, Access, Checked};
+use crate::credentials::{Credentials, Secret};
+use crate::hosts::Janitor;
+use crate::hosts::{ClientSettings, Host};
+use crate::journal::Journal;
+use crate::memory::RegistryMemory;
+use crate::mirrors::{HostsDirectory, Mirrors, RemoteSource};
+use crate::near::Neighbour;
+use crate::proxies::Proxies;
+use crate::repository::RemoteRepository;
+use crate::settings::{Insecure, ReferrersFallback};
+use crate::tls::{TlsSettings, Verification};
+use crate::transport::{
     LeniencyObserver, Limits, Names, PauseObserver, RequestCounts, Resolver, Settings, Tattler,
     Timeouts, Transport,
 };
-use crate::credentials::{Credentials, Secret};
-use crate::memory::RegistryMemory;
 use wharf_core::Result;
 use wharf_core::sync::Lock;
 
@@ -48,7 +48,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     transport: Transport,
-    shared: Arc<Shared>,
+    shared: Arc<ClientSettings>,
     hosts: Lock<HashMap<Registry, Arc<Host>>>,
     hosts_directory: Option<HostsDirectory>,
     mirrors: Lock<HashMap<Registry, Arc<OnceCell<Arc<Mirrors>>>>>,
@@ -252,7 +252,7 @@ impl ClientBuilder {
             tattler: tattler.clone(),
         };
         let transport = Transport::new(settings, self.timeouts);
-        let shared = Shared {
+        let shared = ClientSettings {
             insecure: self.insecure,
             tattler,
             memory: self.memory,
@@ -307,7 +307,7 @@ impl Client {
     pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
         let (host, transport) = (self.host(registry), self.transport(registry));
         let check = async {
-            let root = host.endpoint(&transport).await?.root();
+            let root = host.urls(&transport).await?.root();
             auth::check(host.authorizer(), &transport, &root).await
         };
         check.await.map_err(|error| error.target(registry))
@@ -330,7 +330,7 @@ impl Client {
         let transport = self.transport(repository.registry());
         let shown = async {
             let (authorizer, name) = (host.authorizer(), repository.name());
-            let root = host.endpoint(&transport).await?.root();
+            let root = host.urls(&transport).await?.root();
             auth::authorization(authorizer, &transport, &root, name, access, sources).await
         };
         shown.await.map_err(|error| error.target(repository))

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use wharf_oci::Registry;
 
-use super::client::ClientBuilder;
-use super::proxies::Proxies;
-use super::tls::{Authority, Certificates, Tls, TlsSource};
-use super::transport::LeniencyObserver;
+use crate::client::ClientBuilder;
+use crate::proxies::Proxies;
+use crate::tls::{Authority, Certificates, Tls, TlsSource};
+use crate::transport::LeniencyObserver;
 
 impl ClientBuilder {
     /// How TLS is spoken with all hosts. The client certificate in it is shown to the registries

@@ -4,8 +4,9 @@ pub use crate::credentials::fuzzing::docker_config;
 
 use wharf_oci::{Descriptor, Digest, MediaType};
 
-use crate::referrers_index::ReferrersIndex;
-use crate::{auth, link as link_header, mirrors, upload};
+use crate::endpoints::referrers::ReferrersIndex;
+use crate::endpoints::{link_header, upload};
+use crate::{auth, mirrors};
 
 /// The challenge chosen among those of several headers, as it is remembered, if it may be.
 pub fn challenge(headers: &[&str]) -> Option<String> {

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, Tag};
 
-use super::api::Api;
-use super::{blobs, delete, manifests, put_manifest, referrers, sighted, tags, upload};
+use crate::api::Api;
+use crate::endpoints::{blobs, delete, manifests, put_manifest, referrers, tags, upload};
 use crate::memory::RegistryMemory;
+use crate::sighted;
 use wharf_core::blob::{Blob, ByteStream};
 use wharf_core::intake::{Intake, OneShot};
 use wharf_core::store::{Outcome, Source, Store};

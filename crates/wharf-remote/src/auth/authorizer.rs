@@ -8,15 +8,15 @@ use http::header::WWW_AUTHENTICATE;
 use url::Url;
 use wharf_oci::{Registry, RepositoryName};
 
-use super::super::transport::{Response, Transport};
 use super::challenge::{self, Challenge, Demand, Offers};
+use super::lack::{self, Shown};
 use super::realm;
-use super::refusal::{self, Shown};
 use super::scope::ScopeSet;
-use super::token::{self, Question};
+use super::token_server::{self, TokenRequest};
 use super::tokens::{Got, Tokens};
 use crate::credentials::{Credential, Credentials, Found, Secret};
 use crate::memory::{Fact, RegistryMemory};
+use crate::transport::{Response, Transport};
 use wharf_core::sync::Lock;
 use wharf_core::{Error, Result};
 use wharf_core::{Lack, Refusal};
@@ -184,7 +184,7 @@ impl Authorizer {
         let what = shown.map_or(Shown::Nothing, |shown| shown.shown);
         let status = response.status().as_u16();
         let asked = offers.demand().is_some() || self.challenge().is_some();
-        let lack = refusal::judge(status, what, &offers, asked)?;
+        let lack = lack::judge(status, what, &offers, asked)?;
         let source = shown.and_then(|shown| shown.source.as_deref());
         let scopes = shown.map_or(needed, |shown| &shown.scopes);
         let mut words = match (lack, offers.schemes().as_slice()) {
@@ -273,7 +273,7 @@ impl Authorizer {
         let credential = found.as_ref().map(|found| &found.credential);
         match (challenge, credential) {
             (Challenge::Basic, Some(Credential::Password { username, password })) => {
-                Ok(Some(shows(token::basic(username, password))))
+                Ok(Some(shows(token_server::basic(username, password))))
             }
             (Challenge::Basic, _) => Ok(None),
             (Challenge::Bearer { .. }, Some(Credential::RegistryToken(token))) => {
@@ -282,13 +282,13 @@ impl Authorizer {
             (Challenge::Bearer { realm, service }, credential) => {
                 let fetch = async {
                     let realm = realm::judge(asker.root, realm)?;
-                    let question = Question {
+                    let question = TokenRequest {
                         realm: &realm,
                         service: service.as_deref(),
                         scopes,
                         credential,
                     };
-                    token::fetch(asker.transport, &question).await
+                    token_server::fetch(asker.transport, &question).await
                 };
                 let got = match self.tokens.covering(challenge, scopes, refused) {
                     Some(token) => Ok(Got { token, new: false }),
@@ -341,7 +341,7 @@ impl Authorizer {
             return error;
         };
         self.found.lock().remove(&asker.name.cloned());
-        let Some(lack) = refusal::judge_token(status, found.is_some()) else {
+        let Some(lack) = lack::judge_token(status, found.is_some()) else {
             return error;
         };
         let source = found.map(|found| found.source.clone());

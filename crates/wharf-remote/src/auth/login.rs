@@ -5,12 +5,12 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use url::Url;
 use wharf_oci::RepositoryName;
 
-use super::super::answer;
-use super::super::transport::{Request, Transport};
 use super::authorizer::{Asker, Authorizer};
 use super::challenge;
 use super::scope::{Access, ScopeSet, for_push};
+use crate::answer;
 use crate::credentials::Secret;
+use crate::transport::{Request, Transport};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// What a registry said to credentials that it did not refuse.

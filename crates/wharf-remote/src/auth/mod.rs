@@ -6,11 +6,11 @@
 
 mod authorizer;
 mod challenge;
+mod lack;
 mod login;
 mod realm;
-mod refusal;
 mod scope;
-mod token;
+mod token_server;
 mod tokens;
 
 pub(super) use self::authorizer::{Asker, Authorization, Authorizer};

@@ -5,7 +5,7 @@
 
 use url::{Host, Url};
 
-use super::super::transport::follow;
+use crate::transport::follow;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The URL of the token server that `registry` names as `realm`.

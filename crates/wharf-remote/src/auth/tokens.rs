@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::challenge::Challenge;
 use super::scope::ScopeSet;
-use super::token::Token;
+use super::token_server::Token;
 use crate::credentials::Secret;
 use wharf_core::sync::{Keyed, Lock};
 use wharf_core::{Error, ErrorKind, Result};

@@ -7,13 +7,13 @@ use std::time::Duration;
 use url::Url;
 use wharf_oci::{Registry, RegistryError, Repository};
 
-use super::super::api::Api;
-use super::super::endpoint::Endpoint;
-use super::super::host::{Host, Shared, Way};
-use super::super::tls::{Authority, Tls};
-use super::super::transport::{PauseObserver, Transport};
 use super::hosts_directory::HostsDirectory;
 use super::hosts_file::{Capabilities, HostEntry, HostsFile, Need};
+use crate::api::Api;
+use crate::hosts::Urls;
+use crate::hosts::{ClientSettings, Host, Way};
+use crate::tls::{Authority, Tls};
+use crate::transport::{PauseObserver, Transport};
 use wharf_core::verify::blocking;
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -35,7 +35,7 @@ impl Mirrors {
         directory: HostsDirectory,
         registry: &Registry,
         transport: &Transport,
-        shared: &Arc<Shared>,
+        shared: &Arc<ClientSettings>,
     ) -> Result<Self> {
         let of = registry.clone();
         let read = move || -> Result<Option<(Vec<Named>, Option<Named>)>> {
@@ -93,7 +93,7 @@ impl Mirror {
         pauses: Option<Arc<dyn PauseObserver>>,
         of: &Registry,
         transport: &Transport,
-        shared: &Arc<Shared>,
+        shared: &Arc<ClientSettings>,
     ) -> Result<Arc<Self>> {
         let Named { entry, tls } = named;
         let registry = match &entry.url {
@@ -103,9 +103,9 @@ impl Mirror {
         };
         // A host that is the registry itself need not be told whose content is meant.
         let namespace = (registry != *of).then(|| of.to_string());
-        let endpoint = entry.url.clone();
+        let urls = entry.url.clone();
         let way = Way {
-            endpoint: endpoint.map(|url| Endpoint::of_mirror(url, namespace)),
+            urls: urls.map(|url| Urls::of_mirror(url, namespace)),
             headers: entry.headers,
             pauses,
         };

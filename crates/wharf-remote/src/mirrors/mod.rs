@@ -4,10 +4,10 @@
 //! A mirror is trusted for content of a known digest; what a tag names it says only where the file
 //! lets it. Whatever it does wrong, the next one is asked, and the registry itself last.
 
+mod blob;
 mod hosts_directory;
 mod hosts_file;
 mod mirror;
-mod passage;
 mod source;
 
 pub(super) use self::hosts_directory::HostsDirectory;

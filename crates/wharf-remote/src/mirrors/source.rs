@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
 
-use super::super::api::Api;
-use super::super::repository::RemoteRepository;
-use super::super::{manifests, referrers, tags};
+use super::blob;
 use super::hosts_file::Need;
 use super::mirror::{Mirror, Mirrors};
-use super::passage;
+use crate::api::Api;
+use crate::endpoints::{manifests, referrers, tags};
+use crate::repository::RemoteRepository;
 use wharf_core::blob::Blob;
 use wharf_core::store::Source;
 use wharf_core::{Error, ErrorKind, Result};
@@ -122,7 +122,7 @@ impl Source for RemoteSource {
         }
         let (source, of) = (self.clone(), descriptor.clone());
         let blob = Blob::new(descriptor.clone(), move |offset| {
-            passage::open(source.clone(), of.clone(), offset).boxed()
+            blob::open(source.clone(), of.clone(), offset).boxed()
         });
         let repository = self.repository();
         blob.with_name(&repository.to_string())

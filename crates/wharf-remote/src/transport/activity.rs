@@ -18,10 +18,10 @@ const SLICE: usize = 64 * 1024;
 
 /// Shared by the body that is sent and the one who waits for the answer.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Lock<State>>);
+pub(super) struct Activity(Arc<Lock<Progress>>);
 
 #[derive(Debug)]
-struct State {
+struct Progress {
     phase: Phase,
     since: Instant,
     source_error: Option<Error>,
@@ -44,7 +44,7 @@ impl Activity {
         } else {
             Phase::Sent
         };
-        Activity(Arc::new(Lock::new(State {
+        Activity(Arc::new(Lock::new(Progress {
             phase,
             since: Instant::now(),
             source_error: None,
@@ -131,7 +131,7 @@ impl Activity {
         });
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Progress) -> T) -> T {
         work(&mut self.0.lock())
     }
 }

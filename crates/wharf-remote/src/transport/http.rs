@@ -12,7 +12,7 @@ use super::body::{Body, split};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
 use super::follow::{follow, same_origin};
-use super::request::{Cover, Head, Reach, Request, Wait};
+use super::request::{Cover, Head, Redirects, Request, Wait};
 use super::response::Response;
 use super::{activity, failure, proxy_failure, trace};
 use crate::tls::Authority;
@@ -152,7 +152,7 @@ impl Transport {
         let Request { mut head, mut body } = request;
         let endpoint = format!("{} {}", head.method, head.url.path());
         let asked = head.url.clone();
-        let discretion = head.discretion.with(&head.headers);
+        let sent_secrets = head.sent_secrets.with(&head.headers);
         for _ in 0..=REDIRECTS {
             if head.cover == Cover::Tls && head.url.scheme() != "https" {
                 return Err(uncovered(&head.url).target(endpoint));
@@ -175,7 +175,7 @@ impl Transport {
                     asked: head.class.asked(),
                     response,
                     idle,
-                    discretion,
+                    sent_secrets,
                     refusal: None,
                 });
             };
@@ -183,7 +183,7 @@ impl Transport {
             if !same_origin(&asked, &next) {
                 // Whoever else gets it is not to see who we are (wire.md section 11, rule 2).
                 head.forget_secrets();
-                if head.reach == Reach::Origin {
+                if head.reach == Redirects::Origin {
                     return Err(elsewhere(&next).target(endpoint));
                 }
             }

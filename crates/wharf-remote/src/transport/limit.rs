@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::kind::Kind;
-use super::limit_window::{Ticket, Window};
+use super::lane_kind::LaneKind;
+use super::limit_window::{LimitWindow, Ticket};
 use wharf_core::sync::Lock;
 
 /// Most requests of each kind under way to one registry, from 1 to 4096. Fewer are sent for a
@@ -88,7 +88,7 @@ impl Gate {
     }
 
     /// Waits until a request of this kind may be sent.
-    pub(crate) async fn enter(&self, kind: Kind) -> Pass<'_> {
+    pub(crate) async fn enter(&self, kind: LaneKind) -> Pass<'_> {
         let pass = self.lane(kind).enter().await;
         // What is asked for meanwhile may prolong it.
         while let Some(until) = self.closed() {
@@ -99,9 +99,9 @@ impl Gate {
 
     /// Gives a pass back, with the status of the answer and how long that asks to wait.
     pub(crate) fn leave(&self, pass: Pass<'_>, status: u16, wait: Option<Duration>) {
-        let verdict = Verdict::of(status);
+        let verdict = Load::of(status);
         // Before the pass is free: the next request is to find the gate closed.
-        if verdict == Verdict::TooMany
+        if verdict == Load::TooMany
             && let Some(wait) = wait
         {
             self.close(wait);
@@ -111,7 +111,7 @@ impl Gate {
 
     /// Waits until a request of this kind could be sent, and sends none: for those who see a request
     /// through that must not be begun any more when nobody wants it.
-    pub(crate) async fn ready(&self, kind: Kind) {
+    pub(crate) async fn ready(&self, kind: LaneKind) {
         drop(self.enter(kind).await);
     }
 
@@ -142,32 +142,32 @@ impl Gate {
         }
     }
 
-    fn lane(&self, kind: Kind) -> &Lane {
+    fn lane(&self, kind: LaneKind) -> &Lane {
         match kind {
-            Kind::Check => &self.checks,
-            Kind::Open => &self.opens,
-            Kind::Send => &self.sends,
-            Kind::Manifest => &self.manifests,
-            Kind::Read => &self.reads,
+            LaneKind::Check => &self.checks,
+            LaneKind::Open => &self.opens,
+            LaneKind::Send => &self.sends,
+            LaneKind::Manifest => &self.manifests,
+            LaneKind::Read => &self.reads,
         }
     }
 }
 
 /// What an answer says about the number of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Load {
     Welcome,
     TooMany,
     /// A registry in trouble says nothing about numbers.
     Unclear,
 }
 
-impl Verdict {
+impl Load {
     fn of(status: u16) -> Self {
         match status {
-            429 | 503 => Verdict::TooMany,
-            408 | 500.. => Verdict::Unclear,
-            _ => Verdict::Welcome,
+            429 | 503 => Load::TooMany,
+            408 | 500.. => Load::Unclear,
+            _ => Load::Welcome,
         }
     }
 }
@@ -177,12 +177,12 @@ impl Verdict {
 struct Lane {
     /// As many as the window's size, or more by the debt, given out or not.
     places: Semaphore,
-    state: Lock<State>,
+    state: Lock<LaneState>,
 }
 
 #[derive(Debug)]
-struct State {
-    window: Window,
+struct LaneState {
+    window: LimitWindow,
     /// Places that are given out and will not be given out again: the window shrank meanwhile.
     debt: usize,
 }
@@ -197,10 +197,10 @@ pub(crate) struct Pass<'a> {
 
 impl Lane {
     fn new(ceiling: usize) -> Self {
-        let window = Window::new(ceiling);
+        let window = LimitWindow::new(ceiling);
         Lane {
             places: Semaphore::new(window.size()),
-            state: Lock::new(State { window, debt: 0 }),
+            state: Lock::new(LaneState { window, debt: 0 }),
         }
     }
 
@@ -218,13 +218,13 @@ impl Lane {
 
 impl Pass<'_> {
     /// Gives the place back, with what the answer says.
-    fn learn(self, verdict: Verdict) {
+    fn learn(self, verdict: Load) {
         let mut state = self.lane.state.lock();
         let before = state.window.size();
         match verdict {
-            Verdict::Welcome => state.window.welcomed(self.ticket),
-            Verdict::TooMany => state.window.refused(self.ticket),
-            Verdict::Unclear => {}
+            Load::Welcome => state.window.welcomed(self.ticket),
+            Load::TooMany => state.window.refused(self.ticket),
+            Load::Unclear => {}
         }
         let after = state.window.size();
         if after > before {
@@ -280,7 +280,7 @@ mod tests {
     /// Every place there is, taken.
     async fn fill(gate: &Gate) -> Vec<Pass<'_>> {
         let mut places = Vec::new();
-        while let Some(place) = gate.enter(Kind::Check).now_or_never() {
+        while let Some(place) = gate.enter(LaneKind::Check).now_or_never() {
             places.push(place);
         }
         places
@@ -291,10 +291,10 @@ mod tests {
         let gate = gate(8);
         let mut refused = fill(&gate).await;
         assert_eq!(refused.len(), 8);
-        refused.pop().unwrap().learn(Verdict::TooMany);
+        refused.pop().unwrap().learn(Load::TooMany);
         for left in (4..7).rev() {
-            assert!(gate.enter(Kind::Check).now_or_never().is_none());
-            refused.pop().unwrap().learn(Verdict::TooMany);
+            assert!(gate.enter(LaneKind::Check).now_or_never().is_none());
+            refused.pop().unwrap().learn(Load::TooMany);
             assert_eq!(refused.len(), left);
         }
         drop(refused);
@@ -302,7 +302,7 @@ mod tests {
             let places = fill(&gate).await;
             assert_eq!(places.len(), size);
             for place in places {
-                place.learn(Verdict::Welcome);
+                place.learn(Load::Welcome);
             }
         }
     }
@@ -310,12 +310,17 @@ mod tests {
     #[tokio::test]
     async fn r7_each_kind_has_its_own_places() {
         let gate = gate(1);
-        let _check = gate.enter(Kind::Check).await;
-        gate.enter(Kind::Check)
+        let _check = gate.enter(LaneKind::Check).await;
+        gate.enter(LaneKind::Check)
             .now_or_never()
             .ok_or(())
             .unwrap_err();
-        for kind in [Kind::Open, Kind::Send, Kind::Manifest, Kind::Read] {
+        for kind in [
+            LaneKind::Open,
+            LaneKind::Send,
+            LaneKind::Manifest,
+            LaneKind::Read,
+        ] {
             gate.enter(kind).now_or_never().unwrap();
         }
     }
@@ -323,15 +328,15 @@ mod tests {
     #[tokio::test]
     async fn r7_those_who_wait_are_let_in_in_order_and_who_gives_up_leaves_no_gap() {
         let gate = gate(1);
-        let first = gate.enter(Kind::Check).await;
-        let mut second = Box::pin(gate.enter(Kind::Check));
-        let mut third = Box::pin(gate.enter(Kind::Check));
-        let mut fourth = Box::pin(gate.enter(Kind::Check));
+        let first = gate.enter(LaneKind::Check).await;
+        let mut second = Box::pin(gate.enter(LaneKind::Check));
+        let mut third = Box::pin(gate.enter(LaneKind::Check));
+        let mut fourth = Box::pin(gate.enter(LaneKind::Check));
         for waiting in [&mut second, &mut third, &mut fourth] {
             assert!(futures::poll!(waiting).is_pending());
         }
         drop(second);
-        first.learn(Verdict::Unclear);
+        first.learn(Load::Unclear);
         assert!(futures::poll!(&mut fourth).is_pending());
         let Poll::Ready(place) = futures::poll!(&mut third) else {
             panic!("it is the third one's turn");
@@ -343,12 +348,12 @@ mod tests {
     #[tokio::test]
     async fn r7_a_place_that_was_handed_over_to_one_who_gives_up_is_not_lost() {
         let gate = gate(1);
-        let first = gate.enter(Kind::Check).await;
-        let mut second = Box::pin(gate.enter(Kind::Check));
+        let first = gate.enter(LaneKind::Check).await;
+        let mut second = Box::pin(gate.enter(LaneKind::Check));
         assert!(futures::poll!(&mut second).is_pending());
         drop(first);
         drop(second);
-        gate.enter(Kind::Check).now_or_never().unwrap();
+        gate.enter(LaneKind::Check).now_or_never().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -356,13 +361,17 @@ mod tests {
         let gate = gate(1);
         let start = Instant::now();
         gate.close(Duration::from_secs(30));
-        let given_up = tokio::time::timeout(Duration::from_secs(10), gate.enter(Kind::Check));
+        let given_up = tokio::time::timeout(Duration::from_secs(10), gate.enter(LaneKind::Check));
         given_up.await.unwrap_err();
         let prolong = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             gate.close(Duration::from_secs(40));
         };
-        tokio::join!(prolong, gate.enter(Kind::Check), gate.enter(Kind::Send));
+        tokio::join!(
+            prolong,
+            gate.enter(LaneKind::Check),
+            gate.enter(LaneKind::Send)
+        );
         assert_eq!(start.elapsed().as_secs(), 55);
     }
 
@@ -385,7 +394,7 @@ mod tests {
             gate.close(Duration::from_secs(seconds));
         }
         let start = Instant::now();
-        gate.enter(Kind::Read).await;
+        gate.enter(LaneKind::Read).await;
         assert_eq!(start.elapsed().as_secs(), 120);
         gate.close(Duration::from_secs(2));
         let expected = [30, 120, 2].map(|seconds| ("r.example".to_owned(), seconds));

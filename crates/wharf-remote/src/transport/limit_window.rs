@@ -8,7 +8,7 @@ const HIGHEST: usize = 4096;
 
 /// The state for one kind of request.
 #[derive(Clone, Debug)]
-pub(super) struct Window {
+pub(super) struct LimitWindow {
     ceiling: usize,
     size: usize,
     in_flight: usize,
@@ -26,12 +26,12 @@ pub(super) struct Ticket {
     in_flight: usize,
 }
 
-impl Window {
+impl LimitWindow {
     /// A window that is open as far as `ceiling`, from 1 to 4096: registries without limits are
     /// not made to wait for nothing.
     pub(super) fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.clamp(1, HIGHEST);
-        Window {
+        LimitWindow {
             ceiling,
             size: ceiling,
             in_flight: 0,
@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    fn full(ceiling: usize) -> (Window, Vec<Ticket>) {
-        let mut window = Window::new(ceiling);
+    fn full(ceiling: usize) -> (LimitWindow, Vec<Ticket>) {
+        let mut window = LimitWindow::new(ceiling);
         let tickets = (0..window.size()).map(|_| window.start()).collect();
         (window, tickets)
     }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn r7_half_of_what_was_under_way_is_kept_and_not_half_of_what_was_allowed() {
-        let mut window = Window::new(64);
+        let mut window = LimitWindow::new(64);
         let tickets: Vec<_> = (0..8).map(|_| window.start()).collect();
         window.refused(tickets[7]);
         assert_eq!(window.size(), 4);
@@ -158,7 +158,7 @@ mod tests {
             ceiling in 0usize..5000,
             events in proptest::collection::vec((0u8..3, any::<proptest::sample::Index>()), 0..400),
         ) {
-            let mut window = Window::new(ceiling);
+            let mut window = LimitWindow::new(ceiling);
             let mut open = Vec::new();
             for (event, index) in events {
                 let (before, generation) = (window.size(), window.generation);

@@ -5,9 +5,9 @@ use url::Url;
 
 use super::body::{Body, Rest, repeatable, split};
 use super::counts::RequestClass;
-use super::discretion::Discretion;
 use super::follow::same_origin;
-use super::kind::Kind;
+use super::lane_kind::LaneKind;
+use super::sent_secrets::SentSecrets;
 use crate::credentials::Secret;
 use wharf_core::Result;
 
@@ -25,18 +25,18 @@ pub(super) struct Head {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) wait: Wait,
-    pub(super) reach: Reach,
+    pub(super) reach: Redirects,
     pub(super) cover: Cover,
-    pub(super) discretion: Discretion,
+    pub(super) sent_secrets: SentSecrets,
     /// Which limit it is under.
-    pub(super) kind: Kind,
+    pub(super) kind: LaneKind,
     /// What it is counted as, also where it is sent on to.
     pub(super) class: RequestClass,
 }
 
 /// Where a request may be sent on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum Redirects {
     /// Wherever the registry may send us at all.
     Any,
     /// Nowhere but the origin it went to.
@@ -66,15 +66,15 @@ pub(crate) enum Wait {
 impl Request {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         let head = Head {
-            kind: Kind::of(&method),
+            kind: LaneKind::of(&method),
             class: RequestClass::of(&method, url.path()),
             method,
             url,
             headers: HeaderMap::new(),
             wait: Wait::Header,
-            reach: Reach::Any,
+            reach: Redirects::Any,
             cover: Cover::Open,
-            discretion: Discretion::default(),
+            sent_secrets: SentSecrets::default(),
         };
         Request {
             head,
@@ -102,7 +102,7 @@ impl Request {
 
     /// Says that the body tells `secret`: should the answer repeat it, that is not told.
     pub(crate) fn telling(mut self, secret: &Secret) -> Self {
-        self.head.discretion.about(secret);
+        self.head.sent_secrets.about(secret);
         self
     }
 
@@ -134,7 +134,7 @@ impl Request {
 
     /// Has it go to its own origin or nowhere: its body is nobody else's business.
     pub(crate) fn stay(mut self) -> Self {
-        self.head.reach = Reach::Origin;
+        self.head.reach = Redirects::Origin;
         self
     }
 
@@ -157,12 +157,12 @@ impl Request {
     }
 
     /// Which limit it is under.
-    pub(crate) fn limited_as(&self) -> Kind {
+    pub(crate) fn lane_kind(&self) -> LaneKind {
         self.head.kind
     }
 
     /// Puts it under another limit than its method suggests.
-    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+    pub(crate) fn lane(mut self, kind: LaneKind) -> Self {
         self.head.kind = kind;
         self
     }

@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use http::StatusCode;
 use url::Url;
 
-use super::discretion::Discretion;
 use super::http::authority;
+use super::sent_secrets::SentSecrets;
 use super::{activity, failure, trace};
 use wharf_core::Refusal;
 use wharf_core::blob::ByteStream;
@@ -23,7 +23,7 @@ pub(crate) struct Response {
     pub(super) asked: Option<Asked>,
     pub(super) response: reqwest::Response,
     pub(super) idle: Duration,
-    pub(super) discretion: Discretion,
+    pub(super) sent_secrets: SentSecrets,
     /// In a box, as it is large and rare.
     pub(super) refusal: Option<Box<Refusal>>,
 }
@@ -107,7 +107,7 @@ impl Response {
         let show = trace::show(&self.response);
         let longest = self.idle.saturating_mul(PATIENCE);
         let status = self.status().as_u16();
-        let discretion = self.discretion.clone();
+        let sent_secrets = self.sent_secrets.clone();
         let gathering = gathered(self.stream(), limit);
         let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
             let what = "the answer began, but did not end";
@@ -121,7 +121,7 @@ impl Response {
         // What is no success is for people to read.
         let all = match status {
             200 => all,
-            _ => discretion.hide(all),
+            _ => sent_secrets.hide(all),
         };
         trace::body(show, "answer", &all);
         Ok(all)

@@ -23,7 +23,7 @@ use crate::tls::{Certificates, Identity, Tls, Verification, provider};
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
-type Verdict<T> = std::result::Result<T, rustls::Error>;
+type Judged<T> = std::result::Result<T, rustls::Error>;
 
 /// TLS as `tls` says; `roots` in place of those the system trusts. What is let pass is noted in
 /// `passed`.
@@ -117,14 +117,14 @@ struct Judge {
     roots: Option<Certificates>,
     verification: Verification,
     provider: Arc<CryptoProvider>,
-    strict: OnceLock<Verdict<Arc<dyn ServerCertVerifier>>>,
+    strict: OnceLock<Judged<Arc<dyn ServerCertVerifier>>>,
     shown: Arc<Shown>,
     passed: Arc<Passed>,
 }
 
 impl Judge {
     /// Who judges by the book.
-    fn strict(&self) -> Verdict<&Arc<dyn ServerCertVerifier>> {
+    fn strict(&self) -> Judged<&Arc<dyn ServerCertVerifier>> {
         let strict = self.strict.get_or_init(|| match &self.roots {
             Some(roots) => self.trusting(roots),
             None => self.as_the_system(),
@@ -132,7 +132,7 @@ impl Judge {
         strict.as_ref().map_err(rustls::Error::clone)
     }
 
-    fn trusting(&self, roots: &Certificates) -> Verdict<Arc<dyn ServerCertVerifier>> {
+    fn trusting(&self, roots: &Certificates) -> Judged<Arc<dyn ServerCertVerifier>> {
         let mut store = RootCertStore::empty();
         let all = roots.each().chain(self.authorities.each()).cloned();
         store.add_parsable_certificates(all);
@@ -142,7 +142,7 @@ impl Judge {
         Ok(strict)
     }
 
-    fn as_the_system(&self) -> Verdict<Arc<dyn ServerCertVerifier>> {
+    fn as_the_system(&self) -> Judged<Arc<dyn ServerCertVerifier>> {
         let more: Vec<CertificateDer<'static>> = self.authorities.each().cloned().collect();
         let provider = Arc::clone(&self.provider);
         let strict = rustls_platform_verifier::Verifier::new_with_extra_roots(more, provider);
@@ -172,7 +172,7 @@ impl ServerCertVerifier for Judge {
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
-    ) -> Verdict<ServerCertVerified> {
+    ) -> Judged<ServerCertVerified> {
         let strict = self.strict();
         let judged = strict
             .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now))
@@ -195,7 +195,7 @@ impl ServerCertVerifier for Judge {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Verdict<HandshakeSignatureValid> {
+    ) -> Judged<HandshakeSignatureValid> {
         let known = &self.provider.signature_verification_algorithms;
         self.lenient(verify_tls12_signature(message, certificate, signed, known))
     }
@@ -205,7 +205,7 @@ impl ServerCertVerifier for Judge {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Verdict<HandshakeSignatureValid> {
+    ) -> Judged<HandshakeSignatureValid> {
         let known = &self.provider.signature_verification_algorithms;
         self.lenient(verify_tls13_signature(message, certificate, signed, known))
     }
@@ -225,7 +225,7 @@ impl Judge {
         verdict: rustls::Error,
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
-    ) -> Verdict<ServerCertVerified> {
+    ) -> Judged<ServerCertVerified> {
         let roots = self.roots.iter().flat_map(Certificates::each);
         let mut trusted = self.authorities.each().chain(roots);
         let is_trusted = trusted.any(|known| known.as_ref() == certificate.as_ref());
@@ -237,10 +237,7 @@ impl Judge {
     }
 
     /// Where anybody is good, certificates too old to check a signature with are.
-    fn lenient(
-        &self,
-        judged: Verdict<HandshakeSignatureValid>,
-    ) -> Verdict<HandshakeSignatureValid> {
+    fn lenient(&self, judged: Judged<HandshakeSignatureValid>) -> Judged<HandshakeSignatureValid> {
         match self.verification {
             Verification::None => Ok(HandshakeSignatureValid::assertion()),
             Verification::Full => judged,

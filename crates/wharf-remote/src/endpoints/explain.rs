@@ -1,0 +1,76 @@
+//! Why a HEAD failed: its answer has no body, so that a GET is asked for the registry's words.
+//!
+//! That is done once, and only where the work fails because of the HEAD: a GET of a manifest may
+//! count as a pull.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::Method;
+use http::header::{ACCEPT, RANGE};
+use url::Url;
+use wharf_oci::manifest_accept;
+
+use crate::answer;
+use crate::api::Api;
+use crate::transport::{Request, Response};
+use wharf_core::Error;
+use wharf_core::question::Question;
+
+/// How long the words may take in all: the error is known without them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is asked for: the same, with a body.
+#[derive(Clone, Debug)]
+pub(crate) enum Get {
+    Manifest(Url),
+    /// As little of it as can be.
+    Blob(Url),
+}
+
+impl Get {
+    fn request(self) -> Request {
+        match self {
+            Get::Manifest(url) => Request::new(Method::GET, url).header(ACCEPT, manifest_accept()),
+            Get::Blob(url) => Request::new(Method::GET, url)
+                .header(RANGE, "bytes=0-0")
+                .verified(),
+        }
+    }
+}
+
+/// The error that the answer to a HEAD stands for. Where the registry asks to wait it is not asked
+/// again.
+pub(crate) async fn error(api: &Api, response: Response, get: Get) -> Error {
+    let error = answer::error(response).await;
+    match error.wait().unwrap_or_default().is_zero() {
+        true => with_question(api, error, get),
+        false => error,
+    }
+}
+
+/// The error, which asks for the registry's words when the work fails because of it.
+pub(crate) fn with_question(api: &Api, error: Error, get: Get) -> Error {
+    let api = api.clone();
+    error.question(Question(Arc::new(move || {
+        let (api, get) = (api.clone(), get.clone());
+        async move {
+            let ask = ask(&api, get.request());
+            tokio::time::timeout(PATIENCE, ask).await.ok()?
+        }
+        .boxed()
+    })))
+}
+
+/// What a GET fails with, if it does. A refusal is not answered: the HEAD's was.
+async fn ask(api: &Api, get: Request) -> Option<Error> {
+    let sent = api.send_once(get).await;
+    let response = sent
+        .inspect_err(|error| tracing::debug!(%error, "no explanation"))
+        .ok()?;
+    match response.status().is_success() {
+        true => None,
+        false => Some(answer::error(response).await),
+    }
+}

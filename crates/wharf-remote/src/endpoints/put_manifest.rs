@@ -1,0 +1,106 @@
+//! Manifests are put, under tags or by digest (distribution-spec: "Pushing Manifests").
+
+use wharf_oci::{Digest, Manifest, Selector, Tag};
+
+use super::manifests::{digest_header, put_request, resolve};
+use super::referrers;
+use crate::answer;
+use crate::answer::is_html;
+use crate::api::Api;
+use crate::transport::Response;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// Puts a manifest's exact bytes under a tag, or under its digest; a referrer is then found with
+/// its subject (wire.md F1, F2).
+pub(crate) async fn put(api: &Api, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+    let at = match tag {
+        Some(tag) => Selector::Tag(tag.clone()),
+        None => Selector::Digest(manifest.digest().clone()),
+    };
+    let request = put_request(api, manifest, &at).await?;
+    let response = api.send(request).await?;
+    let response = accepted(api, manifest, &at, response).await?;
+    referrers::register(api, manifest, &response).await
+}
+
+/// Tags that one request carries: as many as every registry that takes several must take.
+const TAGS_AT_ONCE: usize = 10;
+
+/// Puts a manifest under several tags: in one request for some of them where the registry is
+/// known to take that (distribution-spec end-7b; wire.md O6), one after the other elsewhere.
+pub(crate) async fn put_tags(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+    let mut left: Vec<&Tag> = tags.iter().collect();
+    if api.host().is_ours() {
+        for some in tags.chunks(TAGS_AT_ONCE) {
+            let done = put_some(api, manifest, some).await?;
+            left.retain(|tag| !done.contains(tag));
+        }
+    }
+    for tag in left {
+        put(api, manifest, Some(tag)).await?;
+    }
+    Ok(())
+}
+
+/// Puts a manifest under tags that are part of the query; gives those that the registry set.
+async fn put_some(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<Vec<Tag>> {
+    let at = Selector::Digest(manifest.digest().clone());
+    let request = put_request(api, manifest, &at).await?;
+    let mut url = request.url().clone();
+    url.query_pairs_mut()
+        .extend_pairs(tags.iter().map(|tag| ("tag", tag.as_str())));
+    let response = api.send(request.at(url)).await?;
+    let response = accepted(api, manifest, &at, response).await?;
+    referrers::register(api, manifest, &response).await?;
+    let set = response.all("oci-tag").flat_map(|list| list.split(','));
+    Ok(set.filter_map(|tag| tag.trim().parse().ok()).collect())
+}
+
+/// The answer, where it says that the manifest is in place. One that is odd, but a success, counts
+/// when the manifest is there (wire.md section 11, rule 8).
+async fn accepted(
+    api: &Api,
+    manifest: &Manifest,
+    at: &Selector,
+    response: Response,
+) -> Result<Response> {
+    let status = response.status().as_u16();
+    // A login page takes everything.
+    let page = status == 200 && is_html(response.header("content-type"));
+    let odd = page || (response.status().is_success() && status > 202);
+    let response = match odd {
+        true => response,
+        false => answer::expect(response, &[200, 201, 202]).await?,
+    };
+    match digest_header(&response) {
+        Some(digest) if !names(&digest, manifest) => {
+            Err(Error::digest_mismatch(manifest.digest(), &digest).target(response.endpoint()))
+        }
+        _ if odd && !is_there(api, manifest, at).await? => {
+            let message = format!(
+                "answered {}, but the manifest is not there",
+                response.status()
+            );
+            Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()))
+        }
+        _ => Ok(response),
+    }
+}
+
+/// Whether `at` names the manifest.
+async fn is_there(api: &Api, manifest: &Manifest, at: &Selector) -> Result<bool> {
+    match resolve(api, at).await {
+        Ok(there) => Ok(names(&there.digest, manifest)),
+        // A web page that says so is no word of the registry.
+        Err(error) if error.kind() == ErrorKind::NotFound && error.web_page().is_none() => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether it is the manifest's digest, by whichever algorithm: what is put under a tag is named
+/// by the registry's own.
+fn names(digest: &Digest, manifest: &Manifest) -> bool {
+    digest == manifest.digest() || *digest == Digest::of_with(digest.algorithm(), manifest.bytes())
+}

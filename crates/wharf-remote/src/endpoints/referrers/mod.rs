@@ -1,0 +1,9 @@
+//! Manifests that refer to a subject: registered by the registry, or listed under a tag.
+
+mod index;
+mod native;
+mod register;
+
+#[cfg(fuzzing)]
+pub(crate) use self::index::ReferrersIndex;
+pub(crate) use self::register::{list, register, unregister};

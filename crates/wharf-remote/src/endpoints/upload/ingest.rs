@@ -1,0 +1,228 @@
+//! Content whose digest is learned while it is sent (wire.md U2, S3).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream};
+use wharf_oci::{Descriptor, Digest, MediaType};
+
+use super::manner::{Manner, smaller};
+use super::put_blob;
+use super::requests::{Span, counted, finish, first, patch};
+use super::resume::{self, Resumable, Sought};
+use super::session::Session;
+use crate::api::Api;
+use crate::endpoints::blobs;
+use crate::journal::Note;
+use crate::transport::{Body, Payload};
+use wharf_core::blob::ByteStream;
+use wharf_core::intake::Intake;
+use wharf_core::{Error, Result, Side};
+
+/// Sends what is read, from its beginning or from where a session is that broke off, and says what
+/// it was. Tries once; a try that broke off leaves its session to the next one.
+///
+/// # Errors
+/// What the source or the registry says; the session is given up where it cannot be gone on with.
+pub(crate) async fn ingest(
+    api: &Api,
+    media_type: &MediaType,
+    intake: &dyn Intake,
+) -> Result<Descriptor> {
+    let mut earlier = None;
+    let note = match resume::find(api, Sought::intake(intake)).await? {
+        Resumable::Nothing(note) => note,
+        Resumable::Session(mut session, length) => {
+            let error = match rest(api, &mut session, intake, length).await {
+                Ok(learned) => return Ok(closed(session, media_type, learned)),
+                Err(error) => error,
+            };
+            let (error, note) = put_blob::stop(session, intake.key(), error);
+            let final_word = error.failed_side() == Some(Side::Source);
+            if final_word || (note.is_none() && error.is_transient()) {
+                return Err(error);
+            }
+            // A registry that was wrong about the session may be right about a new one.
+            tracing::debug!(%error, "session could not be continued");
+            earlier = Some(error);
+            note
+        }
+    };
+    // The session may be gone because it became the blob, and only the answer was lost.
+    if let Ok((digest, size)) = intake.learned() {
+        let descriptor = Descriptor::new(media_type.clone(), digest, size);
+        if blobs::contains(api, &descriptor).await? {
+            note.into_iter().for_each(Note::clear);
+            return Ok(descriptor);
+        }
+    }
+    let stream = match intake.open(0).await {
+        Ok(stream) => first(stream).await?,
+        // There is no beginning to go back to: what went wrong before is what went wrong.
+        Err(error) => return Err(earlier.unwrap_or(error)),
+    };
+    let mut session = put_blob::begin(api).await?;
+    session.note(note);
+    match sent(api, &mut session, intake, 0, stream).await {
+        Ok(learned) => Ok(closed(session, media_type, learned)),
+        Err(error) => {
+            if put_blob::broke_off(&error) {
+                session.keep(intake.key());
+            }
+            // Dropped, it is cancelled.
+            Err(error)
+        }
+    }
+}
+
+fn closed(session: Session, media_type: &MediaType, (digest, size): (Digest, u64)) -> Descriptor {
+    session.close();
+    Descriptor::new(media_type.clone(), digest, size)
+}
+
+/// Sends what a session that has `length` bytes lacks (wire.md U5, U6).
+async fn rest(
+    api: &Api,
+    session: &mut Session,
+    intake: &dyn Intake,
+    length: u64,
+) -> Result<(Digest, u64)> {
+    let stream = first(intake.open(length).await?).await?;
+    sent(api, session, intake, length, stream).await
+}
+
+/// Sends the bytes from `offset` on, and ends the session.
+async fn sent(
+    api: &Api,
+    session: &mut Session,
+    intake: &dyn Intake,
+    offset: u64,
+    stream: ByteStream,
+) -> Result<(Digest, u64)> {
+    let mut stream = stream.peekable();
+    let empty = std::pin::Pin::new(&mut stream).peek().await.is_none();
+    let stream = stream.boxed();
+    let sent = match held_size(api, session, offset) {
+        _ if empty => Ok(()),
+        Some(size) => {
+            let sent = chunked(api, session, offset, stream, size).await;
+            sent.map_err(|error| unwanted(api, error, size))
+        }
+        None => {
+            let body = Body::Stream(Payload {
+                stream: counted(session, stream),
+                length: None,
+                again: None,
+            });
+            patch(api, session, body, None).await
+        }
+    };
+    let least = session.least();
+    sent.map_err(|error| too_large(api, error, least))?;
+    let (digest, size) = intake.learned()?;
+    finish(api, session, &digest, Body::Empty, None).await?;
+    Ok((digest, size))
+}
+
+/// Chunks that were our own idea are not made another time where a registry takes none.
+fn unwanted(api: &Api, error: Error, size: u64) -> Error {
+    let host = api.host();
+    if !Manner::Chunks(size).is_unwanted(&error, host.chunk_size(), &host.learned()) {
+        return error;
+    }
+    host.learn_sending(|learned| learned.unchunked = true);
+    error.transient(true)
+}
+
+/// The most bytes of a stream that are held: as many for each transfer at a time.
+const HELD: u64 = 8 << 20;
+
+/// In chunks of how many bytes the stream goes, if in chunks: one that is larger than what is held
+/// goes as a whole, whatever its length. What follows other bytes says where it belongs, and for
+/// that its length must be known.
+fn held_size(api: &Api, session: &Session, offset: u64) -> Option<u64> {
+    let (host, learned) = (api.host(), api.host().learned());
+    let careful = offset > 0 || (learned.forgets && !learned.unchunked);
+    let limits = [host.chunk_size(), learned.largest, careful.then_some(HELD)];
+    let limit = limits.into_iter().flatten().min()?.min(HELD);
+    let size = limit.max(session.least()).max(1);
+    (size <= HELD).then_some(size)
+}
+
+/// A body that is too large, or whose length must be known, is another time cut smaller, where
+/// the stream can be had another time (wire.md U4).
+fn too_large(api: &Api, error: Error, least: u64) -> Error {
+    if !matches!(error.status(), Some(411 | 413)) {
+        return error;
+    }
+    let host = api.host();
+    let refused = [host.chunk_size(), host.learned().largest];
+    let smaller = match refused.into_iter().flatten().min() {
+        Some(refused) => smaller(refused.min(HELD), least),
+        None => Some(HELD),
+    };
+    let Some(smaller) = smaller else { return error };
+    host.learn_sending(|learned| learned.largest = Some(smaller));
+    error.transient(true)
+}
+
+/// Sends the stream, which begins at `position`, in chunks of `size` bytes, each held in memory so
+/// that its length is known.
+async fn chunked(
+    api: &Api,
+    session: &mut Session,
+    mut position: u64,
+    mut stream: ByteStream,
+    size: u64,
+) -> Result<()> {
+    let mut left = Bytes::new();
+    loop {
+        let (chunk, rest) = gather(&mut stream, left, size).await?;
+        left = rest;
+        let length: u64 = chunk.iter().map(|bytes| bytes.len() as u64).sum();
+        if length == 0 {
+            return Ok(());
+        }
+        let span = Span {
+            start: position,
+            end: position + length,
+        };
+        let body = held(session, chunk, length);
+        patch(api, session, body, Some(span)).await?;
+        position = span.end;
+    }
+}
+
+/// Up to `size` bytes of the stream, after `left`; and what came beyond them.
+async fn gather(stream: &mut ByteStream, left: Bytes, size: u64) -> Result<(Vec<Bytes>, Bytes)> {
+    let (mut chunk, mut wanted, mut left) = (Vec::new(), size, left);
+    loop {
+        let most = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let piece = left.split_to(most.min(left.len()));
+        wanted -= piece.len() as u64;
+        if !piece.is_empty() {
+            chunk.push(piece);
+        }
+        if wanted == 0 {
+            return Ok((chunk, left));
+        }
+        match stream.next().await.transpose()? {
+            Some(next) => left = next,
+            None => return Ok((chunk, left)),
+        }
+    }
+}
+
+fn held(session: &Session, chunk: Vec<Bytes>, length: u64) -> Body {
+    let stream = move || stream::iter(chunk.clone().into_iter().map(Ok)).boxed();
+    let first = stream();
+    let again = move || {
+        let stream = stream();
+        async move { Ok(stream) }.boxed()
+    };
+    Body::Stream(Payload {
+        stream: counted(session, first),
+        length: Some(length),
+        again: Some(Arc::new(again)),
+    })
+}

@@ -1,0 +1,16 @@
+//! How a blob gets into a repository (distribution-spec: "Pushing blobs").
+
+mod chunks;
+mod ingest;
+mod manner;
+mod mount;
+mod put_blob;
+mod requests;
+mod resume;
+mod session;
+
+pub(crate) use self::ingest::ingest;
+pub(crate) use self::put_blob::{asks_first, put};
+pub(crate) use self::session::end_kept;
+#[cfg(fuzzing)]
+pub(crate) use self::session::length as session_length;

@@ -1,0 +1,197 @@
+//! A blob of known digest: gone on with, mounted, or sent. Tries once, in as many manners as the
+//! registry makes necessary; a try that broke off leaves its session to the next one.
+
+use http::Method;
+use http::header::CONTENT_TYPE;
+use wharf_oci::{Digest, MediaType};
+
+use super::manner::Manner;
+use super::mount::{self, Asked};
+use super::requests::{Reading, send_all};
+use super::resume::{self, Resumable, Sought};
+use super::session::Session;
+use crate::answer;
+use crate::api::Api;
+use crate::journal::Note;
+use crate::transport::{Body, Request, Wait};
+use wharf_core::blob::Blob;
+use wharf_core::store::Outcome;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// Blobs of at most so many bytes go in one POST where a registry takes that (wire.md U1).
+const SMALL: u64 = 64 * 1024;
+
+/// Whether asking for a mount says all that a question for existence would (wire.md E5).
+pub(crate) fn asks_first(api: &Api, size: u64) -> bool {
+    api.host().finds_blobs() && size > SMALL
+}
+
+/// Sends a blob whose digest is known, or has the registry mount it.
+///
+/// # Errors
+/// What the source or the registry says.
+pub(crate) async fn put(api: &Api, blob: &Blob) -> Result<Outcome> {
+    let note = match resume::find(api, Sought::blob(blob)).await? {
+        Resumable::Nothing(note) => note,
+        Resumable::Session(session, length) => match go_on(api, blob, session, length).await {
+            Ok(()) => return Ok(Outcome::Written),
+            Err((error, None)) if error.is_transient() => return Err(error),
+            Err((error, note)) => {
+                // A registry that was wrong about the session may be right about a new one.
+                tracing::debug!(%error, "session could not be continued");
+                note
+            }
+        },
+    };
+    let size = blob.descriptor().size;
+    let small = size > 0 && size <= SMALL && api.host().finds_blobs();
+    if small && !mount::is_believed(api, blob).await {
+        return at_once(api, blob).await;
+    }
+    let (session, reading) = match mount::ask(api, blob).await {
+        Asked::Mounted => return Ok(Outcome::Mounted),
+        Asked::Opened(session) => (session, Reading::open(blob, 0).await?),
+        Asked::Nothing => {
+            let reading = Reading::open(blob, 0).await?;
+            (begin(api).await?, reading)
+        }
+    };
+    afresh(api, session, reading, note).await
+}
+
+/// Sends the rest of a blob to a session that has `length` bytes of it. An error comes without
+/// a note where the session was kept, and its note with it.
+async fn go_on(
+    api: &Api,
+    blob: &Blob,
+    mut session: Session,
+    length: u64,
+) -> Result<(), (Error, Option<Note>)> {
+    let digest = &blob.descriptor().digest;
+    let reading = match Reading::open(blob, length).await {
+        Ok(reading) => reading,
+        Err(error) => return Err(stop(session, digest, error)),
+    };
+    let manner = manner_of(api, blob, &session);
+    match send_all(api, &mut session, reading, manner).await {
+        Ok(()) => {
+            session.close();
+            Ok(())
+        }
+        Err(error) => Err(stop(session, digest, error)),
+    }
+}
+
+/// Keeps the session for the next try where that may help, else gives it up.
+pub(super) fn stop(session: Session, key: &Digest, error: Error) -> (Error, Option<Note>) {
+    if broke_off(&error) {
+        session.keep(key);
+        return (error, None);
+    }
+    let note = session.give_up();
+    (error, note)
+}
+
+/// Whether the session may be as good as it was: codes that mean "try again" may well be about
+/// the session itself.
+pub(super) fn broke_off(error: &Error) -> bool {
+    let kind = error.kind();
+    error.is_transient() && (kind.is_transient() || kind == ErrorKind::Unreachable)
+}
+
+/// Sends a blob from its beginning.
+async fn afresh(
+    api: &Api,
+    mut session: Session,
+    mut reading: Reading<'_>,
+    note: Option<Note>,
+) -> Result<Outcome> {
+    let (blob, size) = (reading.blob, reading.blob.descriptor().size);
+    session.note(note);
+    let mut manner = manner_of(api, blob, &session);
+    let mut changed = false;
+    loop {
+        let error = match send_all(api, &mut session, reading, manner).await {
+            Ok(()) => break,
+            Err(error) => error,
+        };
+        let mut next = manner.after(&error, size, session.least());
+        if broke_off(&error) {
+            session.keep(&blob.descriptor().digest);
+            return Err(error);
+        }
+        let host = api.host();
+        if manner.is_unwanted(&error, host.chunk_size(), &host.learned()) {
+            host.learn_sending(|learned| learned.unchunked = true);
+            next = Some(manner_of(api, blob, &session));
+        }
+        // Dropped, it is cancelled.
+        let Some(next) = next else { return Err(error) };
+        tracing::debug!(%error, ?next, "refused: sending in another manner");
+        (manner, changed) = (next, true);
+        let note = session.give_up();
+        reading = Reading::open(blob, 0).await?;
+        session = begin(api).await?;
+        session.note(note);
+    }
+    session.close();
+    if changed {
+        api.host().learn_sending(|learned| match manner {
+            Manner::Chunks(bytes) => learned.largest = Some(bytes),
+            Manner::Patch => learned.patch = true,
+            Manner::Whole => {}
+        });
+    }
+    Ok(Outcome::Written)
+}
+
+fn manner_of(api: &Api, blob: &Blob, session: &Session) -> Manner {
+    let host = api.host();
+    let (size, least) = (blob.descriptor().size, session.least());
+    Manner::choose(host.chunk_size(), &host.learned(), size, least)
+}
+
+/// Opens a session. Once asked for, it is waited for: it is to be ended if it is not wanted.
+///
+/// # Errors
+/// What the registry says.
+pub(super) async fn begin(api: &Api) -> Result<Session> {
+    let owned = api.clone();
+    let opening = async move {
+        let url = owned.urls().await?.uploads(owned.name());
+        let response = owned.send(Request::new(Method::POST, url)).await?;
+        Session::opened(&owned, &answer::expect(response, &[202]).await?)
+    };
+    // Waiting can be given up; what was asked for cannot.
+    api.host().ready_to_open().await;
+    api.host().janitor().see_through(opening).await?
+}
+
+/// Sends a small blob in the request that would open its session.
+async fn at_once(api: &Api, blob: &Blob) -> Result<Outcome> {
+    let descriptor = blob.descriptor();
+    let bytes = blob.read_all(SMALL).await?;
+    let endpoint = api.urls().await?;
+    let url = endpoint.upload_of(api.name(), &descriptor.digest);
+    let request = Request::new(Method::POST, url)
+        .header(CONTENT_TYPE, MediaType::OCTET_STREAM.as_str())
+        .body(Body::Bytes(bytes))
+        .wait(Wait::Commit);
+    let response = api.send(request).await?;
+    let session = match response.status().as_u16() {
+        201 => return Ok(Outcome::Written),
+        // The body was not looked at: the answer is that to any other POST.
+        202 => Session::opened(api, &response)?,
+        _ => {
+            let error = answer::error(response).await;
+            if error.is_transient() {
+                return Err(error);
+            }
+            // Whatever is wrong with it, it is no reason not to go the usual way.
+            tracing::debug!(%error, "not taken with the POST");
+            begin(api).await?
+        }
+    };
+    let reading = Reading::open(blob, 0).await?;
+    afresh(api, session, reading, None).await
+}

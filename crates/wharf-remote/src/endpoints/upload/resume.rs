@@ -1,0 +1,120 @@
+//! Sessions that broke off before, in this process or an earlier one, are gone on with
+//! (wire.md U5, U6).
+
+use super::session::Session;
+use crate::api::Api;
+use crate::hosts::KeptSession;
+use crate::journal::{Note, WORTHWHILE};
+use crate::transport::follow;
+use wharf_core::Result;
+use wharf_core::blob::Blob;
+use wharf_core::intake::Intake;
+use wharf_core::verify::blocking;
+use wharf_oci::Digest;
+
+/// What there is of a blob already.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and moved at once"
+)]
+pub(super) enum Resumable {
+    /// A session that has so many bytes of it, at least one.
+    Session(Session, u64),
+    /// No session; with the note, if it is to be noted.
+    Nothing(Option<Note>),
+}
+
+/// What a session is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    /// Names it in this process.
+    key: &'a Digest,
+    /// Names it in others, where they are to know of it.
+    noted: Option<&'a Digest>,
+    /// The most bytes a session can have of it.
+    most: u64,
+}
+
+impl<'a> Sought<'a> {
+    pub(super) fn blob(blob: &'a Blob) -> Self {
+        let descriptor = blob.descriptor();
+        Sought {
+            key: &descriptor.digest,
+            noted: (descriptor.size >= WORTHWHILE).then_some(&descriptor.digest),
+            most: descriptor.size,
+        }
+    }
+
+    pub(super) fn intake(intake: &'a dyn Intake) -> Self {
+        Sought {
+            key: intake.key(),
+            noted: intake.identity(),
+            most: u64::MAX,
+        }
+    }
+}
+
+/// Looks for a session that lives.
+///
+/// # Errors
+/// Where the registry cannot be asked right now: the session is kept for the next try.
+pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
+    let host = api.host();
+    let kept = host.sessions().take(api.name(), sought.key);
+    let (place, forgot) = match kept {
+        Some(place) => {
+            let moved = place.moved();
+            (place, moved)
+        }
+        None => match noted(api, sought).await? {
+            Ok(place) => (place, false),
+            Err(note) => return Ok(Resumable::Nothing(note)),
+        },
+    };
+    let mut session = Session::resumed(api, place);
+    let length = match session.status().await {
+        Ok(length) => length,
+        Err(error) => {
+            session.keep(sought.key);
+            return Err(error);
+        }
+    };
+    match length {
+        Some(length) if (1..=sought.most).contains(&length) => {
+            return Ok(Resumable::Session(session, length));
+        }
+        // Bytes were sent and are not there: from now on in pieces that are acknowledged.
+        None | Some(0) if forgot => host.learn_sending(|learned| learned.forgets = true),
+        _ => {}
+    }
+    let note = match length {
+        Some(_) => session.give_up(),
+        None => session.forget(),
+    };
+    Ok(Resumable::Nothing(note))
+}
+
+/// A session that an earlier process noted, or the note for one of our own.
+async fn noted(
+    api: &Api,
+    sought: Sought<'_>,
+) -> Result<std::result::Result<KeptSession, Option<Note>>> {
+    let (Some(journal), Some(digest)) = (api.host().journal(), sought.noted) else {
+        return Ok(Err(None));
+    };
+    let (of, digest) = (api.repository().clone(), digest.clone());
+    let claimed = blocking(move || {
+        let mut note = journal.claim(&of, &digest)?;
+        Some((note.session(), note))
+    });
+    let Some((session, note)) = claimed.await? else {
+        return Ok(Err(None));
+    };
+    let root = api.urls().await?.root();
+    // A note is a file that others may have written: it is read as a registry's word is.
+    let url = session.and_then(|url| follow(&root, url.as_str()).ok());
+    Ok(match url {
+        Some(url) => Ok(KeptSession::new(url, Some(note))),
+        None => Err(Some(note.emptied())),
+    })
+}

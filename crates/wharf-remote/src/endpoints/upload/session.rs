@@ -1,0 +1,259 @@
+//! An upload session at a registry (distribution-spec: "Pushing blobs", end-13, end-14).
+//!
+//! A session that is neither closed nor kept is cancelled when it is dropped, whatever the reason.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use http::Method;
+use url::Url;
+use wharf_oci::Digest;
+
+use crate::answer;
+use crate::api::Api;
+use crate::hosts::KeptSession;
+use crate::journal::Note;
+use crate::transport::{Request, Response, follow};
+use wharf_core::{Error, ErrorKind, Result};
+
+/// One blob in the making.
+#[derive(Debug)]
+pub(crate) struct Session {
+    api: Api,
+    /// `None`: it ended, or waits for the next try.
+    place: Option<KeptSession>,
+    /// The smallest chunk the registry takes, in bytes, but for the last one.
+    least: u64,
+}
+
+/// How often, and how soon after another, a session is asked to end. A registry may be busy with
+/// the request that broke off just before.
+const CANCELS: u32 = 8;
+const CANCEL_WAIT: Duration = Duration::from_millis(120);
+
+/// How long ending one session may take in all.
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// The session that an answer to POST opened.
+    ///
+    /// # Errors
+    /// Where the answer names none, or one that we do not go to.
+    pub(super) fn opened(api: &Api, response: &Response) -> Result<Self> {
+        let least = response.header("oci-chunk-min-length");
+        let least = least.and_then(|text| text.trim().parse().ok());
+        Ok(Session {
+            api: api.clone(),
+            place: Some(KeptSession::new(location(response)?, None)),
+            least: least.unwrap_or(0),
+        })
+    }
+
+    /// A session that was kept, by this process or an earlier one.
+    pub(super) fn resumed(api: &Api, place: KeptSession) -> Self {
+        Session {
+            api: api.clone(),
+            place: Some(place),
+            least: 0,
+        }
+    }
+
+    pub(super) fn least(&self) -> u64 {
+        self.least
+    }
+
+    /// To be set when bytes are sent to it.
+    pub(super) fn moved(&self) -> Arc<AtomicBool> {
+        let moved = self.place.as_ref().map(|place| Arc::clone(&place.moved));
+        moved.unwrap_or_default()
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// Never, as long as it was neither closed nor kept.
+    pub(super) fn url(&self) -> Result<&Url> {
+        let place = self.place.as_ref();
+        let ended = || Error::new(ErrorKind::Cancelled, "the session has ended");
+        place.map(|place| &place.url).ok_or_else(ended)
+    }
+
+    /// Has other processes know of it, should this one be killed.
+    pub(super) fn note(&mut self, note: Option<Note>) {
+        if let (Some(place), Some(mut note)) = (&mut self.place, note) {
+            note.write(&place.url);
+            place.note = Some(note);
+        }
+    }
+
+    /// Goes on where the answer to a PATCH or GET says, if it says so (wire.md U3).
+    ///
+    /// # Errors
+    /// Where that is a place that we do not go to.
+    pub(super) fn follow(&mut self, response: &Response) -> Result<()> {
+        if response.header("location").is_none() {
+            return Ok(());
+        }
+        let url = location(response)?;
+        if let Some(place) = &mut self.place
+            && place.url != url
+        {
+            if let Some(note) = &mut place.note {
+                note.write(&url);
+            }
+            place.url = url;
+        }
+        Ok(())
+    }
+
+    /// How many bytes it has; `None` where it is gone or the registry cannot say.
+    ///
+    /// # Errors
+    /// Where the answer may be another one a moment later.
+    pub(super) async fn status(&mut self) -> Result<Option<u64>> {
+        let request = Request::new(Method::GET, self.url()?.clone());
+        let response = self.api.send(request).await?;
+        match response.status().as_u16() {
+            200 | 202 | 204 => {
+                self.follow(&response)?;
+                Ok(response.header("range").and_then(length))
+            }
+            _ => {
+                let error = answer::error(response).await;
+                // A registry that lost track says so with codes that elsewhere mean "again".
+                let passing = matches!(error.status(), Some(408 | 429 | 503));
+                if passing { Err(error) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// It is a blob now, or gone.
+    pub(super) fn close(mut self) {
+        if let Some(note) = self.place.take().and_then(|place| place.note) {
+            note.clear();
+        }
+    }
+
+    /// Has it end; its note is there for the next session of the blob, and says nothing until then.
+    /// Where there is none, dropping the session is better: the note stays until the end is sure.
+    pub(super) fn give_up(mut self) -> Option<Note> {
+        let mut place = self.place.take()?;
+        let note = place.note.take();
+        cancel(place, &self.api);
+        note.map(Note::emptied)
+    }
+
+    /// The registry does not know it any more; its note is as that of one that was given up.
+    pub(super) fn forget(mut self) -> Option<Note> {
+        self.place.take()?.note.map(Note::emptied)
+    }
+
+    /// Leaves it for the next try to send `digest`.
+    pub(super) fn keep(mut self, digest: &Digest) {
+        if let Some(place) = self.place.take() {
+            let host = self.api.host();
+            host.sessions().keep(self.api.name(), digest, place);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            cancel(place, &self.api);
+        }
+    }
+}
+
+/// Ends the session that was kept for a blob, as no try will continue it.
+pub(crate) fn end_kept(api: &Api, digest: &Digest) {
+    if let Some(kept) = api.host().sessions().take(api.name(), digest) {
+        cancel(kept, api);
+    }
+}
+
+/// Has a session end in the background. Its note stays where the registry could not be told, so
+/// that a later process finds it.
+fn cancel(place: KeptSession, api: &Api) {
+    let owned = api.clone();
+    api.host().janitor().start(async move {
+        let told = tokio::time::timeout(CANCEL_LIMIT, delete(&owned, &place.url)).await;
+        if let (Ok(true), Some(note)) = (told, place.note) {
+            note.clear();
+        }
+    });
+}
+
+/// Whether the registry knows that the session has ended.
+async fn delete(api: &Api, url: &Url) -> bool {
+    for _ in 0..CANCELS {
+        let request = Request::new(Method::DELETE, url.clone());
+        let Ok(response) = api.send(request).await else {
+            return false;
+        };
+        let status = response.status().as_u16();
+        tracing::debug!(status, endpoint = response.endpoint(), "session given up");
+        if !matches!(status, 409 | 423 | 429 | 503) {
+            return true;
+        }
+        tokio::time::sleep(CANCEL_WAIT).await;
+    }
+    false
+}
+
+/// The number of bytes that `0-N` says there are: N is the position of the last one. `0-0` may
+/// mean one byte or none: with none, nothing is lost by starting anew.
+pub(crate) fn length(range: &str) -> Option<u64> {
+    let range = range.trim().trim_start_matches("bytes");
+    let (start, end) = range.trim_start_matches(['=', ' ']).split_once('-')?;
+    let (start, end): (u64, u64) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
+    match (start, end) {
+        (0, 0) => Some(0),
+        (0, end) => end.checked_add(1),
+        _ => None,
+    }
+}
+
+/// Where the registry says the session is.
+fn location(response: &Response) -> Result<Url> {
+    let Some(location) = response.header("location") else {
+        let message = format!("answered {} without a Location", response.status());
+        return Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()));
+    };
+    follow(response.url(), location).map_err(|error| error.target(response.endpoint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn u5_a_range_says_how_many_bytes_are_there() {
+        for (range, expected) in [
+            ("0-0", Some(0)),
+            ("0-1", Some(2)),
+            ("bytes=0-99", Some(100)),
+            (" 0-4194303 ", Some(4 << 20)),
+            ("5-9", None),
+            ("0-18446744073709551615", None),
+            ("0", None),
+            ("-", None),
+            ("", None),
+            ("0--1", None),
+        ] {
+            assert_eq!(length(range), expected, "{range}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn u5_no_range_is_too_odd(odd in ".{0,40}", last in 1..u64::MAX) {
+            let _ = length(&odd);
+            prop_assert_eq!(length(&format!("0-{last}")), Some(last + 1));
+            prop_assert_eq!(length(&format!("bytes=0-{last}")), Some(last + 1));
+        }
+    }
+}

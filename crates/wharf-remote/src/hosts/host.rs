@@ -1,0 +1,375 @@
+//! One registry host: how it is reached, and what was learned of it in this process.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::HeaderMap;
+use tokio::sync::OnceCell;
+use wharf_oci::{Digest, Registry, RepositoryName};
+
+use super::experience::Experience;
+use super::in_flight::UploadsInFlight;
+use super::janitor::Janitor;
+use super::kept_sessions::KeptSessions;
+use super::scheme::{self, Remembered, SchemeVerdict};
+use super::urls::Urls;
+use crate::answer;
+use crate::auth::Authorizer;
+use crate::credentials::Credentials;
+use crate::journal::Journal;
+use crate::memory::{Fact, Facts, RegistryMemory};
+use crate::settings::{Insecure, ReferrersFallback};
+use crate::transport::{
+    Gate, LaneKind, Leniency, Limits, PauseObserver, Request, Response, Tattler, Transport,
+    same_origin,
+};
+use wharf_core::Result;
+use wharf_core::sync::{Keyed, Lock};
+
+/// How the embedded registry names itself in `Server`.
+const OWN: &str = "wharf/";
+
+/// What a client knows of one host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    registry: Registry,
+    way: Way,
+    shared: Arc<ClientSettings>,
+    remembered: Remembered,
+    urls: OnceCell<Urls>,
+    sending: Lock<Experience>,
+    is_ours: AtomicBool,
+    referrers: Lock<Option<bool>>,
+    asking_for_referrers: tokio::sync::Mutex<()>,
+    referrer_turns: Keyed<(RepositoryName, Digest), ()>,
+    uploads: UploadsInFlight,
+    sessions: KeptSessions,
+    authorizer: Authorizer,
+    gate: Gate,
+}
+
+/// How a host is reached, where somebody said so.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    /// Where its API is; `None`: where the API of a registry of its name is.
+    pub(crate) urls: Option<Urls>,
+    /// Shown to it with each request, and to nobody else.
+    pub(crate) headers: HeaderMap,
+    /// Who is told when it asks to wait.
+    pub(crate) pauses: Option<Arc<dyn PauseObserver>>,
+}
+
+/// What all hosts of a client have in common.
+#[derive(Debug)]
+pub(crate) struct ClientSettings {
+    pub(crate) insecure: Insecure,
+    pub(crate) tattler: Tattler,
+    pub(crate) memory: RegistryMemory,
+    pub(crate) limits: Limits,
+    pub(crate) pauses: Option<Arc<dyn PauseObserver>>,
+    /// The largest chunk, in bytes, that the user wants blobs to be sent in.
+    pub(crate) chunk_size: Option<u64>,
+    pub(crate) journal: Option<Arc<Journal>>,
+    pub(crate) referrers_fallback: ReferrersFallback,
+    pub(crate) list_tries: NonZeroU32,
+    pub(crate) locks: Option<PathBuf>,
+    pub(crate) janitor: Janitor,
+    pub(crate) credentials: Option<Arc<dyn Credentials>>,
+}
+
+impl Host {
+    pub(crate) fn new(registry: Registry, shared: Arc<ClientSettings>) -> Self {
+        let way = Way {
+            pauses: shared.pauses.clone(),
+            ..Way::default()
+        };
+        Host::by(way, registry, shared)
+    }
+
+    /// A host that is reached by a way of its own.
+    pub(crate) fn by(way: Way, registry: Registry, shared: Arc<ClientSettings>) -> Self {
+        let authorizer = Authorizer::new(
+            registry.clone(),
+            shared.credentials.clone(),
+            shared.memory.clone(),
+        );
+        let gate = Gate::new(registry.as_str(), &shared.limits, way.pauses.clone());
+        Host {
+            urls: OnceCell::new_with(way.urls.clone()),
+            registry,
+            way,
+            shared,
+            remembered: Remembered::default(),
+            sending: Lock::default(),
+            is_ours: AtomicBool::new(false),
+            referrers: Lock::default(),
+            asking_for_referrers: tokio::sync::Mutex::default(),
+            referrer_turns: Keyed::default(),
+            uploads: UploadsInFlight::default(),
+            sessions: KeptSessions::default(),
+            authorizer,
+            gate,
+        }
+    }
+
+    /// What it wants to be shown.
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    /// Where the API is. The first call may have to find out whether it is https or http.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub(crate) async fn urls(&self, transport: &Transport) -> Result<&Urls> {
+        if self.may_be_plain()
+            && let Some(urls) = self.remembered.urls(&self.registry, || self.facts())
+        {
+            return Ok(urls);
+        }
+        self.urls.get_or_try_init(|| self.find(transport)).await
+    }
+
+    /// Sends a request. Where the scheme comes from memory and the answer does not show that it is
+    /// right, both schemes are tried, and the request is sent again if the other one is it.
+    ///
+    /// # Errors
+    /// As [`Transport::exchange`].
+    pub(crate) async fn dispatch(
+        &self,
+        transport: &Transport,
+        request: Request,
+    ) -> Result<Response> {
+        let response = self.in_scheme(transport, request).await?;
+        self.notice(&response);
+        Ok(response)
+    }
+
+    async fn in_scheme(&self, transport: &Transport, request: Request) -> Result<Response> {
+        let request = match self.urls.get() {
+            Some(urls) if same_origin(&urls.root(), request.url()) => {
+                request.secrets(&self.way.headers)
+            }
+            _ => request,
+        };
+        if !self.may_be_plain() {
+            return self.pass(transport, self.covered(request)).await;
+        }
+        let asked = request.url().clone();
+        let untried = self.remembered.is_untried_at(&asked);
+        let again = request.again().filter(|_| untried);
+        let sent = self.pass(transport, self.covered(request)).await;
+        let verdict = scheme::judge(&asked, &sent);
+        if let Some(again) = again.filter(|_| verdict == SchemeVerdict::Open) {
+            self.remembered.refute();
+            tracing::debug!(registry = %self.registry, "remembered scheme not confirmed");
+            return match self.urls(transport).await {
+                Ok(found) if found.root().scheme() != asked.scheme() => {
+                    let moved = found.moved(&asked);
+                    let again = self.covered(again.at(moved.clone()));
+                    let sent = self.pass(transport, again).await;
+                    if let SchemeVerdict::Shown(scheme) = scheme::judge(&moved, &sent) {
+                        self.learn(Fact::Scheme(scheme));
+                    }
+                    sent
+                }
+                Err(error) if sent.is_err() => Err(error),
+                _ => sent,
+            };
+        }
+        // An answer from elsewhere says nothing of this host.
+        if self.registry.host()
+            == asked
+                .host_str()
+                .unwrap_or_default()
+                .trim_matches(['[', ']'])
+            && let Some(fact) = self.remembered.first_shown(verdict)
+        {
+            self.learn(fact);
+        }
+        sent
+    }
+
+    /// Sends a request when the gate lets it in.
+    async fn pass(&self, transport: &Transport, request: Request) -> Result<Response> {
+        let pass = self.gate.enter(request.lane_kind()).await;
+        let response = transport.exchange(request).await?;
+        let status = response.status().as_u16();
+        self.gate.leave(pass, status, answer::wait(&response));
+        Ok(response)
+    }
+
+    /// What is asked of a registry over TLS is asked of nobody without it, wherever that sends us.
+    fn covered(&self, request: Request) -> Request {
+        let remembered = || self.remembered.urls(&self.registry, || self.facts());
+        let urls = self.urls.get().or_else(remembered);
+        let is_secured = urls.is_some_and(|urls| urls.root().scheme() == "https");
+        match is_secured && self.shared.insecure == Insecure::No {
+            true => request.covered(),
+            false => request,
+        }
+    }
+
+    /// Waits until a session could be opened, without asking for one.
+    pub(crate) async fn ready_to_open(&self) {
+        self.gate.ready(LaneKind::Open).await;
+    }
+
+    /// Whether it asks to be left alone right now.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// What is remembered between runs.
+    pub(crate) fn memory(&self) -> &RegistryMemory {
+        &self.shared.memory
+    }
+
+    /// What is believed of this host.
+    pub(crate) fn facts(&self) -> Facts {
+        self.shared.memory.facts(&self.registry)
+    }
+
+    /// Remembers what an answer of this host showed.
+    pub(crate) fn learn(&self, fact: Fact) {
+        self.shared.memory.learn(&self.registry, fact);
+    }
+
+    /// What is being sent to it by this process.
+    pub(crate) fn uploads(&self) -> &UploadsInFlight {
+        &self.uploads
+    }
+
+    /// The sessions at it that wait for the next try.
+    pub(crate) fn sessions(&self) -> &KeptSessions {
+        &self.sessions
+    }
+
+    /// Where sessions are noted for other processes, if they are.
+    pub(crate) fn journal(&self) -> Option<Arc<Journal>> {
+        self.shared.journal.clone()
+    }
+
+    /// Who cleans up.
+    pub(crate) fn janitor(&self) -> &Janitor {
+        &self.shared.janitor
+    }
+
+    /// The largest chunk, in bytes, that the user wants blobs to be sent in.
+    pub(crate) fn chunk_size(&self) -> Option<u64> {
+        self.shared.chunk_size
+    }
+
+    /// What experience says about sending blobs to it, in this process and before.
+    pub(crate) fn learned(&self) -> Experience {
+        let facts = self.facts();
+        let learned = *self.sending.lock();
+        Experience {
+            patch: learned.patch || facts.wants_patch == Some(true),
+            largest: learned.largest.or(facts.body_limit),
+            ..learned
+        }
+    }
+
+    /// Adds to that.
+    pub(crate) fn learn_sending(&self, change: impl FnOnce(&mut Experience)) {
+        let learned = {
+            let mut learned = self.sending.lock();
+            change(&mut learned);
+            *learned
+        };
+        if learned.patch {
+            self.learn(Fact::WantsPatch(true));
+        }
+        if let Some(bytes) = learned.largest {
+            self.learn(Fact::BodyLimit(bytes));
+        }
+    }
+
+    /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
+    /// (wire.md E5, U1): our own does, and says so in each answer.
+    pub(crate) fn finds_blobs(&self) -> bool {
+        self.is_ours()
+    }
+
+    /// Whether it is the embedded registry, which does all that ours do: take several tags with
+    /// one PUT (wire.md O6), decide conditions (wire.md F4).
+    pub(crate) fn is_ours(&self) -> bool {
+        self.is_ours.load(Ordering::Relaxed)
+    }
+
+    /// Whether it lists referrers itself, if that is known. Of what was known before only the no
+    /// counts: it is taken back by an answer that names the subject, a wrong yes by nothing.
+    pub(crate) fn lists_referrers(&self) -> Option<bool> {
+        let known = *self.referrers.lock();
+        known.or(self.facts().referrers.filter(|lists| !lists))
+    }
+
+    /// It showed whether it lists referrers.
+    pub(crate) fn learn_referrers(&self, lists: bool) {
+        let known = self.referrers.lock().replace(lists);
+        if known != Some(lists) {
+            self.learn(Fact::Referrers(lists));
+        }
+    }
+
+    /// The turn of the one who asks whether it lists referrers.
+    pub(crate) async fn asking_for_referrers(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.asking_for_referrers.lock().await
+    }
+
+    /// One change at a time for each list of referrers.
+    pub(crate) fn referrer_turns(&self) -> &Keyed<(RepositoryName, Digest), ()> {
+        &self.referrer_turns
+    }
+
+    /// What is done where it lists no referrers.
+    pub(crate) fn referrers_fallback(&self) -> ReferrersFallback {
+        self.shared.referrers_fallback
+    }
+
+    /// How often a list of referrers is tried while the registry has trouble of its own.
+    pub(crate) fn list_tries(&self) -> u32 {
+        self.shared.list_tries.get()
+    }
+
+    /// Where processes wait for each other, if they do.
+    pub(crate) fn locks(&self) -> Option<&Path> {
+        self.shared.locks.as_deref()
+    }
+
+    /// Looks at an answer for what it says about who gave it.
+    fn notice(&self, response: &Response) {
+        if response
+            .header("server")
+            .is_some_and(|server| server.starts_with(OWN))
+        {
+            self.is_ours.store(true, Ordering::Relaxed);
+        }
+    }
+
+    async fn find(&self, transport: &Transport) -> Result<Urls> {
+        let authority = self.registry.endpoint_authority();
+        let found = match self.may_be_plain() {
+            true => scheme::find(authority, transport).await?,
+            false => Urls::new("https", authority)?,
+        };
+        let expected = self.registry.is_local() || self.registry.is_private();
+        if found.root().scheme() == "http" && !expected {
+            let host = self.registry.as_str();
+            self.shared.tattler.tell(host, Leniency::PlainHttp);
+        }
+        Ok(found)
+    }
+
+    fn may_be_plain(&self) -> bool {
+        if self.way.urls.is_some() {
+            return false;
+        }
+        self.shared.insecure == Insecure::Yes
+            || self.registry.is_local()
+            || self.registry.is_private()
+    }
+}

@@ -1,0 +1,15 @@
+//! Registry hosts: how each is reached, and what was learned of it in this process.
+
+mod experience;
+mod host;
+mod in_flight;
+mod janitor;
+mod kept_sessions;
+mod scheme;
+mod urls;
+
+pub(crate) use self::experience::Experience;
+pub(crate) use self::host::{ClientSettings, Host, Way};
+pub(crate) use self::janitor::Janitor;
+pub(crate) use self::kept_sessions::KeptSession;
+pub(crate) use self::urls::{Urls, with_digest};

@@ -1,0 +1,132 @@
+//! The bytes of one blob, from whoever has them: where a mirror breaks off, the next one goes on.
+//!
+//! Bytes of mirrors are checked here already, and not only by who reads them: that is how it is
+//! found out that a mirror is not to be trusted. The next try asks others.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use wharf_oci::Descriptor;
+
+use super::hosts_file::Need;
+use super::mirror::Mirror;
+use super::source::RemoteSource;
+use crate::endpoints::blobs;
+use wharf_core::blob::ByteStream;
+use wharf_core::store::Source;
+use wharf_core::sync::Lock;
+use wharf_core::{Error, ErrorKind, Result, verify};
+
+/// Opens a blob at `offset`.
+///
+/// # Errors
+/// What is wrong with the one who is asked last.
+pub(super) async fn open(
+    source: RemoteSource,
+    descriptor: Descriptor,
+    offset: u64,
+) -> Result<ByteStream> {
+    let givers = Givers::default();
+    let name = Arc::from(source.repository().to_string());
+    let mut passage = Passage {
+        source,
+        descriptor: descriptor.clone(),
+        at: offset,
+        next: 0,
+        giver: None,
+        stream: stream::empty().boxed(),
+        givers: givers.clone(),
+    };
+    passage.turn().await?;
+    let bytes = stream::try_unfold(passage, |mut passage| async move {
+        Ok(passage.step().await?.map(|chunk| (chunk, passage)))
+    });
+    let bytes = bytes.boxed();
+    if offset > 0 {
+        // What was read before it is not known here; whoever takes the bytes checks the digest.
+        return Ok(bytes);
+    }
+    let checked = verify::blaming(&name, bytes, |bytes| verify::checked(bytes, &descriptor));
+    Ok(checked.map_err(move |error| givers.blame(error)).boxed())
+}
+
+/// The mirrors that gave some of the bytes.
+#[derive(Clone, Debug, Default)]
+struct Givers(Arc<Lock<Vec<Arc<Mirror>>>>);
+
+impl Givers {
+    fn add(&self, mirror: &Arc<Mirror>) {
+        self.0.lock().push(Arc::clone(mirror));
+    }
+
+    /// Wrong bytes are the fault of the mirrors that gave any, and may be right from elsewhere.
+    fn blame(&self, error: Error) -> Error {
+        let givers = self.0.lock();
+        if error.kind() != ErrorKind::Corrupt || givers.is_empty() {
+            return error;
+        }
+        for mirror in givers.iter() {
+            mirror.lied(&error);
+        }
+        error.transient(true)
+    }
+}
+
+struct Passage {
+    source: RemoteSource,
+    descriptor: Descriptor,
+    /// Bytes of the blob that are before the next chunk.
+    at: u64,
+    /// The number of the mirror that is asked next.
+    next: usize,
+    /// Who gives the bytes, where it is a mirror.
+    giver: Option<Arc<Mirror>>,
+    stream: ByteStream,
+    givers: Givers,
+}
+
+impl Passage {
+    async fn step(&mut self) -> Result<Option<bytes::Bytes>> {
+        loop {
+            let error = match self.stream.next().await {
+                Some(Ok(chunk)) => {
+                    self.at = self.at.saturating_add(chunk.len() as u64);
+                    return Ok(Some(chunk));
+                }
+                None if self.at >= self.descriptor.size => return Ok(None),
+                None => Error::new(ErrorKind::Corrupt, "content ends before its size")
+                    .target(&self.descriptor.digest)
+                    .target(self.source.repository()),
+                Some(Err(error)) => error,
+            };
+            match self.giver.take() {
+                Some(mirror) => mirror.failed(&error),
+                None => return Err(error),
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// Turns to the next one who has the blob.
+    async fn turn(&mut self) -> Result<()> {
+        let mirrors = self.source.mirrors(Need::Pull, self.next);
+        for (number, mirror) in mirrors {
+            let blob = blobs::open(&mirror.api(self.source.repository()), &self.descriptor);
+            match blob.open(self.at).await {
+                Ok(stream) => {
+                    mirror.served();
+                    self.givers.add(mirror);
+                    self.giver = Some(Arc::clone(mirror));
+                    self.stream = stream;
+                    self.next = number + 1;
+                    return Ok(());
+                }
+                Err(error) => mirror.failed(&error),
+            }
+        }
+        self.next = usize::MAX;
+        let last = self.source.last(Need::Pull)?;
+        self.stream = last.blob(&self.descriptor).open(self.at).await?;
+        Ok(())
+    }
+}
