@@ -12,7 +12,7 @@ use crate::signals::{self, Signal};
 
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
-#[command(name = "wharf", version, disable_help_subcommand = true)]
+#[command(name = "wharf", version)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct CommandLine {
     #[command(flatten)]

@@ -49,9 +49,9 @@ const TIDYING: Duration = Duration::from_millis(700);
 impl Context {
     /// What a command of this `effect` works with.
     pub(crate) fn new(flags: Global, printer: Printer, effect: Effect) -> Self {
-        let cache = match flags.no_cache {
-            true => None,
-            false => env::cache_directory(),
+        let cache = match flags.keeps_cache() {
+            true => env::cache_directory(),
+            false => None,
         };
         let registries = match &cache {
             Some(cache) => RegistryMemory::open(&cache.join("registries")),

@@ -33,16 +33,16 @@ pub(crate) enum Screen {
     Lines,
 }
 
-/// How to show what is done.
+/// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressChoice {
     /// Bars on a terminal, plain lines elsewhere
     Auto,
-    /// A bar for each blob that moves; plain lines where there is no terminal
+    /// A bar for each blob that is sent, on a terminal; plain lines elsewhere
     Bars,
-    /// A line for each blob that was moved
+    /// A line for each blob that was sent
     Plain,
-    /// A JSON object a line, for programs
+    /// A JSON object per line, for programs
     Json,
     /// Nothing
     None,

@@ -12,14 +12,14 @@ use crate::flags::{Effect, Moving};
 use crate::stats;
 use crate::transfer::Transfer;
 
-/// Copy an image from anywhere to a registry or a layout directory
+/// Copy an image between registries and files
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "cp", after_help = HELP)]
 pub(crate) struct Copy {
-    /// What to copy
+    /// Source
     #[arg(value_name = "SRC", value_parser = source)]
     source: Anywhere,
-    /// Where to: a registry reference or oci:DIR[:TAG]
+    /// Destination: a registry reference or oci:DIR[:TAG]
     #[arg(value_name = "DST")]
     destination: Anywhere,
     #[command(flatten)]
@@ -33,7 +33,11 @@ SRC and DST are each one of:
   oci-archive:FILE[:TAG|@DIGEST]       a tar of one (SRC only; - is standard input)
   docker-archive:FILE[:NAME[:TAG]|@DIGEST]
                                        what `docker save` writes (SRC only)
-A DST without a tag takes that of SRC.";
+A DST without a tag gets the tag of SRC.
+
+Examples:
+  wharf copy registry.example/app:1 oci:app
+  wharf copy --platform linux/arm64 alpine:3 localhost:5000/alpine";
 
 impl Run for Copy {
     fn effect(&self) -> Effect {

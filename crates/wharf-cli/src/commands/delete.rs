@@ -16,14 +16,18 @@ use crate::failures;
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Delete {
-    /// What to delete, REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST
+    /// REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<Image>,
 }
 
 const HELP: &str = "\
-A tag is taken away and its manifest stays; a digest takes the manifest away with all its tags.
-Not every registry allows either. Each IMAGE is deleted or not on its own.";
+A tag is deleted alone, and its manifest stays; a digest deletes the manifest with all its tags.
+Some registries support only one of these, or neither. If one IMAGE fails, the others are still
+deleted.
+
+Example:
+  wharf delete registry.example/app:old";
 
 impl Run for Delete {
     /// Deletes nothing where an IMAGE makes no sense; else each on its own. Standard output stays

@@ -13,5 +13,6 @@ crate::command::commands! {
         #[command(subcommand)] Registry(registry::Registry),
         #[command(subcommand)] Auth(auth::Auth),
         Version(version::Version),
+        Options(options::Options),
     }
 }

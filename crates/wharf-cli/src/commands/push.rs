@@ -16,20 +16,20 @@ use crate::image_refs::ImageRefs;
 use crate::transfer::Transfer;
 use crate::{embed, failures, stats};
 
-/// Push an image from disk to registries, or into the embedded registry
+/// Push an image from disk to registries, or to the embedded registry
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Push {
-    /// OCI layout directory, archive of one, docker archive, or - for an archive on standard input
+    /// OCI layout directory, tar archive of one, docker archive, or - for an archive on standard input
     #[arg(value_parser = OsStringValueParser::new().try_map(|text| OnDisk::parse(&text)))]
     path: OnDisk,
-    /// Where to push to, REGISTRY/REPOSITORY[:TAG]; the embedded registry when left out
+    /// Destinations, REGISTRY/REPOSITORY[:TAG]; without one, the embedded registry
     #[arg(value_name = "REF")]
     references: Vec<Image>,
-    /// Write the pushed references with their digests to this file too
+    /// Also write the pushed references with their digests to this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     image_refs: Option<PathBuf>,
-    /// Push all that a layout lists as one index: its index.json, byte for byte
+    /// Push everything that the layout lists, as one index: its index.json, byte for byte
     #[arg(long)]
     index: bool,
     #[command(flatten)]
@@ -37,9 +37,13 @@ pub(crate) struct Push {
 }
 
 const HELP: &str = "\
-The reference with its digest is printed for each REF. A REF without a tag takes the tag that the
-image has on disk, else `latest`. Where PATH holds several images, one is chosen by
-oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME[:TAG], or PATH@DIGEST.";
+Prints each REF with its digest. A REF without a tag gets the tag that the image has on disk, or
+`latest`. If PATH holds several images, select one: oci:DIR:TAG, oci-archive:FILE:TAG,
+docker-archive:FILE:NAME[:TAG] or PATH@DIGEST.
+
+Examples:
+  wharf push app.tar registry.example/team/app:1.2
+  docker save app | wharf push - localhost:5000/app";
 
 impl Run for Push {
     fn effect(&self) -> Effect {

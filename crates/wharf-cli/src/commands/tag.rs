@@ -12,15 +12,20 @@ use crate::command::Run;
 use crate::context::Context;
 use crate::units::short;
 
-/// Put an image of a repository under further tags
+/// Add tags to an image in a registry
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Tag {
-    /// What to tag, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    /// Image, REGISTRY/REPOSITORY[:TAG][@DIGEST]
     image: Image,
-    /// The tags it gets in the same repository
+    /// Tags to add, in the same repository
     #[arg(required = true, value_name = "TAG")]
     tags: Vec<wharf_oci::Tag>,
 }
+
+const HELP: &str = "\
+Example:
+  wharf tag registry.example/app:1.2 1 latest";
 
 impl Run for Tag {
     /// Puts the manifest's own bytes under each tag; standard output stays empty.

@@ -30,10 +30,10 @@ pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilde
         })
         .memory(memories.registries)
         .timeouts(flags.timing.timeouts())
-        .limits(flags.max_requests.limits(flags.timing.patience()))
-        .list_tries(flags.retries)
+        .limits(flags.requests.max_requests.limits(flags.timing.patience()))
+        .list_tries(flags.requests.retries)
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
-    for neighbour in &flags.allow_near {
+    for neighbour in &flags.requests.allow_near {
         builder = builder.allow_near(neighbour.clone());
     }
     if let Some(cache) = memories.cache {
@@ -41,10 +41,15 @@ pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilde
             .sessions(cache.join("sessions"))
             .locks(cache.join("locks"));
     }
-    if let Some(bytes) = flags.chunk_size {
+    if let Some(bytes) = flags.requests.chunk_size {
         builder = builder.chunk_size(bytes);
     }
-    if let Some(directory) = flags.hosts_dir.clone().or_else(env::hosts_directory) {
+    if let Some(directory) = flags
+        .requests
+        .hosts_dir
+        .clone()
+        .or_else(env::hosts_directory)
+    {
         builder = builder.hosts_directory(directory);
     }
     let builder = flags.tls.apply(env::tls_places(), builder)?;

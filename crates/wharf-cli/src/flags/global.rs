@@ -16,56 +16,81 @@ use super::tls::TlsArgs;
 use crate::printer::ProgressChoice;
 use crate::units;
 
-/// Flags that every command takes.
+/// Flags that every command takes. Those that a user seldom needs are not in the short help.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = "Global options (see all: wharf help options)")]
 pub(crate) struct Global {
-    /// Allow plain http and untrusted certificates
-    #[arg(long, global = true)]
-    pub(super) insecure: bool,
-    /// Let registries in the world send us to this host, address or network next to us
-    #[arg(long, global = true, value_name = "HOST[:PORT]")]
-    pub(super) allow_near: Vec<Neighbour>,
-    /// Take only the image for this platform, OS/ARCH[/VARIANT][:OSVERSION]
+    /// Use only the image for this platform of an index: OS/ARCH[/VARIANT][:OSVERSION]
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
-    /// Move layers too that are marked as not distributable
+    /// Allow plain HTTP, and certificates that cannot be verified
     #[arg(long, global = true)]
-    pub(super) allow_nondistributable_artifacts: bool,
-    /// How often work is tried before it is given up
-    #[arg(long, global = true, value_name = "N", default_value = "5")]
-    #[arg(value_parser = units::at_least_one::<NonZeroU32>)]
-    pub(super) retries: NonZeroU32,
-    /// Neither use nor keep what was learned of layers and registries in earlier runs
-    #[arg(long, global = true)]
-    pub(crate) no_cache: bool,
-    /// Send blobs in requests of at most so many bytes; found out by itself where a registry refuses
-    /// large ones
-    #[arg(long, global = true, value_name = "BYTES", value_parser = units::size)]
-    pub(super) chunk_size: Option<NonZeroU64>,
-    /// How many requests of each kind one registry is sent at once, at the most: KIND=N with the kinds
-    /// checks, opens, sends, manifests and reads, separated by commas
-    #[arg(long, global = true, value_name = "KIND=N,…", default_value_t)]
-    pub(super) max_requests: Ceilings,
-    /// Read from the mirrors that DIR/HOST[:PORT]/hosts.toml names for a registry, as containerd does
-    /// (also: WHARF_HOSTS_DIR)
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(super) hosts_dir: Option<PathBuf>,
-    /// Say more on standard error; twice or thrice for even more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// How to show on standard error what is done
+    pub(super) insecure: bool,
+    /// How to show progress on standard error
     #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     progress: ProgressChoice,
-    /// Say nothing on standard error but errors, as --progress none
+    /// Print nothing but errors on standard error, as with --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    /// Write a log to standard error; -vv logs each request, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(super) requests: Requests,
     #[command(flatten)]
     pub(super) logins: LoginArgs,
     #[command(flatten)]
     pub(super) tls: TlsArgs,
     #[command(flatten)]
     pub(super) timing: Timing,
+}
+
+/// Flags about what is sent to registries.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Requests")]
+pub(super) struct Requests {
+    /// Let public registries redirect to this private or loopback host, address or network
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "HOST[:PORT]"
+    )]
+    pub(super) allow_near: Vec<Neighbour>,
+    /// Also copy layers that are marked as not distributable
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(super) allow_nondistributable_artifacts: bool,
+    /// How often a request or a transfer is tried before it fails
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "N",
+        default_value = "5"
+    )]
+    #[arg(value_parser = units::at_least_one::<NonZeroU32>)]
+    pub(super) retries: NonZeroU32,
+    /// Ignore the cache of earlier runs, and do not write it
+    #[arg(long, global = true, hide_short_help = true)]
+    no_cache: bool,
+    /// Upload blobs in requests of at most this size; without it, only registries that refuse large
+    /// requests get smaller ones
+    #[arg(long, global = true, hide_short_help = true, value_name = "BYTES")]
+    #[arg(value_parser = units::size)]
+    pub(super) chunk_size: Option<NonZeroU64>,
+    /// Limit the requests that one registry gets at the same time: KIND=N, separated by commas, with
+    /// the kinds checks, opens, sends, manifests and reads
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "KIND=N,…",
+        default_value_t
+    )]
+    pub(super) max_requests: Ceilings,
+    /// Read from the mirrors in DIR/HOST[:PORT]/hosts.toml, as containerd does (also: WHARF_HOSTS_DIR)
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
+    pub(super) hosts_dir: Option<PathBuf>,
 }
 
 impl Global {
@@ -82,15 +107,20 @@ impl Global {
         self.logins.logins()
     }
 
+    /// Whether anything is kept between runs.
+    pub(crate) fn keeps_cache(&self) -> bool {
+        !self.requests.no_cache
+    }
+
     /// How hard single requests and copies are tried.
     pub(crate) fn retry(&self) -> RetryPolicy {
-        self.timing.retry(self.retries.get())
+        self.timing.retry(self.requests.retries.get())
     }
 
     /// What any copy may do, telling `observer`.
     pub(crate) fn copy_options(&self, observer: Arc<dyn Observer>) -> CopyOptions {
         CopyOptions {
-            nondistributable: match self.allow_nondistributable_artifacts {
+            nondistributable: match self.requests.allow_nondistributable_artifacts {
                 true => Nondistributable::Move,
                 false => Nondistributable::Skip,
             },

@@ -19,12 +19,23 @@ pub(crate) const THIS_LOGIN: &str = "this login";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Credentials")]
 pub(super) struct LoginArgs {
-    /// Credentials for one host and this run, for all to see who may list processes (also: WHARF_AUTH,
-    /// a line for each host)
-    #[arg(long, global = true, value_name = "HOST=USER:PASSWORD")]
+    /// Credentials for one host and this run; other users see them in the list of processes (also:
+    /// WHARF_AUTH, one line per host)
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "HOST=USER:PASSWORD"
+    )]
     creds: Vec<Hidden>,
-    /// Look for credentials in this file and nowhere else, and keep logins there
-    #[arg(long, visible_alias = "authfile", global = true, value_name = "FILE")]
+    /// Read credentials from this file only, and write logins to it
+    #[arg(
+        long,
+        visible_alias = "authfile",
+        global = true,
+        hide_short_help = true
+    )]
+    #[arg(value_name = "FILE")]
     auth_file: Option<PathBuf>,
 }
 

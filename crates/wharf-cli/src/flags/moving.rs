@@ -8,24 +8,24 @@ use wharf::copy::{CopyOptions, Existing, Observer};
 use super::Global;
 use crate::units;
 
-/// How content is moved, whatever the command.
+/// How images are copied, whatever the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Moving {
-    /// How many blobs are moved at once
+    /// Blobs to transfer at the same time
     #[arg(short, long, value_name = "N", default_value = "4")]
     #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
     pub(crate) jobs: NonZeroUsize,
-    /// How many are asked for at once whether they are there
+    /// Existence checks at the same time
     #[arg(long, value_name = "N", default_value = "16")]
     #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
     pub(crate) checks: NonZeroUsize,
-    /// Look for every blob even behind a manifest that is there, and repair what is missing
+    /// Check every blob even if the manifest exists, and upload those that are missing
     #[arg(long)]
     pub(crate) force: bool,
-    /// Print what would be done, a line for each blob, manifest and tag, and change nothing
+    /// Print what would be done, one line per blob, manifest and tag; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Say at the end how many requests were made, by kind
+    /// Print the number of requests at the end, by kind
     #[arg(long)]
     pub(crate) stats: bool,
 }

@@ -9,28 +9,64 @@ use wharf::remote::Timeouts;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Timeouts, in seconds or as 500ms, 30s, 2m, 1h")]
 pub(super) struct Timing {
-    /// Until a connection stands
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s")]
+    /// To connect
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "TIME",
+        default_value = "10s"
+    )]
     #[arg(value_parser = some_time)]
     timeout_connect: Duration,
-    /// From the end of a request to its answer
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s")]
+    /// For the response, after the request was sent
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "TIME",
+        default_value = "30s"
+    )]
     #[arg(value_parser = some_time)]
     timeout_answer: Duration,
-    /// The same when the registry has content to check and keep
-    #[arg(long, global = true, value_name = "TIME", default_value = "5m")]
+    /// For the response to the last request of an upload
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "TIME",
+        default_value = "5m"
+    )]
     #[arg(value_parser = some_time)]
     timeout_commit: Duration,
-    /// Without a byte moved in either direction
-    #[arg(long, global = true, value_name = "TIME", default_value = "1m")]
+    /// Without a byte in either direction
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "TIME",
+        default_value = "1m"
+    )]
     #[arg(value_parser = some_time)]
     timeout_idle: Duration,
-    /// Longest wait before a second try; it doubles with each further one
-    #[arg(long, global = true, value_name = "TIME", default_value = "1s")]
+    /// Longest wait before the second try; it doubles with each further try
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "TIME",
+        default_value = "1s"
+    )]
     #[arg(value_parser = time)]
     retry_wait: Duration,
-    /// Longest wait that a registry may ask for
-    #[arg(long, global = true, value_name = "TIME", default_value = "2m")]
+    /// Longest wait that a registry may request
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "TIME",
+        default_value = "2m"
+    )]
     #[arg(value_parser = time)]
     max_retry_after: Duration,
 }
@@ -63,12 +99,12 @@ impl Timing {
     }
 }
 
-/// Nobody waits longer for anything.
+/// The longest wait that makes sense.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn some_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
-        Duration::ZERO => Err("nothing can be done in no time".to_owned()),
+        Duration::ZERO => Err("must be more than 0".to_owned()),
         time => Ok(time),
     }
 }

@@ -11,19 +11,19 @@ use crate::env::TlsPlaces;
 
 /// Flags about TLS, which every command takes.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "TLS options")]
+#[command(next_help_heading = "TLS")]
 pub(super) struct TlsArgs {
-    /// Trust who is in this PEM file too; may be given several times
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Also trust the CA certificates in this PEM file; may be repeated
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
-    /// Show this client certificate (PEM) to the registries of the command that ask for one
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Present this client certificate (PEM) to the registries of the command that request one
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     client_cert: Option<PathBuf>,
-    /// The key of --client-cert (PEM), unless it is in the same file
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Private key of --client-cert (PEM), if it is not in the same file
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     client_key: Option<PathBuf>,
-    /// Look here for HOST[:PORT]/*.crt, *.cert and *.key, not where Docker and Podman do
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Read HOST[:PORT]/*.crt, *.cert and *.key here, not in the directories of Docker and Podman
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     certs_dir: Option<PathBuf>,
 }
 

@@ -7,14 +7,14 @@ use super::input;
 use crate::command::Run;
 use crate::context::Context;
 
-/// Print the credentials for a registry, as a credential helper does
+/// Print the credentials of a registry, as a credential helper does
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
-    /// The registry; read from standard input when left out
+    /// Registry; without it, standard input names the registry
     host: Option<String>,
 }
 
-/// What helpers print that keep nothing for a server; other programs look for these words.
+/// What a helper prints that has nothing for a registry; other programs look for these words.
 const NOTHING: &str = "credentials not found in native keychain";
 
 impl Run for Get {

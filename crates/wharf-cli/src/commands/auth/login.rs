@@ -12,21 +12,29 @@ use crate::command::Run;
 use crate::context::Context;
 use crate::flags::{Hidden, THIS_LOGIN};
 
-/// Check credentials with a registry, and keep them
+/// Check credentials with a registry, and store them
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Login {
-    /// The registry, such as ghcr.io or localhost:5000
+    /// Registry, such as ghcr.io or localhost:5000
     host: Host,
-    /// Who logs in
+    /// User name
     #[arg(short, long, value_name = "USER")]
     username: String,
-    /// The password, for all to see who may list processes
+    /// Password; other users see it in the list of processes
     #[arg(short, long, value_name = "PASSWORD")]
     password: Option<Hidden>,
     /// Read the password from standard input
     #[arg(long, conflicts_with = "password")]
     password_stdin: bool,
 }
+
+const HELP: &str = "\
+Stores them where `docker login` does: in a credential helper, or in the file of Docker's
+configuration.
+
+Example:
+  wharf auth login -u me --password-stdin ghcr.io < token";
 
 impl Run for Login {
     /// Checks the credentials before it keeps them.

@@ -7,15 +7,15 @@ use crate::arguments::Host;
 use crate::command::Run;
 use crate::context::Context;
 
-/// Forget the credentials for a registry
+/// Remove the credentials of a registry
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logout {
-    /// The registry, such as ghcr.io or localhost:5000
+    /// Registry, such as ghcr.io or localhost:5000
     host: Host,
 }
 
 impl Run for Logout {
-    /// Forgets them, and says where there are still some.
+    /// Removes them, and says where there are still some.
     async fn run(self, context: &Context) -> Result<()> {
         let (Host(registry), say) = (self.host, |line: &str| context.printer.say(line));
         let file = context.logins.first()?;

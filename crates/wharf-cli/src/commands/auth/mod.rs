@@ -3,7 +3,7 @@
 mod input;
 
 crate::command::commands! {
-    /// Log in to registries, and use credentials
+    /// Log in to registries, and use their credentials
     enum Auth {
         Login(login::Login),
         Logout(logout::Logout),

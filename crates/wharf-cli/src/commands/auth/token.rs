@@ -10,20 +10,25 @@ use crate::context::Context;
 
 /// Print a token for a repository
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Token {
-    /// The repository, REGISTRY/REPOSITORY
+    /// Repository, REGISTRY/REPOSITORY
     #[arg(value_name = "REPO")]
     repository: InRepository,
-    /// Print the line of a request's header instead of JSON
+    /// Print the header of a request instead of JSON
     #[arg(short = 'H', long)]
     header: bool,
-    /// A token that allows pushing too
+    /// Request a token that also allows pushing
     #[arg(long)]
     push: bool,
-    /// A repository of the same registry that blobs may be mounted from
+    /// Also allow mounting blobs from this repository of the same registry
     #[arg(short, long, value_name = "REPO")]
     mount: Vec<InRepository>,
 }
+
+const HELP: &str = "\
+Example:
+  curl -H \"$(wharf auth token -H ghcr.io/team/app)\" https://ghcr.io/v2/team/app/tags/list";
 
 impl Run for Token {
     /// Prints the token and nothing else.

@@ -1,7 +1,7 @@
 //! `wharf blob`: single blobs.
 
 crate::command::commands! {
-    /// Single blobs, such as layers, without a manifest
+    /// Work with single blobs, such as layers
     enum Blob {
         Push(push::Push),
     }

@@ -21,16 +21,16 @@ use crate::env;
 use crate::progress::{Company, Progress};
 use crate::units::{bytes, seconds};
 
-/// Push one blob or layer into a repository and print its digest
+/// Upload one blob or layer and print its digest
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Push {
-    /// Where to push to, REGISTRY/REPOSITORY
+    /// Destination, REGISTRY/REPOSITORY
     #[arg(value_name = "REPO")]
     repository: InRepository,
-    /// A file, - for standard input, or, with --compress, a directory
+    /// File, - for standard input, or a directory with --compress
     file: OsString,
-    /// Compress it while it is sent; FILE is a tar then, or a directory of which one is made
+    /// Upload a compressed layer: FILE is a tar, or a directory that is packed into one
     #[arg(long, value_name = "FORMAT")]
     compress: Option<Compress>,
 }
@@ -44,9 +44,12 @@ enum Compress {
 }
 
 const HELP: &str = "\
-The digest is printed; with --compress, the diff id is said on standard error. What comes from a
-file is not sent when the repository has it. A tar made of a directory has its entries sorted and
-belonging to root, and the times of SOURCE_DATE_EPOCH where that is set.";
+A file is not sent if the repository has it already. With --compress, the diff id is printed on
+standard error. The tar of a directory has sorted entries that belong to root; their times are
+those of SOURCE_DATE_EPOCH, if it is set.
+
+Example:
+  wharf blob push --compress zstd registry.example/app ./rootfs";
 
 impl Run for Push {
     /// Pushes and prints the digest.

@@ -1,7 +1,7 @@
 //! `wharf manifest`: single manifests.
 
 crate::command::commands! {
-    /// Single manifests, without what they link to
+    /// Work with single manifests
     enum Manifest {
         Put(put::Put),
     }

@@ -13,24 +13,27 @@ use crate::arguments::Image;
 use crate::command::Run;
 use crate::context::Context;
 
-/// Put a manifest's bytes as they are and print its reference with digest
+/// Upload a manifest, byte for byte, and print its reference with digest
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Put {
-    /// Where to put it, REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    /// Destination, REGISTRY/REPOSITORY[:TAG][@DIGEST]
     #[arg(value_name = "REPO")]
     reference: Image,
-    /// A file, or - for standard input
+    /// Manifest file, or - for standard input
     file: OsString,
-    /// What it is; its own mediaType when left out, else Docker schema 2
+    /// Media type; without it, the mediaType in FILE, else Docker schema 2
     #[arg(long, value_name = "TYPE")]
     media_type: Option<MediaType>,
 }
 
 const HELP: &str = "\
-Nothing else is uploaded: what the manifest links to must be there. Without a tag it is put by its
-digest; a DIGEST that is written must be that of FILE. A manifest with a subject becomes a referrer
-of that, also in registries that keep no lists of referrers.";
+Uploads the manifest alone: everything it links to must be in the repository. Without a TAG, the
+manifest is stored by its digest. A DIGEST in REPO must be the digest of FILE. A manifest with a
+subject becomes a referrer of it, also in registries that keep no lists of referrers.
+
+Example:
+  wharf manifest put registry.example/app:1 manifest.json";
 
 impl Run for Put {
     /// Puts it and prints its reference with digest. What is no manifest is never sent.

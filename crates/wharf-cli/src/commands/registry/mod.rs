@@ -1,7 +1,7 @@
 //! `wharf registry`: the embedded registry.
 
 crate::command::commands! {
-    /// The embedded registry
+    /// Run the embedded registry
     enum Registry {
         Serve(serve::Serve),
     }

@@ -10,26 +10,31 @@ use crate::command::{OnSignal, Run};
 use crate::context::Context;
 use crate::{embedded, env, signals};
 
-/// Serve a registry from a directory until interrupted
+/// Serve a directory as a registry until interrupted
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     address: String,
-    /// Where the content lies; the user's data directory when left out
+    /// Directory of the content; without it, one in the user's data directory
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
 }
 
-/// Where the embedded registry listens when nothing else is said.
+/// Where the embedded registry listens by default.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+
+const HELP: &str = "\
+Example:
+  wharf registry serve --address 127.0.0.1:5000 --disk ./registry";
 
 impl Run for Serve {
     fn on_signal(&self) -> OnSignal {
         OnSignal::End
     }
 
-    /// Serves until a signal comes, which is the proper end of it.
+    /// Serves until a signal comes, which is no failure.
     async fn run(self, context: &Context) -> Result<()> {
         let address = address(&self.address).await?;
         let directory = match self.disk {
