@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wharf::copy::Tally;
+use wharf::copy::{Subject, Tally};
 use wharf::{Client, Event, Layout, Observer, Pusher, Reference, Result};
 
 /// Prints a line for each tenth of the bytes, and for what is out of the ordinary.
@@ -17,9 +17,11 @@ impl Observer for Lines {
         tally.on(&event);
         match event {
             Event::Mounted(blob, from) => eprintln!("{}: linked from {from}", blob.digest),
-            Event::Retried(blob, retry) => eprintln!(
+            Event::Retried(subject, retry) => eprintln!(
                 "{}: again in {:?}, after: {}",
-                blob.digest, retry.wait, retry.error
+                name(subject),
+                retry.wait,
+                retry.error
             ),
             _ => {}
         }
@@ -28,6 +30,13 @@ impl Observer for Lines {
             *printed = tenths;
             eprintln!("{} of {} bytes", tally.complete(), tally.total());
         }
+    }
+}
+
+fn name(subject: Subject<'_>) -> String {
+    match subject {
+        Subject::Content(content) => content.digest.to_string(),
+        Subject::Layer(layer) => layer.name().to_owned(),
     }
 }
 

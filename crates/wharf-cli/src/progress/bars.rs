@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use wharf::copy::{Event, Observer};
-use wharf_oci::Descriptor;
+use wharf::copy::{Event, Observer, Subject, SubjectKey};
 
 use super::label::Label;
 use super::{plain, words};
@@ -18,7 +17,7 @@ use super::{plain, words};
 pub(super) struct Bars {
     all: MultiProgress,
     label: Label,
-    bars: Mutex<HashMap<String, ProgressBar>>,
+    bars: Mutex<HashMap<SubjectKey, ProgressBar>>,
 }
 
 impl Bars {
@@ -31,31 +30,30 @@ impl Bars {
         }
     }
 
-    fn bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+    fn bars(&self) -> MutexGuard<'_, HashMap<SubjectKey, ProgressBar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, key: &str, name: &str, size: Size) {
-        let bar = match size {
-            Size::Known(size) => ProgressBar::new(size).with_style(style(KNOWN)),
-            Size::Unknown => ProgressBar::no_length().with_style(style(UNKNOWN)),
+    fn start(&self, subject: Subject<'_>) {
+        let bar = match subject {
+            Subject::Content(blob) => ProgressBar::new(blob.size).with_style(style(KNOWN)),
+            Subject::Layer(_) => ProgressBar::no_length().with_style(style(UNKNOWN)),
         };
-        self.end(key);
-        let bar = self.all.add(
-            bar.with_prefix(self.label.before(name))
-                .with_message("sending"),
-        );
-        self.bars().insert(key.to_owned(), bar);
+        let key = subject.key();
+        self.end(&key);
+        let name = self.label.before(&words::subject(subject));
+        let bar = bar.with_prefix(name).with_message("sending");
+        self.bars().insert(key, self.all.add(bar));
     }
 
-    fn advance(&self, key: &str, position: u64) {
+    fn advance(&self, key: &SubjectKey, position: u64) {
         if let Some(bar) = self.bars().get(key) {
             bar.set_position(position);
         }
     }
 
     /// Takes the bar of a blob away, where it has one.
-    fn end(&self, key: &str) {
+    fn end(&self, key: &SubjectKey) {
         let bar = self.bars().remove(key);
         if let Some(bar) = bar {
             bar.finish_and_clear();
@@ -65,7 +63,7 @@ impl Bars {
 
     /// Takes all bars away: what failed or was given up leaves a clean terminal.
     fn end_all(&self) {
-        let keys: Vec<String> = self.bars().keys().cloned().collect();
+        let keys: Vec<SubjectKey> = self.bars().keys().cloned().collect();
         for key in &keys {
             self.end(key);
         }
@@ -75,26 +73,13 @@ impl Bars {
 impl Observer for Bars {
     fn on(&self, event: Event<'_>) {
         match event {
-            Event::Started(blob) => {
-                self.start(&key(blob), &words::name(blob), Size::Known(blob.size));
-            }
-            Event::LayerStarted(layer) => {
-                let key = layer.key().to_string();
-                self.start(&key, &words::layer_name(layer), Size::Unknown);
-            }
-            Event::Advanced(blob, position) | Event::Resumed(blob, position) => {
-                self.advance(&key(blob), position);
-            }
-            Event::LayerAdvanced(layer, position) | Event::LayerResumed(layer, position) => {
-                self.advance(&layer.key().to_string(), position);
+            Event::Started(subject) => self.start(subject),
+            Event::Advanced(subject, position) | Event::Resumed(subject, position) => {
+                self.advance(&subject.key(), position);
             }
             // While it waits for its next try another blob moves.
-            Event::Retried(blob, _) | Event::Finished(blob, _) | Event::Dropped(blob) => {
-                self.end(&key(blob));
-            }
-            Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => {
-                self.end(&layer.key().to_string());
-            }
+            Event::Retried(subject, _) | Event::Finished(subject, ..) => self.end(&subject.key()),
+            Event::Dropped(blob) => self.end(&Subject::Content(blob).key()),
             Event::Failed(_) => self.end_all(),
             _ => {}
         }
@@ -109,16 +94,6 @@ impl Drop for Bars {
     fn drop(&mut self) {
         self.end_all();
     }
-}
-
-fn key(blob: &Descriptor) -> String {
-    blob.digest.to_string()
-}
-
-/// Whether it is known how many bytes there will be.
-enum Size {
-    Known(u64),
-    Unknown,
 }
 
 const KNOWN: &str =
@@ -136,7 +111,7 @@ mod tests {
     use wharf::copy::Retry;
     use wharf::store::Outcome;
     use wharf::{Error, ErrorKind};
-    use wharf_oci::{Digest, MediaType};
+    use wharf_oci::{Descriptor, Digest, MediaType};
 
     use super::*;
 
@@ -152,13 +127,13 @@ mod tests {
         for number in 0_u64..300 {
             let digest = Digest::of(&number.to_be_bytes());
             let blob = Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, 10);
-            bars.on(Event::Started(&blob));
-            bars.on(Event::Advanced(&blob, 5));
+            bars.on(Event::Started((&blob).into()));
+            bars.on(Event::Advanced((&blob).into(), 5));
             assert_eq!(bars.bars().len(), 1);
             match number % 3 {
-                0 => bars.on(Event::Retried(&blob, &again)),
-                1 => bars.on(Event::Finished(&blob, Outcome::Existed)),
-                _ => bars.on(Event::Finished(&blob, Outcome::Written)),
+                0 => bars.on(Event::Retried((&blob).into(), &again)),
+                1 => bars.on(Event::Finished((&blob).into(), &blob, Outcome::Existed)),
+                _ => bars.on(Event::Finished((&blob).into(), &blob, Outcome::Written)),
             }
             assert_eq!(bars.bars().len(), 0);
         }

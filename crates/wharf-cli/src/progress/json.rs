@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use wharf::copy::{Event, Observer, Retry, Tally};
+use wharf::copy::{Event, Observer, Retry, Subject, Tally};
 use wharf::layer::PendingLayer;
 use wharf::store::Outcome;
 use wharf_oci::Descriptor;
@@ -50,13 +50,6 @@ struct Lines {
     from: Option<String>,
 }
 
-/// Content as lines name it.
-#[derive(Clone, Copy)]
-enum Item<'a> {
-    Blob(&'a Descriptor),
-    Layer(&'a PendingLayer),
-}
-
 impl Lines {
     fn new(destination: &str) -> Self {
         Lines {
@@ -77,39 +70,20 @@ impl Lines {
                     .number("bytes", bytes)
                     .number("nodes", nodes as u64),
             ),
-            Event::Checked(blob) => Some(self.about("checked", Item::Blob(blob))),
+            Event::Checked(blob) => Some(self.about("checked", blob.into())),
             Event::Mounted(_, from) => {
                 self.from = Some(from.to_string());
                 None
             }
-            Event::Started(blob) => Some(self.started(Item::Blob(blob))),
-            Event::LayerStarted(layer) => {
-                let line = self.started(Item::Layer(layer));
-                Some(match layer.size() {
-                    Some(size) => line.number("uncompressed_size", size),
-                    None => line,
-                })
-            }
-            Event::Advanced(blob, position) => self.advanced(Item::Blob(blob), position, now),
-            Event::LayerAdvanced(layer, position) => {
-                self.advanced(Item::Layer(layer), position, now)
-            }
-            Event::Resumed(blob, position) => {
-                let line = self.about("resumed", Item::Blob(blob));
+            Event::Started(subject) => Some(self.started(subject)),
+            Event::Advanced(subject, position) => self.advanced(subject, position, now),
+            Event::Resumed(subject, position) => {
+                let line = self.about("resumed", subject);
                 Some(line.number("position", position))
             }
-            Event::LayerResumed(layer, position) => {
-                let line = self.about("resumed", Item::Layer(layer));
-                Some(line.number("position", position))
-            }
-            Event::Retried(blob, again) => Some(self.retried(Item::Blob(blob), again)),
-            Event::LayerRetried(layer, again) => Some(self.retried(Item::Layer(layer), again)),
-            Event::Dropped(blob) => Some(self.about("dropped", Item::Blob(blob))),
-            Event::Finished(blob, outcome) => Some(self.finished(blob, outcome)),
-            Event::LayerFinished(layer, became) => {
-                let line = self.about("finished", Item::Blob(became));
-                Some(with_layer(line, layer))
-            }
+            Event::Retried(subject, again) => Some(self.retried(subject, again)),
+            Event::Dropped(blob) => Some(self.about("dropped", blob.into())),
+            Event::Finished(subject, blob, outcome) => Some(self.finished(subject, blob, outcome)),
             // The end of the command says what went wrong; what joins is told when it ends.
             _ => None,
         };
@@ -122,50 +96,62 @@ impl Lines {
 
     /// The last position of what ends with this event, where it was not shown.
     fn held_back(&mut self, event: &Event<'_>) -> Option<JsonLine> {
-        let item = match *event {
-            Event::Retried(blob, _) | Event::Finished(blob, _) | Event::Dropped(blob) => {
-                Item::Blob(blob)
-            }
-            Event::LayerRetried(layer, _) | Event::LayerFinished(layer, _) => Item::Layer(layer),
+        let subject = match *event {
+            Event::Retried(subject, _) | Event::Finished(subject, ..) => subject,
+            Event::Dropped(blob) => blob.into(),
             _ => return None,
         };
-        let position = self.throttle.end(&item.key())?;
-        let line = self.about("advanced", item).number("position", position);
+        let position = self.throttle.end(&subject.key())?;
+        let line = self.about("advanced", subject);
+        let line = line.number("position", position);
         Some(
             line.number("complete", self.tally.complete())
                 .number("total", self.tally.total()),
         )
     }
 
-    fn started(&mut self, item: Item<'_>) -> JsonLine {
-        self.throttle.start(&item.key());
-        self.about("started", item)
+    fn started(&mut self, subject: Subject<'_>) -> JsonLine {
+        self.throttle.start(&subject.key());
+        let line = self.about("started", subject);
+        let size = match subject {
+            Subject::Layer(layer) => layer.size(),
+            Subject::Content(_) => None,
+        };
+        match size {
+            Some(size) => line.number("uncompressed_size", size),
+            None => line,
+        }
     }
 
-    fn advanced(&mut self, item: Item<'_>, position: u64, now: Instant) -> Option<JsonLine> {
-        let shows = self.throttle.shows(&item.key(), position, now);
-        shows.then(|| self.about("advanced", item).number("position", position))
+    fn advanced(&mut self, subject: Subject<'_>, position: u64, now: Instant) -> Option<JsonLine> {
+        let shows = self.throttle.shows(&subject.key(), position, now);
+        shows.then(|| {
+            let line = self.about("advanced", subject);
+            line.number("position", position)
+        })
     }
 
-    fn retried(&self, item: Item<'_>, again: &Retry<'_>) -> JsonLine {
+    fn retried(&self, subject: Subject<'_>, again: &Retry<'_>) -> JsonLine {
         let wait = u64::try_from(again.wait.as_millis()).unwrap_or(u64::MAX);
-        self.about("retried", item)
+        self.about("retried", subject)
             .number("tries", u64::from(again.tries))
             .number("wait_milliseconds", wait)
             .text("error", hints::line(again.error))
     }
 
-    fn finished(&mut self, blob: &Descriptor, outcome: Outcome) -> JsonLine {
-        let from = self.from.take();
+    fn finished(&mut self, subject: Subject<'_>, blob: &Descriptor, outcome: Outcome) -> JsonLine {
         let name = match outcome {
             Outcome::Existed => "exists",
             Outcome::Mounted => "mounted",
             Outcome::Written => "finished",
         };
-        let line = self.about(name, Item::Blob(blob));
-        match from {
-            Some(from) if outcome == Outcome::Mounted => line.text("from", from),
-            _ => line,
+        let line = self.about(name, blob.into());
+        match subject {
+            Subject::Layer(layer) => with_layer(line, layer),
+            Subject::Content(_) => match self.from.take() {
+                Some(from) if outcome == Outcome::Mounted => line.text("from", from),
+                _ => line,
+            },
         }
     }
 
@@ -173,14 +159,14 @@ impl Lines {
         JsonLine::new("event", name).text("destination", &self.destination)
     }
 
-    fn about(&self, name: &str, item: Item<'_>) -> JsonLine {
+    fn about(&self, name: &str, subject: Subject<'_>) -> JsonLine {
         let line = self.line(name);
-        match item {
-            Item::Blob(blob) => line
+        match subject {
+            Subject::Content(blob) => line
                 .text("digest", &blob.digest)
                 .text("media_type", &blob.media_type)
                 .number("size", blob.size),
-            Item::Layer(layer) => with_layer(line, layer),
+            Subject::Layer(layer) => with_layer(line, layer),
         }
     }
 }
@@ -191,15 +177,6 @@ fn with_layer(line: JsonLine, layer: &PendingLayer) -> JsonLine {
     match layer.diff_id() {
         Some(diff_id) => line.text("diff_id", diff_id),
         None => line,
-    }
-}
-
-impl Item<'_> {
-    fn key(self) -> String {
-        match self {
-            Item::Blob(blob) => blob.digest.to_string(),
-            Item::Layer(layer) => layer.key().to_string(),
-        }
     }
 }
 
@@ -250,32 +227,32 @@ mod tests {
                 vec![r#"{"event":"checked",…,"complete":0,"total":10}"#],
             ),
             (
-                Event::Started(&blob),
+                Event::Started((&blob).into()),
                 vec![r#"{"event":"started",…,"complete":0,"total":10}"#],
             ),
             (
-                Event::Advanced(&blob, 4),
+                Event::Advanced((&blob).into(), 4),
                 vec![r#"{"event":"advanced",…,"position":4,"complete":4,"total":10}"#],
             ),
-            (Event::Advanced(&blob, 6), vec![]),
+            (Event::Advanced((&blob).into(), 6), vec![]),
             (
-                Event::Retried(&blob, &again),
+                Event::Retried((&blob).into(), &again),
                 vec![
                     r#"{"event":"advanced",…,"position":6,"complete":6,"total":10}"#,
                     r#"{"event":"retried",…,"tries":1,"wait_milliseconds":250,"error":"cut off","complete":0,"total":10}"#,
                 ],
             ),
             (
-                Event::Started(&blob),
+                Event::Started((&blob).into()),
                 vec![r#"{"event":"started",…,"complete":0,"total":10}"#],
             ),
             (
-                Event::Resumed(&blob, 6),
+                Event::Resumed((&blob).into(), 6),
                 vec![r#"{"event":"resumed",…,"position":6,"complete":6,"total":10}"#],
             ),
             (Event::Mounted(&blob, &from), vec![]),
             (
-                Event::Finished(&blob, Outcome::Mounted),
+                Event::Finished((&blob).into(), &blob, Outcome::Mounted),
                 vec![r#"{"event":"mounted",…,"from":"localhost:5000/b","complete":10,"total":10}"#],
             ),
         ] {

@@ -32,11 +32,9 @@ impl Observer for Plain {
 /// What is worth a line that stays, whatever moves below it.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match *event {
-        Event::Retried(blob, again) => Some(words::retried(&words::name(blob), again)),
-        Event::LayerRetried(layer, again) => Some(words::retried(&words::layer_name(layer), again)),
-        Event::Finished(blob, Outcome::Written) => Some(words::finished(blob, "written")),
-        Event::Finished(blob, Outcome::Mounted) => Some(words::finished(blob, "mounted")),
-        Event::LayerFinished(_, layer) => Some(words::finished(layer, "written")),
+        Event::Retried(subject, again) => Some(words::retried(&words::subject(subject), again)),
+        Event::Finished(_, blob, Outcome::Written) => Some(words::finished(blob, "written")),
+        Event::Finished(_, blob, Outcome::Mounted) => Some(words::finished(blob, "mounted")),
         _ => None,
     }
 }

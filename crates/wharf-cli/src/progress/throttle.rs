@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use wharf::copy::SubjectKey;
+
 /// A blob's advance is shown at most so often.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Remembers for each blob that moves what was shown of it.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    moving: HashMap<String, Shown>,
+    moving: HashMap<SubjectKey, Shown>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,12 +23,12 @@ struct Shown {
 
 impl Throttle {
     /// A blob begins to move.
-    pub(super) fn start(&mut self, key: &str) {
-        self.moving.insert(key.to_owned(), Shown::default());
+    pub(super) fn start(&mut self, key: &SubjectKey) {
+        self.moving.insert(key.clone(), Shown::default());
     }
 
     /// Whether to show a position now; one that is not may be held back until `end`.
-    pub(super) fn shows(&mut self, key: &str, position: u64, now: Instant) -> bool {
+    pub(super) fn shows(&mut self, key: &SubjectKey, position: u64, now: Instant) -> bool {
         let Some(shown) = self.moving.get_mut(key) else {
             return false;
         };
@@ -46,18 +48,21 @@ impl Throttle {
     }
 
     /// A blob stops moving: its last position, unless that was shown.
-    pub(super) fn end(&mut self, key: &str) -> Option<u64> {
+    pub(super) fn end(&mut self, key: &SubjectKey) -> Option<u64> {
         self.moving.remove(key)?.held_back
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wharf_oci::Digest;
+
     use super::*;
 
     #[test]
     fn p2_a_position_is_shown_every_tenth_of_a_second_and_the_last_one_always() {
-        let (mut throttle, blob) = (Throttle::default(), "a");
+        let mut throttle = Throttle::default();
+        let blob = &SubjectKey::Content(Digest::of(b"a"));
         let begin = Instant::now();
         let at = |throttle: &mut Throttle, milliseconds, position| {
             let now = begin + Duration::from_millis(milliseconds);

@@ -115,14 +115,18 @@ impl Target<'_> {
         W: Future<Output = Result<()>>,
     {
         let descriptor = manifest.descriptor();
-        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor, again));
+        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
         let put = || {
             let put = put();
             async { put.await.map_err(unsettled) }
         };
         let put = retry::run(&self.options.retry, put, &Reach::default(), notice).await;
         put.map_err(|error| error.side(Side::Destination))?;
-        self.tell(Event::Finished(descriptor, Outcome::Written));
+        self.tell(Event::Finished(
+            descriptor.into(),
+            descriptor,
+            Outcome::Written,
+        ));
         self.note(|summary| summary.manifests += names);
         Ok(())
     }

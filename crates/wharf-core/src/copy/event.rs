@@ -3,18 +3,18 @@
 //! Totals and progress add up: at the end the bytes advanced, existing and mounted are exactly
 //! the bytes planned (wire.md P1); [`Tally`](super::Tally) does the sum.
 
-use std::fmt::Debug;
+use std::fmt;
 use std::time::Duration;
 
-use wharf_oci::{Descriptor, Repository};
+use wharf_oci::{Descriptor, Digest, Repository};
 
 use crate::Error;
-use crate::layer::PendingLayer;
+use crate::layer::{LayerKey, PendingLayer};
 use crate::store::Outcome;
 
-/// Told of everything that happens in a copy, in order for each blob. Must not block.
-pub trait Observer: Debug + Send + Sync {
-    /// Called from any thread, by one at a time; never after [`Event::Failed`].
+/// Receives every event of a copy, in order for each blob. Must not block.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// Called from any thread, one call at a time; never after [`Event::Failed`].
     fn on(&self, event: Event<'_>);
 }
 
@@ -29,38 +29,67 @@ pub enum Event<'a> {
         /// Number of distinct blobs and manifests.
         nodes: usize,
     },
-    /// Content whose size was not known when the plan was made adds it to the total now.
+    /// Content whose size the plan did not know adds it to the total now.
     Joined(&'a Descriptor),
-    /// Content that was planned is not moved after all, and leaves the total: what was remembered of
-    /// a layer is wrong, so it is made anew, and the manifest that names it is another.
+    /// Planned content leaves the total and is not moved: a remembered layer is another one, so it
+    /// is made again, and the manifest that names it changes.
     Dropped(&'a Descriptor),
     /// The store was asked for a blob; [`Event::Finished`] follows at once where it has it.
     Checked(&'a Descriptor),
-    /// A blob was linked from this repository of the same registry; [`Event::Finished`] follows.
+    /// The registry linked a blob from this repository; [`Event::Finished`] follows.
     Mounted(&'a Descriptor, &'a Repository),
-    /// A blob's bytes begin to move, or a request that may save moving them is made.
-    Started(&'a Descriptor),
-    /// So many bytes of a blob have moved, counted from its beginning; a new try starts low again.
-    Advanced(&'a Descriptor, u64),
-    /// A try was given up for a transient reason and another follows; what it had moved counts
-    /// no longer.
-    Retried(&'a Descriptor, &'a Retry<'a>),
-    /// An upload goes on at this offset in bytes, behind what the registry has kept of it.
-    Resumed(&'a Descriptor, u64),
-    /// A blob or manifest is in the store.
-    Finished(&'a Descriptor, Outcome),
-    /// A layer without a digest yet begins to move.
-    LayerStarted(&'a PendingLayer),
-    /// The upload of such a layer goes on at this offset in bytes, behind what the registry has.
-    LayerResumed(&'a PendingLayer, u64),
-    /// So many bytes of such a layer were sent, counted from its beginning.
-    LayerAdvanced(&'a PendingLayer, u64),
-    /// A try for such a layer was given up for a transient reason and another follows.
-    LayerRetried(&'a PendingLayer, &'a Retry<'a>),
-    /// Such a layer is in the store, and this is what it became.
-    LayerFinished(&'a PendingLayer, &'a Descriptor),
+    /// Bytes begin to move, or a request is made that may save moving them.
+    Started(Subject<'a>),
+    /// So many bytes have moved, counted from the beginning; a new try starts low again.
+    Advanced(Subject<'a>, u64),
+    /// A try failed for a transient reason and another follows; the bytes it moved no longer count.
+    Retried(Subject<'a>, &'a Retry<'a>),
+    /// An upload continues at this offset in bytes, behind what the registry kept of it.
+    Resumed(Subject<'a>, u64),
+    /// The content is in the store. The descriptor says what it is: of a layer, what it became.
+    Finished(Subject<'a>, &'a Descriptor, Outcome),
     /// The last event of a copy that went wrong.
     Failed(&'a Error),
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// A blob or manifest of known digest.
+    Content(&'a Descriptor),
+    /// A layer that has no digest before it was sent once.
+    Layer(&'a PendingLayer),
+}
+
+impl Subject<'_> {
+    /// Tells it from everything else in the same copy.
+    pub fn key(self) -> SubjectKey {
+        match self {
+            Subject::Content(descriptor) => SubjectKey::Content(descriptor.digest.clone()),
+            Subject::Layer(layer) => SubjectKey::Layer(layer.key().clone()),
+        }
+    }
+}
+
+impl<'a> From<&'a Descriptor> for Subject<'a> {
+    fn from(content: &'a Descriptor) -> Self {
+        Subject::Content(content)
+    }
+}
+
+impl<'a> From<&'a PendingLayer> for Subject<'a> {
+    fn from(layer: &'a PendingLayer) -> Self {
+        Subject::Layer(layer)
+    }
+}
+
+/// The key of a [`Subject`], for observers that keep something for each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SubjectKey {
+    /// Content of this digest.
+    Content(Digest),
+    /// A layer with this key.
+    Layer(LayerKey),
 }
 
 /// Why and when work is tried again.

@@ -15,8 +15,8 @@ use wharf_oci::{Descriptor, Digest};
 use super::making::Making;
 use super::target::{Target, permit};
 use super::tee::{PATIENCE, Pace, Seat, Tee};
-use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Summary, in_turn};
-use crate::draft::{LayerKey, PendingLayer};
+use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Subject, Summary, in_turn};
+use crate::layer::{LayerKey, PendingLayer};
 use crate::store::{Outcome, Source, Store};
 use crate::{Error, ErrorKind, Result};
 
@@ -162,16 +162,10 @@ struct Executor<'a> {
     transfers: Semaphore,
 }
 
-/// Something to move, and those who may lack it, by position.
+/// Something to move, and the destinations that may lack it, by position.
 struct Work<'a> {
-    item: Item<'a>,
+    subject: Subject<'a>,
     wanted: Vec<usize>,
-}
-
-#[derive(Clone, Copy)]
-enum Item<'a> {
-    Blob(&'a Descriptor),
-    Layer(&'a PendingLayer),
 }
 
 impl<'a> Executor<'a> {
@@ -222,9 +216,9 @@ impl<'a> Executor<'a> {
     async fn move_to_all(&self, work: &Work<'_>) {
         let wanted = self.wanting(work).filter(|target| !target.has_failed());
         let wanted: Vec<&Target<'_>> = wanted.collect();
-        match work.item {
-            Item::Blob(descriptor) => self.move_blob(descriptor, &wanted).await,
-            Item::Layer(layer) => self.make_layer(layer, &wanted).await,
+        match work.subject {
+            Subject::Content(descriptor) => self.move_blob(descriptor, &wanted).await,
+            Subject::Layer(layer) => self.make_layer(layer, &wanted).await,
         }
     }
 
@@ -328,7 +322,11 @@ fn announce(target: &Target<'_>, plan: &Plan) {
         nodes: plan.nodes(),
     });
     for descriptor in &plan.existing {
-        target.tell(Event::Finished(descriptor, Outcome::Existed));
+        target.tell(Event::Finished(
+            descriptor.into(),
+            descriptor,
+            Outcome::Existed,
+        ));
     }
     target.will_move(plan);
     target.note(|summary| {
@@ -351,19 +349,19 @@ fn union(plans: &[Option<Plan>]) -> Vec<Work<'_>> {
     for (at, plan) in plans() {
         for layer in &plan.pending {
             let index = *layers.entry(layer.key()).or_insert(works.len());
-            add(&mut works, index, Item::Layer(layer), at);
+            add(&mut works, index, layer.into(), at);
         }
     }
     let first = works.len();
     for (at, plan) in plans() {
         for blob in &plan.blobs {
             let index = *blobs.entry(&blob.digest).or_insert(works.len());
-            add(&mut works, index, Item::Blob(blob), at);
+            add(&mut works, index, blob.into(), at);
         }
     }
-    let size = |work: &Work<'_>| match work.item {
-        Item::Blob(descriptor) => descriptor.size,
-        Item::Layer(_) => 0,
+    let size = |work: &Work<'_>| match work.subject {
+        Subject::Content(descriptor) => descriptor.size,
+        Subject::Layer(_) => 0,
     };
     // Each plan has its blobs in this order; several are merged.
     if let Some(blobs) = works.get_mut(first..) {
@@ -372,11 +370,11 @@ fn union(plans: &[Option<Plan>]) -> Vec<Work<'_>> {
     works
 }
 
-fn add<'a>(works: &mut Vec<Work<'a>>, index: usize, item: Item<'a>, wanted_by: usize) {
+fn add<'a>(works: &mut Vec<Work<'a>>, index: usize, subject: Subject<'a>, wanted_by: usize) {
     match works.get_mut(index) {
         Some(work) => work.wanted.push(wanted_by),
         None => works.push(Work {
-            item,
+            subject,
             wanted: vec![wanted_by],
         }),
     }

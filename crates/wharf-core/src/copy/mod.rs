@@ -21,7 +21,7 @@ mod tally;
 mod target;
 mod tee;
 
-pub use self::event::{Event, NoObserver, Observer, Retry};
+pub use self::event::{Event, NoObserver, Observer, Retry, Subject, SubjectKey};
 pub use self::execute::{Destination, copy, copy_to_all};
 pub use self::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 pub use self::retry::RetryPolicy;

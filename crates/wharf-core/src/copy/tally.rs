@@ -3,38 +3,34 @@
 //! At the end of a copy that succeeded both are the same.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
-use wharf_oci::Digest;
+use crate::copy::{Event, Subject, SubjectKey};
 
-use crate::copy::Event;
-use crate::draft::LayerKey;
-
-/// Total and complete bytes of a copy. An observer hands it every event, and asks when it likes.
+/// Total and complete bytes of a copy: an observer passes it every event.
 ///
-/// What was there or was mounted is complete at once; a try that is given up takes back what it
+/// Content that was there or was mounted is complete at once; a try that failed takes back what it
 /// had counted; layers that are made on the way join the total as far as they are made.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     total: u64,
     complete: u64,
-    /// How far blobs under way are, in bytes.
-    blobs: HashMap<Digest, u64>,
-    /// The same of layers that have only a diff id yet.
-    layers: HashMap<LayerKey, u64>,
+    /// How far everything under way is, in bytes.
+    moving: HashMap<SubjectKey, u64>,
 }
 
 impl Tally {
     /// Bytes of all distinct content, as far as sizes are known.
     pub fn total(&self) -> u64 {
-        let made = self.layers.values().fold(0, |sum, made| add(sum, *made));
-        add(self.total, made)
+        let layers = self.moving.iter().filter_map(|(key, made)| match key {
+            SubjectKey::Layer(_) => Some(*made),
+            SubjectKey::Content(_) => None,
+        });
+        layers.fold(self.total, add)
     }
 
     /// Bytes that are in the store or on their way to it.
     pub fn complete(&self) -> u64 {
-        let moving = self.blobs.values().chain(self.layers.values());
-        moving.fold(self.complete, |sum, moved| add(sum, *moved))
+        self.moving.values().copied().fold(self.complete, add)
     }
 
     /// Counts what happened.
@@ -43,49 +39,40 @@ impl Tally {
             Event::Planned { bytes, .. } => self.total = bytes,
             Event::Joined(descriptor) => self.total = add(self.total, descriptor.size),
             Event::Dropped(content) => {
-                self.blobs.remove(&content.digest);
+                self.moving.remove(&Subject::Content(content).key());
                 self.total = self.total.saturating_sub(content.size);
             }
-            Event::Started(blob) => {
-                self.blobs.insert(blob.digest.clone(), 0);
+            Event::Started(subject) => {
+                self.moving.insert(subject.key(), 0);
             }
-            Event::Advanced(blob, position) | Event::Resumed(blob, position) => {
-                // More bytes than promised are an error that follows, not progress.
-                advance(&mut self.blobs, &blob.digest, position.min(blob.size));
+            Event::Advanced(subject, position) | Event::Resumed(subject, position) => {
+                self.advance(subject, position);
             }
-            Event::Retried(blob, _) => {
-                self.blobs.remove(&blob.digest);
+            Event::Retried(subject, _) => {
+                self.moving.remove(&subject.key());
             }
-            Event::Finished(descriptor, _) => {
-                self.blobs.remove(&descriptor.digest);
+            Event::Finished(subject, descriptor, _) => {
+                self.moving.remove(&subject.key());
                 self.complete = add(self.complete, descriptor.size);
-            }
-            Event::LayerStarted(layer) => {
-                self.layers.insert(layer.key().clone(), 0);
-            }
-            Event::LayerAdvanced(layer, position) | Event::LayerResumed(layer, position) => {
-                advance(&mut self.layers, layer.key(), position);
-            }
-            Event::LayerRetried(layer, _) => {
-                self.layers.remove(layer.key());
-            }
-            Event::LayerFinished(layer, became) => {
-                self.layers.remove(layer.key());
-                self.complete = add(self.complete, became.size);
             }
             Event::Checked(_) | Event::Mounted(..) | Event::Failed(_) => {}
         }
     }
-}
 
-/// What a connection takes after its try ended does not count.
-fn advance<K: Eq + Hash>(under_way: &mut HashMap<K, u64>, key: &K, position: u64) {
-    if let Some(there) = under_way.get_mut(key) {
-        *there = position;
+    /// Ignores bytes that a connection takes after its try ended.
+    fn advance(&mut self, subject: Subject<'_>, position: u64) {
+        let Some(there) = self.moving.get_mut(&subject.key()) else {
+            return;
+        };
+        *there = match subject {
+            // More bytes than promised are an error that follows, not progress.
+            Subject::Content(content) => position.min(content.size),
+            Subject::Layer(_) => position,
+        };
     }
 }
 
-/// Sizes are what strangers say they are.
+/// Foreign manifests name the sizes: the sum stops at the largest number.
 fn add(sum: u64, more: u64) -> u64 {
     sum.saturating_add(more)
 }
@@ -95,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use futures::FutureExt;
-    use wharf_oci::{Descriptor, MediaType};
+    use wharf_oci::{Descriptor, Digest, MediaType};
 
     use super::*;
     use crate::copy::Retry;
@@ -109,6 +96,10 @@ mod tests {
             Digest::of(content.as_bytes()),
             size,
         )
+    }
+
+    fn finished(content: &Descriptor, outcome: Outcome) -> Event<'_> {
+        Event::Finished(content.into(), content, outcome)
     }
 
     fn after(tally: &mut Tally, event: &Event<'_>) -> (u64, u64) {
@@ -129,16 +120,16 @@ mod tests {
         for (event, expected) in [
             (Event::Planned { bytes, nodes: 1 }, 0),
             (Event::Checked(&blob), 0),
-            (Event::Started(&blob), 0),
-            (Event::Advanced(&blob, 60), 60),
-            (Event::Retried(&blob, &again), 0),
+            (Event::Started((&blob).into()), 0),
+            (Event::Advanced((&blob).into(), 60), 60),
+            (Event::Retried((&blob).into(), &again), 0),
             // A connection that is being closed took one chunk more.
-            (Event::Advanced(&blob, 70), 0),
-            (Event::Started(&blob), 0),
-            (Event::Resumed(&blob, 50), 50),
-            (Event::Advanced(&blob, 90), 90),
-            (Event::Finished(&blob, Outcome::Written), 100),
-            (Event::Advanced(&blob, 90), 100),
+            (Event::Advanced((&blob).into(), 70), 0),
+            (Event::Started((&blob).into()), 0),
+            (Event::Resumed((&blob).into(), 50), 50),
+            (Event::Advanced((&blob).into(), 90), 90),
+            (finished(&blob, Outcome::Written), 100),
+            (Event::Advanced((&blob).into(), 90), 100),
         ] {
             assert_eq!(after(&mut tally, &event), (expected, 100), "{event:?}");
         }
@@ -152,9 +143,9 @@ mod tests {
             nodes: 2,
         };
         assert_eq!(after(&mut tally, &planned), (0, 10));
-        let existed = Event::Finished(&there, Outcome::Existed);
+        let existed = finished(&there, Outcome::Existed);
         assert_eq!(after(&mut tally, &existed), (7, 10));
-        let mounted = Event::Finished(&linked, Outcome::Mounted);
+        let mounted = finished(&linked, Outcome::Mounted);
         assert_eq!(after(&mut tally, &mounted), (10, 10));
     }
 
@@ -166,10 +157,13 @@ mod tests {
         let planned = Event::Planned { bytes: 5, nodes: 2 };
         for (event, expected) in [
             (planned, (0, 5)),
-            (Event::LayerStarted(&pending), (0, 5)),
-            (Event::LayerAdvanced(&pending, 30), (30, 35)),
+            (Event::Started((&pending).into()), (0, 5)),
+            (Event::Advanced((&pending).into(), 30), (30, 35)),
             (Event::Joined(&layer), (30, 75)),
-            (Event::LayerFinished(&pending, &layer), (40, 45)),
+            (
+                Event::Finished((&pending).into(), &layer, Outcome::Written),
+                (40, 45),
+            ),
         ] {
             assert_eq!(after(&mut tally, &event), expected, "{event:?}");
         }
@@ -180,7 +174,7 @@ mod tests {
         let (mut tally, huge) = (Tally::default(), blob("a", u64::MAX));
         for _ in 0..2 {
             tally.on(&Event::Joined(&huge));
-            tally.on(&Event::Finished(&huge, Outcome::Existed));
+            tally.on(&finished(&huge, Outcome::Existed));
         }
         assert_eq!((tally.complete(), tally.total()), (u64::MAX, u64::MAX));
     }

@@ -15,7 +15,7 @@ use super::making::Making;
 use super::retry::{self, Reach};
 use super::tee::Seat;
 use crate::blob::Blob;
-use crate::copy::{CopyOptions, Event, Plan, Retry, Summary};
+use crate::copy::{CopyOptions, Event, Plan, Retry, Subject, Summary};
 use crate::draft::{LayerKey, MadeLayer, PendingLayer};
 use crate::intake::Intake;
 use crate::store::{Outcome, Store};
@@ -195,7 +195,7 @@ impl<'a> Target<'a> {
     ) -> Result<()> {
         let descriptor = blob.descriptor();
         let reach = Arc::new(Reach::default());
-        let moving = self.observed(&seat.share(blob), &reach);
+        let moving = seat.share(blob).mapped(self.observed(descriptor, &reach));
         let asked = Lock::new(asked);
         let attempt = || async {
             reach.start();
@@ -207,7 +207,7 @@ impl<'a> Target<'a> {
             let outcome = match there {
                 Ok(true) => Ok(Outcome::Existed),
                 Ok(false) => {
-                    self.tell(Event::Started(descriptor));
+                    self.tell(Event::Started(descriptor.into()));
                     self.store.put_blob(&moving).await
                 }
                 Err(error) => Err(error),
@@ -216,7 +216,7 @@ impl<'a> Target<'a> {
             seat.leave();
             outcome
         };
-        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor, again));
+        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
         let outcome = retry::run(&self.options.retry, attempt, &reach, notice).await;
         let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
         if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
@@ -228,7 +228,7 @@ impl<'a> Target<'a> {
 
     /// A blob is in the store.
     pub(super) fn there(&self, descriptor: &Descriptor, outcome: Outcome) {
-        self.tell(Event::Finished(descriptor, outcome));
+        self.tell(Event::Finished(descriptor.into(), descriptor, outcome));
         self.note(|summary| summary.count(outcome, descriptor.size));
     }
 
@@ -243,12 +243,12 @@ impl<'a> Target<'a> {
         making: &Making,
     ) -> Result<()> {
         let reach = Arc::new(Reach::default());
-        let intake = LayerIntake::new(layer, seat, making, self.observed_layer(layer, &reach));
+        let intake = LayerIntake::new(layer, seat, making, self.observed(layer, &reach));
         // Should it have to be given up.
         self.progress.lock().blobs.push(intake.key().clone());
         let attempt = || async {
             reach.start();
-            self.tell(Event::LayerStarted(layer));
+            self.tell(Event::Started(layer.into()));
             let ingested = self.store.ingest_from(layer.media_type(), &intake).await;
             // The others must not wait for a further try.
             intake.rest();
@@ -257,7 +257,7 @@ impl<'a> Target<'a> {
                 Err(error) => Err(intake.judged(error)),
             }
         };
-        let notice = |again: &Retry<'_>| self.tell(Event::LayerRetried(layer, again));
+        let notice = |again: &Retry<'_>| self.tell(Event::Retried(layer.into(), again));
         let made = retry::run(&self.options.retry, attempt, &reach, notice).await;
         let made = made.map_err(|error| match error.failed_side() {
             // What the source said names it already.
@@ -266,7 +266,8 @@ impl<'a> Target<'a> {
         })?;
         layer.tell(&made.descriptor);
         self.tell(Event::Joined(&made.descriptor));
-        self.tell(Event::LayerFinished(layer, &made.descriptor));
+        let finished = Event::Finished(layer.into(), &made.descriptor, Outcome::Written);
+        self.tell(finished);
         let mut progress = self.progress.lock();
         let size = made.descriptor.size;
         progress.summary.count(Outcome::Written, size);
@@ -274,39 +275,20 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// The blob, telling the observer how far it was read.
-    fn observed(&self, blob: &Blob, reach: &Arc<Reach>) -> Blob {
+    /// Tells the observer how far the bytes of `subject` were read, in a stream from an offset on.
+    fn observed<S>(&self, subject: &S, reach: &Arc<Reach>) -> Observed
+    where
+        S: Clone + Send + Sync + 'static,
+        for<'s> &'s S: Into<Subject<'s>>,
+    {
         let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
-        let descriptor = blob.descriptor().clone();
-        blob.mapped(move |offset, stream| {
-            let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
-            let descriptor = descriptor.clone();
-            if offset > 0 {
-                reach.acknowledge(offset);
-                observer.on(Event::Resumed(&descriptor, offset));
-            }
-            let mut position = offset;
-            stream
-                .map_err(|error| error.side(Side::Source))
-                .inspect_ok(move |chunk| {
-                    position += chunk.len() as u64;
-                    reach.advance(position);
-                    observer.on(Event::Advanced(&descriptor, position));
-                })
-                .boxed()
-        })
-    }
-
-    /// What is done with the bytes of a layer from an offset on: the observer is told of them.
-    fn observed_layer(&self, layer: &PendingLayer, reach: &Arc<Reach>) -> Observed {
-        let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
-        let layer = layer.clone();
+        let subject = Arc::new(subject.clone());
         Box::new(move |offset, stream| {
             let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
-            let layer = layer.clone();
+            let subject = Arc::clone(&subject);
             if offset > 0 {
                 reach.acknowledge(offset);
-                observer.on(Event::LayerResumed(&layer, offset));
+                observer.on(Event::Resumed((&*subject).into(), offset));
             }
             let mut position = offset;
             stream
@@ -314,7 +296,7 @@ impl<'a> Target<'a> {
                 .inspect_ok(move |chunk| {
                     position += chunk.len() as u64;
                     reach.advance(position);
-                    observer.on(Event::LayerAdvanced(&layer, position));
+                    observer.on(Event::Advanced((&*subject).into(), position));
                 })
                 .boxed()
         })

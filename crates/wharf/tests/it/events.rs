@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use wharf::copy::{CopyOptions, Event, Observer, Tally, copy};
+use wharf::copy::{CopyOptions, Event, Observer, Subject, Tally, copy};
 use wharf::oci::{Digest, MediaType};
 use wharf::store::{Memory, Source};
 use wharf_testkit::{Answer, FaultServer, RecordedRequest, push_registry, seeded_bytes};
@@ -35,13 +35,15 @@ impl Observer for Listener {
         assert!(complete <= heard.tally.total());
         let name = match &event {
             Event::Checked(blob) => Some((*blob, "checked".to_owned())),
-            Event::Started(blob) => Some((*blob, "started".to_owned())),
-            Event::Retried(blob, again) => {
+            Event::Started(Subject::Content(blob)) => Some((*blob, "started".to_owned())),
+            Event::Retried(Subject::Content(blob), again) => {
                 heard.complete_after_retry = Some(complete);
                 Some((*blob, format!("retried after {}", again.tries)))
             }
             Event::Mounted(blob, from) => Some((*blob, format!("mounted from {}", from.name()))),
-            Event::Finished(blob, outcome) => Some((*blob, format!("{outcome:?}"))),
+            Event::Finished(Subject::Content(_), blob, outcome) => {
+                Some((*blob, format!("{outcome:?}")))
+            }
             Event::Advanced(..) => {
                 heard.most_before_retry = heard.most_before_retry.max(complete);
                 None

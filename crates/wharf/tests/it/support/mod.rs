@@ -164,11 +164,10 @@ impl Observer for Record {
         state.after_failure |= state.failed;
         match event {
             Event::Planned { bytes, .. } => state.total = bytes,
-            Event::Started(_) | Event::LayerStarted(..) => state.started += 1,
-            Event::Finished(descriptor, _) => state.complete += descriptor.size,
-            Event::LayerFinished(_, descriptor) => state.complete += descriptor.size,
+            Event::Started(_) => state.started += 1,
+            Event::Finished(_, descriptor, _) => state.complete += descriptor.size,
             Event::Joined(descriptor) => state.total += descriptor.size,
-            Event::Retried(..) | Event::LayerRetried(..) => state.retried += 1,
+            Event::Retried(..) => state.retried += 1,
             Event::Failed(_) => state.failed = true,
             _ => {}
         }
