@@ -19,12 +19,12 @@ pub mod layer;
 #[doc(hidden)]
 pub mod question;
 mod refusal;
+mod rewind;
 pub mod spool;
 pub mod store;
 #[doc(hidden)]
 pub mod sync;
 pub mod verify;
-mod window;
 
 pub use asked::Asked;
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};

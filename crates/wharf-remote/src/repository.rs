@@ -1,5 +1,7 @@
 //! A repository in a registry: the store traits, by delegation to what knows each endpoint.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, Tag};
 
@@ -7,8 +9,8 @@ use crate::api::Api;
 use crate::endpoints::{blobs, delete, manifests, put_manifest, referrers, tags, upload};
 use crate::memory::RegistryMemory;
 use crate::sighted;
-use wharf_core::blob::{Blob, ByteStream};
-use wharf_core::intake::{Intake, OneShot};
+use wharf_core::blob::Blob;
+use wharf_core::intake::Intake;
 use wharf_core::store::{Outcome, Source, Store};
 use wharf_core::{Result, Side};
 
@@ -144,15 +146,7 @@ impl Store for RemoteRepository {
         })
     }
 
-    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
-        let once = OneShot::new(stream);
-        let ingested = self.ingest_from(media_type, &once).await;
-        // No later try can have the stream again.
-        upload::end_kept(&self.api, once.key());
-        ingested
-    }
-
-    async fn ingest_from(&self, media_type: &MediaType, intake: &dyn Intake) -> Result<Descriptor> {
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor> {
         let ingested = upload::ingest(&self.api, media_type, intake).await;
         if let Ok(descriptor) = &ingested {
             self.saw(descriptor);

@@ -273,7 +273,7 @@ impl<'a> Executor<'a> {
         let Ok(moving) = permit(&self.transfers).await else {
             return;
         };
-        let making = Making::default();
+        let making = Arc::new(Making::default());
         let (tee, seats) = Tee::with_seats(wanted.len());
         let putting = wanted.iter().zip(seats).map(|(target, seat)| {
             let making = &making;

@@ -1,16 +1,19 @@
-//! A pending layer on its way to one destination: made anew for each try, or, where its bytes come
-//! once, gone on with from what is kept of them.
+//! A pending layer on its way to one destination: made again for each try, or, where its bytes come
+//! once, continued from what is kept of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
 use wharf_oci::Digest;
 
 use super::making::Making;
 use super::tee::Seat;
 use crate::blob::ByteStream;
 use crate::draft::PendingLayer;
-use crate::intake::{Intake, Learning, OneShot, new_key, skipped};
+use crate::intake::Intake;
 use crate::layer::Diff;
+use crate::rewind::{OF_ONE_SHOT, OF_REPEATABLE, Rewind, unread};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -18,56 +21,66 @@ use crate::{Error, ErrorKind, Result, Side};
 pub(super) type Observed = Box<dyn Fn(u64, ByteStream) -> ByteStream + Send + Sync>;
 
 /// A layer, as a store takes it in.
-pub(super) struct LayerIntake<'a> {
-    layer: &'a PendingLayer,
-    seat: &'a Seat,
-    making: &'a Making,
+pub(super) struct LayerIntake {
+    layer: PendingLayer,
+    seat: Arc<Seat>,
+    making: Arc<Making>,
     observed: Observed,
     key: Digest,
-    learning: Learning,
-    /// The bytes, where they come once and some were wanted.
-    once: OnceCell<OneShot>,
-    /// What is learned beside the digest in the making that began last; of one for all, elsewhere.
-    diff: Lock<Option<Diff>>,
-    /// Why the last try failed.
-    failure: Lock<Option<String>>,
+    state: Lock<State>,
 }
 
-impl<'a> LayerIntake<'a> {
+#[derive(Default)]
+struct State {
+    /// The making that began last.
+    bytes: Option<Rewind>,
+    /// What is learned in it beside the digest, unless one making is for all destinations.
+    diff: Option<Diff>,
+    /// Why the last try failed.
+    failure: Option<String>,
+}
+
+impl LayerIntake {
     pub(super) fn new(
-        layer: &'a PendingLayer,
-        seat: &'a Seat,
-        making: &'a Making,
+        layer: &PendingLayer,
+        seat: &Arc<Seat>,
+        making: &Arc<Making>,
         observed: Observed,
     ) -> Self {
         LayerIntake {
-            layer,
-            seat,
-            making,
+            layer: layer.clone(),
+            seat: Arc::clone(seat),
+            making: Arc::clone(making),
             observed,
             key: new_key(),
-            learning: Learning::default(),
-            once: OnceCell::new(),
-            diff: Lock::default(),
-            failure: Lock::default(),
+            state: Lock::default(),
         }
     }
 
-    /// Between two tries: what is made for all is not waited for, unless it comes once.
+    /// Names the content for [`crate::Store::give_up`].
+    pub(super) fn name(&self) -> Digest {
+        self.key.clone()
+    }
+
+    /// Between two tries: leaves what is made for all destinations, unless it comes once.
     pub(super) fn rest(&self) {
-        if !self.layer.comes_once() {
-            self.seat.leave();
+        if self.layer.comes_once() {
+            return;
+        }
+        self.seat.leave();
+        if let Some(bytes) = &self.state.lock().bytes {
+            bytes.end();
         }
     }
 
-    /// What was learned beside the digest, where that was not learned for all.
+    /// What was learned beside the digest, where it was not learned for all.
     pub(super) fn diff(&self) -> Option<Diff> {
-        self.diff.lock().take()
+        self.state.lock().diff.take()
     }
 
-    /// The error of a try; that bytes are gone is said with why they were wanted again.
+    /// The error of a try. Where it says that bytes are gone, adds why they were wanted again.
     pub(super) fn judged(&self, error: Error) -> Error {
-        let earlier = self.failure.lock().replace(error.to_string());
+        let earlier = self.state.lock().failure.replace(error.to_string());
         let gone = error.kind() == ErrorKind::Interrupted && !error.is_transient();
         match earlier.filter(|_| gone) {
             Some(earlier) => error.source(earlier),
@@ -75,18 +88,26 @@ impl<'a> LayerIntake<'a> {
         }
     }
 
-    async fn start(&self) -> Result<ByteStream> {
-        let started = self.making.stream(self.layer, self.seat).await;
+    /// Starts a making whose bytes are wanted from `offset` on.
+    async fn start(&self, offset: u64) -> Result<Rewind> {
+        let started = self.making.stream(&self.layer, &self.seat).await;
         let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
-        *self.diff.lock() = diff;
-        Ok(stream)
+        let keep = match self.layer.comes_once() {
+            true => OF_ONE_SHOT,
+            false => OF_REPEATABLE,
+        };
+        let bytes = Rewind::behind(offset, stream, keep);
+        let mut state = self.state.lock();
+        state.diff = diff;
+        state.bytes = Some(bytes.clone());
+        Ok(bytes)
     }
 }
 
 #[async_trait]
-impl Intake for LayerIntake<'_> {
-    fn key(&self) -> &Digest {
-        &self.key
+impl Intake for LayerIntake {
+    fn key(&self) -> Option<&Digest> {
+        Some(&self.key)
     }
 
     fn identity(&self) -> Option<&Digest> {
@@ -94,20 +115,24 @@ impl Intake for LayerIntake<'_> {
     }
 
     async fn open(&self, offset: u64) -> Result<ByteStream> {
-        let stream = match self.layer.comes_once() {
-            true => {
-                let start = || async { Ok::<_, Error>(OneShot::new(self.start().await?)) };
-                self.once.get_or_try_init(start).await?.open(offset).await?
-            }
-            false => skipped(self.learning.reading(self.start().await?), offset),
+        let begun = self.state.lock().bytes.clone();
+        let begun = begun.filter(|bytes| self.layer.comes_once() || bytes.reaches(offset));
+        let bytes = match begun {
+            Some(begun) => begun,
+            None => self.start(offset).await?,
         };
-        Ok((self.observed)(offset, stream))
+        Ok((self.observed)(offset, bytes.open(offset)?))
     }
 
     fn learned(&self) -> Result<(Digest, u64)> {
-        match self.once.get() {
-            Some(once) => once.learned(),
-            None => self.learning.learned(),
-        }
+        let bytes = self.state.lock().bytes.clone();
+        bytes.ok_or_else(unread)?.learned()
     }
+}
+
+/// A key for content in the making.
+fn new_key() -> Digest {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+    Digest::of(format!("content {serial} in the making").as_bytes())
 }

@@ -179,7 +179,7 @@ impl<'a> Target<'a> {
         };
         tracing::debug!(%error, layer = layer.name(), "layer is not what was remembered");
         self.tell(Event::Dropped(blob.descriptor()));
-        self.make(&layer, &Seat::alone(), &Making::default()).await
+        self.make(&layer, &Seat::alone(), &Arc::default()).await
     }
 
     /// Moves a blob. `asked` is what came of asking for it, if that was done: the unit of trying
@@ -239,17 +239,19 @@ impl<'a> Target<'a> {
     pub(super) async fn make(
         &self,
         layer: &PendingLayer,
-        seat: &Seat,
-        making: &Making,
+        seat: &Arc<Seat>,
+        making: &Arc<Making>,
     ) -> Result<()> {
         let reach = Arc::new(Reach::default());
         let intake = LayerIntake::new(layer, seat, making, self.observed(layer, &reach));
+        let intake = Arc::new(intake);
         // Should it have to be given up.
-        self.progress.lock().blobs.push(intake.key().clone());
+        self.progress.lock().blobs.push(intake.name());
         let attempt = || async {
             reach.start();
             self.tell(Event::Started(layer.into()));
-            let ingested = self.store.ingest_from(layer.media_type(), &intake).await;
+            let bytes: Arc<dyn Intake> = Arc::clone(&intake) as _;
+            let ingested = self.store.ingest(layer.media_type(), bytes).await;
             // The others must not wait for a further try.
             intake.rest();
             match ingested {

@@ -11,10 +11,11 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::oneshot;
 use wharf_oci::{Algorithm, Compression, MediaType};
 
-use super::once::Once;
 use super::pending::{DiffId, PendingLayer, Production};
 use super::{Family, Packing, TreeOptions, tree, unpacked};
 use crate::blob::ByteStream;
+use crate::rewind::taken;
+use crate::sync::Lock;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result, file, verify};
 
@@ -38,7 +39,8 @@ pub struct LayerInput {
 #[derive(Clone)]
 enum Bytes {
     Again(Arc<Opener>),
-    Once(Arc<Once>),
+    /// Taken by the first poll, not by the opening: a try that fails before it reads costs nothing.
+    Once(Arc<Lock<Option<ByteStream>>>),
 }
 
 impl LayerInput {
@@ -48,7 +50,7 @@ impl LayerInput {
     pub fn stream(name: &str, stream: ByteStream) -> Self {
         LayerInput {
             name: name.into(),
-            bytes: Bytes::Once(Once::new(stream)),
+            bytes: Bytes::Once(Arc::new(Lock::new(Some(stream)))),
         }
     }
 
@@ -142,11 +144,8 @@ impl LayerInput {
         F: Fn(ByteStream) -> (ByteStream, DiffId) + Send + Sync + 'static,
     {
         let (make, bytes) = (Arc::new(make), self.bytes.clone());
-        let once = match &self.bytes {
-            Bytes::Once(once) => Some(Arc::clone(once)),
-            Bytes::Again(_) => None,
-        };
-        PendingLayer::unknown(Arc::clone(&self.name), media_type, once, move || {
+        let comes_once = matches!(self.bytes, Bytes::Once(_));
+        PendingLayer::unknown(Arc::clone(&self.name), media_type, comes_once, move || {
             let (make, bytes) = (Arc::clone(&make), bytes.clone());
             async move {
                 let (stream, diff_id) = make(bytes.open().await?);
@@ -161,9 +160,18 @@ impl Bytes {
     async fn open(&self) -> Result<ByteStream> {
         match self {
             Bytes::Again(open) => open().await,
-            Bytes::Once(once) => Ok(once.open()),
+            Bytes::Once(stream) => {
+                let stream = Arc::clone(stream);
+                let first = stream::once(async move { take(&stream) });
+                Ok(first.try_flatten().boxed())
+            }
         }
     }
+}
+
+/// The stream, for its first reader.
+fn take(stream: &Lock<Option<ByteStream>>) -> Result<ByteStream> {
+    stream.lock().take().ok_or_else(taken)
 }
 
 impl fmt::Debug for LayerInput {

@@ -10,7 +10,6 @@ mod facts;
 mod image;
 mod input;
 mod memory;
-mod once;
 mod packing;
 mod pending;
 mod pipe;

@@ -12,7 +12,6 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use wharf_oci::{Descriptor, Digest, MediaType};
 
-use super::once::Once;
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result};
 
@@ -63,8 +62,8 @@ pub struct PendingLayer {
     size: Option<u64>,
     media_type: MediaType,
     produce: Arc<Producer>,
-    /// What its bytes come from, where they come once.
-    once: Option<Arc<Once>>,
+    /// Whether its bytes come from a stream that gives them once.
+    comes_once: bool,
     learned: Option<Arc<Learned>>,
     identity: Option<Digest>,
 }
@@ -93,17 +92,17 @@ impl PendingLayer {
             size: Some(size),
             media_type,
             produce: Arc::new(produce),
-            once: None,
+            comes_once: false,
             learned: None,
             identity: None,
         }
     }
 
-    /// A layer of which nothing is known; `once` is what its bytes come from, where they come once.
+    /// A layer of which nothing is known; `comes_once` says that `produce` can give its bytes once.
     pub(super) fn unknown<F>(
         name: Arc<str>,
         media_type: MediaType,
-        once: Option<Arc<Once>>,
+        comes_once: bool,
         produce: F,
     ) -> Self
     where
@@ -115,7 +114,7 @@ impl PendingLayer {
             size: None,
             media_type,
             produce: Arc::new(produce),
-            once,
+            comes_once,
             learned: None,
             identity: None,
         }
@@ -168,7 +167,7 @@ impl PendingLayer {
 
     /// Whether its bytes come from a stream that gives them once.
     pub(crate) fn comes_once(&self) -> bool {
-        self.once.is_some()
+        self.comes_once
     }
 
     /// Starts making the layer's bytes, from the beginning.

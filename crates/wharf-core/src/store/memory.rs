@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
-use crate::blob::{Blob, ByteStream};
+use crate::blob::Blob;
+use crate::intake::Intake;
 use crate::store::{Outcome, Source, Store};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
@@ -144,8 +145,8 @@ impl Store for Memory {
         Ok(Outcome::Written)
     }
 
-    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
-        let chunks: Vec<Bytes> = stream.try_collect().await?;
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor> {
+        let chunks: Vec<Bytes> = intake.open(0).await?.try_collect().await?;
         Ok(self.add_blob(media_type.clone(), chunks.concat()))
     }
 

@@ -9,13 +9,14 @@ mod memory;
 mod referrers;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, Tag};
 
 pub use self::layout::{Entry, Layout, WholeLayout};
 pub use self::memory::Memory;
-use crate::blob::{Blob, ByteStream};
+use crate::blob::Blob;
 use crate::intake::Intake;
 use crate::{Error, ErrorKind, Result};
 
@@ -92,21 +93,15 @@ pub trait Store: Source {
     /// store says otherwise.
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome>;
 
-    /// Writes content whose digest is not known yet, and learns it.
+    /// Writes content whose digest is not known yet, and learns it. [`crate::intake::once`] makes
+    /// an intake of a stream.
+    ///
+    /// A try that broke off may leave a partial upload, which the next try with the same key
+    /// ([`Intake::key`]) continues, until [`Store::give_up`] gets that key.
     ///
     /// # Errors
-    /// What the stream or the store says; then nothing is left behind.
-    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor>;
-
-    /// As `ingest`, for content that can be read again from any offset. A try that broke off may
-    /// leave a partial upload, which the next try with the same `intake` continues, until
-    /// [`Store::give_up`] gets its key.
-    ///
-    /// # Errors
-    /// As `ingest`.
-    async fn ingest_from(&self, media_type: &MediaType, intake: &dyn Intake) -> Result<Descriptor> {
-        self.ingest(media_type, intake.open(0).await?).await
-    }
+    /// What the intake or the store says; then nothing else is left behind.
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor>;
 
     /// Writes a manifest's exact bytes, by digest and under `tag` where given.
     /// What it links to must be here already.

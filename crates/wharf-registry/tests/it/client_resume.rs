@@ -253,8 +253,8 @@ struct Begun {
 
 #[async_trait::async_trait]
 impl Intake for Begun {
-    fn key(&self) -> &Digest {
-        &self.identity
+    fn key(&self) -> Option<&Digest> {
+        Some(&self.identity)
     }
 
     fn identity(&self) -> Option<&Digest> {
@@ -288,7 +288,7 @@ async fn sent_after_kill(begun: Vec<u8>, content: Vec<u8>) -> u64 {
         bytes: begun.into(),
         identity: identity.clone(),
     };
-    let ingested = store.ingest_from(&MediaType::OCI_LAYER, &begun).await;
+    let ingested = store.ingest(&MediaType::OCI_LAYER, Arc::new(begun)).await;
     assert!(ingested.unwrap_err().is_transient());
     assert_eq!(files_below(notes.path()).len(), 1);
     drop((store, killed));

@@ -18,7 +18,8 @@ async fn a_peer_that_reads_nothing_is_cut_off() {
     let content = bytes::Bytes::from(vec![7; 64 << 20]);
     let bytes = Box::pin(futures::stream::iter([Ok(content)]));
     let media_type = MediaType::OCTET_STREAM;
-    let digest = store.ingest(&media_type, bytes).await.unwrap().digest;
+    let ingested = store.ingest(&media_type, wharf::intake::once(bytes)).await;
+    let digest = ingested.unwrap().digest;
     let address = "127.0.0.1:0".parse().unwrap();
     let server = Server::bind(address, Registry::new(storage)).await.unwrap();
     let server = server.write_timeout(Duration::from_millis(50));

@@ -146,7 +146,10 @@ async fn a_mount_needs_the_blob_in_the_named_repository() {
     for storage in storages().await.1 {
         let store = storage.repository(&A).await.unwrap();
         let made = store
-            .ingest(&MediaType::OCTET_STREAM, bytes_of(&[b"hello"]))
+            .ingest(
+                &MediaType::OCTET_STREAM,
+                wharf::intake::once(bytes_of(&[b"hello"])),
+            )
             .await
             .unwrap();
         let (a, b, c) = (name("a"), name("b"), name("c/d"));

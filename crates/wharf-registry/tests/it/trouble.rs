@@ -53,7 +53,10 @@ async fn writes_blobs_until_it_is_killed() {
     for seed in 0.. {
         let content = seeded_bytes(seed, 700_000);
         store
-            .ingest(&MediaType::OCTET_STREAM, bytes_of(content))
+            .ingest(
+                &MediaType::OCTET_STREAM,
+                wharf::intake::once(bytes_of(content)),
+            )
             .await
             .unwrap();
     }

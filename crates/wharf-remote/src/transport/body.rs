@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, future};
 
-use super::replay::Replay;
+use wharf_core::Result;
 use wharf_core::blob::ByteStream;
-use wharf_core::{Error, ErrorKind, Result};
 
 /// What a request carries.
 pub(crate) enum Body {
@@ -20,7 +18,7 @@ pub(crate) enum Body {
     Stream(Payload),
 }
 
-/// Makes the bytes of a body once more, for a registry that sends us elsewhere with it.
+/// Makes the bytes of a body once more, for a registry that redirects it or wants a new token.
 pub(crate) type Again = Arc<dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync>;
 
 /// Bytes to send as they come.
@@ -29,8 +27,8 @@ pub(crate) struct Payload {
     pub(crate) stream: ByteStream,
     /// How many there are; `None`: they are sent in chunks of HTTP's own.
     pub(crate) length: Option<u64>,
-    /// How to get them again; `None` where they come only once.
-    pub(crate) again: Option<Again>,
+    /// How to get them again.
+    pub(crate) again: Again,
 }
 
 impl std::fmt::Debug for Body {
@@ -47,25 +45,7 @@ impl std::fmt::Debug for Body {
 pub(super) enum Rest {
     Empty,
     Bytes(Bytes),
-    Stream(Option<Again>, Option<u64>),
-}
-
-/// The same body; one that comes only once can be sent again as long as it has only begun.
-pub(super) fn repeatable(body: Body) -> Body {
-    let Body::Stream(Payload {
-        stream,
-        length,
-        again: None,
-    }) = body
-    else {
-        return body;
-    };
-    let (replay, stream) = Replay::new(stream);
-    Body::Stream(Payload {
-        stream,
-        length,
-        again: Some(Arc::new(move || future::ready(replay.stream()).boxed())),
-    })
+    Stream(Again, Option<u64>),
 }
 
 /// The body to send now, and what is kept of it for another time.
@@ -83,15 +63,11 @@ impl Rest {
         match self {
             Rest::Empty => Ok(Body::Empty),
             Rest::Bytes(bytes) => Ok(Body::Bytes(bytes)),
-            Rest::Stream(Some(again), length) => Ok(Body::Stream(Payload {
+            Rest::Stream(again, length) => Ok(Body::Stream(Payload {
                 stream: again().await?,
                 length,
-                again: Some(again),
+                again,
             })),
-            Rest::Stream(None, _) => {
-                let message = "it sends us elsewhere with bytes that come only once";
-                Err(Error::new(ErrorKind::Unsupported, message))
-            }
         }
     }
 }

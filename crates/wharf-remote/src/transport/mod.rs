@@ -14,7 +14,6 @@ mod limit_window;
 mod names;
 mod proxy_failure;
 mod redact;
-mod replay;
 mod request;
 mod response;
 mod sent_secrets;

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
-use super::body::{Body, Rest, repeatable, split};
+use super::body::{Body, Rest, split};
 use super::counts::RequestClass;
 use super::follow::same_origin;
 use super::lane_kind::LaneKind;
@@ -194,7 +194,7 @@ impl Request {
     /// The request, and what it takes to send it once more.
     pub(crate) fn twice(self) -> (Self, Spare) {
         let Request { head, body } = self;
-        let (body, rest) = split(repeatable(body));
+        let (body, rest) = split(body);
         let spare = Spare {
             head: head.clone(),
             rest,
@@ -225,7 +225,7 @@ impl Spare {
     /// The request, with its body made anew.
     ///
     /// # Errors
-    /// What the body's source says; [`wharf_core::ErrorKind::Unsupported`] where it comes only once.
+    /// What the body's source says.
     pub(crate) async fn request(self) -> Result<Request> {
         let body = self.rest.renew().await?;
         Ok(Request {

@@ -293,7 +293,10 @@ async fn a2_a_stream_that_comes_once_survives_a_refusal_before_its_second_chunk(
     let bytes = futures::stream::once(async { Ok(seeded_bytes(1, 1000).into()) });
     let store = repository(&client, &registry, "app");
     let pushed = store
-        .ingest(&MediaType::OCI_LAYER_GZIP, Box::pin(bytes))
+        .ingest(
+            &MediaType::OCI_LAYER_GZIP,
+            wharf::intake::once(Box::pin(bytes)),
+        )
         .await;
     assert_eq!(pushed.unwrap().size, 1000);
     let patches = registry

@@ -7,7 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
-use wharf::blob::{Blob, ByteStream};
+use wharf::blob::Blob;
+use wharf::intake;
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 use wharf::store::{Entry, Layout, Outcome, Source, Store};
 use wharf::{Error, ErrorKind};
@@ -350,7 +351,8 @@ async fn what_is_written_is_there_once_and_listed_only_as_a_root() {
     assert_eq!(layout.put_blob(&blob).await.unwrap(), Outcome::Written);
     assert_eq!(layout.put_blob(&blob).await.unwrap(), Outcome::Existed);
     let stream = stream::iter([Ok(Bytes::from("in")), Ok(Bytes::from("gest"))]).boxed();
-    let learned = layout.ingest(&MediaType::OCI_LAYER, stream).await.unwrap();
+    let intake = intake::once(stream);
+    let learned = layout.ingest(&MediaType::OCI_LAYER, intake).await.unwrap();
     let expected = Descriptor::new(MediaType::OCI_LAYER, Digest::of(b"ingest"), 6);
     assert_eq!(learned, expected);
     layout.put_manifest(&child, None).await.unwrap();
@@ -436,9 +438,9 @@ async fn rule_4_a_write_that_fails_or_is_dropped_leaves_nothing() {
         layout.put_blob(&wrong).await.unwrap_err().kind(),
         ErrorKind::Corrupt
     );
-    let broken = || -> ByteStream {
+    let broken = || {
         let error = Error::new(ErrorKind::Interrupted, "cut");
-        stream::iter([Ok(Bytes::from("he")), Err(error)]).boxed()
+        intake::once(stream::iter([Ok(Bytes::from("he")), Err(error)]).boxed())
     };
     let error = layout
         .ingest(&MediaType::OCI_LAYER, broken())

@@ -286,7 +286,7 @@ fn talk(stream: &mut std::net::TcpStream, answer: &str) {
 async fn a_patch_that_is_accepted_before_it_was_read_does_not_hang() {
     let address = deaf_server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
     let chunks = (0..64).map(|seed| Ok(seeded_bytes(seed, 1 << 20).into()));
-    let stream = Box::pin(futures::stream::iter(chunks));
+    let stream = wharf::intake::once(Box::pin(futures::stream::iter(chunks)));
     let repository = hasty(address);
     let ingested = repository.ingest(&MediaType::OCI_LAYER_GZIP, stream);
     let error = tokio::time::timeout(Duration::from_secs(20), ingested)

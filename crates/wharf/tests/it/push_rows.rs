@@ -510,7 +510,8 @@ async fn u2_u3_unknown_content_goes_by_patch_and_put() {
         let store = repository(server.address(), "app");
         let bytes = seeded_bytes(9, 2 << 20);
         let stream = wharf::file::reader(std::io::Cursor::new(bytes.clone()), "test");
-        let ingested = store.ingest(&MediaType::OCI_LAYER, stream).await.unwrap();
+        let intake = wharf::intake::once(stream);
+        let ingested = store.ingest(&MediaType::OCI_LAYER, intake).await.unwrap();
         assert_eq!(
             (ingested.digest.clone(), ingested.size),
             (Digest::of(&bytes), 2 << 20)

@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt, stream};
 use wharf::ErrorKind;
 use wharf::blob::Blob;
 use wharf::copy::{CopyOptions, Root, Summary, copy, copy_to_all};
+use wharf::intake;
 use wharf::oci::{Descriptor, Digest, MediaType};
 use wharf::remote::{Client, RemoteRepository, Timeouts};
 use wharf::store::{Memory, Outcome, Source, Store};
@@ -271,7 +272,10 @@ async fn u4_a_stream_of_unknown_length_is_cut_too() {
         .collect();
     let store = chunking(&server, MIB);
     let made = store
-        .ingest(&MediaType::OCI_LAYER, stream::iter(pieces).boxed())
+        .ingest(
+            &MediaType::OCI_LAYER,
+            intake::once(stream::iter(pieces).boxed()),
+        )
         .await
         .unwrap();
     assert_eq!((made.digest, made.size), (Digest::of(&content), 2_500_000));
@@ -493,18 +497,21 @@ async fn u7_bytes_that_come_once_cannot_be_sent_elsewhere_when_many_are_gone() {
     let store = repository(server.address(), "app");
     let once = |chunks: usize| {
         let chunks = (0..chunks).map(|_| Ok(vec![1; 1 << 20].into()));
-        stream::iter(chunks.collect::<Vec<_>>()).boxed()
+        intake::once(stream::iter(chunks.collect::<Vec<_>>()).boxed())
     };
-    let many = store.ingest(&MediaType::OCI_LAYER, once(4)).await;
+    let many = store.ingest(&MediaType::OCI_LAYER, once(20)).await;
     let error = many.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("come only once"), "{error}");
     assert_eq!(lines(&server, "PATCH /elsewhere").len(), 0);
     // What is still in memory is sent once more.
-    store.ingest(&MediaType::OCI_LAYER, once(1)).await.unwrap();
-    let requests = server.requests();
-    let sent = requests.iter().find(|r| r.path() == "/elsewhere");
-    assert_eq!(sent.unwrap().body_len, 1 << 20);
+    for chunks in [1, 4, 16] {
+        let layer = once(chunks);
+        store.ingest(&MediaType::OCI_LAYER, layer).await.unwrap();
+        let mut requests = server.requests().into_iter();
+        let sent = requests.rfind(|r| r.path() == "/elsewhere");
+        assert_eq!(sent.unwrap().body_len, (chunks as u64) << 20);
+    }
 }
 
 #[tokio::test]
@@ -574,6 +581,7 @@ async fn u9_no_session_is_opened_before_the_first_bytes_are_there() {
         0
     );
     let slow = stream::once(async { Ok(vec![1, 2, 3].into()) }).boxed();
+    let slow = intake::once(slow);
     store.ingest(&MediaType::OCI_LAYER, slow).await.unwrap();
 }
 

@@ -24,7 +24,8 @@ use super::reader::blob_path;
 use super::tree::Tree;
 use super::whole::WholeLayout;
 use super::write::{NewFile, is_temporary, remove_stale};
-use crate::blob::{Blob, ByteStream};
+use crate::blob::Blob;
+use crate::intake::Intake;
 use crate::store::{Outcome, Source, Store, referrers};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
@@ -241,9 +242,9 @@ impl Store for Layout {
         Ok(Outcome::Written)
     }
 
-    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor> {
         let (sender, receiver) = oneshot::channel();
-        let stream = verify::learn(stream, Algorithm::Sha256, sender);
+        let stream = verify::learn(intake.open(0).await?, Algorithm::Sha256, sender);
         let file = self.new_file().await?.fill(stream).await?;
         let (digest, size) = receiver
             .await

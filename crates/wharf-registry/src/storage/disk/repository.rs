@@ -5,7 +5,8 @@ use std::{fs, slice};
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use wharf_core::blob::{Blob, ByteStream};
+use wharf_core::blob::Blob;
+use wharf_core::intake::Intake;
 use wharf_core::store::{Outcome, Source, Store};
 use wharf_core::verify::blocking;
 use wharf_core::{Error, ErrorKind, Result, file};
@@ -152,7 +153,8 @@ impl Store for DiskRepository {
         Ok(Outcome::Written)
     }
 
-    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor> {
+        let stream = intake.open(0).await?;
         let taken = self.disk.take(&self.name, None, stream).await?;
         Ok(Descriptor {
             media_type: media_type.clone(),

@@ -1,10 +1,13 @@
 //! One repository in memory, as the library's store.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
 use wharf_core::Result;
-use wharf_core::blob::{Blob, ByteStream};
+use wharf_core::blob::Blob;
+use wharf_core::intake::Intake;
 use wharf_core::store::{Outcome, Source, Store};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Selector, Tag};
 
@@ -102,8 +105,8 @@ impl Store for MemoryRepository {
         Ok(Outcome::Written)
     }
 
-    async fn ingest(&self, media_type: &MediaType, stream: ByteStream) -> Result<Descriptor> {
-        let chunks: Vec<Bytes> = stream.try_collect().await?;
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor> {
+        let chunks: Vec<Bytes> = intake.open(0).await?.try_collect().await?;
         let bytes = Bytes::from(chunks.concat());
         let digest = Digest::of(&bytes);
         self.add(digest.clone(), bytes.clone());

@@ -40,7 +40,7 @@ pub(super) async fn send_chunks(
         let body = Body::Stream(Payload {
             stream: counted(session, Cursor::take(&bytes, span.end - span.start)),
             length: Some(span.end - span.start),
-            again: Some(again(blob, span)),
+            again: again(blob, span),
         });
         match patch(api, session, body, Some(span)).await {
             Ok(()) => {

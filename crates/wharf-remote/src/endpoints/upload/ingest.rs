@@ -14,10 +14,12 @@ use super::session::Session;
 use crate::api::Api;
 use crate::endpoints::blobs;
 use crate::journal::Note;
-use crate::transport::{Body, Payload};
+use crate::transport::{Again, Body, Payload};
 use wharf_core::blob::ByteStream;
 use wharf_core::intake::Intake;
-use wharf_core::{Error, Result, Side};
+use wharf_core::{Error, ErrorKind, Result, Side};
+
+const GONE: &str = "the registry wants the request once more, and its bytes come only once";
 
 /// Sends what is read, from its beginning or from where a session is that broke off, and says what
 /// it was. Tries once; a try that broke off leaves its session to the next one.
@@ -27,13 +29,13 @@ use wharf_core::{Error, Result, Side};
 pub(crate) async fn ingest(
     api: &Api,
     media_type: &MediaType,
-    intake: &dyn Intake,
+    intake: Arc<dyn Intake>,
 ) -> Result<Descriptor> {
     let mut earlier = None;
-    let note = match resume::find(api, Sought::intake(intake)).await? {
+    let note = match resume::find(api, Sought::intake(&*intake)).await? {
         Resumable::Nothing(note) => note,
         Resumable::Session(mut session, length) => {
-            let error = match rest(api, &mut session, intake, length).await {
+            let error = match rest(api, &mut session, &intake, length).await {
                 Ok(learned) => return Ok(closed(session, media_type, learned)),
                 Err(error) => error,
             };
@@ -63,11 +65,13 @@ pub(crate) async fn ingest(
     };
     let mut session = put_blob::begin(api).await?;
     session.note(note);
-    match sent(api, &mut session, intake, 0, stream).await {
+    match sent(api, &mut session, &intake, 0, stream).await {
         Ok(learned) => Ok(closed(session, media_type, learned)),
         Err(error) => {
-            if put_blob::broke_off(&error) {
-                session.keep(intake.key());
+            if let Some(key) = intake.key()
+                && put_blob::broke_off(&error)
+            {
+                session.keep(key);
             }
             // Dropped, it is cancelled.
             Err(error)
@@ -84,7 +88,7 @@ fn closed(session: Session, media_type: &MediaType, (digest, size): (Digest, u64
 async fn rest(
     api: &Api,
     session: &mut Session,
-    intake: &dyn Intake,
+    intake: &Arc<dyn Intake>,
     length: u64,
 ) -> Result<(Digest, u64)> {
     let stream = first(intake.open(length).await?).await?;
@@ -95,7 +99,7 @@ async fn rest(
 async fn sent(
     api: &Api,
     session: &mut Session,
-    intake: &dyn Intake,
+    intake: &Arc<dyn Intake>,
     offset: u64,
     stream: ByteStream,
 ) -> Result<(Digest, u64)> {
@@ -112,7 +116,7 @@ async fn sent(
             let body = Body::Stream(Payload {
                 stream: counted(session, stream),
                 length: None,
-                again: None,
+                again: again(intake, offset),
             });
             patch(api, session, body, None).await
         }
@@ -122,6 +126,20 @@ async fn sent(
     let (digest, size) = intake.learned()?;
     finish(api, session, &digest, Body::Empty, None).await?;
     Ok((digest, size))
+}
+
+/// How to have the bytes from `offset` on once more. Where they are gone another try may help: it
+/// asks the registry what it has.
+fn again(intake: &Arc<dyn Intake>, offset: u64) -> Again {
+    let intake = Arc::clone(intake);
+    Arc::new(move || {
+        let intake = Arc::clone(&intake);
+        let gone = |error: Error| match error.failed_side() {
+            Some(Side::Source) => error,
+            _ => Error::new(ErrorKind::Unsupported, GONE).transient(true),
+        };
+        async move { intake.open(offset).await.map_err(gone) }.boxed()
+    })
 }
 
 /// Chunks that were our own idea are not made another time where a registry takes none.
@@ -223,6 +241,6 @@ fn held(session: &Session, chunk: Vec<Bytes>, length: u64) -> Body {
     Body::Stream(Payload {
         stream: counted(session, first),
         length: Some(length),
-        again: Some(Arc::new(again)),
+        again: Arc::new(again),
     })
 }

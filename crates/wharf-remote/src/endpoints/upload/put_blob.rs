@@ -70,7 +70,7 @@ async fn go_on(
     let digest = &blob.descriptor().digest;
     let reading = match Reading::open(blob, length).await {
         Ok(reading) => reading,
-        Err(error) => return Err(stop(session, digest, error)),
+        Err(error) => return Err(stop(session, Some(digest), error)),
     };
     let manner = manner_of(api, blob, &session);
     match send_all(api, &mut session, reading, manner).await {
@@ -78,13 +78,15 @@ async fn go_on(
             session.close();
             Ok(())
         }
-        Err(error) => Err(stop(session, digest, error)),
+        Err(error) => Err(stop(session, Some(digest), error)),
     }
 }
 
-/// Keeps the session for the next try where that may help, else gives it up.
-pub(super) fn stop(session: Session, key: &Digest, error: Error) -> (Error, Option<Note>) {
-    if broke_off(&error) {
+/// Keeps the session for the next try, where there is one that it may help; else gives it up.
+pub(super) fn stop(session: Session, key: Option<&Digest>, error: Error) -> (Error, Option<Note>) {
+    if let Some(key) = key
+        && broke_off(&error)
+    {
         session.keep(key);
         return (error, None);
     }

@@ -128,7 +128,7 @@ fn body(session: &Session, reading: Reading<'_>) -> Body {
     Body::Stream(Payload {
         stream: counted(session, reading.stream),
         length: Some(length),
-        again: Some(Arc::new(again)),
+        again: Arc::new(again),
     })
 }
 

@@ -27,8 +27,8 @@ pub(super) enum Resumable {
 /// What a session is looked for.
 #[derive(Clone, Copy)]
 pub(super) struct Sought<'a> {
-    /// Names it in this process.
-    key: &'a Digest,
+    /// Names it in this process, where there is a further try.
+    key: Option<&'a Digest>,
     /// Names it in others, where they are to know of it.
     noted: Option<&'a Digest>,
     /// The most bytes a session can have of it.
@@ -39,7 +39,7 @@ impl<'a> Sought<'a> {
     pub(super) fn blob(blob: &'a Blob) -> Self {
         let descriptor = blob.descriptor();
         Sought {
-            key: &descriptor.digest,
+            key: Some(&descriptor.digest),
             noted: (descriptor.size >= WORTHWHILE).then_some(&descriptor.digest),
             most: descriptor.size,
         }
@@ -60,7 +60,8 @@ impl<'a> Sought<'a> {
 /// Where the registry cannot be asked right now: the session is kept for the next try.
 pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
     let host = api.host();
-    let kept = host.sessions().take(api.name(), sought.key);
+    let take = |key| host.sessions().take(api.name(), key);
+    let kept = sought.key.and_then(take);
     let (place, forgot) = match kept {
         Some(place) => {
             let moved = place.moved();
@@ -75,7 +76,9 @@ pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
     let length = match session.status().await {
         Ok(length) => length,
         Err(error) => {
-            session.keep(sought.key);
+            if let Some(key) = sought.key {
+                session.keep(key);
+            }
             return Err(error);
         }
     };
