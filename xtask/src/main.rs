@@ -1,15 +1,24 @@
-//! Tasks of the project: `cargo xtask test | format | check | ci | bench | fuzz`.
+//! Tasks of the project:
+//! `cargo xtask test | format | check | words | circles | ci | bench | fuzz`.
 
 mod bench;
 mod check;
+mod circles;
+mod citations;
 mod format;
 mod fuzz;
 mod peers;
+mod prose;
 mod run;
 mod test;
+mod tree;
+mod words;
 
 use std::env;
 use std::process::ExitCode;
+
+use run::root;
+use tree::Tree;
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
@@ -17,7 +26,14 @@ usage: cargo xtask TASK
   test [ARGS]  install missing peers where possible, then run every test;
                ARGS go to `cargo test`: a filter, or -- --nocapture
   format       every file, also those that `cargo fmt` does not find
-  check        format, lints and documentation, nothing is changed
+  check        format, words, citations, circles, lints and documentation;
+               nothing is changed
+  words [--update]
+               banned words in comments, literals and Markdown; --update lowers
+               the numbers in xtask/words.txt
+  circles [--update]
+               files that need each other; --update removes what is gone from
+               xtask/circles.txt
   ci           check, then test
   bench        wharf beside skopeo, into docker-registry: medians and ratios
   fuzz SECONDS [TARGET]...
@@ -33,6 +49,10 @@ fn main() -> ExitCode {
         ("test", arguments) => test::run_all(arguments),
         ("format", []) => format::apply(),
         ("check", []) => check::run_all(),
+        ("words", []) => printed(words::show),
+        ("words", [flag]) if flag == "--update" => changed(words::lower),
+        ("circles", []) => printed(circles::show),
+        ("circles", [flag]) if flag == "--update" => changed(circles::lower),
         ("bench", []) => bench::run_all(),
         ("fuzz", [seconds, targets @ ..]) => fuzz::run_all(seconds, targets),
         ("ci", []) => check::run_all().and_then(|()| test::run_all(&[])),
@@ -49,4 +69,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn printed(show: fn(&Tree) -> Result<String, String>) -> Result<(), String> {
+    println!("{}", show(&Tree::of(root())?)?);
+    Ok(())
+}
+
+fn changed(change: fn(&Tree) -> Result<(), String>) -> Result<(), String> {
+    change(&Tree::of(root())?)
 }

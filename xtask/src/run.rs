@@ -25,6 +25,25 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{line}: {status}"))
 }
 
+/// What a command prints in `directory`. Fails when the command does not succeed.
+pub(crate) fn listed(
+    directory: &Path,
+    program: &str,
+    arguments: &[&str],
+) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.current_dir(directory).args(arguments);
+    let line = line_of(&command);
+    let output = command
+        .output()
+        .map_err(|error| format!("{line}: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{line}: {}", said.trim_end()));
+    }
+    String::from_utf8(output.stdout).map_err(|error| format!("{line}: {error}"))
+}
+
 /// Whether the command can be run and succeeds; shows no output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command

@@ -226,8 +226,7 @@ impl ClientBuilder {
     }
 
     /// Reads from the mirrors that containerd's `hosts.toml` files in `directory` name for a
-    /// registry (containerd: docs/hosts.md), in [`Client::source`]. A file is read when its
-    /// registry is first read from.
+    /// registry, in [`Client::source`]. A file is read when its registry is first read from.
     #[must_use]
     pub fn hosts_directory(mut self, directory: PathBuf) -> Self {
         self.hosts_directory = Some(directory);

@@ -1,5 +1,5 @@
-//! A directory of `hosts.toml` files, one for each registry (containerd: docs/hosts.md,
-//! "Registry Host Namespace").
+//! A directory of containerd's `hosts.toml` files, one for each registry ("Registry Host
+//! Namespace").
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! containerd's `hosts.toml`: which hosts stand in for a registry, and how each of them is talked
-//! to (containerd: docs/hosts.md). Pure.
+//! containerd's `hosts.toml`: which hosts stand in for a registry, and how to reach each of them.
+//! Pure.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
