@@ -1,7 +1,8 @@
 //! `wharf push` beside `skopeo copy`, in one run, into Debian's docker-registry.
 //!
-//! Each works on the same image made from this machine's root file system, in turn, into a fresh
-//! registry of its own, as both remember where they saw a blob; printed are medians in seconds and their ratio. Nothing is asserted.
+//! Both push the same image, made from this machine's root file system, in turn, each into a fresh
+//! registry, because both remember where they saw a blob. Prints medians in seconds and their
+//! ratio. Asserts nothing.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -91,7 +92,7 @@ impl Bench<'_> {
         command
     }
 
-    /// Layers compressed before would not be compressed again.
+    /// Remembered layers would not be compressed again.
     fn forget(&self) {
         let cache = self.home.join("cache");
         if cache.exists() {

@@ -1,5 +1,5 @@
-//! Attaches a file to an image, as a signature or a list of ingredients is attached:
-//! `cargo run --example attach_artifact -- registry.example/app:1 FILE application/spdx+json`.
+//! Attaches a file to an image, such as a signature or an SBOM: `cargo run --example
+//! attach_artifact -- registry.example/app:1 FILE application/spdx+json`.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ async fn main() -> Result<()> {
     let repository = pusher.client().repository(image.repository());
     let subject = repository.resolve(&image.selector()).await?;
 
-    // The blobs first: no registry takes a manifest before what it links to.
+    // The blobs first: a registry refuses a manifest before what it links to.
     let blob = wharf::file::blob(Path::new(file), artifact_type.clone()).await?;
     pusher.push_blob(&blob, image.repository()).await?;
     let empty = wharf::blob::Blob::from_bytes(empty_config(), "{}".into());

@@ -1,12 +1,12 @@
-//! Pushes an image from a layout and says on standard error how far it is:
-//! `cargo run --example progress -- DIRECTORY registry.example/app:1`.
+//! Pushes an image from a layout and prints its progress on standard error: `cargo run --example
+//! progress -- DIRECTORY registry.example/app:1`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wharf::copy::{Subject, Tally};
 use wharf::{Client, Event, Layout, Observer, Pusher, Reference, Result};
 
-/// Prints a line for each tenth of the bytes, and for what is out of the ordinary.
+/// Prints a line for each tenth of the bytes, and for unusual events.
 #[derive(Debug, Default)]
 struct Lines(Mutex<(Tally, u64)>);
 

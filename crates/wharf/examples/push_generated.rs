@@ -14,7 +14,7 @@ async fn main() -> Result<()> {
     };
     let to: Reference = reference.parse()?;
 
-    // The same tree gives the same layer, whenever its files were written.
+    // The same tree gives the same layer, whatever its file times.
     let options = TreeOptions {
         times: Times::Fixed(0),
         ..TreeOptions::default()
@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
     };
 
     let pusher = Pusher::new(Client::builder().build()?);
-    // All of the image is made on the way: its source needs to have nothing.
+    // All of the image is made on the way, so its source is empty.
     let pushed = pusher.push(&Memory::new(), image, &to).await?;
     println!("{pushed}");
     Ok(())

@@ -18,7 +18,7 @@ async fn main() -> Result<()> {
     let image = layout.select(None)?;
 
     let pusher = Pusher::new(Client::builder().build()?);
-    // Every blob is read once, and goes to all who lack it.
+    // Every blob is read once, and sent to all registries that lack it.
     let outcomes = pusher.push_to_all(&layout, image, &to).await;
 
     let mut last = Ok(());

@@ -1,5 +1,5 @@
-//! Sends a tar from standard input to a repository as a layer, compressed on its way:
-//! `tar c rootfs | cargo run --example stream_layer -- registry.example/app`.
+//! Sends a tar from standard input to a repository as a layer, compressed on the way: `tar c rootfs
+//! | cargo run --example stream_layer -- registry.example/app`.
 
 use wharf::layer::{Family, LayerInput, Packing};
 use wharf::{Client, Pusher, Repository, Result};
@@ -19,7 +19,7 @@ async fn main() -> Result<()> {
     let pusher = Pusher::new(Client::builder().build()?);
     let made = pusher.push_layer(&layer, &to).await?;
 
-    // What a config and a manifest need to know of it.
+    // What a config and a manifest need.
     println!("digest {}", made.descriptor.digest);
     println!("size {}", made.descriptor.size);
     if let Some(diff_id) = made.diff_id {

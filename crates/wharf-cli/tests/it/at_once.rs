@@ -1,4 +1,4 @@
-//! Commands that run at the same time, and numbers that no machine can follow.
+//! Commands that run at the same time, and absurdly large numbers.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -47,15 +47,14 @@ fn more_jobs_than_can_be_are_as_many_as_can_be() {
     assert_eq!(run.code, 0, "{run:?}");
 }
 
-/// The most HEADs of blobs that are under way at once when an image of 12 layers is pushed with
-/// these flags.
+/// The most concurrent HEADs of blobs while an image of 12 layers is pushed with these flags.
 fn checks_at_once(flags: &[&str]) -> usize {
     const BLOB: &str = "/v2/*/blobs/*";
     let home = tempfile::tempdir().unwrap();
     let mut layout = LayoutFixture::new(home.path().join("layout"));
     let layers: Vec<_> = (0..12).map(|seed| LayerSpec::random(seed, 100)).collect();
     layout.image(Some("1"), &layers);
-    // How many there are now, and how many there were at most.
+    // The current and the highest number.
     let gauge = Arc::new(Mutex::new((0_usize, 0_usize)));
     let (arriving, leaving) = (Arc::clone(&gauge), Arc::clone(&gauge));
     let arrive = move |_: &_| {

@@ -1,4 +1,4 @@
-//! `wharf auth`, and credentials of other tools, against real registries that want them.
+//! `wharf auth`, and credentials of other tools, against real registries that require them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ fn layout(home: &Path) -> String {
     text(layout.directory()).to_owned()
 }
 
-/// A registry that wants `me` and `hidden`, to log in to by password and by token.
+/// Registries that require `me` and `hidden`: one by password, one by token.
 fn registries() -> Vec<(DockerRegistry, Option<TokenServer>)> {
     let tokens = TokenServer::start(Duration::from_secs(60));
     let basic = DockerRegistry::start_with(&RegistryAuth::Basic);
@@ -74,7 +74,7 @@ fn a1_push_works_after_login_and_not_after_logout() {
         );
         assert_eq!(gone.code, 1);
         assert_eq!(gone.stdout, "credentials not found in native keychain\n");
-        // Nobody in particular may see that the image is there; pushing is another thing.
+        // Anonymous access may see that the image is there, but not push.
         let other = format!("{host}/other");
         assert_eq!(wharf(home.path(), &["push", &path, &other]).code, 1);
     }
@@ -181,7 +181,7 @@ fn a_file_of_credentials_may_be_named_and_is_then_the_only_one() {
         let file = text(&file);
         let (path, reference) = (layout(home.path()), format!("{host}/a/b"));
         let tags = std::cell::Cell::new(0);
-        // A tag that is new takes more than the right to read.
+        // A new tag needs more than read access.
         let push = |more: &[&str]| {
             tags.set(tags.get() + 1);
             let reference = format!("{reference}:{}", tags.get());
@@ -207,12 +207,12 @@ fn a_file_of_credentials_may_be_named_and_is_then_the_only_one() {
         assert!(run.stderr.contains(file), "{run:?}");
         assert_eq!(push(&["--auth-file", file]).code, 0);
         assert_eq!(push(&["--authfile", file]).code, 0);
-        // Nothing went to where other tools look.
+        // Nothing was written where other tools look.
         let refused = push(&[]);
         assert_eq!(refused.code, 1, "{refused:?}");
         assert!(refused.stderr.contains("401"), "{refused:?}");
 
-        // What is kept elsewhere does not count.
+        // Credentials in other places are not used.
         assert_eq!(log_in(home.path(), &host).code, 0);
         assert_eq!(push(&[]).code, 0);
         let out = ["auth", "logout", "--auth-file", file, &host];
@@ -266,8 +266,8 @@ fn m3_a_token_for_other_programs_allows_what_was_asked() {
     );
 }
 
-/// How long the push takes below, in seconds, at least: more than a few lives of a token. To see it
-/// through minutes, say so.
+/// The least time of the push below, in seconds: several token lifetimes. Set the variable for a
+/// longer run.
 fn slowness() -> u32 {
     let said = std::env::var("WHARF_TEST_SLOW_SECONDS").ok();
     said.map_or(8, |seconds| seconds.parse().unwrap())
@@ -276,7 +276,7 @@ fn slowness() -> u32 {
 #[test]
 fn a2_a_push_outlives_its_tokens_many_times() {
     const LIFE: u32 = 2;
-    // Much more than is read at once, which passes as it comes.
+    // Much more than one read, which passes without delay.
     const PACE: u32 = 2_000_000;
     let tokens = TokenServer::start(Duration::from_secs(LIFE.into()));
     let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
@@ -285,7 +285,8 @@ fn a2_a_push_outlives_its_tokens_many_times() {
     let home = tempfile::tempdir().unwrap();
     let proxy = RecordingProxy::start(registry.address());
     let (seconds, host) = (slowness(), proxy.address().to_string());
-    // A blob a second, one after the other, and a last one that takes longer than a token lives.
+    // One blob per second, one after the other, and a last one that takes longer than a token's
+    // lifetime.
     let sizes = std::iter::repeat_n(1, seconds as usize - 3).chain([3]);
     let specs = (0..).zip(sizes).map(|(seed, long): (u64, u32)| {
         LayerSpec::bytes(
@@ -309,7 +310,7 @@ fn a2_a_push_outlives_its_tokens_many_times() {
         asked as u32 >= seconds / LIFE - 1,
         "{asked} tokens in {seconds} s"
     );
-    // Tokens are replaced before they end: next to no request is refused.
+    // Tokens are replaced before they expire: almost no request is refused.
     let refused = proxy
         .requests()
         .into_iter()

@@ -132,7 +132,7 @@ fn a_stream_that_is_no_tar_is_refused_before_it_ends() {
     let pipe = place.path("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    // Open for reading too, so that no end of the file is ever seen.
+    // Open for reading too, so that the reader never sees the end of the file.
     let mut writer = fs::File::options()
         .read(true)
         .write(true)
@@ -189,7 +189,7 @@ fn a_registry_that_is_not_there() {
     let mut layout = LayoutFixture::new(home.path().join("layout"));
     layout.image(Some("1"), &[LayerSpec::random(1, 100)]);
     let path = layout.directory().to_str().unwrap();
-    // The port was free a moment ago, and nobody else listens on this address.
+    // The port was free a moment ago, and no other process listens on this address.
     let gone = FaultServer::start(Script::new()).address();
     let line = complaint(
         home.path(),

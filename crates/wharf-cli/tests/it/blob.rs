@@ -11,7 +11,7 @@ use wharf_testkit::{
 
 use crate::common::{Run, Served, command, done, piped, text, wharf};
 
-/// The blob as the registry gives it.
+/// The blob as the registry returns it.
 fn pulled(address: SocketAddr, name: &str, digest: &str) -> Vec<u8> {
     let mut connection = TcpStream::connect(address).unwrap();
     let request = format!(
@@ -32,7 +32,7 @@ fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", sha256_hex(bytes))
 }
 
-/// What stands on standard error after "diff id ".
+/// The text on standard error after "diff id ".
 fn diff_id(run: &Run) -> &str {
     let mut lines = run.stderr.lines();
     lines
@@ -156,7 +156,7 @@ fn s3_a_directory_is_a_layer_that_is_the_same_again() {
     assert_eq!(pushed[0], pushed[1]);
 }
 
-/// Four times what is allowed: a layer that is held in memory cannot pass.
+/// Four times the allowed memory: a layer that is held in memory fails the test.
 #[test]
 fn u2_a_layer_from_a_pipe_is_never_in_memory() {
     const ALLOWED: u64 = 64 << 10;
@@ -172,7 +172,7 @@ fn u2_a_layer_from_a_pipe_is_never_in_memory() {
         let mut push = command(home.path());
         push.args(["blob", "push", &repository, "-"]);
         let ended = PeakRss::of(push.args(compress).stdin(reader)).unwrap();
-        // It holds the end that is read.
+        // It holds the reading end.
         drop(push);
         assert!(ended.output.status.success(), "{:?}", ended.output);
         writing.join().unwrap().unwrap();

@@ -1,13 +1,13 @@
-//! Connections that break in the middle of a blob, before a registry that forgets what came on
-//! them. For one that does not, this is tested beside the embedded registry.
+//! Connections that break in the middle of a blob, at a registry that forgets their bytes. The
+//! embedded registry, which keeps them, has its own tests.
 
 use wharf_testkit::{DockerRegistry, RecordingProxy};
 
 use crate::common::done;
 use crate::common::pushes::{MIB, Scene, uploaded};
 
-/// Pushes 64 MiB over connections that break five times, each after so many bodies that passed
-/// and so many bytes of the next; gives the bytes that were sent more than once.
+/// Pushes 64 MiB over connections that break five times, each after this many bodies and this many
+/// bytes of the next. Returns the bytes that were sent more than once.
 fn sent_again(registry: &DockerRegistry, flags: &[&str], cuts: [(usize, u64); 5]) -> u64 {
     let scene = Scene::new(&[64 * MIB]);
     let proxy = RecordingProxy::start(registry.address());
@@ -24,21 +24,21 @@ fn sent_again(registry: &DockerRegistry, flags: &[&str], cuts: [(usize, u64); 5]
     sent - scene.layers()
 }
 
-/// Version 2.8 ends a session that is longer than it was at its last answer, so that everything
-/// since the session's beginning is unacknowledged until the blob is whole: a cut at any byte
-/// costs what was sent so far, and no more.
+/// Version 2.8 ends a session that is longer than at its last answer. So everything since the
+/// session's beginning is unacknowledged until the blob is complete: a cut costs what was sent so
+/// far, and no more.
 #[test]
 fn u5_a_blob_cut_off_five_times_gets_to_a_registry_that_forgets() {
     let Some(registry) = DockerRegistry::start() else {
         return;
     };
-    // From the second on it is sent in chunks of 16 MiB: 10, 30, 20, 50 and 40 MiB had passed.
+    // From the second try on it is sent in chunks of 16 MiB: 10, 30, 20, 50 and 40 MiB had passed.
     let cuts = [(0, 10), (1, 14), (1, 4), (3, 2), (2, 8)];
     let cuts = cuts.map(|(passing, mebibytes)| (passing, mebibytes * MIB));
     assert_eq!(sent_again(&registry, &[], cuts), 150 * MIB);
 }
 
-/// Only between chunks is a session as long as its last answer said, and can be continued.
+/// Only between chunks a session has the length of its last answer, and can be continued.
 #[test]
 fn u5_a_blob_in_chunks_cut_off_between_them_is_gone_on_with_by_a_registry_that_forgets() {
     let Some(registry) = DockerRegistry::start() else {
@@ -54,14 +54,14 @@ fn u5_a_blob_in_chunks_cut_off_in_them_gets_to_a_registry_that_forgets() {
     let Some(registry) = DockerRegistry::start() else {
         return;
     };
-    // After the second the session is still there, with 16 MiB, and lost with 4 MiB more.
+    // After the second cut the session still has 16 MiB; it is lost after 4 MiB more.
     let cuts = [(2, 3 * MIB), (4, 0), (1, 7), (3, MIB), (0, 2 * MIB)];
     let lost = [8 + 3, 0, 16 + 4, 12 + 1, 2];
     let again = sent_again(&registry, &["--chunk-size", "4Mi"], cuts);
     assert_eq!(again, lost.iter().sum::<u64>() * MIB + 7);
 }
 
-/// What is compressed on its way is sent in chunks of 8 MiB when a registry was seen to forget.
+/// A layer compressed on the way is sent in chunks of 8 MiB once a registry is known to forget.
 #[test]
 fn u5_a_layer_compressed_on_its_way_and_cut_off_gets_to_a_registry_that_forgets() {
     let Some(registry) = DockerRegistry::start() else {
@@ -75,7 +75,7 @@ fn u5_a_layer_compressed_on_its_way_and_cut_off_gets_to_a_registry_that_forgets(
     }
     let pushed = scene.push_archive(24 * MIB, &reference).output().unwrap();
     assert!(pushed.status.success(), "{pushed:?}");
-    // 10 MiB were lost, then 11; after the third the session is as its last answer said.
+    // 10 MiB were lost, then 11; after the third cut the session matches its last answer.
     let again = uploaded(&proxy) - 24 * MIB;
     assert!((21 * MIB..21 * MIB + MIB / 2).contains(&again), "{again}");
     let to = format!("oci:{}", scene.home().join("pulled").display());

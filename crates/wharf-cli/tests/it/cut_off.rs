@@ -1,4 +1,4 @@
-//! Work that is cut off in the middle, from outside or by a full disk, loses nothing.
+//! Work that is interrupted, from outside or by a full disk, loses nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, Script, Skope
 
 use crate::common::{Served, command, done, text, wharf};
 
-/// A directory `out` with the image `old`, and a registry from which `new` comes for ever.
+/// A directory `out` with the image `old`, and a registry that sends `new` for ever.
 struct Scene {
     home: tempfile::TempDir,
     layout: LayoutFixture,
@@ -80,7 +80,7 @@ impl Scene {
         child
     }
 
-    /// The old image is still there and whole, and a second copy of the new one succeeds.
+    /// The old image is still complete, and a second copy of the new one succeeds.
     fn nothing_is_lost(&self) {
         let out = text(&self.out()).to_owned();
         done(
@@ -179,7 +179,7 @@ fn a_registry_whose_disk_is_full_is_named_in_one_line_and_keeps_nothing() {
     );
     assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
     assert!(refused.stderr.contains("507"), "{refused:?}");
-    // Half of the disk is taken by this one: what was refused must be gone.
+    // This one needs half of the disk: the refused content must be gone.
     let taken = push("small");
     assert_eq!(taken.code, 0, "{taken:?}");
 }

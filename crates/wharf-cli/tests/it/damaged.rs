@@ -1,4 +1,4 @@
-//! Sources that are not what they promise: what is said names them, once.
+//! Damaged sources: the message names them, once.
 
 use wharf_testkit::{Answer, FaultServer, Script, sha256_hex};
 

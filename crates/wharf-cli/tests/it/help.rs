@@ -1,4 +1,4 @@
-//! Every flag and every command stands in a snapshot; what all commands share, in one.
+//! Every flag and every command is in a snapshot; shared options are in one of their own.
 
 use snapbox::{Data, assert_data_eq};
 

@@ -1,4 +1,4 @@
-//! Hints stand behind errors that they help with, and behind no others.
+//! Hints follow the errors that they help with, and no others.
 
 use wharf_testkit::{Answer, Authority, FaultServer, Pair, Script, TlsFront, push_registry};
 
@@ -6,7 +6,7 @@ use crate::common::said::{
     BLOB, EMPTY, Login, Place, Verb, babbles, scripted, told, wants, with_image,
 };
 
-/// What is said of a server with this certificate by somebody who trusts who signed it.
+/// The line for a server with this certificate, if its authority is trusted.
 fn shown(authority: &Authority, pair: &Pair) -> String {
     let registry = FaultServer::start(Script::new());
     let front = TlsFront::start(pair, authority, registry.address());
@@ -48,7 +48,7 @@ fn a_hint_about_certificates_fits_what_is_wrong_with_them() {
              (--ca-cert FILE trusts who signed it, --insecure trusts anybody)"
         )
     );
-    // A fatal alert, as servers of older TLS give it.
+    // A fatal alert, as servers with older TLS send it.
     let old = babbles(false, b"\x15\x03\x01\x00\x02\x02\x46");
     assert_eq!(
         Place::new().said(&old, Verb::Delete, Login::None),
@@ -56,7 +56,7 @@ fn a_hint_about_certificates_fits_what_is_wrong_with_them() {
     );
 }
 
-/// What a token server that answers so makes of a push or pull; it is called TOKENS.
+/// The line of a push or pull with a token server that answers so; the server is called TOKENS.
 fn by_token_server(answer: Answer, verb: Verb, flags: &[&str]) -> String {
     let tokens = FaultServer::start(Script::new().on("*", "/token", [answer]));
     let challenge = format!(r#"Bearer realm="{}/token""#, tokens.base());

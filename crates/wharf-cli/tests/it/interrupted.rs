@@ -1,5 +1,5 @@
-//! Ctrl-C, and sources that turn out to be wrong, in the middle of a push: it ends at once, leaves
-//! nothing anywhere, and the next run sends what is missing.
+//! Ctrl-C, and sources that turn out wrong, in the middle of a push: it ends at once, leaves
+//! nothing behind, and the next run sends what is missing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::common::pushes::{
 };
 use crate::common::{done, ran, wharf};
 
-/// An end within a second is what is wanted; a busy machine is given more.
+/// The goal is one second; a busy machine gets more.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Neither sessions nor notes of them, nor temporary files.
 fn nothing_is_left(scene: &Scene, disk: &Path) {
-    // What was sent in one request is ended by the registry, when it sees that the client is gone.
+    // The registry ends a single request itself, when it sees that the client is gone.
     until("sessions are gone", || sessions(disk).is_empty());
     assert_eq!(scene.notes(), Vec::<PathBuf>::new());
     assert_eq!(scene.temporary(), Vec::<PathBuf>::new());
@@ -85,8 +85,8 @@ fn u8_a_push_that_waits_to_try_again_ends_at_once_when_it_is_interrupted() {
     nothing_is_left(&scene, &disk);
 }
 
-/// Interrupts a push to the reference registry, in chunks, after two of them and so many bytes of
-/// the third; gives the answers to DELETE and how many sessions with content stay there.
+/// Interrupts a chunked push to the reference registry after two chunks and this many bytes of the
+/// third. Returns the answers to DELETE and the number of sessions with content that remain.
 fn interrupted_at_reference(bytes: u64) -> Option<(Vec<u16>, usize)> {
     let registry = DockerRegistry::start()?;
     let scene = Scene::new(&[20 * MIB]);
@@ -105,7 +105,7 @@ fn interrupted_at_reference(bytes: u64) -> Option<(Vec<u16>, usize)> {
     let deletes = uploads(&proxy).filter(|request| request.method == "DELETE");
     let answers = deletes.filter_map(|request| request.status).collect();
     let sessions = files_below(&registry.data_dir()).into_keys();
-    // Notes of hashes may come after the end of a session: not so its bytes.
+    // The registry may write hash states after the end of a session, but not its bytes.
     let sessions = sessions
         .filter(|file| file.iter().any(|part| part == "_uploads") && file.ends_with("data"));
     Some((answers, sessions.count()))
@@ -118,8 +118,8 @@ fn u8_the_reference_registry_ends_a_session_that_was_interrupted_between_chunks(
     }
 }
 
-/// Version 2.8 does not find a session that is longer than it was at its last answer, not even to
-/// end it, and purges it after a week by itself: no client can have it do so earlier.
+/// Version 2.8 does not find a session that is longer than at its last answer, not even to end it.
+/// It purges it after a week; no client can end it earlier.
 #[test]
 fn u8_the_reference_registry_cannot_end_a_session_that_was_interrupted_in_mid_chunk() {
     if let Some(outcome) = interrupted_at_reference(MIB) {
@@ -144,7 +144,7 @@ fn a_push_of_wrong_bytes_leaves_nothing_at_the_registry() {
     }
 }
 
-/// `wharf push` without a reference keeps its content here.
+/// `wharf push` without a reference stores its content here.
 const EMBEDDED: &str = ".local/share/wharf/registry";
 
 #[test]

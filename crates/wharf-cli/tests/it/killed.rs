@@ -28,8 +28,8 @@ impl Way {
         }
     }
 
-    /// Starts a push, holds the body after so many others, after so many bytes of it, and kills
-    /// the process; gives the bytes that passed in bodies that were answered, and in all.
+    /// Starts a push, holds the body after `passing` others and `bytes` of its own, and kills the
+    /// process. Returns the bytes in answered bodies, and in all.
     fn kill_in(&self, flags: &[&str], passing: usize, bytes: u64) -> (u64, u64) {
         self.proxy.hold_later(passing, bytes);
         let child = self.scene.push(flags, &[&self.reference]).spawn().unwrap();
@@ -42,7 +42,7 @@ impl Way {
         (answered, all)
     }
 
-    /// Pushes again, to the end, and gives the bytes that passed.
+    /// Pushes again, to the end, and returns the bytes that passed.
     fn push_again(&self, flags: &[&str]) -> u64 {
         self.scene.pushed(flags, &[&self.reference]);
         let sent = uploaded(&self.proxy);
@@ -110,9 +110,9 @@ fn u6_the_reference_registry_keeps_chunks_of_a_push_that_was_killed_between_them
     assert_eq!(way.push_again(&flags), way.scene.layers() - answered);
 }
 
-/// The state in the session's URL says how long it was at the last answer, and version 2.8 ends a
-/// session that is longer: what came of the chunk that broke off is there, and can neither be
-/// continued nor taken back. So the blob is sent anew, and nothing a client does can avoid that.
+/// The session's URL contains its length at the last answer, and version 2.8 ends a session that is
+/// longer. The bytes of the broken chunk can be neither continued nor removed, so the blob is sent
+/// again; no client can avoid that.
 #[test]
 fn u6_the_reference_registry_forgets_a_blob_of_which_a_chunk_was_cut_off() {
     let Some(registry) = DockerRegistry::start() else {
@@ -124,7 +124,7 @@ fn u6_the_reference_registry_forgets_a_blob_of_which_a_chunk_was_cut_off() {
     assert_eq!((answered, passed), (8 * MIB, 11 * MIB));
     assert_eq!(way.push_again(&flags), way.scene.layers());
     assert!(registry.log().contains("wrong off"), "{}", registry.log());
-    // It was asked once, and believed.
+    // It was asked once.
     let asked = uploads(&way.proxy).filter(|request| request.method == "GET");
     assert_eq!(asked.count(), 1);
 }

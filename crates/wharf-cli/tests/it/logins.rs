@@ -1,4 +1,4 @@
-//! What `wharf auth` says where something about credentials is not as people expect.
+//! The messages of `wharf auth` when something about credentials is unexpected.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::common::{command, done, piped, wharf};
 /// base64 of `me:hidden`.
 const ENCODED: &str = "bWU6aGlkZGVu";
 
-/// A registry that lets nobody in.
+/// A registry that refuses all clients.
 fn closed() -> FaultServer {
     let wants = Answer::status(401).header("WWW-Authenticate", "Basic");
     FaultServer::start(Script::new().on("*", "*", [wants]))
 }
 
-/// Docker's file in `home`, with this in it.
+/// Docker's file in `home`, with this text.
 fn config(home: &Path, text: &str) -> PathBuf {
     let directory = home.join(".docker");
     fs::create_dir_all(&directory).unwrap();
@@ -199,7 +199,7 @@ fn a_pipe_that_nobody_writes_to_does_not_outlive_an_interrupt() {
     push.arg(format!("{}/a:1", server.address()));
     push.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = push.spawn().unwrap();
-    // Only where somebody reads can it be opened so. Nothing is written.
+    // It can be opened so only if a process reads it. Nothing is written.
     let writer = || {
         let mut options = fs::File::options();
         options.write(true).custom_flags(O_NONBLOCK);

@@ -1,4 +1,4 @@
-//! What pushes of large layers take in memory.
+//! The peak memory of pushes of large layers.
 #![cfg(target_os = "linux")]
 
 use wharf_testkit::PeakRss;
@@ -6,7 +6,7 @@ use wharf_testkit::PeakRss;
 use crate::common::Served;
 use crate::common::pushes::{MIB, Scene};
 
-/// In KiB; issue 4 has it for layers of any size.
+/// The limit in KiB, for layers of any size.
 const MOST: u64 = 64 << 10;
 
 #[test]
@@ -18,7 +18,7 @@ fn a_large_layer_takes_little_memory_to_one_destination_or_two_or_in_chunks() {
         references.collect::<Vec<String>>()
     };
     let (one, two, chunks) = (references("one"), references("two"), references("chunks"));
-    // What was sent is not to be mounted.
+    // Blobs that were sent must not be mounted.
     let runs = [
         scene.push(&["--no-cache"], &[&one[0]]),
         scene.push(&["--no-cache"], &[&two[0], &two[1]]),

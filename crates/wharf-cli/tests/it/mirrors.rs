@@ -8,14 +8,14 @@ use wharf_testkit::{DockerRegistry, LayerSpec, LayoutFixture, RecordingProxy};
 
 use crate::common::{Served, command, done, text, wharf};
 
-/// Has `directory` say something of a registry.
+/// Writes the entry of a registry into `directory`.
 fn says(directory: &Path, registry: SocketAddr, said: &str) {
     let own = directory.join(registry.to_string());
     fs::create_dir_all(&own).unwrap();
     fs::write(own.join("hosts.toml"), said).unwrap();
 }
 
-/// Blobs and manifests that were read, or asked for by HEAD.
+/// The number of reads and HEADs of blobs and manifests.
 fn reads(proxy: &RecordingProxy) -> usize {
     let requests = proxy.requests();
     let reads = requests
@@ -48,7 +48,7 @@ fn the_embedded_registry_is_a_mirror_of_another() {
         )
     };
 
-    // A push goes to the registry alone.
+    // A push goes to the registry only.
     let layout = text(fixture.directory());
     done(
         home.path(),
@@ -62,13 +62,13 @@ fn the_embedded_registry_is_a_mirror_of_another() {
             .any(|line| line.starts_with("PUT /v2/team/app/manifests/"))
     );
 
-    // The mirror has nothing yet, and is passed over.
+    // The mirror has nothing yet, and is skipped.
     upstream.forget();
     let run = pull("first");
     assert!(reads(&upstream) >= 5, "{:?}", upstream.lines());
     assert!(run.stderr.contains("mirror passed over"), "{}", run.stderr);
 
-    // It has everything, and nothing else is asked.
+    // It has everything, and no other host is asked.
     let own = format!("{}/team/app:1", served.address);
     done(home.path(), &["push", layout, &own]);
     upstream.forget();
@@ -84,7 +84,7 @@ fn the_embedded_registry_is_a_mirror_of_another() {
     let index = fs::read_to_string(home.path().join("second/index.json")).unwrap();
     assert!(index.contains(&image.manifest_digest), "{index}");
 
-    // Without the flag nothing is read but what the user named.
+    // Without the flag only the named registry is read.
     mirror.forget();
     let to = format!("oci:{}", home.path().join("third").display());
     done(home.path(), &["copy", &reference, &to]);

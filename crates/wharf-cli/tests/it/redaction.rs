@@ -1,4 +1,4 @@
-//! No secret leaves the binary, whatever is used to get in and however much is said: wire.md P3.
+//! No secret leaves the binary, with any credential and at any verbosity: wire.md P3.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use wharf_testkit::{
 use crate::common::pushes::{Scene, kill, until_held};
 use crate::common::{Run, command, ran};
 
-/// A way to tell wharf who we are.
+/// A way to give wharf credentials.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Given,
@@ -26,7 +26,7 @@ enum Way {
     Helper,
 }
 
-/// A home with something to push, and beside it the place of credentials.
+/// A home directory with something to push, and the place of credentials.
 struct Place {
     directory: tempfile::TempDir,
     layout: PathBuf,
@@ -48,7 +48,7 @@ impl Place {
         self.directory.path().join("home")
     }
 
-    /// The binary, which is `me` at `host` in this way.
+    /// The binary, with the credentials of `me` for `host` given in this way.
     fn command(&self, way: Way, host: &str) -> Command {
         let login = self.directory.path().join("login");
         let mut command = command(&self.home());
@@ -91,8 +91,7 @@ fn helper(directory: &Path) {
     executable(&path, script);
 }
 
-/// Everything that is nobody's business: what was shown to the registry, and the state of its
-/// sessions.
+/// All secrets: what was sent to the registry, and the state of its sessions.
 fn secrets(proxy: &RecordingProxy) -> BTreeSet<String> {
     let mut secrets: BTreeSet<String> = ["hidden", "identity", "bWU6aGlkZGVu"]
         .map(str::to_owned)
@@ -108,7 +107,7 @@ fn secrets(proxy: &RecordingProxy) -> BTreeSet<String> {
     secrets
 }
 
-/// Fails where one of them is in `text`.
+/// Fails if one of them is in `text`.
 fn hides(secrets: &BTreeSet<String>, what: &str, text: &str) {
     for secret in secrets {
         let line = text.lines().find(|line| line.contains(secret));
@@ -116,7 +115,7 @@ fn hides(secrets: &BTreeSet<String>, what: &str, text: &str) {
     }
 }
 
-/// The files below a directory that are no notes of sessions, with their text.
+/// The files below a directory, except notes of sessions, with their text.
 fn kept(home: &Path) -> Vec<(PathBuf, String)> {
     let files = files_below(home).into_keys();
     let read = files.map(|file| {

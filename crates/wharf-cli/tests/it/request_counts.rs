@@ -1,4 +1,5 @@
-//! What commands cost in requests, each in a process of its own: what one learned the next knows.
+//! The number of requests of commands, each in a process of its own: the next one knows what
+//! earlier ones learned.
 
 use std::path::Path;
 
@@ -28,13 +29,13 @@ fn e3_commands_remember_what_earlier_ones_saw_unless_told_not_to() {
     let reference = |tag: &str| format!("{}/app:{tag}", proxy.address());
     let (one, two, three) = (reference("1"), reference("2"), reference("3"));
 
-    // Our own registry takes small blobs with the POST: two requests each, not three.
+    // The embedded registry accepts small blobs with the POST: two requests each, not three.
     let cold = pushed(&proxy, home.path(), &[path, &one]);
     assert_eq!(cold.len(), 1 + 2 * 3 + 1);
     assert_eq!(pushed(&proxy, home.path(), &[path, &one]), ["HEAD"]);
     assert_eq!(pushed(&proxy, home.path(), &[path, &two]), ["HEAD", "PUT"]);
     assert!(home.path().join(".cache/wharf/registries/names").exists());
-    // Three blobs are asked for, as nothing is remembered.
+    // Three blobs are checked, because nothing is remembered.
     let forgetful = pushed(&proxy, home.path(), &["--no-cache", path, &three]);
     assert_eq!(forgetful, ["HEAD", "HEAD", "HEAD", "HEAD", "PUT"]);
     assert_eq!(

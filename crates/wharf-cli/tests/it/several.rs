@@ -1,4 +1,4 @@
-//! Pushes to several references, of which some fail; and several pushes at once.
+//! Pushes to several references, some of which fail; and several pushes at once.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use wharf_testkit::{ArchiveStyle, DockerArchive, DockerImage, DockerRegistry, Re
 use crate::common::pushes::{MIB, Scene, kill, sessions, until, until_held, uploaded};
 use crate::common::{done, ran};
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-/// A reference with a digest in the place of its tag.
+/// A reference with a digest instead of its tag.
 fn pinned(reference: &str, digest: &str) -> String {
     let (repository, _tag) = reference.rsplit_once(':').unwrap();
     format!("{repository}@{digest}")
@@ -76,7 +76,7 @@ fn o7_a_destination_that_stands_still_does_not_hold_up_the_other() {
     ];
     let references = [references[0].as_str(), references[1].as_str()];
     let child = scene.push(&[], &references).spawn().unwrap();
-    // At its pace the slow one needs ten minutes.
+    // The slow one needs ten minutes at its pace.
     until("the other has the manifest", || {
         let requests = quick.requests().into_iter();
         let puts = requests.filter(|r| r.method == "PUT" && r.path().contains("/manifests/"));
@@ -180,7 +180,7 @@ fn u6_a_process_does_not_go_on_with_the_session_of_one_that_lives() {
     assert_eq!(uploaded(&proxy), scene.layers());
     assert_eq!(scene.notes().len(), 1);
     kill(held);
-    // The third finds the image there, and nothing to go on with.
+    // The third finds the image there, and nothing to resume.
     scene.pushed(&[], &[&reference]);
     drop((served, disk));
 }

@@ -27,7 +27,8 @@ impl Sibling {
         sibling
     }
 
-    /// Pushes to these repositories, and gives the requests about blobs and the bytes of bodies.
+    /// Pushes to these repositories, and returns the number of requests about blobs and the bytes
+    /// of bodies.
     fn push(&self, flags: &[&str], repositories: &[&str]) -> (usize, u64) {
         self.proxy.forget();
         let address = self.proxy.address();
@@ -54,16 +55,16 @@ impl Sibling {
         self.is_whole("second:1");
     }
 
-    /// The layer is deleted where it is remembered to be, and sent.
+    /// The layer is deleted at its remembered place, and sent.
     fn costs_one_more(&self, delete: impl Fn(&str)) {
         let (layer, _) = &self.scene.image.layers[0];
         delete(layer);
         let (requests, bytes) = self.push(&[], &["second:1"]);
-        // It is not mounted, and then sent; the others cost two at most.
+        // The mount fails and it is sent; the others cost at most two requests.
         assert!(requests <= BLOBS * 2 + 1, "{:?}", self.proxy.lines());
         assert_eq!(bytes, self.scene.layout.read(layer).len() as u64);
         self.is_whole("second:1");
-        // What was wrong is forgotten, what was learned is not.
+        // The wrong memory is dropped, the right one is kept.
         let (requests, bytes) = self.push(&[], &["third:1"]);
         assert!(requests <= BLOBS * 2, "{:?}", self.proxy.lines());
         assert_eq!(bytes, 0, "{:?}", self.proxy.lines());
@@ -85,7 +86,7 @@ fn e4_a_sibling_repository_of_our_registry_costs_two_requests_a_layer_and_no_byt
     let sibling = Sibling::new(served.address);
     sibling.costs_little();
     let (_, bytes) = sibling.push(&["--no-cache"], &["third:1"]);
-    // It finds blobs without being told where; small ones are sent rather than asked for.
+    // It finds blobs in any repository; small ones are sent without an existence check.
     assert!(bytes <= 5000 + 1000, "{bytes}");
 }
 

@@ -17,14 +17,14 @@ use crate::common::{Served, done};
 const PROCESSES: usize = 10;
 const REFERRERS: usize = 10;
 
-/// Whose home directories, and with them locks and memories, the processes have.
+/// Which home directories, with locks and memories, the processes use.
 #[derive(Clone, Copy, Debug)]
 enum Homes {
     OneForAll,
     OneEach,
 }
 
-/// What is pushed and attached.
+/// The image and the referrers.
 struct Storm {
     directory: tempfile::TempDir,
     image: ImageFixture,
@@ -54,14 +54,14 @@ impl Storm {
         self.directory.path().join(name).display().to_string()
     }
 
-    /// Runs it against a registry, in a repository that nobody knows.
+    /// Runs it against a registry, in a new repository.
     fn run(&self, address: SocketAddr, homes: Homes) {
         let home = |process: usize| match homes {
             Homes::OneForAll => self.directory.path().join("home"),
             Homes::OneEach => self.directory.path().join(format!("home-{process}")),
         };
         let repository = format!("{address}/storm");
-        // Referrers link to it; the registry wants it to be there before.
+        // Referrers link to it, so the registry requires it before them.
         let empty = ["blob", "push", "-q", &repository, &self.file("empty")];
         done(self.directory.path(), &empty);
         let start = Barrier::new(PROCESSES);
@@ -76,7 +76,7 @@ impl Storm {
         });
     }
 
-    /// What one of the ten does, a process after the other.
+    /// The work of one of the ten, one process after the other.
     fn work(&self, process: usize, home: &Path, repository: &str) {
         let tagged = format!("{repository}:1");
         let pushed = done(home, &["push", "-q", &self.file("layout"), &tagged]);
@@ -90,7 +90,7 @@ impl Storm {
         }
     }
 
-    /// Every referrer, and nothing else, is listed in `index`, with its type and annotations.
+    /// Checks that `index` lists every referrer, and nothing else, with its type and annotations.
     fn is_whole(&self, index: &[u8]) {
         let index: Value = serde_json::from_slice(index).unwrap();
         let mut listed = BTreeSet::new();

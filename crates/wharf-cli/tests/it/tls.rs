@@ -1,4 +1,4 @@
-//! TLS from the command line: the flags, the variables and the directories of other tools.
+//! TLS on the command line: the flags, the variables and the directories of other tools.
 
 use std::fs;
 use std::path::Path;
@@ -85,7 +85,7 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
             host = scene.host()
         )
     );
-    // What is empty is not set.
+    // An empty variable counts as not set.
     for variables in [
         &[("SSL_CERT_FILE", "")][..],
         &[("SSL_CERT_DIR", "")],
@@ -115,7 +115,7 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
     let run = scene.push(&[], &[("WHARF_CERTS_DIR", &none)]);
     let expected = format!("wharf: WHARF_CERTS_DIR: {none}: no such file or directory\n");
     assert_eq!((run.code, run.stderr), (1, expected));
-    // The flag counts before it.
+    // The flag takes precedence.
     scene.pushed(&["--certs-dir", &certs], &[("WHARF_CERTS_DIR", &none)]);
     for place in [".config/containers/certs.d", ".config/docker/certs.d"] {
         assert_eq!(scene.push(&[], &[]).code, 1);
@@ -192,7 +192,7 @@ fn t4_a_registry_that_wants_a_client_certificate_gets_it() {
     let pair = clients.client();
     let ca = scene.path("ca.pem");
     let run = scene.push(&["--ca-cert", &ca], &[]);
-    // Its word may be lost when it closes the connection at once, and come with the next try.
+    // Its alert may be lost when it closes the connection at once, and arrive with the next try.
     let flags = "(--client-cert FILE --client-key FILE)";
     let told = run.stderr.contains("it wants a client certificate") && run.stderr.contains(flags);
     assert!(
@@ -361,7 +361,7 @@ fn t4_proxies_are_those_that_the_environment_names() {
     let (done, stderr) = push(&[("HTTPS_PROXY", "ftp://me:hidden@proxy.example")]);
     let expected = "wharf: HTTPS_PROXY: proxies are spoken to by http, https and socks5 only\n";
     assert!(!done && stderr == expected, "{stderr}");
-    // This machine is never reached through one.
+    // This machine is never reached through a proxy.
     let seen = proxy.heads().len();
     scene.pushed(
         &["--ca-cert", &ca],

@@ -17,7 +17,7 @@ const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// An image, in two registries where both are there.
+/// An image, in two registries if both are available.
 struct Place {
     home: tempfile::TempDir,
     served: Served,
@@ -68,7 +68,7 @@ impl Place {
         done(self.home(), arguments)
     }
 
-    /// Runs what must fail, and gives the line it said.
+    /// Runs a command that must fail, and returns its line.
     fn complaint(&self, arguments: &[&str]) -> String {
         complaint(self.home(), arguments)
     }
@@ -78,14 +78,14 @@ fn manifest(address: SocketAddr, at: &str) -> Answer {
     fetch(address, &format!("/v2/app/manifests/{at}"))
 }
 
-/// The requests that passed but those that only ask what is there.
+/// The requests that passed, except existence checks.
 fn changes(proxy: &RecordingProxy) -> Vec<String> {
     let mut lines = proxy.lines();
     lines.retain(|line| !line.starts_with("GET ") && !line.starts_with("HEAD "));
     lines
 }
 
-/// An artifact that refers to the image: its config is the image's, which is there.
+/// An artifact that refers to the image, with the image's config, which is there.
 fn referrer(image: &ImageFixture) -> Vec<u8> {
     let subject = image.content();
     let manifest = json!({
@@ -125,7 +125,7 @@ fn o4_tag_puts_the_same_bytes_under_further_tags_and_uploads_nothing() {
             assert_eq!(answer.header("content-type"), Some(OCI_MANIFEST));
             assert!(answer.body == place.bytes, "{tag}");
         }
-        // Ours takes several tags with one request (wire.md O6).
+        // The embedded registry accepts several tags with one request (wire.md O6).
         let puts = match address == place.served.address {
             true => vec![
                 format!("PUT /v2/app/manifests/{digest}?tag=2&tag=stable"),
@@ -199,7 +199,7 @@ fn o4_tag_names_what_is_wrong() {
 #[test]
 fn o5_put_sends_the_bytes_as_they_are_by_tag_and_by_digest() {
     let place = Place::new();
-    // Space around a document is part of what the digest names.
+    // The digest covers the space around a document.
     let bytes = [b"\n  ", place.bytes.as_slice(), b"\n"].concat();
     let file = place.write("manifest.json", &bytes);
     let digest = format!("sha256:{}", sha256_hex(&bytes));
@@ -323,7 +323,7 @@ fn o5_blobs_that_are_not_there_are_the_registrys_complaint() {
         let app = format!("{address}/app:bad");
         let line = place.complaint(&["manifest", "put", &app, &file]);
         assert!(line.contains("MANIFEST_BLOB_UNKNOWN"), "{line}");
-        // Nothing says that the registry will know it later.
+        // The error is final: it is not retried.
         assert!(!line.contains("(after "), "{line}");
         assert!(
             line.ends_with("(all that a manifest links to must be in the repository before it)"),
@@ -492,7 +492,7 @@ fn o9_a_try_whose_answer_was_lost_has_deleted() {
     let image = format!("{}/app:1", server.address());
     let run = done(home.path(), &["delete", "--retry-wait", "10ms", &image]);
     assert_eq!(run.stderr, format!("deleted {image}\n"));
-    // Where nothing was tried before, it was not there.
+    // If no request was sent before, it was not there.
     let line = complaint(home.path(), &["delete", &image]);
     assert!(line.contains("404 Not Found"), "{line}");
 }

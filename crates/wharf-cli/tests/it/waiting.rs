@@ -1,4 +1,4 @@
-//! What the user sees, and can change, of waiting for registries.
+//! Waiting for registries: what the user sees, and can change.
 
 use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, Script, push_registry};
 

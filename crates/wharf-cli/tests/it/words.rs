@@ -1,5 +1,5 @@
-//! What people are told when a registry, or what stands in its place, does not do what it should:
-//! one line that says what was asked, what was answered, and what to do.
+//! The messages when a registry, or a server in its place, misbehaves: one line that says what was
+//! requested, what was answered, and what to do.
 
 use wharf_testkit::{Answer, FaultServer, Script, push_registry};
 
@@ -220,7 +220,7 @@ fn a_web_page_is_no_answer_of_a_registry() {
         ),
         (Verb::LogIn, "HOST: GET /v2/".to_owned()),
     ] {
-        // A HEAD would say that the blob is there.
+        // A HEAD would report the blob as present.
         let script =
             Script::new()
                 .on("*", "*", [sign_in()])
@@ -228,7 +228,7 @@ fn a_web_page_is_no_answer_of_a_registry() {
         let line = scripted(script, verb, Login::None);
         assert_eq!(line, format!("{asked}: {ok} {PAGE_HINT}"), "{verb:?}");
     }
-    // It answers in place of what the registry said to be there, too.
+    // It also answers in place of content that the registry reported as present.
     let digest = format!("sha256:{}", "0".repeat(64));
     let there = Answer::status(200)
         .header("Docker-Content-Digest", &digest)
@@ -296,15 +296,15 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         (false, b"-ERR unknown command\r\n"),
     ] {
         let line = Place::new().said(&babbles(before, words), Verb::Pull, Login::None);
-        // Whether a greeting is there before the request is written is a matter of luck: if so, the
-        // request was never sent, and is tried once more.
+        // A greeting may arrive before the request is written; then the request was not sent, and
+        // is retried.
         let line = line.strip_suffix(" (after 2 tries)").unwrap_or(&line);
         assert_eq!(
             line,
             "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP"
         );
     }
-    // Who begins as HTTP does speaks it, though not well.
+    // An answer that begins like HTTP counts as malformed HTTP.
     for (words, why) in [
         (
             &b"HTTP/1.1 200 OK\r\nX: a\x01b\r\n\r\n"[..],
@@ -325,7 +325,7 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
     ] {
         let line = Place::new().said(&babbles(false, words), Verb::Pull, Login::None);
         let (asked, said) = line.split_once(": HOST answers, but ").unwrap();
-        // How long an answer to HEAD would be is not looked at.
+        // The length of an answer to HEAD is ignored.
         assert!(asked.ends_with("/v2/a/b/manifests/1"), "{line}");
         assert_eq!(said, why);
     }
@@ -334,7 +334,7 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         "HOST/a/b: HEAD /v2/a/b/manifests/1: connection to HOST broke: connection closed before \
          message completed (after 2 tries)"
     );
-    // A login moves nothing, so there is nothing to go on with.
+    // A login moves nothing, so there is nothing to resume.
     let line = Place::new().said(&babbles(true, b""), Verb::LogIn, Login::None);
     assert!(
         line.starts_with("HOST: GET /v2/: connection to HOST broke"),
@@ -343,13 +343,13 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
     assert!(!line.contains("running it again"), "{line}");
 }
 
-/// More headers than are read.
+/// More headers than the limit.
 fn long() -> &'static [u8] {
     let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: a\r\n".repeat(200));
     head.into_bytes().leak()
 }
 
-/// Runs a push against a registry whose words would steer a terminal.
+/// Runs a push against a registry with text that would control a terminal.
 fn steered(flags: &[&str]) -> Run {
     let words = "down \u{1b}[2J\u{202e}for\nnow\r";
     let script = push_registry()

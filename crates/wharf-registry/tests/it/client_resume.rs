@@ -1,5 +1,5 @@
-//! Uploads that break off and are gone on with: the library's client before this registry, with a
-//! proxy between them that cuts connections and counts what passes.
+//! Interrupted uploads that resume: the library's client and this registry, with a proxy between
+//! them that cuts connections and counts bytes.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Served {
         client.repository(&repository.parse().unwrap())
     }
 
-    /// Bytes of bodies that passed to the registry in uploads.
+    /// Bytes of upload bodies that reached the registry.
     fn uploaded(&self) -> u64 {
         let requests = self.proxy.requests();
         let uploads = requests.iter().filter(|r| r.path().contains("/uploads/"));
@@ -68,8 +68,8 @@ impl Served {
         lines.iter().filter(|line| line.starts_with(start)).count()
     }
 
-    /// Waits until the registry has no session: it may end one only when the request that wrote
-    /// to it has noticed that its client is gone.
+    /// Waits until the registry has no session. It ends one only after the request that wrote to it
+    /// notices that the client is gone.
     async fn is_rid_of_sessions(&self) {
         let gone = async {
             while sessions(self.directory.path()) > 0 {
@@ -155,7 +155,7 @@ async fn u5_a_blob_cut_off_five_times_is_sent_about_once() {
     let client = Client::builder().build().unwrap();
     let summary = push(&served, &client, &source, &root, 5).await.unwrap();
     assert_eq!(summary.written, 2);
-    // Everything that passed the proxy was acknowledged: at most a buffer a cut is sent again.
+    // Everything that passed the proxy was acknowledged: at most one buffer per cut is sent again.
     let again = served.uploaded() - layer.size;
     assert!(again <= 5 * MIB, "{again} bytes were sent again");
     assert_eq!(served.lines("GET /v2/app/blobs/uploads/"), 5);
@@ -165,7 +165,7 @@ async fn u5_a_blob_cut_off_five_times_is_sent_about_once() {
     served.end().await;
 }
 
-/// What `bytes` are made of, each time from the beginning.
+/// An input that makes `bytes`, each time from the beginning.
 fn maker(bytes: Vec<u8>) -> LayerInput {
     LayerInput::again("a maker", move || {
         let stream = file::reader(std::io::Cursor::new(bytes.clone()), "a maker");
@@ -173,8 +173,8 @@ fn maker(bytes: Vec<u8>) -> LayerInput {
     })
 }
 
-/// Sends 64 MiB of a digest that is learned on the way; its connection is cut off five times, the
-/// first time before it is sent in chunks. Gives the bytes that were sent again.
+/// Sends 64 MiB of unknown digest over a connection that is cut five times, the first time before
+/// it is sent in chunks. Returns the bytes that were sent again.
 async fn cut_off_five_times(layer: &PendingLayer, content: Option<&[u8]>) -> u64 {
     let served = Served::start().await;
     for cut in [30, 5, 6, 7, 3] {
@@ -271,8 +271,8 @@ impl Intake for Begun {
     }
 }
 
-/// One process begins to send `begun` and is killed after 20 MiB; another has `content`, which has
-/// the same identity. Gives the bytes that the second sent.
+/// One process begins to send `begun` and is killed after 20 MiB. Another sends `content`, with the
+/// same identity. Returns the bytes that the second one sent.
 async fn sent_after_kill(begun: Vec<u8>, content: Vec<u8>) -> u64 {
     let served = Served::start().await;
     let notes = tempfile::tempdir().unwrap();
@@ -320,7 +320,8 @@ async fn u6_a_layer_that_a_killed_process_was_making_is_gone_on_with() {
     assert!(is_rest(sent, 12 * MIB), "{sent}");
 }
 
-/// Whether so many bytes are the `missing` ones, and what was on its way when the connection broke.
+/// Whether `sent` is the `missing` bytes, plus at most what was on its way when the connection
+/// broke.
 fn is_rest(sent: u64, missing: u64) -> bool {
     (missing..=missing + MIB).contains(&sent)
 }
@@ -330,7 +331,7 @@ async fn u6_a_layer_whose_session_has_other_bytes_is_sent_afresh() {
     let content = seeded_bytes(10, 32 << 20);
     let sent = sent_after_kill(seeded_bytes(11, 32 << 20), content.clone()).await;
     assert!(is_rest(sent, 12 * MIB + 32 * MIB), "{sent}");
-    // A session that has more than there is.
+    // A session that has more than the content.
     let short = content[..8 << 20].to_vec();
     assert_eq!(sent_after_kill(content, short).await, 8 * MIB);
 }
@@ -345,7 +346,7 @@ async fn u6_what_a_killed_process_began_is_gone_on_with() {
         builder.build().unwrap()
     };
     served.proxy.fail_connection_after(20 * MIB);
-    // A process that is killed gives nothing up: the session is kept, as for another try.
+    // A killed process cancels nothing: its session stays.
     let killed = client();
     let store = served.store(&killed);
     let error = store.put_blob(&source.blob(&layer)).await.unwrap_err();
@@ -377,7 +378,7 @@ async fn u6_a_session_that_somebody_else_goes_on_with_is_left_alone() {
     let waiting = client();
     let store = served.store(&waiting);
     store.put_blob(&source.blob(&layer)).await.unwrap_err();
-    // The first still lives, and will want to go on.
+    // The first is still alive, and will continue.
     push(&served, &client(), &source, &root, 1).await.unwrap();
     assert_eq!(served.lines("GET /v2/app/blobs/uploads/"), 0);
     is_whole(&served, &root, &layer).await;
@@ -418,7 +419,8 @@ async fn u8_a_push_that_is_dropped_leaves_no_session() {
     served.end().await;
 }
 
-/// The blob of `source`, whose stream stops for ever after `bytes`; and word of when it does.
+/// The blob of `source` with a stream that stalls for ever after `bytes`, and a signal for when it
+/// does.
 fn stalling(
     source: &Memory,
     layer: &Descriptor,
@@ -434,7 +436,7 @@ fn stalling(
     (half, stalled)
 }
 
-/// A source of which one blob never ends.
+/// A source with one blob that never ends.
 #[derive(Debug)]
 struct Half {
     source: Memory,

@@ -69,7 +69,7 @@ async fn a_put_happens_only_where_its_condition_holds() {
                 assert_eq!(after["annotations"], before["annotations"]);
             }
         }
-        // Not even by digest: nothing at all was written.
+        // Not even by digest: nothing was written.
         let three = Digest::of(index("3").to_string().as_bytes());
         let three = format!("/v2/a/manifests/{three}");
         assert_eq!(registry.status("GET", &three).await, 404);
@@ -89,7 +89,7 @@ async fn a_condition_on_a_digest_looks_at_that_manifest() {
     }
 }
 
-/// Two servers on one directory, as two processes would be.
+/// Two servers on one directory, like two processes.
 async fn two_on_one_directory() -> (tempfile::TempDir, Vec<Arc<Running>>) {
     let directory = tempfile::tempdir().unwrap();
     let mut servers = Vec::new();

@@ -138,7 +138,7 @@ async fn a_deletion_that_was_cut_short_can_be_made_again() {
     let registry = Running::over(disk(directory.path()).await).await;
     let digest = registry.put("/v2/a/manifests/v1", &index("x")).await;
     registry.put("/v2/a/manifests/v2", &index("x")).await;
-    // The first of its tags went, then the process did.
+    // The process ended after the first of its tags was removed.
     let tag = directory.path().join("repositories/a/_tags/v1");
     std::fs::remove_file(tag).unwrap();
     let path = format!("/v2/a/manifests/{digest}");

@@ -11,7 +11,7 @@ use wharf_testkit::{Child, LayerSpec, LayoutFixture, Skopeo, files_below, seeded
 
 use crate::common::{IMAGE, Running, code, disk, header};
 
-/// Opens a session, and has the registry say that it is empty.
+/// Opens a session, and checks that the registry reports it as empty.
 async fn begin(registry: &Running, repository: &str) -> String {
     let path = format!("/v2/{repository}/blobs/uploads/");
     let answer = registry.send("POST", &path, &[], "").await;
@@ -444,7 +444,7 @@ async fn a_request_under_way_ends_after_the_shutdown_began() {
     let repository = "a".parse().unwrap();
     let id = storage.begin(&repository).await.unwrap();
     let (sender, receiver) = futures::channel::mpsc::unbounded::<std::io::Result<Vec<u8>>>();
-    // More than a batch, so that some of it is written before the end.
+    // More than a batch, so that part of it is written before the end.
     sender.unbounded_send(Ok(vec![1; 3 << 20])).unwrap();
     let url = format!("http://{address}/v2/a/blobs/uploads/{id}");
     let body = reqwest::Body::wrap_stream(receiver);

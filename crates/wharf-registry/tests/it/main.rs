@@ -1,4 +1,4 @@
-//! The integration tests, one binary: each file is about what its name says.
+//! The integration tests, in one binary.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

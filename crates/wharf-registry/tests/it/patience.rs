@@ -1,4 +1,4 @@
-//! A peer that asks and then reads nothing.
+//! A client that sends a request and then reads nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use wharf_registry::{Registry, Server};
 async fn a_peer_that_reads_nothing_is_cut_off() {
     let storage = Arc::new(Memory::new());
     let store: Arc<dyn Store> = storage.repository(&"a".parse().unwrap()).await.unwrap();
-    // Far more than the buffers of any socket hold.
+    // Far more than the buffers of any socket.
     let content = bytes::Bytes::from(vec![7; 64 << 20]);
     let bytes = Box::pin(futures::stream::iter([Ok(content)]));
     let media_type = MediaType::OCTET_STREAM;
@@ -30,10 +30,10 @@ async fn a_peer_that_reads_nothing_is_cut_off() {
     let running = tokio::spawn(server.run(async {
         let _ = stopped.await;
     }));
-    // The answer has begun when its first byte is here; it is left where it is.
+    // The answer has begun when its first byte arrives; it is not read.
     peer.peek(&mut [0]).await.unwrap();
     drop(stop);
-    // A request that is still answered would be waited for twice as long.
+    // The shutdown would wait twice as long for an open request.
     let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
     ended.unwrap().unwrap();
     drop(peer);

@@ -12,7 +12,7 @@ use crate::common::{IMAGE, INDEX, Running, both, code, disk, document, header, i
 const SBOM: &str = "application/vnd.example.sbom.v1+json";
 const CONFIG: &str = "application/vnd.example.config";
 
-/// A manifest that nobody put.
+/// A manifest that was never put.
 fn subject() -> Value {
     let digest = Digest::of(b"subject");
     json!({ "mediaType": IMAGE, "digest": digest, "size": 7 })

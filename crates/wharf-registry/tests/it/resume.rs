@@ -1,4 +1,4 @@
-//! Uploads that break off: what arrived stays, and the session says how much that is.
+//! Interrupted uploads: the bytes that arrived stay, and the session reports their number.
 //! distribution-spec: "Pushing a blob in chunks", "Cancel a blob upload".
 
 use std::io::{BufRead, BufReader};
@@ -22,8 +22,8 @@ use crate::common::{Running, both, code, disk, header};
 
 const MIB: usize = 1 << 20;
 
-/// How many bytes the session at `path` says it has. On a machine with much to do the last
-/// request may take longer to end than the registry waits for it.
+/// The number of bytes that the session at `path` reports. On a busy machine the last request may
+/// take longer to end than the registry waits for it.
 async fn length(registry: &Running, path: &str) -> usize {
     let mut status = registry.get(path).await;
     while status.status() == 429 {
@@ -40,14 +40,14 @@ fn ends_at(answer: &Response) -> usize {
     last + 1
 }
 
-/// What the storage has of a session, whoever writes to it.
+/// The bytes of a session in the storage, whichever request writes to it.
 async fn stored(registry: &Running, path: &str) -> u64 {
     let id: SessionId = path.rsplit_once('/').unwrap().1.parse().unwrap();
     let name = "a".parse().unwrap();
     registry.storage.status(&id, &name).await.unwrap()
 }
 
-/// Sends the head of a request with a body of `promised` bytes, and then less than that.
+/// Sends the head of a request with a body of `promised` bytes, and then fewer bytes.
 async fn broken_off(
     registry: &Running,
     method: &str,
@@ -140,7 +140,7 @@ async fn u5_a_last_chunk_out_of_order_is_told_where_the_session_is() {
     }
 }
 
-/// A PATCH on a session of a registry on disk, of which 2 MiB have arrived and more may come.
+/// A PATCH on a session of a registry on disk: 2 MiB have arrived and more may follow.
 struct Writing {
     registry: Running,
     directory: tempfile::TempDir,
@@ -252,7 +252,7 @@ async fn u8_a_put_into_a_cancelled_session_makes_no_blob() {
     }
 }
 
-/// Names the directory to serve, in the process that is started again.
+/// Names the directory to serve, in the restarted process.
 const DIRECTORY: &str = "WHARF_TEST_DIRECTORY";
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn serves_until_it_is_killed() {
     server.run(std::future::pending()).await;
 }
 
-/// A server in a process of its own; it is killed when the test ends, however it ends.
+/// A server in a process of its own, killed when the test ends, in any way.
 struct Victim {
     process: Child,
     address: String,
@@ -354,7 +354,7 @@ async fn u5_bytes_that_the_disk_has_wrong_are_found_at_the_end() {
     registry.stop().await;
     let uploads = directory.path().join("uploads");
     let file = files_below(&uploads).into_keys().next().unwrap();
-    // As a loss of power may leave it: the length is there, the bytes are not.
+    // As after a loss of power: the length is right, the bytes are not.
     std::fs::write(uploads.join(file), "hel\0\0").unwrap();
     let registry = Running::over(disk(directory.path()).await).await;
     assert_eq!(length(&registry, &path).await, 5);
@@ -365,7 +365,7 @@ async fn u5_bytes_that_the_disk_has_wrong_are_found_at_the_end() {
     let blob = format!("/v2/a/blobs/{digest}");
     assert_eq!(registry.status("HEAD", &blob).await, 404);
     assert!(files_below(&uploads).is_empty());
-    // The blob, sent afresh, is as good as any.
+    // The blob, sent again, is complete.
     let again: Arc<Running> = Arc::new(registry);
     again.put_blob("a", b"hello").await;
 }

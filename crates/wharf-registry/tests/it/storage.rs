@@ -1,4 +1,4 @@
-//! What every storage must do, and what the one on disk must do besides.
+//! What every storage must do, and what the storage on disk must do in addition.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -38,7 +38,7 @@ async fn read(storage: &dyn Storage, repository: &str, digest: &Digest) -> Resul
     Ok(chunks.concat())
 }
 
-/// The storages to hold to the contract; the directory lives as long as they do.
+/// The storages under test; the directory lives as long as they do.
 async fn storages() -> (tempfile::TempDir, Vec<Arc<dyn Storage>>) {
     let directory = tempfile::tempdir().unwrap();
     let disk = Disk::open(directory.path()).await.unwrap();
@@ -223,7 +223,7 @@ async fn a_session_outlives_its_process_and_may_end_in_another() {
         bytes_of(&[tail]),
     );
     sent.await.unwrap();
-    // What the first knows of the hash is out of date now.
+    // The first one's hash state is out of date now.
     let digest = Digest::of(&content);
     first.finish(&id, &A, &digest).await.unwrap();
     assert_eq!(read(&second, "a", &digest).await.unwrap(), content);

@@ -1,6 +1,6 @@
-//! A full disk, and a process that is killed: what was whole stays whole, the rest is not there.
+//! A full disk, and a killed process: complete content stays complete, the rest is not there.
 //!
-//! Both need a process to ruin, so the tests start this test program again, with one test in it.
+//! Both need a process to kill, so the tests start this test program again, with a single test.
 
 use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use wharf_registry::{Registry, Server};
 use wharf_testkit::process::only;
 use wharf_testkit::{files_below, seeded_bytes};
 
-/// Names the directory to work on, in the process that is started again.
+/// Names the directory to work on, in the restarted process.
 const DIRECTORY: &str = "WHARF_TEST_DIRECTORY";
 
 fn given_directory() -> Option<PathBuf> {
@@ -32,7 +32,7 @@ fn bytes_of(content: Vec<u8>) -> ByteStream {
     stream::iter([Ok(Bytes::from(content))]).boxed()
 }
 
-/// Kills its process when the test ends, however it ends.
+/// Kills its process when the test ends, in any way.
 struct Victim(Child);
 
 impl Drop for Victim {
@@ -141,7 +141,7 @@ async fn refuses_what_does_not_fit() {
     std::fs::copy(directory.join("passed"), outside(&directory)).unwrap();
 }
 
-/// A file beside the small disk, to tell that the test was run to its end.
+/// A file beside the small disk, as proof that the test ran to its end.
 fn outside(directory: &Path) -> PathBuf {
     directory.with_extension("passed")
 }

@@ -59,7 +59,8 @@ impl Place {
         docker(self.open(path).await.unwrap())
     }
 
-    /// Opens what must not open, and looks that the message is one line that names the file.
+    /// Opens an archive that must be refused, and checks that the message is one line that names
+    /// the file.
     async fn refused(&self, path: &Path) -> Error {
         let error = self.open(path).await.unwrap_err();
         let text = error.to_string();
@@ -195,7 +196,7 @@ async fn a_zstd_layer_makes_the_whole_draft_oci() {
     let place = Place::new();
     let plain = tar_of(&[("a", b"a")]);
     let packed = compress_bytes(&tar_of(&[("b", b"b")]), Kind::Zstd);
-    // The fixture takes the diff id from the bytes it is given; nobody compares it here.
+    // The fixture computes the diff id from the given bytes; it is not compared here.
     let path = place.path("image.tar");
     wharf_testkit::DockerArchive::new(ArchiveStyle::Classic)
         .image(
@@ -234,7 +235,7 @@ async fn every_compression_of_the_archive_is_seen_through_from_files_and_streams
     let mut paths: Vec<PathBuf> = Kind::ALL.map(|kind| compress(&path, kind)).into();
     paths.extend([path, twice]);
     for path in paths {
-        // Names say nothing.
+        // Names do not matter.
         let disguised = place.path("disguised.zip");
         fs::copy(&path, &disguised).unwrap();
         let bytes = fs::read(&path).unwrap();
@@ -385,7 +386,7 @@ async fn a_memory_that_is_wrong_costs_work_and_nothing_else() {
     let right = make(&first(&place.docker(&path).await).await).await;
     let server = FaultServer::start(push_registry());
     let client = Client::builder().build().unwrap();
-    // Both layers are remembered, or one of them only; too short, too long, or just another.
+    // Both layers are remembered, or only one; the wrong one is too short, too long, or different.
     let length = right[&diff_ids[0]].len() as u64;
     for (known, size) in [(1, 5), (2, length), (2, length * 2), (1, length)] {
         for (number, diff_id) in diff_ids.iter().take(known).enumerate() {

@@ -43,7 +43,7 @@ fn shows(value: &'static str) -> impl Fn(&RecordedRequest) -> bool + Send + Sync
     move |request| request.header("authorization") != Some(value)
 }
 
-/// A registry that takes requests with `authorization` only; others get `challenge`.
+/// A registry that accepts only requests with `authorization`; others get `challenge`.
 fn guarded(authorization: &'static str, challenge: &str) -> Script {
     let refusal = Answer::error(401, "UNAUTHORIZED", "authentication required")
         .header("WWW-Authenticate", challenge);
@@ -73,7 +73,7 @@ async fn push(store: &RemoteRepository, source: &Memory, root: &Root) -> Result<
     copy(source, store, roots, &options().0).await.map(|_| ())
 }
 
-/// Requests that showed nothing, apart from those that find out who is there.
+/// Requests without credentials, except probes.
 fn bare(server: &FaultServer) -> Vec<String> {
     let requests = server.requests().into_iter();
     requests
@@ -128,7 +128,7 @@ async fn a1_the_next_run_knows_what_is_wanted_and_a_wrong_memory_costs_a_request
         assert_eq!(tokens.requests().len(), tokens_so_far);
         assert_eq!(bare(&registry), ["HEAD /v2/app/manifests/v1"]);
     }
-    // The token server is gone: what is remembered is of no use, and the registry is asked anew.
+    // The token server is gone: the memory is of no use, and the registry is asked again.
     drop(tokens);
     let error = run(&registry).resolve(&tag()).await.unwrap_err();
     assert_eq!(bare(&registry).len(), 2);
@@ -242,7 +242,7 @@ async fn a2_a_registry_token_is_shown_as_it_is() {
     assert_eq!(tokens.lines(), [""; 0]);
 }
 
-/// A registry that takes each token for some requests and then wants the next one.
+/// A registry that accepts each token for some requests and then requires the next one.
 fn forgetful(tokens: &FaultServer, uses: u32) -> Script {
     let refusal = Answer::error(401, "UNAUTHORIZED", "token expired")
         .header("WWW-Authenticate", &bearer(tokens));
@@ -276,7 +276,7 @@ async fn a2_rule_1_a_refusal_in_the_middle_is_answered_with_a_new_token_and_the_
 #[tokio::test]
 async fn a2_a_stream_that_comes_once_survives_a_refusal_before_its_second_chunk() {
     let tokens = token_server(300);
-    // HEAD is not asked for a stream: POST has the first token, PATCH is refused with it.
+    // A stream needs no HEAD: POST has the first token, PATCH is refused with it.
     let refusal = Answer::error(401, "UNAUTHORIZED", "token expired")
         .header("WWW-Authenticate", &bearer(&tokens))
         .without_reading();
@@ -378,7 +378,7 @@ async fn a1_what_was_not_asked_for_or_does_not_fit_is_not_said_to_be_missing() {
     assert!(text.contains(expected), "{text}");
 }
 
-/// Refuses, and repeats in every way what it was told.
+/// Refuses, and repeats the credentials in every possible way.
 fn indiscreet() -> Answer {
     Answer::from_fn(|request| {
         let shown = request.header("authorization").unwrap_or("nothing");
@@ -509,7 +509,7 @@ async fn m3_a_source_that_may_not_be_read_costs_the_mount_and_not_the_push() {
     );
 }
 
-/// A registry that wants BASIC and sends uploads to `location`.
+/// A registry that requires BASIC and redirects uploads to `location`.
 fn sends_to(location: &str) -> FaultServer {
     let session = Answer::status(202).header("Location", location);
     let taken = |request: &RecordedRequest| request.header("authorization") == Some(BASIC);
@@ -604,7 +604,7 @@ async fn rule_2_a_password_is_not_sent_on_from_the_token_server() {
 
 #[tokio::test]
 async fn rule_2_a_token_server_without_tls_elsewhere_gets_nothing() {
-    // A name that would be this machine, if anybody looked it up.
+    // A name that would resolve to this machine.
     let tokens = FaultServer::start(Script::new());
     let realm = format!(
         "Bearer realm=\"http://tokens.example:{}/token\"",
@@ -688,7 +688,7 @@ async fn a2_tokens_that_end_in_the_middle_of_a_push_are_replaced() {
         return;
     };
     let (source, root) = image(&[]).await;
-    // Each of the blobs takes half as long as a token lives.
+    // Each blob takes half the lifetime of a token.
     let layers: Vec<_> = (1..5).map(|seed| seeded_bytes(seed, 10_000)).collect();
     for credential in [
         password().unwrap(),

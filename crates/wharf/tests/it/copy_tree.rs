@@ -1,4 +1,4 @@
-//! Copies of whole trees: indexes within indexes, in the right order, with every digest kept.
+//! Copies of whole trees: nested indexes, in the right order, with every digest kept.
 
 use std::slice;
 use std::time::Duration;
@@ -194,7 +194,7 @@ async fn e2_what_is_below_a_manifest_that_is_there_is_not_asked_for() {
     let inner = source.manifest(&inner).await.unwrap();
     store.put_manifest(&inner, None).await.unwrap();
     let summary = copy(&source, &store, &[root], &options().0).await.unwrap();
-    // The image that stands beside the inner index is not known to be below it.
+    // The image beside the inner index is not known to be below it too.
     assert_eq!(
         (summary.written, summary.manifests, summary.unchanged),
         (3, 2, 1)

@@ -1,4 +1,5 @@
-//! What happens when things cross: pushes, destinations, lost answers, refusals in mid-work.
+//! Things that happen at the same time: pushes, destinations, lost answers, refusals in the middle
+//! of work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ async fn o7_o8_pushes_that_cross_do_not_wait_for_each_other_for_ever() {
     }
 }
 
-/// One copy whose two destinations are the same repository.
+/// One copy with the same repository as both destinations.
 #[tokio::test]
 async fn o7_one_repository_named_twice_is_no_deadlock() {
     let server = FaultServer::start(push_registry());
@@ -58,7 +59,7 @@ async fn o7_one_repository_named_twice_is_no_deadlock() {
     assert!(done.is_ok(), "hangs");
 }
 
-/// Two layers made on the way, two registries, one place to send at each.
+/// Two layers made on the way, two registries, one send at a time at each.
 #[tokio::test]
 async fn o7_r7_layers_that_cross_at_narrow_gates_get_through() {
     for _round in 0..2 {
@@ -116,7 +117,7 @@ async fn o7_r7_layers_that_cross_at_narrow_gates_get_through() {
     }
 }
 
-/// One cut connection at a registry that neither resumes nor takes chunks.
+/// One cut connection at a registry that neither resumes nor accepts chunks.
 #[tokio::test]
 async fn u5_a_registry_that_takes_no_chunks_gets_the_blob_whole_after_a_break() {
     let ranged = |r: &wharf_testkit::RecordedRequest| r.header("content-range").is_some();
@@ -140,7 +141,7 @@ async fn u5_a_registry_that_takes_no_chunks_gets_the_blob_whole_after_a_break() 
     outcome.unwrap();
 }
 
-/// A scheme that is no more, and a challenge that still is.
+/// A remembered scheme that is wrong, and a remembered challenge that is right.
 #[tokio::test]
 async fn e4_a_wrong_scheme_beside_a_remembered_challenge_costs_a_request() {
     let refusal = Answer::error(401, "UNAUTHORIZED", "authentication required")
@@ -176,7 +177,7 @@ async fn e4_a_wrong_scheme_beside_a_remembered_challenge_costs_a_request() {
     }
 }
 
-/// The answer of a commit is lost, and the next question finds the blob.
+/// The answer to a commit is lost, and the next existence check finds the blob.
 #[tokio::test]
 async fn u8_a_session_whose_blob_is_there_after_all_is_ended() {
     let there = Answer::status(200).header("Content-Length", "6000000");
@@ -210,7 +211,7 @@ async fn u8_a_session_whose_blob_is_there_after_all_is_ended() {
     assert_eq!((left, ended), (0, 1), "notes left, sessions ended");
 }
 
-/// The longest times there are.
+/// The longest possible times.
 #[tokio::test]
 async fn r5_no_limit_is_a_limit_too() {
     let server = FaultServer::start(push_registry());
@@ -253,7 +254,7 @@ async fn o7_a_registry_that_asks_to_wait_does_not_hold_up_another() {
     );
 }
 
-/// Two pushes to one repository, one of which fails.
+/// Two pushes to one repository; one fails.
 #[tokio::test]
 async fn u5_a_push_that_is_given_up_leaves_the_sessions_of_others_alone() {
     let status = Answer::status(204)
@@ -406,7 +407,7 @@ async fn o8_nothing_is_sent_for_a_push_that_was_dropped_while_it_waited() {
     // Longer than the registry asked for.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     client.tidy(Duration::from_secs(5)).await;
-    // What the other blob had opened is ended, and that is all.
+    // The session of the other blob is cancelled, and nothing else is sent.
     let mut after = server.lines().split_off(before.len());
     after.retain(|line| !line.starts_with("DELETE"));
     assert_eq!(after, Vec::<String>::new());

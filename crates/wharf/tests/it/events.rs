@@ -1,4 +1,4 @@
-//! What a copy says while it works (wire.md section 8), against registries that misbehave.
+//! The events of a copy (wire.md section 8), against registries that misbehave.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::support::{descriptor, finish, image, options, repository};
 
 const SESSION: &str = "/v2/a/blobs/uploads/*";
 
-/// Sums up, and writes down what happened to one blob.
+/// Sums up all events, and records those of one blob.
 #[derive(Debug, Default)]
 struct Listener {
     followed: Option<Digest>,
@@ -21,7 +21,7 @@ struct Listener {
 #[derive(Clone, Debug, Default)]
 struct Heard {
     tally: Tally,
-    /// The least that was complete after a try was given up.
+    /// The least that was complete after a failed try.
     complete_after_retry: Option<u64>,
     most_before_retry: u64,
     names: Vec<String>,
@@ -80,14 +80,14 @@ async fn p1_a_try_that_was_cut_off_is_taken_back_and_the_end_is_exact() {
     let (source, root) = image(&[seeded_bytes(1, 5 << 20)]).await;
     let (options, listener) = listening(Some(layer));
     let store = repository(server.address(), "a");
-    // One at a time, so that the large layer alone counts when it is cut off.
+    // One at a time, so that only the large layer counts when it is cut off.
     let options = CopyOptions { jobs: 1, ..options };
     copy(&source, &store, &[root], &options).await.unwrap();
     let heard = listener.state.lock().unwrap().clone();
     assert_eq!(heard.tally.complete(), heard.tally.total());
     assert!(heard.tally.total() > 5 << 20);
     assert!(heard.most_before_retry >= 1 << 20, "{heard:?}");
-    // Nothing of the layer counts; the config, of some bytes, may have gone before it.
+    // Nothing of the layer counts; the config, of a few bytes, may have been sent before.
     let after = heard.complete_after_retry;
     assert!(after.is_some_and(|bytes| bytes < 1000), "{heard:?}");
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Servers that mean no good: each ends in one clear error, soon, with little read and nothing
-//! told (wire.md section 11).
+//! Hostile servers: each causes one clear error, soon, with little read and no secret sent (wire.md
+//! section 11).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,14 +16,13 @@ use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
 use crate::support::{image, options};
 
-/// What a server could get rid of is this at most: the limit of what is read, and what lies in
-/// the buffers of two sockets.
+/// The most that a server can send: the limit of what is read, and the buffers of two sockets.
 const SOME: u64 = 32 << 20;
 
-/// More than any test lets a server write.
+/// More than any server can write in these tests.
 const ENOUGH: u64 = 256 << 20;
 
-/// A server that writes bytes as they are, and counts what it got rid of.
+/// A server that writes raw bytes, and counts what it could send.
 struct Raw {
     address: SocketAddr,
     written: Arc<AtomicU64>,
@@ -85,7 +84,7 @@ fn answer(
         head.extend(byte);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    // The question whether this is https or http.
+    // The probe for https or http.
     if head.starts_with("GET /v2/ ") {
         return stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -100,7 +99,7 @@ fn answer(
     Ok(())
 }
 
-/// A client that waits for nothing for long.
+/// A client with short timeouts.
 fn hasty(address: SocketAddr) -> RemoteRepository {
     let short = Duration::from_millis(600);
     let timeouts = Timeouts {
@@ -113,7 +112,7 @@ fn hasty(address: SocketAddr) -> RemoteRepository {
     client.repository(&format!("{address}/app").parse().unwrap())
 }
 
-/// What becomes of a read; it ends.
+/// The error of a read, which must end.
 async fn read(store: &RemoteRepository) -> Error {
     let selector = Selector::Tag("v1".parse().unwrap());
     let read = store.manifest_at(&selector);
@@ -125,7 +124,7 @@ fn spaces() -> Vec<u8> {
     vec![b' '; 64 << 10]
 }
 
-/// One piece of a body in HTTP's own chunks.
+/// One chunk of a chunked body.
 fn chunk() -> Vec<u8> {
     [&b"10000\r\n"[..], &spaces(), b"\r\n"].concat()
 }
@@ -193,7 +192,7 @@ async fn rule_5_a_config_that_is_said_to_be_huge_is_not_asked_for() {
         "{error}"
     );
     assert_eq!(server.heads.lock().unwrap().len(), 0);
-    // One that is larger than was said is read no further than that.
+    // A config that is larger than stated is read no further.
     let config = Descriptor::new(MediaType::OCI_IMAGE_CONFIG, Digest::of(b"config"), 6);
     let error = server.app().blob(&config).read_all(MAX_CONFIG_SIZE).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt);
@@ -219,7 +218,7 @@ async fn rule_2_a_flood_of_challenges_is_one_refusal() {
     let answer = Answer::status(401).header("WWW-Authenticate", &flood);
     let script = push_registry().on("*", "/v2/*/manifests/*", [answer]);
     let server = FaultServer::start(script);
-    // Whatever goes to that name would arrive here.
+    // Every request to that name would arrive here.
     let builder = Client::builder().resolve("evil.example", server.address());
     let repository = format!("{}/app", server.address()).parse().unwrap();
     let error = read(&builder.build().unwrap().repository(&repository)).await;

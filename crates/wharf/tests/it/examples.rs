@@ -27,7 +27,7 @@ fn run<S: AsRef<OsStr>>(name: &str, arguments: &[S], stdin: Stdio) -> Output {
     command.args(arguments).stdin(stdin).output().unwrap()
 }
 
-/// What an example prints, where it succeeds.
+/// The output of an example, which must succeed.
 fn done<S: AsRef<OsStr>>(name: &str, arguments: &[S]) -> (String, String) {
     printed(name, run(name, arguments, Stdio::null()))
 }
@@ -47,7 +47,7 @@ fn layout(directory: &Path) -> (String, String) {
     (path, image.manifest_digest)
 }
 
-/// What a reference names at the registry.
+/// The digest that a reference names at the registry.
 async fn digest(reference: &str) -> String {
     let reference: Reference = reference.parse().unwrap();
     let repository = Client::builder().build().unwrap();
@@ -123,7 +123,7 @@ async fn stream_layer_takes_a_tar_from_standard_input() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    // Nobody looks whether it is a tar.
+    // It need not be a tar.
     let (tar, file) = (seeded_bytes(1, 5000), directory.path().join("tar"));
     std::fs::write(&file, &tar).unwrap();
     let stdin = std::fs::File::open(&file).unwrap().into();

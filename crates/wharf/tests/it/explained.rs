@@ -1,5 +1,5 @@
-//! A HEAD that fails says nothing: the registry's words are asked for with a GET, once, and only
-//! where the work fails because of it.
+//! A failed HEAD has no text: one GET fetches the registry's text, and only if the work fails
+//! because of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn codes(error: &Error) -> Vec<&str> {
     diagnostic.map_or(Vec::new(), |diagnostic| diagnostic.codes().collect())
 }
 
-/// What a registry answers to HEAD, and to GET with words.
+/// A registry that answers HEAD with this status, and GET with text too.
 fn says(status: u16, code: &str) -> FaultServer {
     FaultServer::start(Script::new().on("HEAD", "*", [Answer::status(status)]).on(
         "GET",
@@ -161,7 +161,7 @@ async fn a2_no_token_is_asked_for_to_hear_why_one_was_refused() {
         assert_eq!(refusal.source.as_deref(), Some("the test"));
         assert_eq!(refusal.scope, "repository:app:pull");
         assert_eq!(tokens.requests().len() - before, 1);
-        // Bare, with the token, and for the words.
+        // Without credentials, with the token, and for the text.
         assert_eq!(server.lines().len(), 3, "{:?}", server.lines());
     }
 }

@@ -164,7 +164,7 @@ async fn o8_concurrent_pushes_over_one_client_upload_a_blob_once() {
     assert_eq!(count(&server, "PUT /v2/app/manifests/"), 3);
 }
 
-/// Says when the first bytes of a blob have moved.
+/// Signals when the first bytes of a blob have moved.
 #[derive(Debug, Default)]
 struct Moving(Notify);
 
@@ -200,7 +200,7 @@ async fn o8_dropping_a_push_cancels_its_work_and_its_sessions() {
     );
     assert_eq!(count(&server, "PUT /v2/app/manifests/"), 0);
 
-    // The client is as good as new, and what it sends now is all that is sent.
+    // The client works as before, and sends nothing else.
     let other = repository_name(server.address(), "other");
     let store = pusher.client().repository(&other);
     store.resolve(&"none".parse().unwrap()).await.unwrap_err();

@@ -14,8 +14,8 @@ fn pusher() -> Pusher {
     Pusher::with_options(Client::builder().build().unwrap(), options().0)
 }
 
-/// Bytes of a manifest that refers to `subject` and is told from others by `note`; its config is
-/// in the repository already.
+/// A manifest that refers to `subject`, distinguished by `note`; its config is in the repository
+/// already.
 async fn referrer(of: &Memory, subject: &Descriptor, note: &str) -> Manifest {
     let extra = serde_json::json!({ "subject": subject, "annotations": { "note": note } });
     let root = finish(of, &[], extra).await;
@@ -163,7 +163,7 @@ async fn p4_a_referrer_that_is_listed_under_a_tag_costs_five_requests() {
     pusher.push(&source, content, &to).await.unwrap();
     proxy.forget();
     let update = ["GET", "PUT", "GET", "GET"];
-    // Whether the registry lists referrers itself is asked the first time.
+    // The first time, the registry is asked whether it lists referrers.
     for (note, asked) in [("a", &["GET"][..]), ("b", &[])] {
         let artifact = referrer(&source, descriptor(&root), note).await;
         let to = to.with_digest(artifact.digest().clone());

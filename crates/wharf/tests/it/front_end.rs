@@ -1,4 +1,4 @@
-//! Registries behind `nginx`, as many are: TLS, its limits, and the protocol that is spoken.
+//! Registries behind `nginx`, as is common: TLS, its limits, and the protocol.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use wharf_testkit::{Authority, DockerRegistry, Nginx, PassedRequest, seeded_byte
 
 use crate::support::{Record, descriptor, image, options, repository, trusting};
 
-/// A registry, and what stands before it.
+/// A registry and its front end.
 struct Scene {
     authority: Authority,
     registry: DockerRegistry,
@@ -17,7 +17,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// With `nginx` as `settings` say; `None` where one of both is not installed.
+    /// With `nginx` configured by `settings`; `None` if one of both is not installed.
     fn new(settings: &str) -> Option<Self> {
         let registry = DockerRegistry::start()?;
         let authority = Authority::new();
@@ -80,7 +80,7 @@ async fn r1_connections_that_end_after_few_requests_are_made_anew() {
     assert!(connections.len() >= requests.len() / 2, "{requests:?}");
 }
 
-/// Why is said in ARCHITECTURE.md.
+/// ARCHITECTURE.md says why.
 #[tokio::test]
 async fn http2_is_not_spoken_where_it_is_offered() {
     let Some(scene) = Scene::new("") else {

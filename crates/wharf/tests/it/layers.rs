@@ -30,7 +30,7 @@ fn once(bytes: &[u8]) -> LayerInput {
     LayerInput::reader("a pipe", std::io::Cursor::new(bytes.to_vec()))
 }
 
-/// An input that gives `bytes` as often as it is asked to.
+/// An input that gives `bytes` any number of times.
 fn again(bytes: &[u8]) -> LayerInput {
     let bytes = bytes.to_vec();
     LayerInput::again("a maker", move || {
@@ -123,7 +123,7 @@ async fn s3_a_layer_that_can_start_again_is_made_again() {
     assert_eq!(record.retried(), 1);
 }
 
-/// A registry that keeps what this range says of a pipe of so many mebibytes that breaks off.
+/// A registry that keeps this range of an interrupted pipe of this many mebibytes.
 async fn pipe_cut_off(
     mebibytes: usize,
     range: &str,
@@ -394,8 +394,7 @@ async fn s4_a_config_beside_pending_layers_may_be_known() {
     assert_eq!((summary.written, summary.manifests), (2, 1));
 }
 
-/// Every compression, as images that a reader of another house unpacks: it names the layers by
-/// what they are then.
+/// Every compression, in images that another implementation unpacks and identifies by diff id.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_images_made_on_the_fly_are_read_by_others() {
     let (Some(registry), Some(skopeo)) = (DockerRegistry::start(), Skopeo::find()) else {
@@ -529,7 +528,7 @@ fn nodes() -> impl Strategy<Value = Vec<(String, Node)>> {
     proptest::collection::vec((path, node), 0..12)
 }
 
-/// Builds what can be built of `nodes` in this order; the first to claim a path has it.
+/// Builds `nodes` in this order, as far as possible; the first node of a path wins.
 fn build(root: &Path, nodes: &[&(String, Node)]) {
     for (path, node) in nodes {
         let path = root.join(path);
@@ -541,7 +540,8 @@ fn build(root: &Path, nodes: &[&(String, Node)]) {
     }
 }
 
-/// Those that do not contradict earlier ones: a path is one thing, and only directories have children.
+/// The nodes that do not contradict earlier ones: a path is one thing, and only directories have
+/// children.
 fn consistent(nodes: &[(String, Node)]) -> Vec<&(String, Node)> {
     let mut taken: Vec<&(String, Node)> = Vec::new();
     for node in nodes {

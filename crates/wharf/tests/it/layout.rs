@@ -1,5 +1,5 @@
-//! OCI image layout directories as source and store, checked by fixtures that know nothing of
-//! this library's types, and by `skopeo` where it is installed.
+//! OCI image layout directories as source and store, checked by fixtures without this library's
+//! types, and by `skopeo` if it is installed.
 
 use std::fs;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn hello(bytes: &'static [u8]) -> Blob {
     Blob::from_bytes(descriptor, Bytes::from_static(bytes))
 }
 
-/// An artifact manifest with no links that are looked at here.
+/// An artifact manifest; its links do not matter here.
 fn manifest(text: &str) -> Manifest {
     let config = Descriptor::new(MediaType::OCI_EMPTY, Digest::of(b"{}"), 2);
     let document = serde_json::json!({
@@ -73,7 +73,7 @@ fn refused(directory: &Path) -> Error {
     Layout::open(directory).unwrap_err()
 }
 
-/// The message without the directory that it begins with.
+/// The message without the directory at its start.
 fn said(error: &Error, directory: &Path) -> String {
     let text = error.to_string();
     assert!(!text.contains('\n'), "{text}");
@@ -480,7 +480,7 @@ fn rule_4_writers_that_share_nothing_lose_nothing() {
                     .build()
                     .unwrap();
                 begin.wait();
-                // Each has a handle and a lock of its own, as a process would.
+                // Each has its own handle and lock, like a process.
                 let layout = Layout::create(directory).unwrap();
                 runtime.block_on(async {
                     layout.put_blob(&hello(b"hello")).await.unwrap();

@@ -49,7 +49,7 @@ async fn r2_the_whole_host_waits_and_the_user_is_told_once() {
     let client = Client::builder().pause_observer(observer).build().unwrap();
     let store = app(&client, server.address());
     let (one, two) = (blob(1), blob(2));
-    // From now on it is known how to reach the host: the next two requests go at once.
+    // From now on the scheme of the host is known: the next two requests go at once.
     assert!(!store.contains(&one).await.unwrap());
     let refused = tokio::join!(store.contains(&one), store.contains(&two));
     let refused_at = Instant::now();
@@ -62,7 +62,7 @@ async fn r2_the_whole_host_waits_and_the_user_is_told_once() {
     let (three, pushed) = (blob(3), other.contains(&one));
     let (here, there) = tokio::join!(store.contains(&three), pushed);
     assert!(!here.unwrap() && !there.unwrap());
-    // The pause began before the answer was handed on to us.
+    // The pause began before the answer was returned.
     let waited = refused_at.elapsed();
     assert!(waited > WAIT / 2, "{waited:?}");
     assert_eq!(server.requests().len(), before + 2);
@@ -102,7 +102,7 @@ async fn r2_a_registry_is_not_waited_for_longer_than_patience_lasts() {
 struct Gauge(Arc<Mutex<(usize, Vec<usize>)>>);
 
 impl Gauge {
-    /// `push_registry`, whose HEADs of blobs take a moment and are answered with `status`.
+    /// `push_registry`, with slow HEADs of blobs, answered with `status`.
     fn script(&self, status: impl Fn() -> u16 + Send + Sync + 'static) -> Script {
         let (arriving, leaving) = (self.clone(), self.clone());
         let arrive = move |_: &_| {
@@ -171,7 +171,7 @@ async fn r7_work_that_is_given_up_frees_its_place() {
     let (one, two, three) = (blob(1), blob(2), blob(3));
     let mut hanging = Box::pin(store.contains(&one));
     let mut waiting = Box::pin(store.contains(&two));
-    // Whoever is first has the only place.
+    // The first request has the only place.
     tokio::select! {
         biased;
         _ = &mut hanging => unreachable!("nobody answers"),

@@ -1,5 +1,5 @@
-//! What stands in the log, and what never does: wire.md P3. The test runs in a process of its own,
-//! as the threads of other tests decide with it which events are made.
+//! What is in the log, and what never is: wire.md P3. The test runs in a process of its own,
+//! because the threads of other tests influence which events are made.
 
 use wharf::copy::copy;
 use wharf::remote::Client;

@@ -1,5 +1,5 @@
 //! wire.md, sections 1 and 6: manifests, tags and referrers, against a scripted registry that
-//! keeps what it is given, and against Debian's `docker-registry`.
+//! stores manifests, and against Debian's `docker-registry`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use crate::support::{MANIFEST, image, lines, options, repository};
 const REFERRERS: &str = "/v2/*/referrers/*";
 const EMPTY: &[u8] = b"{}";
 
-/// What a registry keeps, by name: bytes and media type.
+/// The manifests of a registry, by name: bytes and media type.
 type Kept = Arc<Mutex<BTreeMap<String, (Bytes, String)>>>;
 
 fn name(request: &RecordedRequest) -> String {
@@ -34,16 +34,16 @@ fn etag(bytes: &[u8]) -> String {
     format!("\"{}\"", Digest::of(bytes))
 }
 
-/// Whether a registry looks at conditions, and shows entity tags.
+/// Whether a registry checks conditions and sends entity tags.
 #[derive(Clone, Copy, PartialEq)]
 enum Conditions {
     None,
-    /// It shows entity tags, and ignores conditions.
+    /// It sends entity tags and ignores conditions.
     Ignored,
     Decided,
 }
 
-/// A registry that keeps manifests under the names they are put by, and has no referrers API.
+/// A registry that stores manifests under their names, and has no referrers API.
 fn keeping(kept: &Kept, conditions: Conditions) -> Script {
     let (get, put, gone) = (Arc::clone(kept), Arc::clone(kept), Arc::clone(kept));
     let get = Answer::from_fn(move |request| {
@@ -95,7 +95,7 @@ fn keeping(kept: &Kept, conditions: Conditions) -> Script {
         )
 }
 
-/// Says that it is the embedded registry.
+/// Makes the server identify itself as the embedded registry.
 fn ours(server: Script) -> Script {
     let own = Answer::status(200).header("Server", "wharf/0.1.0");
     server.on("HEAD", "/v2/*/manifests/who", [own])
@@ -202,7 +202,7 @@ async fn o6_several_tags_are_one_put_where_that_is_known_to_work() {
         .put_tags(&manifest, &[tag("a"), tag("b"), tag("c")])
         .await
         .unwrap();
-    // The one it did not name is put by itself.
+    // The tag that it did not confirm is put by itself.
     let digest = manifest.digest();
     let expected = [
         format!("PUT /v2/app/manifests/{digest}?tag=a&tag=b&tag=c"),
@@ -418,7 +418,7 @@ async fn f3_the_list_can_be_refused() {
 async fn storm(conditions: Conditions, writers: usize, each: usize) {
     let kept = Kept::default();
     let server = FaultServer::start(keeping(&kept, conditions));
-    // Clients that share nothing, as processes do.
+    // Clients that share nothing, like processes.
     let attach = (0..writers).map(|writer| {
         let store = store(server.address());
         async move {
@@ -474,7 +474,7 @@ async fn f4_one_client_changes_a_list_in_turns() {
 async fn f4_rule_9_an_entry_that_vanishes_is_listed_again() {
     let kept = Kept::default();
     let script = keeping(&kept, Conditions::None);
-    // Another writer, who has not seen ours, writes right after us, once.
+    // Another writer, which has not seen ours, writes once, right after us.
     let (overwritten, once) = (Arc::clone(&kept), Mutex::new(true));
     let interfering = Answer::from_fn(move |request| {
         let mut kept = overwritten.lock().unwrap();
@@ -625,7 +625,7 @@ async fn f2_pages_of_referrers_are_followed_to_their_end() {
     assert!(error.to_string().contains("another host"), "{error}");
 }
 
-/// Pages of this body, each with a next one.
+/// Pages with this body, each with a next one.
 fn endless(body: String) -> FaultServer {
     let counted = AtomicUsize::new(0);
     let page = Answer::from_fn(move |request| {

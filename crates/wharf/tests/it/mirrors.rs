@@ -1,5 +1,5 @@
-//! Reading from mirrors, as `hosts.toml` names them: who is asked, in which order, and what a
-//! mirror can do wrong.
+//! Reading from the mirrors of `hosts.toml`: which are used, in which order, and what a mirror can
+//! do wrong.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -22,7 +22,7 @@ use crate::support::{Record, descriptor, image, options, trusting};
 const MANIFESTS: &str = "/v2/*/manifests/*";
 const BLOBS: &str = "/v2/*/blobs/*";
 
-/// An image, a registry that has it, and the directory in which mirrors of it are named.
+/// An image, a registry that has it, and the directory that names its mirrors.
 struct Scene {
     directory: tempfile::TempDir,
     memory: Memory,
@@ -46,7 +46,7 @@ impl Scene {
         holding(&self.memory, &self.image).await
     }
 
-    /// Says of the registry what stands in `hosts.toml`.
+    /// Writes the `hosts.toml` of the registry.
     fn says(&self, text: &str) {
         let own = self
             .directory
@@ -62,7 +62,7 @@ impl Scene {
         builder.build().unwrap().source(&repository).await
     }
 
-    /// Copies the image from wherever it is read, and checks that it came over whole.
+    /// Copies the image from `source`, and checks that it is complete.
     async fn pulled(&self, source: &RemoteSource) -> (Summary, Arc<Record>) {
         let found = source.resolve(&tag()).await.unwrap();
         assert_eq!(&found.digest, self.digest());
@@ -330,7 +330,7 @@ async fn a_mirror_that_gives_wrong_bytes_is_found_out_and_asked_no_more() {
     assert_eq!(record.retried(), 1);
     assert_eq!(count(&mirror, &layer.digest.to_string()), 1);
     assert_eq!(count(&scene.upstream, &layer.digest.to_string()), 1);
-    // Not even for what it may have.
+    // Not even for content that it may have.
     let before = mirror.requests().len();
     source.resolve(&tag()).await.unwrap();
     assert_eq!(mirror.requests().len(), before);
@@ -436,7 +436,7 @@ async fn headers_of_a_mirror_do_not_go_where_it_sends_us() {
     );
 }
 
-/// Knows a password for every registry, and notes for which it was asked.
+/// Has a password for every registry, and records the lookups.
 #[derive(Debug, Default)]
 struct Everyone(Mutex<Vec<String>>);
 
@@ -494,7 +494,7 @@ async fn a_file_that_makes_no_sense_is_named_before_anything_is_asked() {
     assert_eq!(scene.upstream.requests().len(), 0);
 }
 
-/// TLS that trusts `authority` and shows a certificate of its own that `authority` signed.
+/// TLS that trusts `authority`, with a client certificate signed by it.
 fn known(authority: &Authority) -> Tls {
     let own = authority.client();
     let own = Identity::from_pem(own.certificate.as_bytes(), own.key.as_bytes());
@@ -574,14 +574,14 @@ async fn the_users_client_certificate_is_not_for_mirrors() {
     scene.says(&format!("[host.\"https://{}\"]\n", mirror.address()));
     let source = scene.open(Client::builder().tls(tls)).await.unwrap();
     scene.pulled(&source).await;
-    // The mirror wants to see one, and sees none.
+    // The mirror asks for a client certificate and gets none.
     assert_eq!(asked(&scene.upstream).len(), 4);
 }
 
 #[tokio::test]
 async fn connecting_to_a_mirror_takes_no_longer_than_the_file_allows() {
     let scene = Scene::new(&[seeded_bytes(1, 3000)]).await;
-    // It takes connections, and never says a word of TLS.
+    // It accepts connections and never answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = silent.local_addr().unwrap();
     scene.says(&format!(

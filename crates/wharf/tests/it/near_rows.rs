@@ -1,7 +1,7 @@
-//! wire.md M5 and rule 3: what a registry out in the world can make us connect to.
+//! wire.md M5 and rule 3: where a public registry can make us connect.
 //!
-//! All names lead to loopback addresses here. A registry at an address that the user gave counts
-//! as one out in the world; what it sends us to is resolved by the test.
+//! All names resolve to loopback addresses here. A registry at an address that the user gave counts
+//! as public; the test resolves the hosts that it redirects to.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +19,7 @@ use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
 use crate::support::{UPLOADS, image, options};
 
-/// Knows one address for all names, and which it was asked for.
+/// Resolves all names to one address, and records them.
 #[derive(Debug, Default)]
 struct AllAreNear(Mutex<Vec<String>>);
 
@@ -34,7 +34,7 @@ fn near_server(script: Script) -> FaultServer {
     FaultServer::start_on(Ipv4Addr::new(127, 0, 0, 2).into(), script)
 }
 
-/// A client to which `registry` is out in the world, as `registry.example`.
+/// A client that sees `registry` as the public `registry.example`.
 fn client(registry: &FaultServer) -> ClientBuilder {
     Client::builder()
         .insecure(Insecure::Yes)
@@ -103,7 +103,7 @@ async fn m5_a_registry_whose_name_leads_next_to_us_may_use_its_own_network() {
     assert!(!store.lines().is_empty());
 }
 
-/// Knows the registry next to us.
+/// Resolves the registry to a near address.
 #[derive(Debug)]
 struct NearOrHere;
 
@@ -147,7 +147,7 @@ async fn rule_3_redirects_realms_and_pages_lead_to_no_near_host_either() {
                 .await;
             let error = error.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Refused, "{at}: {error}");
-            // A realm without TLS is refused before it is known where that leads.
+            // A realm without TLS is refused before it is resolved.
             let realm = error.to_string().contains("without TLS");
             let near = matches!(error.guard(), Some(Guard::Near { .. }));
             assert!(near || realm, "{at}: {error}");

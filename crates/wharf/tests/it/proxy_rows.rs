@@ -1,6 +1,6 @@
-//! Proxies: what goes through them, what they see, and what is said when they fail.
+//! Proxies: what goes through them, what they see, and the errors when they fail.
 //!
-//! Names are resolved by the proxy of the test alone: nothing leaves this machine.
+//! Only the proxy of the test resolves names: nothing leaves this machine.
 
 use wharf::copy::copy;
 use wharf::remote::{Client, ClientBuilder, Exceptions, Identity, Insecure, Proxies, Tls};
@@ -12,7 +12,7 @@ use wharf_testkit::{
 
 use crate::support::{image, options, trusting};
 
-/// Pushes a small image to `registry.example`, which only the proxy knows.
+/// Pushes a small image to `registry.example`, a name that only the proxy resolves.
 async fn push(builder: ClientBuilder) -> Result<()> {
     let client = builder.build()?;
     let repository = client.repository(&"registry.example/a/b".parse().expect("a repository"));
@@ -79,7 +79,7 @@ async fn t4_a_registry_behind_tls_is_reached_through_a_tunnel() {
 async fn t4_a_registry_without_tls_is_reached_by_requests_to_the_proxy() {
     let server = FaultServer::start(push_registry());
     let proxy = ConnectProxy::start(server.address(), ProxyManner::Basic);
-    // No TLS is found behind the proxy, so http is used, which takes --insecure here.
+    // There is no TLS behind the proxy, so http is used, which needs --insecure here.
     let builder = || through(&url(&proxy, "me:hidden@")).insecure(Insecure::Yes);
     push(builder()).await.unwrap();
     let heads = proxy.heads();

@@ -1,4 +1,4 @@
-//! Registries that misbehave, on both ends of a copy: one clear error, or the right outcome.
+//! Registries that misbehave, as source and destination: one clear error, or the right outcome.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -240,7 +240,8 @@ async fn a_registry_that_hangs_at_any_stage_is_given_up() {
     futures::future::join_all(given_up).await;
 }
 
-/// Answers the head of a request with `answer`, reads no body, and keeps the connection.
+/// A server that answers the head of a request with `answer`, reads no body, and keeps the
+/// connection.
 fn deaf_server(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -325,7 +326,8 @@ async fn sizes_that_add_up_to_more_than_can_be_counted_are_no_panic() {
 
 #[tokio::test]
 async fn a_server_that_wants_tls_is_not_asked_again_in_the_clear() {
-    // To plain http it says 400, as servers do; to TLS it is slower than the head start of https.
+    // It answers 400 to plain http, like TLS servers; with TLS it is slower than the head start of
+    // https.
     let (sender, asked) = std::sync::mpsc::channel();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -350,8 +352,8 @@ async fn a_server_that_wants_tls_is_not_asked_again_in_the_clear() {
     assert!(asked.try_iter().count() <= 1, "only to find out");
 }
 
-/// Takes a registry away when the first blob begins to move, and brings it back when the push met
-/// that nobody is there.
+/// Stops a registry when the first blob begins to move, and restarts it when the push found that it
+/// does not answer.
 #[derive(Debug)]
 struct Restart {
     address: SocketAddr,
@@ -362,7 +364,7 @@ struct Restart {
 
 impl Restart {
     fn of(comes_back: bool) -> Arc<Self> {
-        // An address that no other test takes a port of while it is free.
+        // An address with ports that no other test uses.
         let ip = Ipv4Addr::new(127, 0, 0, 77).into();
         let server = FaultServer::start_on(ip, push_registry());
         Arc::new(Restart {
@@ -424,7 +426,7 @@ async fn r1_a_registry_that_does_not_come_back_is_given_up_and_one_that_never_wa
     let error = push_to(&restart).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().ends_with("(after 5 tries)"), "{error}");
-    // Nobody has answered this client yet.
+    // No host has answered this client yet.
     let error = push_to(&restart).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(!error.to_string().contains("tries"), "{error}");

@@ -99,7 +99,7 @@ async fn s2_foreign_layers_are_skipped_unless_allowed() {
     assert_eq!((summary.written, summary.skipped), (2, 0));
 }
 
-/// A draft of one layer, and how often the layer was begun.
+/// A draft of one layer, and how often the layer was started.
 fn draft(source: &Memory, bytes: Vec<u8>) -> (Root, Arc<AtomicU32>) {
     let begun = Arc::new(AtomicU32::new(0));
     let (counter, content) = (Arc::clone(&begun), bytes.clone());
@@ -114,7 +114,7 @@ fn draft(source: &Memory, bytes: Vec<u8>) -> (Root, Arc<AtomicU32>) {
     let draft = Draft {
         media_type: MediaType::DOCKER_MANIFEST,
         config: DraftConfig::Stored(source.add_blob(MediaType::DOCKER_CONFIG, b"{}".to_vec())),
-        // The same layer twice, as base images with several empty layers have it.
+        // The same layer twice, as in base images with several empty layers.
         layers: vec![
             DraftLayer::Pending(layer.clone()),
             DraftLayer::Pending(layer),
@@ -449,7 +449,7 @@ async fn m5_a_registry_elsewhere_cannot_send_us_to_a_near_address() {
     let location = format!("{}/v2/app/blobs/uploads/1", near.base());
     let session = Answer::status(202).header("Location", &location);
     let server = FaultServer::start(push_registry().on("POST", UPLOADS, [session]));
-    // The registry has a public name; only this client knows that it is on loopback.
+    // The registry has a public name; only this client resolves it to loopback.
     let client = Client::builder()
         .insecure(wharf::remote::Insecure::Yes)
         .resolve("registry.example", server.address())

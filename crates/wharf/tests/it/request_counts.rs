@@ -1,4 +1,4 @@
-//! What operations cost in requests: promises of the documentation, to the number.
+//! The number of requests of each operation, exactly as the documentation promises.
 
 use std::path::Path;
 use std::slice::from_ref;
@@ -35,7 +35,7 @@ fn tagged(root: &Root, tag: &str) -> Root {
     }
 }
 
-/// A new process, as far as memory is concerned.
+/// A client as in a new process: only the memory is kept.
 fn later(directory: &Path, before: &RegistryMemory) -> Client {
     before.save();
     client(RegistryMemory::open(directory))
@@ -158,7 +158,7 @@ async fn a3_a_remembered_scheme_is_used_without_a_tls_hello_and_dropped_when_it_
     let registry: wharf::oci::Registry = server.address().to_string().parse().unwrap();
     let (http, https) = (wharf::memory::Scheme::Http, wharf::memory::Scheme::Https);
     let memory = RegistryMemory::in_process();
-    // What is remembered is wrong: the hello fails, plain http is found again, and remembered.
+    // The memory is wrong: the hello fails, plain http is found again, and remembered.
     memory.learn(&registry, wharf::memory::Fact::Scheme(https));
     let name = format!("{registry}/app").parse().unwrap();
     push(&client(memory.clone()).repository(&name), &source, &root).await;
@@ -167,7 +167,7 @@ async fn a3_a_remembered_scheme_is_used_without_a_tls_hello_and_dropped_when_it_
     push(&client(memory).repository(&name), &source, &root).await;
     let after = server.requests();
     let connection = |request: &RecordedRequest| request.connection;
-    // A hello would have taken a connection of its own.
+    // A hello would have used a connection of its own.
     let last = before.iter().map(connection).max().unwrap();
     assert_eq!(after.get(before.len()).map(connection), Some(last + 1));
 }

@@ -1,6 +1,6 @@
-//! No secret is in anything that can be printed, whatever is used to get in and however it ends:
-//! wire.md P3. Everything is logged here that any crate logs. The test runs in a process of its own,
-//! as loggers serve the whole process.
+//! Nothing that can be printed contains a secret, with any credential and after any outcome:
+//! wire.md P3. Logs everything that any crate logs. The test runs in a process of its own, because
+//! loggers serve the whole process.
 
 use std::fmt::Debug;
 use std::net::Ipv4Addr;
@@ -20,18 +20,18 @@ use wharf_testkit::{
 use crate::support::log::Log;
 use crate::support::{image, options, trusting};
 
-/// Part of each secret of this test, so that one that was forgotten here is found too.
+/// Part of each secret of this test, so that a forgotten one is found too.
 const MARK: &str = "hunter2";
 
 /// base64 of `me:hunter2-password` and of `me:hidden`.
 const ENCODED: [&str; 2] = ["bWU6aHVudGVyMi1wYXNzd29yZA", "bWU6aGlkZGVu"];
 
-/// As programs print what they hold, and people in despair.
+/// Prints with `Debug`, as programs and debugging people do.
 fn print(log: &Log, thing: &dyn Debug) {
     log.add(&format!("{thing:?}\n{thing:#?}\n"));
 }
 
-/// What reqwest and rustls log to.
+/// The logger of reqwest and rustls.
 struct Ear(Log);
 
 impl log::Log for Ear {
@@ -58,7 +58,7 @@ fn listen() -> Log {
     log
 }
 
-/// A token server whose tokens, and what else it says, are secret.
+/// A token server with secret tokens and secret text in its answers.
 fn token_server() -> FaultServer {
     let count = AtomicU32::new(0);
     let answer = Answer::from_fn(move |_| {
@@ -74,7 +74,7 @@ fn token_server() -> FaultServer {
     FaultServer::start(Script::new().on("*", "/token", [answer]))
 }
 
-/// A registry that wants to be shown something, and has blobs sent to signed URLs of a store.
+/// A registry that requires credentials, and redirects uploads to signed URLs of a store.
 fn registry(challenge: &str, store: &FaultServer, manifest: Answer) -> FaultServer {
     let bare = |request: &RecordedRequest| request.header("authorization").is_none();
     let refusal = Answer::error(401, "UNAUTHORIZED", "who are you?")
@@ -96,7 +96,7 @@ fn registry(challenge: &str, store: &FaultServer, manifest: Answer) -> FaultServ
     )
 }
 
-/// A store of blobs: it takes the first two, and has something to say of the third.
+/// A store of blobs that accepts the first two, and answers `last` to the third.
 fn store(last: Answer) -> FaultServer {
     let taken = || Answer::status(201);
     let script = Script::new().on("PUT", "*", [taken(), taken(), last]);
@@ -127,7 +127,8 @@ fn client(log: &Log, host: &str, credential: Credential) -> Client {
     builder.build().unwrap()
 }
 
-/// A push with each kind of credential, to a registry that takes everything and to one that fails.
+/// A push with each kind of credential, to a registry that accepts everything and to one that
+/// fails.
 async fn scripted(log: &Log) {
     let tokens = token_server();
     let bearer = format!(
@@ -201,7 +202,7 @@ async fn p3_no_secret_is_logged_or_printed() {
         let line = text.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} is told");
     }
-    // Others do talk here, so that the silence means something.
+    // Other crates do log, so the absence of secrets means something.
     for voice in ["DEBUG wharf_remote::", "reqwest::connect: starting"] {
         assert!(text.contains(voice), "{voice} is silent");
     }

@@ -1,4 +1,4 @@
-//! Dry runs (wire.md O10), and layouts pushed as one index (O2).
+//! Dry runs (wire.md O10), and layouts pushed as one index (wire.md O2).
 
 use wharf::copy::{Fate, Plan, Root, RootContent, Survey, copy};
 use wharf::oci::{Digest, MediaType, Selector};
@@ -17,7 +17,7 @@ async fn surveyed(source: &dyn Source, store: &dyn Store, root: Root) -> Survey 
 async fn o10_a_survey_says_what_a_copy_would_do_and_changes_nothing() {
     let (source, root) = image(&[vec![1; 1000], vec![2; 10]]).await;
     let there = format!("/v2/a/blobs/{}", Digest::of(&[1; 1000]));
-    // Cheap questions are asked again as in a copy.
+    // Existence checks are retried as in a copy.
     let answers = [
         Answer::status(503),
         Answer::status(200).header("Content-Length", "1000"),

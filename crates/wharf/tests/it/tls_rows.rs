@@ -1,4 +1,4 @@
-//! TLS: who is trusted, what is shown to whom, and what is said when it goes wrong.
+//! TLS: which certificates are trusted, which host gets a client certificate, and the errors.
 //!
 //! Against Debian's registry behind TLS, with certificates made here.
 
@@ -77,7 +77,7 @@ async fn t4_a_certificate_that_signs_itself_is_trusted_where_it_is_said_to_be() 
     let elsewhere = format!("registry.example:{}", registry.address().port());
     let error = refused(builder, &elsewhere).await;
     assert!(error.to_string().contains("not for this name"), "{error}");
-    // Another one is not.
+    // Another one is not trusted.
     let other = Authority::self_signed();
     let tls = Tls {
         authorities: Certificates::from_pem(other.certificate.as_bytes()).expect("good"),
@@ -166,7 +166,7 @@ async fn t4_a_client_certificate_is_shown_where_it_is_wanted() {
         .await
         .unwrap();
     let stranger = vec![identity(&Authority::new().client())];
-    // Of several it is shown one that it takes.
+    // Of several certificates it gets one that it accepts.
     let several = [stranger.clone(), known.clone()].concat();
     push(Client::builder().tls(with(several)), &host)
         .await
@@ -276,14 +276,14 @@ async fn t4_a_server_without_tls_is_told_as_such() {
 async fn t4_dead_addresses_of_a_name_are_passed_over() {
     let registry = FaultServer::start(push_registry());
     let port = registry.address().port();
-    // Nobody listens there, and not every machine knows the first at all.
+    // Nothing listens there, and not every machine has the first address.
     let dead = ["[::1]", "127.0.0.2"].map(|host| format!("{host}:{port}").parse().unwrap());
     let builder = [dead[0], dead[1], registry.address()]
         .into_iter()
         .fold(Client::builder(), |builder, address| {
             builder.resolve("registry.localhost", address)
         });
-    // Whoever waited for the first to the end would wait for an hour.
+    // Waiting for the first address to the end would take an hour.
     let timeouts = Timeouts {
         connect: Duration::from_secs(3600),
         ..Timeouts::default()
@@ -313,9 +313,9 @@ async fn rule_2_what_goes_over_tls_is_not_sent_on_without_it() {
         let there = format!("from https to plain http at {}", plain.address());
         assert!(error.to_string().contains(&there), "{error}");
     }
-    // Not even that a session is given up.
+    // Not even the DELETE of a session.
     assert_eq!(plain.lines(), [""; 0]);
-    // Whoever allows anything allows that.
+    // Insecure mode allows that.
     let server = FaultServer::start(push_registry().on("POST", uploads, [session]));
     let front = TlsFront::start(&authority.server(), &authority, server.address());
     let builder = Client::builder().insecure(Insecure::Yes);
@@ -324,7 +324,7 @@ async fn rule_2_what_goes_over_tls_is_not_sent_on_without_it() {
     assert!(requests.map(|request| request.body_len).sum::<u64>() > 1000);
 }
 
-/// One port behind which `secure` gets who speaks TLS, and `plain` who does not.
+/// One port that forwards TLS connections to `secure`, and others to `plain`.
 fn both(secure: SocketAddr, plain: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -355,7 +355,7 @@ async fn a3_who_speaks_tls_is_not_asked_in_the_clear_whatever_comes_of_it() {
     let authority = Authority::new();
     let refusal = Answer::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
     let answers = [
-        // It breaks off, or says nothing for long.
+        // It breaks off, or does not answer for long.
         Answer::drop_connection(),
         Answer::status(200)
             .after(Duration::from_secs(2))
@@ -374,7 +374,7 @@ async fn a3_who_speaks_tls_is_not_asked_in_the_clear_whatever_comes_of_it() {
         let error = refused(builder.timeouts(timeouts), &here).await;
         let kinds = [ErrorKind::Interrupted, ErrorKind::Timeout];
         assert!(kinds.contains(&error.kind()), "{error}");
-        // Whether somebody is there may be asked, and nothing else.
+        // Only a probe may be sent, and nothing else.
         assert!(
             plain.lines().iter().all(|line| line == "GET /v2/"),
             "{:?}",

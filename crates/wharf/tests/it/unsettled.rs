@@ -1,4 +1,4 @@
-//! Registries that need a moment between a write and its being seen.
+//! Registries that show a write only after a moment.
 
 use wharf::copy::{Summary, copy};
 use wharf::{ErrorKind, Result};
@@ -6,7 +6,7 @@ use wharf_testkit::{Answer, FaultServer, push_registry};
 
 use crate::support::{MANIFEST, image, options, repository};
 
-/// Pushes an image to a registry that answers so to its manifest; gives how often it was put.
+/// Pushes an image to a registry with these answers to its manifest. Returns how often it was put.
 async fn push(answers: Vec<Answer>) -> (Result<Summary>, usize) {
     let (source, root) = image(&[b"layer".to_vec()]).await;
     let server = FaultServer::start(push_registry().on("PUT", MANIFEST, answers));
@@ -23,7 +23,7 @@ async fn r3_a_manifest_whose_blobs_are_not_seen_yet_is_put_again() {
     let unseen = || Answer::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
     let (pushed, puts) = push(vec![unseen(), unseen(), Answer::fall_through()]).await;
     assert_eq!((pushed.unwrap().manifests, puts), (1, 3));
-    // One that stays blind is given up.
+    // A registry that never shows it fails the push.
     let (pushed, puts) = push(vec![unseen()]).await;
     let error = pushed.unwrap_err();
     assert!(puts > 1 && error.to_string().contains("(after "), "{error}");

@@ -38,7 +38,7 @@ fn chunking(server: &FaultServer, size: u64) -> RemoteRepository {
     client.repository(&name.parse().unwrap())
 }
 
-/// A session that counts the bytes it is sent and takes them in order only, as most do.
+/// A session that counts its bytes and accepts them only in order, like most.
 fn counting(state: &Arc<AtomicU64>) -> impl Fn(&RecordedRequest) -> Answer + Send + Sync + 'static {
     let state = Arc::clone(state);
     move |request| {
@@ -65,7 +65,7 @@ fn chunked_registry(state: &Arc<AtomicU64>) -> Script {
     push_registry().on("PATCH", SESSION, [Answer::from_fn(counting(state))])
 }
 
-/// A blob of another repository, or registry, whose bytes nobody should need.
+/// A blob of another repository, or registry, with bytes that must not be read.
 fn elsewhere(origin: &str) -> Blob {
     let content = seeded_bytes(7, 1000);
     let descriptor = Descriptor::new(
@@ -125,7 +125,7 @@ async fn m2_whatever_else_becomes_of_a_mount_the_blob_is_sent_after_one_more_que
         Answer::status(405),
         Answer::status(500),
         Answer::status(200),
-        // Accepted, but no word of where.
+        // Accepted, but without a `Location`.
         Answer::status(202),
         Answer::drop_connection(),
     ] {
@@ -150,7 +150,7 @@ async fn e5_a_registry_that_finds_blobs_is_asked_in_one_request_for_all() {
     let server = FaultServer::start(script);
     let (source, root) = image(&[seeded_bytes(1, 200_000), seeded_bytes(2, 300_000)]).await;
     let summary = push(&server, &source, &root).await.unwrap();
-    // The config is small: it is asked for, and would have gone with the POST.
+    // The config is small: its existence is checked, and it would have gone with the POST.
     assert_eq!((summary.mounted, summary.written), (2, 1));
     assert_eq!(lines(&server, "HEAD /v2/app/blobs/").len(), 1);
     let asked = lines(&server, "POST");
@@ -306,7 +306,7 @@ async fn u4_bodies_that_are_too_large_are_cut_from_then_on() {
         let requests = server.requests().into_iter();
         requests.filter(|r| r.status == Some(413)).count()
     };
-    // A refusal may be lost on its way when the connection is closed on the body.
+    // A refusal may be lost when the connection is closed during the body.
     let before = refused();
     assert!(before >= 1);
     // The next blob is not refused first.
@@ -328,7 +328,7 @@ async fn u4_a_chunk_the_registry_places_elsewhere_is_sent_where_it_says() {
                 .header("Range", &format!("0-{last}"))
         })
     };
-    // It keeps less of the second chunk than it was sent, and notices with the third.
+    // It keeps only part of the second chunk, and reports that with the third.
     let lossy = {
         let (state, count, lossless) = (Arc::clone(&state), AtomicU64::new(0), counting(&state));
         Answer::from_fn(move |request| {
@@ -358,7 +358,7 @@ async fn u4_a_chunk_the_registry_places_elsewhere_is_sent_where_it_says() {
     assert_eq!(ranges(&server), expected);
 }
 
-/// A registry whose session has so many bytes of a blob whose PUT broke off.
+/// A registry with this status of a session after an interrupted PUT.
 fn broken_off(status: Answer) -> Script {
     push_registry()
         .on(
@@ -413,7 +413,7 @@ async fn u5_a_session_that_is_gone_or_says_nothing_of_use_is_begun_anew() {
         Answer::status(416),
         Answer::status(405),
         Answer::error(400, "BLOB_UPLOAD_INVALID", "stale"),
-        // No range, one byte or none, more than there is, nonsense.
+        // No range, one byte or none, more than the blob, nonsense.
         Answer::status(204),
         Answer::status(204).header("Range", "0-0"),
         Answer::status(204).header("Range", "0-1000000"),
@@ -504,7 +504,7 @@ async fn u7_bytes_that_come_once_cannot_be_sent_elsewhere_when_many_are_gone() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("come only once"), "{error}");
     assert_eq!(lines(&server, "PATCH /elsewhere").len(), 0);
-    // What is still in memory is sent once more.
+    // The bytes that are still in memory are sent again.
     for chunks in [1, 4, 16] {
         let layer = once(chunks);
         store.ingest(&MediaType::OCI_LAYER, layer).await.unwrap();

@@ -1,4 +1,4 @@
-//! Running the binary, and a registry that is the binary itself.
+//! Runs the binary, also as a registry.
 
 pub(crate) mod pushes;
 pub(crate) mod said;
@@ -20,7 +20,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The one line that a failed run says, without the name of the program.
+    /// The one line of a failed run, without the name of the program.
     pub(crate) fn complaint(&self) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (1, ""), "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
@@ -71,7 +71,7 @@ pub(crate) fn piped(home: &Path, arguments: &[&str], input: &[u8]) -> Run {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // One that gives up early closes its end: what it says is what counts.
+    // A process that fails early closes its end; only its output counts.
     let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writing.join().unwrap();
@@ -94,7 +94,7 @@ pub(crate) fn done(home: &Path, arguments: &[&str]) -> Run {
     run
 }
 
-/// Runs it, expects a failure that is one line, and gives that line.
+/// Runs it, expects a failure with one line, and returns that line.
 pub(crate) fn complaint(home: &Path, arguments: &[&str]) -> String {
     wharf(home, arguments).complaint().to_owned()
 }
@@ -118,7 +118,7 @@ impl Served {
         Served::announced(child)
     }
 
-    /// Takes over a server that says its address in its first line.
+    /// Takes over a server that prints its address in its first line.
     pub(crate) fn announced(mut child: Child) -> Self {
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap())
@@ -135,7 +135,7 @@ impl Served {
         }
     }
 
-    /// Sends SIGTERM and gives the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").arg(id).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! Pushes in processes of their own that are watched from outside, and broken off.
+//! Pushes in processes of their own that are observed from outside, and interrupted.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A layout to push from, and a home whose cache and temporary files are looked at.
+/// A layout to push from, and a home directory with cache and temporary files.
 #[derive(Debug)]
 pub(crate) struct Scene {
     home: tempfile::TempDir,
@@ -24,7 +24,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// With an image of incompressible layers of so many bytes.
+    /// With an image of incompressible layers of these sizes.
     pub(crate) fn new(layers: &[u64]) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("tmp")).unwrap();
@@ -56,7 +56,7 @@ impl Scene {
         command
     }
 
-    /// The same of a docker archive whose one layer has so many bytes, which do not compress.
+    /// The same for a docker archive with one incompressible layer of this size.
     pub(crate) fn push_archive(&self, layer: u64, reference: &str) -> Command {
         let path = self.home().join("archive.tar");
         let tar = seeded_bytes(9, usize::try_from(layer).unwrap());
@@ -91,7 +91,7 @@ impl Scene {
         sizes.map(|size| size as u64).sum()
     }
 
-    /// Has the registry take the config alone, so that only layers are sent by what follows.
+    /// Pushes only the config, so that later pushes send only layers.
     pub(crate) fn config_first(&self, repository: &str) {
         let config = self.layout.blob_path(&self.image.config_digest);
         let config = config.to_str().unwrap();
@@ -107,18 +107,18 @@ impl Scene {
         }
     }
 
-    /// What is in the directory for temporary files.
+    /// The files in the directory for temporary files.
     pub(crate) fn temporary(&self) -> Vec<PathBuf> {
         files_below(&self.home().join("tmp")).into_keys().collect()
     }
 
-    /// A registry of our own below the home.
+    /// An embedded registry below the home directory.
     pub(crate) fn registry(&self) -> (Served, PathBuf) {
         let disk = self.home().join("registry");
         (Served::start(&disk), disk)
     }
 
-    /// Pulls the image, and so has every byte of it checked.
+    /// Pulls the image, which checks every byte.
     pub(crate) fn is_whole_at(&self, reference: &str) {
         let out = tempfile::tempdir().unwrap();
         let to = format!("oci:{}", out.path().join("pulled").display());
@@ -135,7 +135,7 @@ fn layer((size, seed): (&u64, u64)) -> LayerSpec {
     LayerSpec::bytes("application/vnd.oci.image.layer.v1.tar", &bytes)
 }
 
-/// The bodies of uploads that passed, in bytes.
+/// The bytes of upload bodies that passed.
 pub(crate) fn uploaded(proxy: &RecordingProxy) -> u64 {
     uploads(proxy).map(|request| request.request_bytes).sum()
 }
@@ -146,7 +146,7 @@ pub(crate) fn uploads(proxy: &RecordingProxy) -> impl Iterator<Item = ProxiedReq
     requests.filter(|request| request.path().contains("/blobs/uploads/"))
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
     let start = Instant::now();
     while !so() {
@@ -160,7 +160,7 @@ pub(crate) fn until_held(proxy: &RecordingProxy) {
     until("a request is held", || proxy.held() > 0);
 }
 
-/// Files of upload sessions below a directory of our registry.
+/// Files of upload sessions below a directory of the embedded registry.
 pub(crate) fn sessions(disk: &Path) -> Vec<PathBuf> {
     let files = files_below(disk).into_keys();
     files
@@ -174,7 +174,7 @@ pub(crate) fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// `kill -INT`, and how that ended.
+/// `kill -INT`, and the end of the process.
 pub(crate) fn interrupt(child: Child) -> Run {
     let sent = Command::new("kill")
         .args(["-INT", &child.id().to_string()])

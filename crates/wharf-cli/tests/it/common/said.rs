@@ -1,4 +1,4 @@
-//! What a run says that fails: one line, with the same words for what differs from run to run.
+//! The one line of a failed run, with placeholders for what differs from run to run.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -12,13 +12,13 @@ pub(crate) const PAGE_HINT: &str =
 pub(crate) const BLOB: &str =
     "blob sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-/// Where to look for nothing, and a blob to push.
+/// A directory without credentials, and a blob to push.
 pub(crate) struct Place {
     pub(crate) home: tempfile::TempDir,
     pub(crate) blob: String,
 }
 
-/// What is done.
+/// The command to run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verb {
     PushBlob,
@@ -44,7 +44,7 @@ impl Place {
         Place { home, blob }
     }
 
-    /// What is said of `verb`.
+    /// The line for `verb`.
     pub(crate) fn said(&self, host: &str, verb: Verb, login: Login) -> String {
         let (repository, out) = (format!("{host}/a/b"), self.home.path().join("out"));
         let (tagged, out) = (format!("{repository}:1"), format!("oci:{}", out.display()));
@@ -60,14 +60,14 @@ impl Place {
         self.said_of(host, &arguments, login)
     }
 
-    /// What is said of a run with these arguments.
+    /// The line of a run with these arguments.
     pub(crate) fn said_of(&self, host: &str, arguments: &[&str], login: Login) -> String {
         let mut command = command(self.home.path());
         if login == Login::Given {
             command.env("WHARF_AUTH", format!("{host}=me:hidden"));
         }
         command.args(arguments);
-        // What is tried again is said in lines of its own.
+        // Retries are reported in lines of their own.
         command.args(["--progress", "none"]);
         command.args(["--no-cache", "--retries", "2", "--retry-wait", "1ms"]);
         let output = command.output().unwrap();
@@ -90,7 +90,7 @@ pub(crate) const EMPTY: &str =
 
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// A registry with one image, whose only blob is answered so.
+/// A registry with one image, with this answer for its only blob.
 pub(crate) fn with_image(blob: Answer) -> Script {
     let manifest = Answer::status(200).header("Content-Type", IMAGE);
     Script::new()
@@ -118,7 +118,7 @@ pub(crate) fn wants(challenge: &str) -> Answer {
     Answer::error(401, "UNAUTHORIZED", "who are you?").header("WWW-Authenticate", challenge)
 }
 
-/// A registry that knows the user, and answers this to a POST.
+/// A registry that accepts the user, with this answer to a POST.
 pub(crate) fn knows(answer: Answer) -> Script {
     let bare = |request: &RecordedRequest| request.header("authorization").is_none();
     push_registry()
@@ -126,7 +126,7 @@ pub(crate) fn knows(answer: Answer) -> Script {
         .on_when("*", "*", bare, [wants("Basic")])
 }
 
-/// Somebody who says this to everybody who comes, before or after being asked.
+/// A server that sends this to every client, before or after the request.
 pub(crate) fn babbles(before: bool, words: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -134,7 +134,7 @@ pub(crate) fn babbles(before: bool, words: &'static [u8]) -> String {
         if before {
             let _ = stream.write_all(words);
         }
-        // A TLS hello is not answered by any of them.
+        // A TLS hello gets no answer.
         let mut first = [0; 2000];
         let _ = std::io::Read::read(&mut stream, &mut first);
         if !before {

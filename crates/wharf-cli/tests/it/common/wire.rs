@@ -1,9 +1,9 @@
-//! What a registry says over the wire, asked by hand.
+//! Hand-written requests to a registry.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// An answer, taken apart.
+/// A parsed answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -20,7 +20,7 @@ impl Answer {
     }
 }
 
-/// What stands at a path: HTTP/1.0, so that nothing comes in chunks.
+/// Fetches a path with HTTP/1.0, so that the answer is not chunked.
 pub(crate) fn fetch(address: SocketAddr, path: &str) -> Answer {
     let mut connection = TcpStream::connect(address).unwrap();
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{ACCEPT}\r\n");
@@ -39,7 +39,7 @@ pub(crate) fn fetch(address: SocketAddr, path: &str) -> Answer {
     }
 }
 
-/// Registries answer with what was put only where it is asked for.
+/// Registries return a manifest as it was put only with this header.
 const ACCEPT: &str = "\
 Accept: application/vnd.oci.image.manifest.v1+json\r\n\
 Accept: application/vnd.oci.image.index.v1+json\r\n\

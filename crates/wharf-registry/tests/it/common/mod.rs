@@ -1,4 +1,4 @@
-//! A registry of a test: on a port of its own, asked over HTTP.
+//! A registry for a test, on a port of its own, used over HTTP.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -77,7 +77,7 @@ impl Running {
         self.send(method, path, &[], "").await.status().as_u16()
     }
 
-    /// Opens a session and gives its path.
+    /// Opens a session and returns its path.
     pub(crate) async fn begin(&self, repository: &str) -> String {
         let path = format!("/v2/{repository}/blobs/uploads/");
         let answer = self.send("POST", &path, &[], "").await;
@@ -93,7 +93,7 @@ impl Running {
         digest
     }
 
-    /// Puts a manifest, which must succeed, and gives its digest.
+    /// Puts a manifest, which must succeed, and returns its digest.
     pub(crate) async fn put(&self, path: &str, document: &Value) -> Digest {
         let answer = self.put_with(path, &[], document).await;
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
@@ -147,7 +147,7 @@ pub(crate) async fn document(answer: Response) -> Value {
     serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
 }
 
-/// An index without entries that differs from others by its note.
+/// An index without entries, distinguished by its note.
 pub(crate) fn index(note: &str) -> Value {
     json!({
         "schemaVersion": 2,

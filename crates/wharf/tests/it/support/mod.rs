@@ -1,4 +1,4 @@
-//! What the tests of the push path share: images in memory, a recording observer, clients.
+//! Shared fixtures of the push path: images in memory, a recording observer, clients.
 
 pub(crate) mod log;
 mod wire;
@@ -124,7 +124,7 @@ pub(crate) fn destinations<'a>(
         .collect()
 }
 
-/// Options that retry without waiting for long, and the record of what happened.
+/// Options that retry after short waits, and the record of events.
 pub(crate) fn options() -> (CopyOptions, Arc<Record>) {
     let record = Arc::new(Record::default());
     let retry = RetryPolicy {
@@ -142,7 +142,7 @@ pub(crate) fn options() -> (CopyOptions, Arc<Record>) {
     )
 }
 
-/// Adds up what an observer is told.
+/// Records the events of an observer.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     state: Mutex<State>,

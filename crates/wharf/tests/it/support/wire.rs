@@ -1,4 +1,4 @@
-//! Paths that scripts of registries answer, and what a server or a proxy has recorded.
+//! Paths for scripts of registries, and helpers for recorded requests.
 
 use wharf_testkit::{DockerRegistry, FaultServer, RecordingProxy};
 
