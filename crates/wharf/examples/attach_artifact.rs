@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wharf::{Client, Digest, MediaType, Pusher, Reference, Result, Source};
+use wharf::{Client, Digest, MediaType, Reference, Result, Wharf};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -15,15 +15,14 @@ async fn main() -> Result<()> {
     let image: Reference = image.parse()?;
     let artifact_type: MediaType = artifact_type.parse()?;
 
-    let pusher = Pusher::new(Client::builder().build()?);
-    let repository = pusher.client().repository(image.repository());
-    let subject = repository.resolve(&image.selector()).await?;
+    let wharf = Wharf::new(Client::builder().build()?);
+    let subject = wharf.manifest(&image).await?.descriptor().clone();
 
     // The blobs first: a registry refuses a manifest before what it links to.
     let blob = wharf::file::blob(Path::new(file), artifact_type.clone()).await?;
-    pusher.push_blob(&blob, image.repository()).await?;
+    wharf.push_blob(&blob, image.repository()).await?;
     let empty = wharf::blob::Blob::from_bytes(empty_config(), "{}".into());
-    pusher.push_blob(&empty, image.repository()).await?;
+    wharf.push_blob(&empty, image.repository()).await?;
 
     // image-spec: "Guidelines for Artifact Usage".
     let manifest = serde_json::json!({
@@ -37,10 +36,10 @@ async fn main() -> Result<()> {
     .to_string();
     // A referrer has no tag: it is put by its digest, and found with its subject.
     let to = Reference::new(image.repository().clone(), None, None);
-    let attached = pusher.put(None, manifest, &to).await?;
+    let attached = wharf.put(None, manifest, &to).await?;
     println!("{}", to.with_digest(attached.digest));
 
-    for referrer in repository.referrers(&subject.digest).await? {
+    for referrer in wharf.referrers(&to.with_digest(subject.digest)).await? {
         eprintln!("attached: {}", referrer.digest);
     }
     Ok(())

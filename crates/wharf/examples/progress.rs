@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wharf::copy::{Subject, Tally};
-use wharf::{Client, Event, Layout, Observer, Pusher, Reference, Result};
+use wharf::{Client, Event, Layout, Observer, Reference, Result, Wharf};
 
 /// Prints a line for each tenth of the bytes, and for unusual events.
 #[derive(Debug, Default)]
@@ -51,8 +51,8 @@ async fn main() -> Result<()> {
     let layout = Layout::open(directory)?;
     let image = layout.select(None)?;
 
-    let pusher = Pusher::new(Client::builder().build()?);
-    let watched = pusher.observed_by(Arc::new(Lines::default()));
+    let wharf = Wharf::new(Client::builder().build()?);
+    let watched = wharf.observed_by(Arc::new(Lines::default()));
     println!("{}", watched.push(&layout, image, &to).await?);
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use wharf::layer::{Family, LayerInput, NewImage, Packing, Times, TreeOptions};
 use wharf::oci::ImageConfig;
-use wharf::{Client, Memory, Pusher, Reference, Result};
+use wharf::{Client, Memory, Reference, Result, Wharf};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -30,9 +30,9 @@ async fn main() -> Result<()> {
         family: Family::Oci,
     };
 
-    let pusher = Pusher::new(Client::builder().build()?);
+    let wharf = Wharf::new(Client::builder().build()?);
     // All of the image is made on the way, so its source is empty.
-    let pushed = pusher.push(&Memory::new(), image, &to).await?;
+    let pushed = wharf.push(&Memory::new(), image, &to).await?;
     println!("{pushed}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Pushes an image from an OCI image layout:
 //! `cargo run --example push_layout -- DIRECTORY registry.example/app:1`.
 
-use wharf::{Client, Layout, Pusher, Reference, Result};
+use wharf::{Client, Layout, Reference, Result, Wharf};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -15,8 +15,8 @@ async fn main() -> Result<()> {
     // The only image that the layout lists; `select(Some("1.0"))` chooses among several.
     let image = layout.select(None)?;
 
-    let pusher = Pusher::new(Client::builder().build()?);
-    let pushed = pusher.push(&layout, image, &to).await?;
+    let wharf = Wharf::new(Client::builder().build()?);
+    let pushed = wharf.push(&layout, image, &to).await?;
 
     let summary = &pushed.summary;
     eprintln!("{} blobs sent, {} bytes", summary.written, summary.bytes);

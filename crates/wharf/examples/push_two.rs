@@ -1,7 +1,7 @@
 //! Pushes an image from a layout or archive's directory to several registries at once:
 //! `cargo run --example push_two -- DIRECTORY registry.example/app:1 mirror.example/app:1`.
 
-use wharf::{Client, Layout, Pusher, Reference, Result};
+use wharf::{Client, Layout, Reference, Result, Wharf};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -17,9 +17,9 @@ async fn main() -> Result<()> {
     let layout = Layout::open(directory)?;
     let image = layout.select(None)?;
 
-    let pusher = Pusher::new(Client::builder().build()?);
+    let wharf = Wharf::new(Client::builder().build()?);
     // Every blob is read once, and sent to all registries that lack it.
-    let outcomes = pusher.push_to_all(&layout, image, &to).await;
+    let outcomes = wharf.push_to_all(&layout, image, &to).await;
 
     let mut last = Ok(());
     for (repository, outcome) in outcomes {

@@ -2,7 +2,7 @@
 //! | cargo run --example stream_layer -- registry.example/app`.
 
 use wharf::layer::{Family, LayerInput, Packing};
-use wharf::{Client, Pusher, Repository, Result};
+use wharf::{Client, Repository, Result, Wharf};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -16,8 +16,8 @@ async fn main() -> Result<()> {
     let input = LayerInput::reader("standard input", std::io::stdin());
     let layer = input.tar(&Packing::default(), Family::Oci)?;
 
-    let pusher = Pusher::new(Client::builder().build()?);
-    let made = pusher.push_layer(&layer, &to).await?;
+    let wharf = Wharf::new(Client::builder().build()?);
+    let made = wharf.push_layer(&layer, &to).await?;
 
     // What a config and a manifest need.
     println!("digest {}", made.descriptor.digest);

@@ -3,14 +3,14 @@
 //! # A first push
 //!
 //! ```no_run
-//! use wharf::{Client, Layout, Pusher, Reference};
+//! use wharf::{Client, Layout, Wharf, Reference};
 //!
 //! #[tokio::main]
 //! async fn main() -> wharf::Result<()> {
 //!     let layout = Layout::open("examples/hello")?;
 //!     let to: Reference = "localhost:5000/hello:1".parse()?;
-//!     let pusher = Pusher::new(Client::builder().build()?);
-//!     let pushed = pusher.push(&layout, layout.select(None)?, &to).await?;
+//!     let wharf = Wharf::new(Client::builder().build()?);
+//!     let pushed = wharf.push(&layout, layout.select(None)?, &to).await?;
 //!     println!("{pushed}"); // localhost:5000/hello@sha256:…
 //!     Ok(())
 //! }
@@ -23,7 +23,7 @@
 //!
 //! | module | what is in it |
 //! | --- | --- |
-//! | [`push`] | the front door: [`Pusher`], a client and options, with a short call for each operation |
+//! | [`front`] | the front door: [`Wharf`], a client and options, with a short call for each operation |
 //! | [`mod@copy`] | the one operation below it: from a source to a store, or to several; plans, events, retries |
 //! | [`store`] | [`Source`] and [`Store`], and those on disk and in memory: [`Layout`], [`Memory`], [`store::archive`] |
 //! | [`remote`] | [`Client`] and the repositories of registries, which are stores too |
@@ -101,7 +101,7 @@
 //!
 //! # Number of requests
 //!
-//! It is a promise, told for each operation in [`push`] and kept by tests: an image of n layers
+//! It is a promise, told for each operation in [`front`] and kept by tests: an image of n layers
 //! costs 3n + 5 requests the first time, 1 unchanged, and 2 under a new tag.
 //!
 //! # Runtime
@@ -111,10 +111,10 @@
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use wharf_remote::fuzzing;
+pub mod front;
 pub mod place;
-pub mod push;
 
-pub use push::{Pushed, Pusher};
+pub use front::{Copied, Options, Pushed, Wharf};
 pub use wharf_core::{
     Asked, CopyOptions, Distrust, Error, ErrorKind, Event, Guard, Lack, Layout, Memory, Observer,
     Refusal, Result, RootContent, Side, Source, Store, Summary,

@@ -7,7 +7,8 @@
 mod address;
 mod naming;
 mod options;
-mod platform;
+pub(crate) mod pairing;
+pub(crate) mod platform;
 mod source;
 mod store;
 

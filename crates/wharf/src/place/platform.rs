@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Payload, Platform};
+use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Manifest, Payload, Platform};
 
 use crate::copy::RootContent;
 use crate::draft::DraftConfig;
@@ -88,29 +88,52 @@ pub(super) async fn narrow(
     content: &RootContent,
     wanted: &Platform,
 ) -> Result<RootContent> {
-    let config = match content {
+    match content {
         RootContent::Draft(draft) => match &draft.config {
-            DraftConfig::Stored(config) => config.clone(),
+            DraftConfig::Stored(config) => check(source, config, wanted).await?,
             // A program that makes an image knows its platform.
-            DraftConfig::Later(_) => return Ok(content.clone()),
+            DraftConfig::Later(_) => {}
         },
         RootContent::Manifest(descriptor) => {
             let manifest = source.manifest(descriptor).await?;
-            match manifest.payload() {
-                Payload::Index(index) => {
-                    let leaves = leaves(source, index).await?;
-                    return child(&leaves, wanted).map(RootContent::Manifest);
-                }
-                Payload::Image(image) => image.config.clone(),
-                Payload::Artifact(_) | Payload::Schema1(_) => {
-                    let message = "neither an index nor an image with a platform";
-                    return Err(Error::new(ErrorKind::Invalid, message).target(&descriptor.digest));
-                }
+            if let Some(image) = image_in(source, &manifest, wanted).await? {
+                return Ok(image.into());
             }
         }
-    };
-    check(source, &config, wanted).await?;
+    }
     Ok(content.clone())
+}
+
+/// The image of an index for the wanted platform; `None` where `manifest` is that image itself.
+///
+/// # Errors
+/// As [`narrow`].
+pub(crate) async fn image_in(
+    source: &dyn Source,
+    manifest: &Manifest,
+    wanted: &Platform,
+) -> Result<Option<Descriptor>> {
+    match manifest.payload() {
+        Payload::Index(index) => {
+            let leaves = leaves(source, index).await?;
+            child(&leaves, wanted).map(Some)
+        }
+        Payload::Image(image) => {
+            check(source, &image.config, wanted).await?;
+            Ok(None)
+        }
+        Payload::Artifact(_) | Payload::Schema1(_) => {
+            let message = "neither an index nor an image with a platform";
+            Err(Error::new(ErrorKind::Invalid, message).target(manifest.digest()))
+        }
+    }
+}
+
+/// The platforms that descriptors say, for messages.
+pub(crate) fn list(images: &[Descriptor]) -> String {
+    let platforms = images.iter().filter_map(|image| image.platform.as_ref());
+    let platforms: BTreeSet<String> = platforms.map(ToString::to_string).collect();
+    platforms.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// The images of an index, in their order, with those of the indexes it holds.
@@ -145,14 +168,8 @@ fn child(images: &[Descriptor], wanted: &Platform) -> Result<Descriptor> {
             .as_ref()
             .is_some_and(|here| here.matches(wanted))
     };
-    images.iter().find(fits).cloned().ok_or_else(|| {
-        let here: BTreeSet<String> = images
-            .iter()
-            .filter_map(|child| child.platform.as_ref())
-            .map(ToString::to_string)
-            .collect();
-        none_for(wanted, &here.into_iter().collect::<Vec<_>>().join(", "))
-    })
+    let found = images.iter().find(fits).cloned();
+    found.ok_or_else(|| none_for(wanted, &list(images)))
 }
 
 async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> Result<()> {

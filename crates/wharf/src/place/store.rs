@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf_oci::{Digest, Reference, Repository, Selector, Tag};
+use wharf_oci::{Reference, Repository, Selector, Tag};
 
 use super::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
+use super::pairing;
 use super::source::OpenedSource;
-use crate::copy::RootContent;
 use crate::remote::Client;
 use crate::store::{Layout, Memory, Store};
 use crate::{Error, ErrorKind, Result, Side};
@@ -91,15 +91,34 @@ impl OpenedStore {
     /// # Errors
     /// [`ErrorKind::Invalid`] where `reference` has a digest that is not that of the root.
     pub fn registry(reference: &Reference, source: &OpenedSource, client: &Client) -> Result<Self> {
-        let repository = reference.repository();
-        Ok(OpenedStore {
+        let tags = pairing::tags(reference, &source.content, source.tag.as_ref())?;
+        let repository = reference.repository().clone();
+        Ok(OpenedStore::repository(repository, tags, client))
+    }
+
+    /// Opens each repository that `to` names once, with all tags that the root gets there.
+    ///
+    /// # Errors
+    /// As [`OpenedStore::registry`], for the first reference that is wrong.
+    pub fn registries(
+        to: &[Reference],
+        source: &OpenedSource,
+        client: &Client,
+    ) -> Result<Vec<Self>> {
+        let own = source.tag.as_ref();
+        let places = pairing::by_repository(to, &source.content, own).into_iter();
+        let open = |(repository, tags): (_, Result<_>)| {
+            Ok(OpenedStore::repository(repository, tags?, client))
+        };
+        places.map(open).collect()
+    }
+
+    fn repository(repository: Repository, tags: Vec<Tag>, client: &Client) -> Self {
+        let store = Arc::new(client.repository(&repository));
+        OpenedStore {
             repository: Some(repository.clone()),
-            ..OpenedStore::new(
-                Arc::new(client.repository(repository)),
-                repository.to_string(),
-                tags(reference, source)?,
-            )
-        })
+            ..OpenedStore::new(store, repository.to_string(), tags)
+        }
     }
 
     /// Whether `place` can be written to at all, before anything is opened.
@@ -118,7 +137,7 @@ impl OpenedStore {
         let tag = match &local.choice {
             Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
             Some(Choice::Selector(Selector::Digest(digest))) => {
-                agree(digest, &source.content).map_err(|error| error.target(&local.at))?;
+                pairing::agree(digest, &source.content).map_err(|error| error.target(&local.at))?;
                 None
             }
             Some(Choice::Name(_)) | None => source.tag.clone(),
@@ -176,35 +195,5 @@ fn directory(local: &LocalPlace) -> Result<&Path> {
             let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
             Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))
         }
-    }
-}
-
-fn tags(reference: &Reference, source: &OpenedSource) -> Result<Vec<Tag>> {
-    match reference.digest() {
-        Some(digest) => {
-            agree(digest, &source.content).map_err(|error| error.target(reference))?;
-            Ok(reference.tag().cloned().into_iter().collect())
-        }
-        None => {
-            let tag = reference.tag().cloned();
-            Ok(vec![tag.unwrap_or_else(|| source.tag_or_latest())])
-        }
-    }
-}
-
-fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
-    match content {
-        RootContent::Manifest(descriptor) if descriptor.digest == *digest => Ok(()),
-        RootContent::Manifest(descriptor) => Err(Error::new(
-            ErrorKind::Invalid,
-            format!(
-                "content goes to a tag, and its digest is {}",
-                descriptor.digest
-            ),
-        )),
-        RootContent::Draft(_) => Err(Error::new(
-            ErrorKind::Invalid,
-            "content goes to a tag, and its digest is not known before its layers are compressed",
-        )),
     }
 }

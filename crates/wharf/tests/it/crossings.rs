@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use wharf::Pusher;
+use wharf::Wharf;
 use wharf::copy::{CopyOptions, copy, copy_to_all};
 use wharf::credentials::{Credential, Given};
 use wharf::layer::{Family, LayerInput, NewImage, Packing};
@@ -108,10 +108,10 @@ async fn o7_r7_layers_that_cross_at_narrow_gates_get_through() {
             layers,
             family: Family::Oci,
         };
-        let pusher = Pusher::with_options(client, options().0);
+        let wharf = Wharf::with_options(client, options().0);
         let to = [&x, &y].map(|s| format!("{}/app:1", s.address()).parse().unwrap());
         let source = Memory::new();
-        let pushing = pusher.push_to_all(&source, new, &to);
+        let pushing = wharf.push_to_all(&source, new, &to);
         let done = tokio::time::timeout(Duration::from_secs(20), pushing).await;
         assert!(done.is_ok(), "hangs");
     }

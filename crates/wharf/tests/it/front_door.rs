@@ -1,4 +1,4 @@
-//! The front door: what a `Pusher` does, and what the pushes of one client share (wire.md O8).
+//! The front door: what a `Wharf` does, and what the pushes of one client share (wire.md O8).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,41 +8,35 @@ use wharf::copy::Fate;
 use wharf::layer::{Family, NewImage};
 use wharf::oci::ImageConfig;
 use wharf::store::Outcome;
-use wharf::{
-    Client, CopyOptions, Digest, ErrorKind, Event, MediaType, Memory, Observer, Pusher, Source,
-};
+use wharf::{CopyOptions, Digest, ErrorKind, Event, MediaType, Memory, Observer, Source, Wharf};
 use wharf_testkit::{Answer, DockerRegistry, FaultServer, push_registry, seeded_bytes};
 
 use crate::support::{
-    SESSION, add_manifest, count, descriptor, finish, image, layer, options, reference,
-    repository_name,
+    SESSION, add_manifest, count, descriptor, finish, image, layer, reference, repository_name,
+    wharf,
 };
-
-fn pusher() -> Pusher {
-    Pusher::with_options(Client::builder().build().unwrap(), options().0)
-}
 
 #[tokio::test]
 async fn o8_every_operation_is_a_short_call_that_can_be_spawned() {
     let Some(registry) = DockerRegistry::start() else {
         return;
     };
-    let (pusher, at) = (pusher(), registry.address());
+    let (wharf, at) = (wharf(), registry.address());
     let (source, root) = image(&[seeded_bytes(1, 1000)]).await;
     let root = descriptor(&root).clone();
     let to = reference(at, "app:1");
     let all = async move {
-        let survey = pusher.plan(&source, root.clone(), &to).await.unwrap();
+        let survey = wharf.plan(&source, root.clone(), &to).await.unwrap();
         assert_eq!(survey.count(|fate| *fate == Fate::Upload).0, 2);
-        let pushed = pusher.push(&source, root.clone(), &to).await.unwrap();
+        let pushed = wharf.push(&source, root.clone(), &to).await.unwrap();
         assert_eq!(pushed.to_string(), format!("{at}/app@{}", root.digest));
         assert_eq!(pushed.summary.written, 2);
 
         let again = ["2".parse().unwrap(), "3".parse().unwrap()];
-        assert_eq!(pusher.tag(&to, &again).await.unwrap().digest, root.digest);
+        assert_eq!(wharf.tag(&to, &again).await.unwrap().digest, root.digest);
         let by_digest = pushed.reference.clone();
         let bytes = source.manifest(&root).await.unwrap().bytes().clone();
-        pusher
+        wharf
             .put(
                 None,
                 bytes.clone(),
@@ -50,15 +44,15 @@ async fn o8_every_operation_is_a_short_call_that_can_be_spawned() {
             )
             .await
             .unwrap();
-        pusher.put(None, bytes, &by_digest).await.unwrap();
-        let store = pusher.client().repository(to.repository());
+        wharf.put(None, bytes, &by_digest).await.unwrap();
+        let store = wharf.client().repository(to.repository());
         assert_eq!(store.tags(None, 9).await.unwrap().len(), 4);
 
-        let made = pusher.push_layer(&layer(2, 500), to.repository()).await;
+        let made = wharf.push_layer(&layer(2, 500), to.repository()).await;
         assert_eq!(made.unwrap().descriptor.size, 500);
         let blob = source.blob(&descriptor_of(b"{}"));
         let blob = wharf::blob::Blob::from_bytes(blob.descriptor().clone(), "{}".into());
-        let blob = pusher.push_blob(&blob, to.repository()).await.unwrap();
+        let blob = wharf.push_blob(&blob, to.repository()).await.unwrap();
         assert_eq!(blob, Outcome::Written);
 
         let new = NewImage {
@@ -66,7 +60,7 @@ async fn o8_every_operation_is_a_short_call_that_can_be_spawned() {
             layers: vec![layer(3, 700)],
             family: Family::Oci,
         };
-        let pushed = pusher.push(&Memory::new(), new, &to).await.unwrap();
+        let pushed = wharf.push(&Memory::new(), new, &to).await.unwrap();
         assert_eq!(pushed.summary.layers.len(), 1);
     };
     tokio::spawn(all).await.unwrap();
@@ -89,15 +83,15 @@ async fn o2_an_index_is_pushed_after_its_children_and_nothing_else_is_taken_for_
         "manifests": [descriptor(&root)],
     });
     let index = add_manifest(&source, None, document.to_string()).await;
-    let (pusher, to) = (pusher(), reference(server.address(), "app:all"));
-    let pushed = pusher.push_index(&source, descriptor(&index), &to).await;
+    let (wharf, to) = (wharf(), reference(server.address(), "app:all"));
+    let pushed = wharf.push_index(&source, descriptor(&index), &to).await;
     assert_eq!(pushed.unwrap().descriptor.digest, descriptor(&index).digest);
     let lines = server.lines();
     let child = format!("PUT /v2/app/manifests/{}", descriptor(&root).digest);
     let last = [child, "PUT /v2/app/manifests/all".to_owned()];
     assert_eq!(lines[lines.len() - 2..], last);
 
-    let refused = pusher.push_index(&source, descriptor(&root), &to).await;
+    let refused = wharf.push_index(&source, descriptor(&root), &to).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(server.lines().len(), lines.len());
 }
@@ -117,7 +111,7 @@ async fn o7_several_repositories_are_told_apart_and_tags_in_one_are_one_push() {
         reference(there, "app:2"),
         reference(there, &format!("other@{digest}")),
     ];
-    let outcomes = pusher()
+    let outcomes = wharf()
         .push_to_all(&source, descriptor(&root).clone(), &to)
         .await;
     let outcomes: Vec<_> = outcomes
@@ -140,16 +134,16 @@ async fn o7_several_repositories_are_told_apart_and_tags_in_one_are_one_push() {
 async fn o8_concurrent_pushes_over_one_client_upload_a_blob_once() {
     let slow = Answer::fall_through().after(Duration::from_millis(50));
     let server = FaultServer::start(push_registry().on("PUT", SESSION, [slow]));
-    let (pusher, at) = (pusher(), server.address());
+    let (wharf, at) = (wharf(), server.address());
     let source = Memory::new();
     let shared = source.add_blob(MediaType::OCI_LAYER_GZIP, seeded_bytes(1, 1000));
     let mut pushes = Vec::new();
     for tag in ["a", "b", "c"] {
         let extra = serde_json::json!({ "annotations": { "which": tag } });
         let root = finish(&source, std::slice::from_ref(&shared), extra).await;
-        let (pusher, source) = (pusher.clone(), source.clone());
+        let (wharf, source) = (wharf.clone(), source.clone());
         let to = reference(at, &format!("app:{tag}"));
-        let push = async move { pusher.push(&source, descriptor(&root).clone(), &to).await };
+        let push = async move { wharf.push(&source, descriptor(&root).clone(), &to).await };
         pushes.push(tokio::spawn(push));
     }
     let mut written = 0;
@@ -180,9 +174,9 @@ impl Observer for Moving {
 async fn o8_dropping_a_push_cancels_its_work_and_its_sessions() {
     let server = FaultServer::start(push_registry().on("PUT", SESSION, [Answer::hang_after(10)]));
     let (source, root) = image(&[seeded_bytes(1, 1000), seeded_bytes(2, 2000)]).await;
-    let (pusher, to) = (pusher(), reference(server.address(), "app:1"));
+    let (wharf, to) = (wharf(), reference(server.address(), "app:1"));
     let moving = Arc::new(Moving::default());
-    let observed = pusher.observed_by(Arc::clone(&moving) as _);
+    let observed = wharf.observed_by(Arc::clone(&moving) as _);
     let push = tokio::spawn(async move {
         let content = descriptor(&root).clone();
         observed.push(&source, content, &to).await.map(drop)
@@ -190,7 +184,7 @@ async fn o8_dropping_a_push_cancels_its_work_and_its_sessions() {
     moving.0.notified().await;
     push.abort();
     assert!(push.await.unwrap_err().is_cancelled());
-    pusher.client().tidy(Duration::from_secs(20)).await;
+    wharf.client().tidy(Duration::from_secs(20)).await;
     let lines = server.lines();
     assert!(count(&server, "POST") > 0);
     assert_eq!(
@@ -202,7 +196,7 @@ async fn o8_dropping_a_push_cancels_its_work_and_its_sessions() {
 
     // The client works as before, and sends nothing else.
     let other = repository_name(server.address(), "other");
-    let store = pusher.client().repository(&other);
+    let store = wharf.client().repository(&other);
     store.resolve(&"none".parse().unwrap()).await.unwrap_err();
     let after = server.lines();
     assert_eq!(after[lines.len()..], ["HEAD /v2/other/manifests/none"]);
@@ -219,7 +213,7 @@ async fn r1_single_requests_are_tried_again_too() {
         manifest.bytes().clone(),
         reference(server.address(), "app:1"),
     );
-    let put = pusher().put(Some(manifest.media_type()), bytes, &to).await;
+    let put = wharf().put(Some(manifest.media_type()), bytes, &to).await;
     assert_eq!(put.unwrap(), *manifest.descriptor());
     let put = ["PUT /v2/app/manifests/1"; 2];
     assert_eq!(server.lines()[server.lines().len() - 2..], put);
@@ -231,8 +225,8 @@ async fn r1_what_is_gone_when_deleting_it_is_tried_again_is_deleted() {
     let script = push_registry().on("DELETE", "/v2/*/manifests/*", answers);
     let server = FaultServer::start(script);
     let at = reference(server.address(), "app:1");
-    pusher().delete(&at).await.unwrap();
-    let error = pusher().delete(&at).await.unwrap_err();
+    wharf().delete(&at).await.unwrap();
+    let error = wharf().delete(&at).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
@@ -243,7 +237,7 @@ async fn o5_what_has_another_digest_than_its_reference_is_not_sent() {
     let manifest = source.manifest(descriptor(&root)).await.unwrap();
     let to = format!("app@{}", Digest::of(b"something else"));
     let to = reference(server.address(), &to);
-    let error = pusher().put(None, manifest.bytes().clone(), &to).await;
+    let error = wharf().put(None, manifest.bytes().clone(), &to).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
     assert!(server.lines().is_empty());
 }
@@ -254,15 +248,15 @@ async fn o9_deleting_needs_a_tag_or_a_digest_to_be_named() {
     let digest = Digest::of(b"x");
     for name in ["app".to_owned(), format!("app:1@{digest}")] {
         let at = reference(server.address(), &name);
-        let error = pusher().delete(&at).await.unwrap_err();
+        let error = wharf().delete(&at).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     }
     assert!(server.lines().is_empty());
 }
 
 #[test]
-fn o8_a_pusher_can_be_shared() {
+fn o8_the_front_door_can_be_shared() {
     fn shared<T: Clone + Send + Sync + 'static>() {}
-    shared::<Pusher>();
+    shared::<Wharf>();
     shared::<CopyOptions>();
 }

@@ -2,17 +2,13 @@
 
 use wharf::layer::{Family, NewImage};
 use wharf::oci::{ImageConfig, Selector};
-use wharf::{Client, Descriptor, Manifest, MediaType, Memory, Pusher, Source};
+use wharf::{Descriptor, Manifest, MediaType, Memory, Source};
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
 use crate::support::{
-    counted_registry, descriptor, finish, image, layer, methods, options, reference,
-    repository_name,
+    counted_registry, descriptor, finish, image, layer, methods, reference, repository_name,
+    two_platforms, wharf, wharf_for,
 };
-
-fn pusher() -> Pusher {
-    Pusher::with_options(Client::builder().build().unwrap(), options().0)
-}
 
 /// A manifest that refers to `subject`, distinguished by `note`; its config is in the repository
 /// already.
@@ -29,13 +25,13 @@ async fn p4_a_sibling_repository_costs_two_requests_a_blob_and_no_bytes() {
     };
     let layers: Vec<_> = (0..4).map(|seed| seeded_bytes(seed, 1000)).collect();
     let (source, root) = image(&layers).await;
-    let (pusher, at) = (pusher(), proxy.address());
+    let (wharf, at) = (wharf(), proxy.address());
     let content = || descriptor(&root).clone();
     let first = reference(at, "first:1");
-    pusher.push(&source, content(), &first).await.unwrap();
+    wharf.push(&source, content(), &first).await.unwrap();
     proxy.forget();
     let second = reference(at, "second:1");
-    let pushed = pusher.push(&source, content(), &second).await.unwrap();
+    let pushed = wharf.push(&source, content(), &second).await.unwrap();
     assert_eq!((pushed.summary.mounted, pushed.summary.bytes), (5, 0));
     let bytes: u64 = proxy.requests().iter().map(|r| r.request_bytes).sum();
     assert_eq!(descriptor(&root).size, bytes, "the manifest alone");
@@ -47,13 +43,13 @@ async fn p4_a_generated_image_costs_three_requests_a_layer_and_four_more() {
     let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
-    let (pusher, to) = (pusher(), reference(proxy.address(), "app:1"));
+    let (wharf, to) = (wharf(), reference(proxy.address(), "app:1"));
     let image = NewImage {
         config: ImageConfig::default(),
         layers: (0..3).map(|seed| layer(seed, 5000)).collect(),
         family: Family::Oci,
     };
-    pusher.push(&Memory::new(), image, &to).await.unwrap();
+    wharf.push(&Memory::new(), image, &to).await.unwrap();
     assert_eq!(methods(&proxy).len(), 3 * 3 + 4);
 }
 
@@ -62,15 +58,15 @@ async fn p4_single_blobs_and_layers_cost_three_requests_and_one_where_they_are_t
     let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
-    let (pusher, to) = (pusher(), repository_name(proxy.address(), "app"));
+    let (wharf, to) = (wharf(), repository_name(proxy.address(), "app"));
     let source = Memory::new();
     let blob = source.add_blob(MediaType::OCTET_STREAM, seeded_bytes(1, 100));
     let blob = source.blob(&blob);
-    pusher.push_blob(&blob, &to).await.unwrap();
+    wharf.push_blob(&blob, &to).await.unwrap();
     assert_eq!(methods(&proxy), ["HEAD", "POST", "PUT"]);
-    pusher.push_blob(&blob, &to).await.unwrap();
+    wharf.push_blob(&blob, &to).await.unwrap();
     assert_eq!(methods(&proxy), ["HEAD"]);
-    pusher.push_layer(&layer(2, 5000), &to).await.unwrap();
+    wharf.push_layer(&layer(2, 5000), &to).await.unwrap();
     assert_eq!(methods(&proxy), ["POST", "PATCH", "PUT"]);
 }
 
@@ -79,30 +75,30 @@ async fn p4_tag_put_plan_and_delete_cost_what_is_promised() {
     let Some((_registry, proxy)) = counted_registry() else {
         return;
     };
-    let (pusher, at) = (pusher(), proxy.address());
+    let (wharf, at) = (wharf(), proxy.address());
     let (source, root) = image(&[seeded_bytes(1, 100)]).await;
     let to = reference(at, "app:1");
     let content = || descriptor(&root).clone();
-    pusher.plan(&source, content(), &to).await.unwrap();
+    wharf.plan(&source, content(), &to).await.unwrap();
     assert_eq!(methods(&proxy), ["HEAD", "HEAD", "HEAD"]);
-    let pushed = pusher.push(&source, content(), &to).await.unwrap();
+    let pushed = wharf.push(&source, content(), &to).await.unwrap();
     proxy.forget();
 
-    pusher.tag(&to, &["2".parse().unwrap()]).await.unwrap();
+    wharf.tag(&to, &["2".parse().unwrap()]).await.unwrap();
     assert_eq!(methods(&proxy), ["GET", "PUT"]);
     let several = ["3".parse().unwrap(), "4".parse().unwrap()];
-    pusher.tag(&pushed.reference, &several).await.unwrap();
+    wharf.tag(&pushed.reference, &several).await.unwrap();
     assert_eq!(methods(&proxy), ["GET", "PUT", "PUT"]);
 
     let manifest = source.manifest(descriptor(&root)).await.unwrap();
     for to in [&to, &pushed.reference] {
         let bytes = manifest.bytes().clone();
-        pusher.put(None, bytes, to).await.unwrap();
+        wharf.put(None, bytes, to).await.unwrap();
         assert_eq!(methods(&proxy), ["PUT"]);
     }
-    pusher.delete(&pushed.reference).await.unwrap();
+    wharf.delete(&pushed.reference).await.unwrap();
     assert_eq!(methods(&proxy), ["GET", "DELETE"]);
-    let store = pusher.client().repository(to.repository());
+    let store = wharf.client().repository(to.repository());
     let gone = store.resolve(&Selector::Tag("1".parse().unwrap())).await;
     gone.unwrap_err();
 }
@@ -113,7 +109,7 @@ async fn p4_deleting_a_tag_costs_one_request() {
     let script = push_registry().on("DELETE", "/v2/*/manifests/*", [answer]);
     let server = FaultServer::start(script);
     let at = reference(server.address(), "app:1");
-    pusher().delete(&at).await.unwrap();
+    wharf().delete(&at).await.unwrap();
     assert_eq!(server.lines(), ["DELETE /v2/app/manifests/1"]);
 }
 
@@ -126,7 +122,7 @@ async fn p4_a_referrer_costs_one_request_where_the_registry_says_that_it_lists_i
     let script = push_registry().on("PUT", "/v2/*/manifests/*", [taken]);
     let server = FaultServer::start(script);
     let to = reference(server.address(), "app").with_digest(artifact.digest().clone());
-    let put = pusher().put(None, artifact.bytes().clone(), &to).await;
+    let put = wharf().put(None, artifact.bytes().clone(), &to).await;
     put.unwrap();
     assert_eq!(server.lines().len(), 1, "{:?}", server.lines());
 }
@@ -141,12 +137,12 @@ async fn p4_a_registry_is_asked_once_whether_it_lists_referrers() {
         .header("Content-Type", MediaType::OCI_IMAGE_INDEX.as_str())
         .body(index.to_string());
     let script = push_registry().on("GET", "/v2/*/referrers/*", [listed]);
-    let (server, pusher) = (FaultServer::start(script), pusher());
+    let (server, wharf) = (FaultServer::start(script), wharf());
     for note in ["a", "b", "c"] {
         let artifact = referrer(&source, descriptor(&root), note).await;
         let to = reference(server.address(), "app").with_digest(artifact.digest().clone());
         let bytes = artifact.bytes().clone();
-        pusher.put(None, bytes, &to).await.unwrap();
+        wharf.put(None, bytes, &to).await.unwrap();
     }
     assert_eq!(server.lines().len(), 3 + 1, "{:?}", server.lines());
 }
@@ -157,10 +153,10 @@ async fn p4_a_referrer_that_is_listed_under_a_tag_costs_five_requests() {
         return;
     };
     let (source, root) = image(&[]).await;
-    let (pusher, at) = (pusher(), proxy.address());
+    let (wharf, at) = (wharf(), proxy.address());
     let content = descriptor(&root).clone();
     let to = reference(at, "app:1");
-    pusher.push(&source, content, &to).await.unwrap();
+    wharf.push(&source, content, &to).await.unwrap();
     proxy.forget();
     let update = ["GET", "PUT", "GET", "GET"];
     // The first time, the registry is asked whether it lists referrers.
@@ -168,11 +164,65 @@ async fn p4_a_referrer_that_is_listed_under_a_tag_costs_five_requests() {
         let artifact = referrer(&source, descriptor(&root), note).await;
         let to = to.with_digest(artifact.digest().clone());
         let bytes = artifact.bytes().clone();
-        pusher.put(None, bytes, &to).await.unwrap();
+        wharf.put(None, bytes, &to).await.unwrap();
         let expected = [&["PUT"][..], asked, &update].concat();
         assert_eq!(methods(&proxy), expected);
     }
-    let store = pusher.client().repository(to.repository());
+    let store = wharf.client().repository(to.repository());
     let listed = store.referrers(&descriptor(&root).digest).await.unwrap();
     assert_eq!(listed.len(), 2);
+}
+
+#[tokio::test]
+async fn p4_pull_manifest_and_config_cost_what_is_promised() {
+    let Some((_registry, proxy)) = counted_registry() else {
+        return;
+    };
+    let (source, root) = image(&[seeded_bytes(1, 100), seeded_bytes(2, 100)]).await;
+    let to = reference(proxy.address(), "app:1");
+    let content = descriptor(&root).clone();
+    wharf().push(&source, content, &to).await.unwrap();
+    proxy.forget();
+    let wharf = wharf();
+    wharf.pull(&to, &Memory::new()).await.unwrap();
+    assert_eq!(methods(&proxy), ["HEAD", "GET", "GET", "GET", "GET"]);
+    wharf.manifest(&to).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET"]);
+    wharf.config(&to).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "GET"]);
+    wharf.referrers(&to).await.unwrap();
+    assert_eq!(methods(&proxy), ["HEAD", "GET", "GET"]);
+}
+
+#[tokio::test]
+async fn p4_one_platform_costs_one_request_more() {
+    let Some((_registry, proxy)) = counted_registry() else {
+        return;
+    };
+    let (source, _, index) = two_platforms().await;
+    let to = reference(proxy.address(), "app:1");
+    wharf().push(&source, index, &to).await.unwrap();
+    proxy.forget();
+    let wharf = wharf_for("linux/arm64");
+    wharf.manifest(&to).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "GET"]);
+    wharf.tag(&to, &["arm".parse().unwrap()]).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "GET", "PUT"]);
+}
+
+#[tokio::test]
+async fn p4_referrers_that_the_registry_lists_cost_one_request() {
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_INDEX, "manifests": [],
+    });
+    let listed = Answer::status(200)
+        .header("Content-Type", MediaType::OCI_IMAGE_INDEX.as_str())
+        .body(index.to_string());
+    let script = push_registry().on("GET", "/v2/*/referrers/*", [listed]);
+    let server = FaultServer::start(script);
+    let (_, root) = image(&[]).await;
+    let digest = descriptor(&root).digest.clone();
+    let at = reference(server.address(), "app").with_digest(digest.clone());
+    assert_eq!(wharf().referrers(&at).await.unwrap(), []);
+    assert_eq!(server.lines(), [format!("GET /v2/app/referrers/{digest}")]);
 }

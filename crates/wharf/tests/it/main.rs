@@ -15,6 +15,7 @@ mod examples;
 mod explained;
 mod front_door;
 mod front_door_counts;
+mod front_door_verbs;
 mod front_end;
 mod layers;
 mod layout;

@@ -14,6 +14,7 @@ use wharf::layer::{Family, LayerInput, Packing, PendingLayer};
 use wharf::oci::{Descriptor, Manifest, MediaType, Reference, Repository};
 use wharf::remote::{Certificates, Client, RemoteRepository, Tls};
 use wharf::store::{Memory, Store};
+use wharf::{Options, Wharf};
 use wharf_testkit::{Authority, seeded_bytes};
 
 pub(crate) use wire::{
@@ -51,6 +52,40 @@ pub(crate) async fn finish(
     // Two spaces that no serialiser of ours would write.
     let bytes = document.to_string().replacen(':', ":  ", 1);
     add_manifest(memory, None, bytes).await
+}
+
+/// A source with an image for each of `linux/amd64` and `linux/arm64` and an index of both; the
+/// images and the index.
+pub(crate) async fn two_platforms() -> (Memory, [Descriptor; 2], Descriptor) {
+    let (source, amd64) = image(&[b"amd64".to_vec()]).await;
+    let layer = source.add_blob(MediaType::OCI_LAYER_GZIP, b"arm64".to_vec());
+    let arm64 = finish(&source, &[layer], serde_json::json!({})).await;
+    let images = [&amd64, &arm64].map(|root| descriptor(root).clone());
+    let entry = |image: &Descriptor, architecture: &str| {
+        serde_json::json!({
+            "mediaType": image.media_type, "digest": image.digest, "size": image.size,
+            "platform": { "os": "linux", "architecture": architecture },
+        })
+    };
+    let document = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_INDEX,
+        "manifests": [entry(&images[0], "amd64"), entry(&images[1], "arm64")],
+    });
+    let index = add_manifest(&source, None, document.to_string()).await;
+    let index = descriptor(&index).clone();
+    (source, images, index)
+}
+
+/// A front door that retries without waiting for long.
+pub(crate) fn wharf() -> Wharf {
+    Wharf::with_options(Client::builder().build().expect("a client"), options().0)
+}
+
+/// The same, for one platform.
+pub(crate) fn wharf_for(platform: &str) -> Wharf {
+    let mut all = Options::from(options().0);
+    all.places.platform = platform.parse().expect("a platform");
+    Wharf::with_options(Client::builder().build().expect("a client"), all)
 }
 
 /// Adds raw manifest bytes to `memory`.

@@ -1,46 +1,61 @@
-//! What a reference means for something that is written there. Pure.
+//! What a reference means for a root that is written there. Pure.
 
 use wharf_oci::{Digest, Reference, Repository, Tag};
 
-use crate::copy::RootContent;
+use crate::copy::{Root, RootContent};
 use crate::{Error, ErrorKind, Result};
 
-/// The tags that `content` gets at `to`: the one that was typed; none beside a digest; else
-/// `latest`.
+/// A root of `content` with the tags that it gets at `to`.
+///
+/// # Errors
+/// As [`tags`].
+pub(crate) fn root(content: RootContent, to: &Reference) -> Result<Root> {
+    let tags = tags(to, &content, None)?;
+    Ok(Root { content, tags })
+}
+
+/// The tags that `content` gets at `to`: the tag there; none beside a digest; else `own`, the tag
+/// that it has at its source; else `latest`.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] where `to` has a digest, and `content` has another or none yet.
-pub(super) fn tags(to: &Reference, content: &RootContent) -> Result<Vec<Tag>> {
-    let Some(wanted) = to.digest() else {
-        return Ok(vec![to.tag_or_latest()]);
-    };
-    match content {
-        RootContent::Manifest(descriptor) => same(wanted, &descriptor.digest),
-        RootContent::Draft(_) => Err(Error::new(
-            ErrorKind::Invalid,
-            "the digest of an image is not known before its layers are made: push it under a tag",
-        )),
+pub(crate) fn tags(to: &Reference, content: &RootContent, own: Option<&Tag>) -> Result<Vec<Tag>> {
+    if let Some(digest) = to.digest() {
+        agree(digest, content).map_err(|error| error.target(to))?;
+        return Ok(to.tag().cloned().into_iter().collect());
     }
-    .map_err(|error| error.target(to))?;
-    Ok(to.tag().cloned().into_iter().collect())
+    let tag = to.tag().or(own).cloned();
+    Ok(vec![tag.unwrap_or_else(Tag::latest)])
 }
 
-fn same(wanted: &Digest, found: &Digest) -> Result<()> {
-    if wanted == found {
-        return Ok(());
-    }
-    let message = format!("what is to be pushed there has digest {found}");
+/// Whether `content` has this digest.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where it has another or none yet.
+pub(super) fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
+    let message = match content {
+        RootContent::Manifest(descriptor) if descriptor.digest == *digest => return Ok(()),
+        RootContent::Manifest(descriptor) => format!(
+            "content goes to a tag, and its digest is {}",
+            descriptor.digest
+        ),
+        RootContent::Draft(_) => {
+            "content goes to a tag, and its digest is not known before its layers are compressed"
+                .to_owned()
+        }
+    };
     Err(Error::new(ErrorKind::Invalid, message))
 }
 
 /// Each repository once, in the order of `to`, with all tags that `content` gets there.
-pub(super) fn by_repository(
+pub(crate) fn by_repository(
     to: &[Reference],
     content: &RootContent,
+    own: Option<&Tag>,
 ) -> Vec<(Repository, Result<Vec<Tag>>)> {
     let mut places: Vec<(Repository, Result<Vec<Tag>>)> = Vec::new();
     for reference in to {
-        let tags = tags(reference, content);
+        let tags = tags(reference, content, own);
         let same = places
             .iter_mut()
             .find(|(known, _)| known == reference.repository());
@@ -88,17 +103,20 @@ mod tests {
     #[test]
     fn a_reference_says_the_tag_and_the_digest_is_compared() {
         let (right, wrong) = (Digest::of(b"a"), Digest::of(b"b"));
-        for (to, expected) in [
-            ("r.example/a".to_owned(), "latest ".to_owned()),
-            ("r.example/a:1".to_owned(), "1 ".to_owned()),
-            (format!("r.example/a@{right}"), String::new()),
-            (format!("r.example/a:1@{right}"), "1 ".to_owned()),
+        let kept: Option<Tag> = Some("2".parse().unwrap());
+        for (to, own, expected) in [
+            ("r.example/a".to_owned(), None, "latest ".to_owned()),
+            ("r.example/a".to_owned(), kept.clone(), "2 ".to_owned()),
+            ("r.example/a:1".to_owned(), kept.clone(), "1 ".to_owned()),
+            (format!("r.example/a@{right}"), kept, String::new()),
+            (format!("r.example/a:1@{right}"), None, "1 ".to_owned()),
             (
                 format!("r.example/a@{wrong}"),
-                format!("r.example/a@{wrong}: what is to be pushed there has digest {right}"),
+                None,
+                format!("r.example/a@{wrong}: content goes to a tag, and its digest is {right}"),
             ),
         ] {
-            let found = names(tags(&to.parse().unwrap(), &content()));
+            let found = names(tags(&to.parse().unwrap(), &content(), own.as_ref()));
             assert_eq!(found, expected, "{to}");
         }
     }
@@ -112,7 +130,7 @@ mod tests {
             "r.example/a:1",
         ];
         let to = to.map(|to| to.parse().unwrap());
-        let places = by_repository(&to, &content()).into_iter();
+        let places = by_repository(&to, &content(), None).into_iter();
         let places: Vec<_> = places
             .map(|(repository, tags)| (repository.to_string(), names(tags)))
             .collect();

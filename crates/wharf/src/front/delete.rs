@@ -1,0 +1,64 @@
+//! Tags and manifests are deleted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wharf_oci::{Reference, Selector};
+
+use super::Wharf;
+use crate::store::Store;
+use crate::{Error, ErrorKind, Result};
+
+impl Wharf {
+    /// Takes a tag away, or a manifest with all its tags, whichever `at` says: here no tag does not
+    /// mean `latest`.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// wharf.delete(&"registry.example/app:old".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where `at` has neither tag nor digest, or both;
+    /// [`ErrorKind::NotFound`] where it names nothing; [`ErrorKind::Unsupported`] where the
+    /// registry does not delete; what it says otherwise.
+    pub async fn delete(&self, at: &Reference) -> Result<()> {
+        let selector = deletable(at).map_err(|error| error.target(at))?;
+        let store = self.repository(at.repository());
+        let tried = AtomicBool::new(false);
+        let delete = || {
+            let again = tried.swap(true, Ordering::Relaxed);
+            let deleting = store.delete(&selector);
+            async move {
+                match deleting.await {
+                    // A try whose answer was lost had deleted it.
+                    Err(error) if again && error.kind() == ErrorKind::NotFound => Ok(()),
+                    outcome => outcome,
+                }
+            }
+        };
+        self.retry(delete).await
+    }
+}
+
+/// What [`Wharf::delete`] takes away: exactly what `at` names. Makes no request.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where `at` has neither tag nor digest, or both. The error does not name
+/// `at`.
+pub fn deletable(at: &Reference) -> Result<Selector> {
+    let message = match (at.tag(), at.digest()) {
+        (Some(tag), None) => return Ok(Selector::Tag(tag.clone())),
+        (None, Some(digest)) => return Ok(Selector::Digest(digest.clone())),
+        (None, None) => "no tag and no digest; write REPOSITORY:TAG or REPOSITORY@DIGEST",
+        (Some(_), Some(_)) => {
+            "a tag and a digest; write REPOSITORY:TAG to delete the tag, REPOSITORY@DIGEST to \
+             delete the manifest with all its tags"
+        }
+    };
+    Err(Error::new(ErrorKind::Invalid, message))
+}

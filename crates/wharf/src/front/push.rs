@@ -1,0 +1,150 @@
+//! Pushing: copies whose destinations are references.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wharf_oci::{Descriptor, Reference, Repository};
+
+use super::{Copied, Wharf};
+use crate::blob::Blob;
+use crate::copy::{self, Destination, NoObserver, Root, RootContent, Summary};
+use crate::layer::{MadeLayer, PendingLayer};
+use crate::place::pairing;
+use crate::remote::RemoteRepository;
+use crate::store::{Outcome, Source};
+use crate::{Error, ErrorKind, Result};
+
+/// What a push did. `Display` gives the reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Where it is: the repository, and the digest of what was pushed.
+    pub reference: Reference,
+    /// The manifest that was pushed.
+    pub descriptor: Descriptor,
+    /// What was done for that.
+    pub summary: Summary,
+}
+
+impl Wharf {
+    /// Pushes `content` of `source`, a manifest with everything below it or an image that is made
+    /// on the way, to `to`: under the tag there, by digest where `to` has a digest alone, else as
+    /// `latest`. An image whose layers are all made on the way needs nothing of its source: an
+    /// empty [`Memory`](crate::store::Memory) will do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where `to` has a digest that is not that of `content`; otherwise as
+    /// [`copy::copy`]: no tag has moved then, and a second push does only what is missing.
+    pub async fn push(
+        &self,
+        source: &dyn Source,
+        content: impl Into<RootContent>,
+        to: &Reference,
+    ) -> Result<Pushed> {
+        let root = pairing::root(content.into(), to)?;
+        let store = self.repository(to.repository());
+        let copied = self.copy_root(source, &store, root).await?;
+        Ok(Pushed::new(to.repository(), copied))
+    }
+
+    /// Pushes an index: everything below it first, depth first, then the index. [`Wharf::push`]
+    /// does that too; this refuses anything else, so that an image of one platform is never
+    /// pushed in its place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where `index` is none; otherwise as [`Wharf::push`].
+    pub async fn push_index(
+        &self,
+        source: &dyn Source,
+        index: &Descriptor,
+        to: &Reference,
+    ) -> Result<Pushed> {
+        if !index.media_type.is_index() {
+            let message = format!("is no index but {}", index.media_type);
+            return Err(Error::new(ErrorKind::Invalid, message).target(&index.digest));
+        }
+        self.push(source, index.clone(), to).await
+    }
+
+    /// Pushes `content` to several references at once: what several registries lack is read, and
+    /// made, once. References in one repository are one destination with several tags.
+    ///
+    /// The observer of the options gets no events, as they would not tell the destinations apart;
+    /// with [`Wharf::destinations`] and [`Wharf::write_to_all`] each destination has its own.
+    ///
+    /// # Errors
+    /// Each repository fails or succeeds on its own, as with [`Wharf::push`]; the results are in
+    /// the order in which the repositories are named first.
+    pub async fn push_to_all(
+        &self,
+        source: &dyn Source,
+        content: impl Into<RootContent>,
+        to: &[Reference],
+    ) -> Vec<(Repository, Result<Pushed>)> {
+        let content = content.into();
+        let places = pairing::by_repository(to, &content, None);
+        let places = places.into_iter().map(|(repository, tags)| {
+            let store = self.repository(&repository);
+            let content = content.clone();
+            let root = tags.map(|tags| [Root { content, tags }]);
+            (repository, store, root)
+        });
+        let places: Vec<(Repository, RemoteRepository, Result<[Root; 1]>)> = places.collect();
+        let destinations = places.iter().filter_map(|(_, store, root)| {
+            Some(Destination {
+                store,
+                roots: root.as_ref().ok()?,
+                observer: Arc::new(NoObserver),
+            })
+        });
+        let destinations: Vec<Destination<'_>> = destinations.collect();
+        let outcomes = self.copy_roots(source, &destinations).await;
+        drop(destinations);
+        let mut outcomes = outcomes.into_iter();
+        let told = places.into_iter().map(|(repository, _, root)| {
+            let unsaid = || Error::new(ErrorKind::Invalid, "the copy did not say what it did");
+            let outcome = root.and_then(|_| outcomes.next().ok_or_else(unsaid)?);
+            let pushed = outcome.map(|copied| Pushed::new(&repository, copied));
+            (repository, pushed)
+        });
+        told.collect()
+    }
+
+    /// Pushes a layer, or another blob, that is made while it is sent, and says what it became. No
+    /// manifest names it yet: a registry may sweep it away after a while.
+    ///
+    /// # Errors
+    /// As [`copy::push_layer`].
+    pub async fn push_layer(&self, layer: &PendingLayer, to: &Repository) -> Result<MadeLayer> {
+        copy::push_layer(&self.repository(to), layer, &self.options().copy).await
+    }
+
+    /// Pushes a blob of known digest unless it is there. No manifest names it yet: a registry may
+    /// sweep it away after a while.
+    ///
+    /// # Errors
+    /// As [`copy::push_blob`].
+    pub async fn push_blob(&self, blob: &Blob, to: &Repository) -> Result<Outcome> {
+        copy::push_blob(&self.repository(to), blob, &self.options().copy).await
+    }
+}
+
+impl Pushed {
+    fn new(repository: &Repository, copied: Copied) -> Self {
+        let Copied {
+            descriptor,
+            summary,
+        } = copied;
+        let digest = Some(descriptor.digest.clone());
+        Pushed {
+            reference: Reference::new(repository.clone(), None, digest),
+            descriptor,
+            summary,
+        }
+    }
+}
+
+impl fmt::Display for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reference.fmt(f)
+    }
+}

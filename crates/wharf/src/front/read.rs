@@ -1,0 +1,134 @@
+//! Single manifests and configs are read, byte for byte.
+
+use bytes::Bytes;
+use wharf_oci::{Descriptor, MAX_CONFIG_SIZE, Manifest, Payload, Reference};
+
+use super::Wharf;
+use crate::place::{PlatformChoice, platform};
+use crate::store::Source;
+use crate::{Error, ErrorKind, Result, Side};
+
+/// Exact bytes, and what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Media type, digest and size.
+    pub descriptor: Descriptor,
+    /// The bytes, which have that digest.
+    pub bytes: Bytes,
+}
+
+impl Wharf {
+    /// The manifest that `at` names, with its exact bytes. Of an index it is the image for the
+    /// platform of the options, where they say one. A registry may count this as a pull.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let manifest = wharf.manifest(&"registry.example/app:1".parse()?).await?;
+    /// println!("{}", String::from_utf8_lossy(manifest.bytes()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where `at` names nothing, or nothing for the platform; what the
+    /// registry says otherwise.
+    pub async fn manifest(&self, at: &Reference) -> Result<Manifest> {
+        let source = self.repository(at.repository());
+        let selector = at.selector();
+        let manifest = self.retry(|| source.manifest_at(&selector)).await;
+        let manifest = manifest.map_err(|error| error.side(Side::Source))?;
+        self.picked(&source, manifest).await
+    }
+
+    /// The config of the image that `at` names, with its exact bytes. Of an index it is that of the
+    /// image for the platform of the options.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let config = wharf.config(&"registry.example/app:1".parse()?).await?;
+    /// println!("{}", String::from_utf8_lossy(&config.bytes));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Ambiguous`] where `at` names an index and the options say no platform;
+    /// [`ErrorKind::Unsupported`] where it names something without a config; otherwise as
+    /// [`Wharf::manifest`].
+    pub async fn config(&self, at: &Reference) -> Result<Content> {
+        let manifest = self.manifest(at).await?;
+        let descriptor = match manifest.payload() {
+            Payload::Image(image) => image.config.clone(),
+            Payload::Index(index) => {
+                let here = platform::list(&index.manifests);
+                let message = format!("an index of several images, choose a platform: {here}");
+                return Err(Error::new(ErrorKind::Ambiguous, message).target(at));
+            }
+            Payload::Artifact(_) | Payload::Schema1(_) => {
+                let message = format!("a manifest without a config: {}", manifest.media_type());
+                return Err(Error::new(ErrorKind::Unsupported, message).target(at));
+            }
+        };
+        let source = self.client().source(at.repository()).await?;
+        let blob = source.blob(&descriptor);
+        let bytes = self.retry(|| blob.read_all(MAX_CONFIG_SIZE)).await;
+        let bytes = bytes.map_err(|error| error.side(Side::Source))?;
+        Ok(Content { descriptor, bytes })
+    }
+
+    /// The manifests whose subject is what `at` names, as descriptors with artifact type and
+    /// annotations; none where there are none.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// for referrer in wharf.referrers(&"registry.example/app:1".parse()?).await? {
+    ///     println!("{}", referrer.digest);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where the tag of `at` does not exist; what the registry says
+    /// otherwise.
+    pub async fn referrers(&self, at: &Reference) -> Result<Vec<Descriptor>> {
+        let source = self.client().source(at.repository()).await?;
+        let subject = match at.digest() {
+            Some(digest) => digest.clone(),
+            None => {
+                let selector = at.selector();
+                let resolved = self.retry(|| source.resolve(&selector)).await;
+                resolved.map_err(|error| error.side(Side::Source))?.digest
+            }
+        };
+        let listed = self.retry(|| source.referrers(&subject)).await;
+        listed.map_err(|error| error.side(Side::Source))
+    }
+
+    /// The image that `manifest` of `source` has for the platform of the options.
+    pub(super) async fn picked(&self, source: &dyn Source, manifest: Manifest) -> Result<Manifest> {
+        let PlatformChoice::One(wanted) = &self.options().places.platform else {
+            return Ok(manifest);
+        };
+        let picked = async {
+            let image = self.retry(|| platform::image_in(source, &manifest, wanted));
+            match image.await? {
+                Some(image) => self.retry(|| source.manifest(&image)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let picked = picked
+            .await
+            .map_err(|error: Error| error.side(Side::Source))?;
+        Ok(picked.unwrap_or(manifest))
+    }
+}

@@ -1,0 +1,77 @@
+//! Single manifests are put, and get further tags.
+
+use bytes::Bytes;
+use wharf_oci::{Descriptor, Manifest, MediaType, Reference, Tag};
+
+use super::Wharf;
+use crate::store::Store;
+use crate::{Error, Result, Side};
+
+impl Wharf {
+    /// Puts what `image` names under further tags of its repository, and says what it is. Nothing
+    /// is uploaded but the manifest. Of an index it is the image for the platform of the options,
+    /// where they say one.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let tags = ["1".parse()?, "stable".parse()?];
+    /// wharf.tag(&"registry.example/app:1.0".parse()?, &tags).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where `image` names nothing; what the
+    /// registry says otherwise. [`Error::failed_side`] tells reading from putting.
+    pub async fn tag(&self, image: &Reference, tags: &[Tag]) -> Result<Descriptor> {
+        // Not from a mirror: its tag may be older than the registry's.
+        let store = self.repository(image.repository());
+        let at = image.selector();
+        let manifest = self.retry(|| store.manifest_at(&at)).await;
+        let manifest = manifest.map_err(|error| error.side(Side::Source))?;
+        let manifest = self.picked(&store, manifest).await?;
+        let tags = distinct(tags);
+        let put = self.retry(|| store.put_tags(&manifest, &tags)).await;
+        put.map_err(|error| error.side(Side::Destination))?;
+        Ok(manifest.descriptor().clone())
+    }
+
+    /// Puts the exact bytes of a manifest at `to`: under the tag there, by its digest where there is
+    /// none. What it links to must be in the repository already. A manifest with a subject becomes
+    /// a referrer of that.
+    ///
+    /// Its media type is `media_type` where given, else what the document says of itself, else
+    /// Docker schema 2; see [`Manifest::parse_raw`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), of [`Side::Source`], where the bytes are no
+    /// manifest, or not of that media type, or have not the digest in `to`: then nothing is sent.
+    /// What the registry says otherwise, of [`Side::Destination`].
+    pub async fn put(
+        &self,
+        media_type: Option<&MediaType>,
+        bytes: impl Into<Bytes>,
+        to: &Reference,
+    ) -> Result<Descriptor> {
+        let manifest = Manifest::parse_raw(media_type, bytes.into(), to.digest())
+            .map_err(|error| Error::from(error).side(Side::Source))?;
+        let store = self.repository(to.repository());
+        let put = self.retry(|| store.put_root(&manifest, to.tag())).await;
+        put.map_err(|error| error.side(Side::Destination))?;
+        Ok(manifest.descriptor().clone())
+    }
+}
+
+/// Each tag once, in the order given.
+fn distinct(tags: &[Tag]) -> Vec<Tag> {
+    let mut distinct: Vec<Tag> = Vec::new();
+    for tag in tags {
+        if !distinct.contains(tag) {
+            distinct.push(tag.clone());
+        }
+    }
+    distinct
+}

@@ -1,0 +1,96 @@
+//! What all verbs share: a client, and how they work.
+
+use std::sync::Arc;
+
+use wharf_oci::Repository;
+
+use crate::Result;
+use crate::copy::{CopyOptions, Observer};
+use crate::place::PlaceOptions;
+use crate::remote::{Client, RemoteRepository};
+
+/// A client and options, with a verb for each operation. Cheap to clone, and safe to share between
+/// tasks.
+///
+/// ```no_run
+/// use wharf::{Client, Layout, Reference, Wharf};
+///
+/// # async fn example() -> wharf::Result<()> {
+/// let wharf = Wharf::new(Client::builder().build()?);
+/// let layout = Layout::open("image")?;
+/// let image = layout.select(None)?;
+/// let to: Reference = "registry.example/team/app:1".parse()?;
+/// println!("{}", wharf.push(&layout, image, &to).await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Wharf {
+    client: Client,
+    options: Arc<Options>,
+}
+
+/// How the verbs of a [`Wharf`] work.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How content is copied. Its retry policy is that of every verb.
+    pub copy: CopyOptions,
+    /// How places are opened. Its platform is also the one that [`Wharf::manifest`],
+    /// [`Wharf::config`] and [`Wharf::tag`] pick out of an index.
+    pub places: PlaceOptions,
+}
+
+impl From<CopyOptions> for Options {
+    fn from(copy: CopyOptions) -> Self {
+        Options {
+            copy,
+            ..Options::default()
+        }
+    }
+}
+
+impl Wharf {
+    /// A front door with default options.
+    pub fn new(client: Client) -> Self {
+        Wharf::with_options(client, Options::default())
+    }
+
+    /// A front door that works as `options` say.
+    pub fn with_options(client: Client, options: impl Into<Options>) -> Self {
+        Wharf {
+            client,
+            options: Arc::new(options.into()),
+        }
+    }
+
+    /// The same front door, whose copies report their progress to `observer`: made anew for each
+    /// copy that is reported apart from others.
+    #[must_use]
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        let mut options = Options::clone(&self.options);
+        options.copy.observer = observer;
+        Wharf::with_options(self.client.clone(), options)
+    }
+
+    /// The client that it works with.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How its verbs work.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn repository(&self, repository: &Repository) -> RemoteRepository {
+        self.client.repository(repository)
+    }
+
+    /// Tries a request as often as the options allow.
+    pub(super) async fn retry<T, F>(&self, request: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.options.copy.retry.run(request).await
+    }
+}
