@@ -21,6 +21,8 @@ pub mod question;
 mod refusal;
 mod rewind;
 pub mod spool;
+#[doc(hidden)]
+pub mod state;
 pub mod store;
 #[doc(hidden)]
 pub mod sync;

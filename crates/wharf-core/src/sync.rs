@@ -51,28 +51,28 @@ impl<K: Eq + Hash + Clone, V: Default> Keyed<K, V> {
     /// Waits until no other task holds `key`. Tasks get it in the order in which they asked.
     pub async fn hold(&self, key: K) -> Held<'_, K, V> {
         let slot = Arc::clone(self.0.lock().entry(key.clone()).or_default());
-        let place = Place {
+        let claim = Claim {
             keyed: self,
             key,
             slot,
         };
-        let value = Arc::clone(&place.slot).lock_owned().await;
-        Held { value, place }
+        let value = Arc::clone(&claim.slot).lock_owned().await;
+        Held { value, claim }
     }
 }
 
 /// A key that this task holds, and the value of the key. Dropping it lets the next task in.
 #[derive(Debug)]
 pub struct Held<'a, K: Eq + Hash, V> {
-    // Fields are dropped in this order: the next task is let in before the place is given up.
+    // Fields are dropped in this order: the next task is let in before the claim is given up.
     value: OwnedMutexGuard<V>,
-    place: Place<'a, K, V>,
+    claim: Claim<'a, K, V>,
 }
 
 impl<K: Eq + Hash, V> Held<'_, K, V> {
     /// Ends the round: the tasks that wait by now get this value, later ones begin anew.
     pub fn end_round(&self) {
-        self.place.leave();
+        self.claim.leave();
     }
 }
 
@@ -90,15 +90,15 @@ impl<K: Eq + Hash, V> DerefMut for Held<'_, K, V> {
     }
 }
 
-/// A task that holds a key or waits for it, perhaps until it is cancelled.
+/// A task that holds a key, or waits for it until it is cancelled.
 #[derive(Debug)]
-struct Place<'a, K: Eq + Hash, V> {
+struct Claim<'a, K: Eq + Hash, V> {
     keyed: &'a Keyed<K, V>,
     key: K,
     slot: Slot<V>,
 }
 
-impl<K: Eq + Hash, V> Place<'_, K, V> {
+impl<K: Eq + Hash, V> Claim<'_, K, V> {
     /// Takes the slot out of the map, unless it is out already.
     fn leave(&self) {
         let mut slots = self.keyed.0.lock();
@@ -111,7 +111,7 @@ impl<K: Eq + Hash, V> Place<'_, K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Drop for Place<'_, K, V> {
+impl<K: Eq + Hash, V> Drop for Claim<'_, K, V> {
     fn drop(&mut self) {
         let mut slots = self.keyed.0.lock();
         let Some(slot) = slots.get(&self.key) else {

@@ -6,14 +6,15 @@
 //! costs one request, and trouble with the files fails nothing. A session's URL may let others
 //! write to it, so the files are for their owner only.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use wharf_core::state;
 use wharf_oci::{Digest, Repository};
 
 /// A directory of notes.
@@ -49,13 +50,10 @@ struct Line {
 pub(super) const WORTHWHILE: u64 = 4 << 20;
 
 /// Registries forget sessions after days at most; so do we.
-const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The longest note that is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
-
-/// Notes looked at when old ones are swept.
-const SWEPT_AT_ONCE: usize = 1000;
 
 impl Journal {
     /// The notes in `directory`, which need not exist.
@@ -68,7 +66,8 @@ impl Journal {
 
     /// Takes the note of a blob, unless another process has it. Blocking, briefly.
     pub(super) fn claim(&self, repository: &Repository, digest: &Digest) -> Option<Note> {
-        self.swept.call_once(|| sweep(&self.directory));
+        self.swept
+            .call_once(|| state::sweep(&self.directory, LIFETIME));
         let subject = Subject {
             repository: repository.to_string(),
             digest: digest.clone(),
@@ -80,22 +79,18 @@ impl Journal {
         claimed.ok().flatten()
     }
 
-    fn try_claim(&self, subject: Subject) -> std::io::Result<Option<Note>> {
-        create_private(&self.directory)?;
+    fn try_claim(&self, subject: Subject) -> io::Result<Option<Note>> {
+        state::private_dir(&self.directory)?;
         let key = format!("{}\n{}", subject.repository, subject.digest);
         let path = self.directory.join(Digest::of(key.as_bytes()).hex());
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).read(true).write(true);
-        private(&mut options);
-        let file = options.open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Note {
+        match state::lock(&path, Duration::ZERO) {
+            Ok(file) => Ok(Some(Note {
                 path,
                 file,
                 subject,
             })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -123,7 +118,7 @@ impl Note {
         }
     }
 
-    fn try_write(&mut self, session: &Url) -> std::io::Result<()> {
+    fn try_write(&mut self, session: &Url) -> io::Result<()> {
         let line = Line {
             subject: self.subject.clone(),
             session: session.to_string(),
@@ -158,44 +153,10 @@ impl Drop for Note {
     }
 }
 
-/// Removes files of `directory` that nobody has used for so long that they mean nothing any more.
-pub(super) fn sweep(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries.take(SWEPT_AT_ONCE).flatten() {
-        let modified = entry.metadata().and_then(|data| data.modified());
-        let age = modified.map(|time| SystemTime::now().duration_since(time).unwrap_or_default());
-        if age.is_ok_and(|age| age > LIFETIME) {
-            // Somebody who holds it writes to it now and then, so it is not that old.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-fn private(_: &mut OpenOptions) {}
-
-#[cfg(unix)]
-fn create_private(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(directory)
-}
-
-#[cfg(not(unix))]
-fn create_private(directory: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(directory)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn subject() -> (Repository, Digest) {

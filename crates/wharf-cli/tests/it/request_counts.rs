@@ -34,7 +34,11 @@ fn e3_commands_remember_what_earlier_ones_saw_unless_told_not_to() {
     assert_eq!(cold.len(), 1 + 2 * 3 + 1);
     assert_eq!(pushed(&proxy, home.path(), &[path, &one]), ["HEAD"]);
     assert_eq!(pushed(&proxy, home.path(), &[path, &two]), ["HEAD", "PUT"]);
-    assert!(home.path().join(".cache/wharf/registries/names").exists());
+    assert!(
+        home.path()
+            .join(".cache/wharf/registries/names.jsonl")
+            .exists()
+    );
     // Three blobs are checked, because nothing is remembered.
     let forgetful = pushed(&proxy, home.path(), &["--no-cache", path, &three]);
     assert_eq!(forgetful, ["HEAD", "HEAD", "HEAD", "HEAD", "PUT"]);

@@ -5,22 +5,18 @@
 //! lines that were damaged or edited, and files that others could write to, are not believed.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Descriptor, Digest, MediaType};
 
-use crate::sync::Lock;
-
 use super::Settings;
+use crate::state::Lines;
+use crate::sync::Lock;
 
 /// Bytes at which the file is rewritten without its older lines: some four thousand layers.
 const MOST_BYTES: u64 = 1 << 20;
-
-/// The most bytes that are read of a file that grew in another way.
-const MOST_READ: u64 = 8 * MOST_BYTES;
 
 /// Hex digits of the checksum before each line: against accidents and edits, not against attacks.
 const CHECKSUM_DIGITS: usize = 16;
@@ -29,7 +25,7 @@ const CHECKSUM_DIGITS: usize = 16;
 /// behind its checksum.
 #[derive(Debug)]
 pub struct LayerMemory {
-    path: PathBuf,
+    file: Lines,
     entries: Lock<HashMap<(Digest, String), Made>>,
 }
 
@@ -50,8 +46,9 @@ struct Made {
 impl LayerMemory {
     /// Reads the memory in the file at `path`, which need not exist. Blocking, briefly.
     pub fn open(path: PathBuf) -> LayerMemory {
+        let file = Lines::new(path, MOST_BYTES).trusting_only_this_user();
         let mut entries = HashMap::new();
-        for line in read(&path) {
+        for line in lines(&file.read()) {
             let key = (line.diff_id, line.settings);
             match line.made {
                 Some(made) => entries.insert(key, made),
@@ -59,7 +56,7 @@ impl LayerMemory {
             };
         }
         LayerMemory {
-            path,
+            file,
             entries: Lock::new(entries),
         }
     }
@@ -94,58 +91,15 @@ impl LayerMemory {
 
     fn note(&self, diff_id: &Digest, settings: &Settings, made: Option<Made>) {
         let (diff_id, settings) = key(diff_id, settings);
-        if let Err(error) = self.append(&Line {
+        let line = encoded(&Line {
             diff_id,
             settings,
             made,
-        }) {
-            tracing::debug!(path = %self.path.display(), %error, "layer memory not written");
+        });
+        // A process that cannot have the lock at once does without.
+        if let Err(error) = self.file.append(&line, Duration::ZERO, without_oldest) {
+            tracing::debug!(path = %self.file.path().display(), %error, "layer memory not written");
         }
-    }
-
-    fn append(&self, line: &Line) -> std::io::Result<()> {
-        create_private(self.directory())?;
-        // Beside the file, which is replaced. Whoever cannot have it at once does without.
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".lock");
-        let lock = private().truncate(false).write(true).open(beside)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(std::io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let text = encoded(line)?;
-        let mut file = private().append(true).open(&self.path)?;
-        if !is_trusted(&file.metadata()?) {
-            return self.replace(&text);
-        }
-        // Ends the line that a crash may have left.
-        file.write_all(&[b"\n", text.as_slice()].concat())?;
-        self.compact()
-    }
-
-    fn directory(&self) -> &Path {
-        let parent = self.path.parent();
-        let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
-        parent.unwrap_or(".".as_ref())
-    }
-
-    /// Drops the oldest quarter of the lines when there are too many. The lock must be held.
-    fn compact(&self) -> std::io::Result<()> {
-        if std::fs::metadata(&self.path)?.len() <= MOST_BYTES {
-            return Ok(());
-        }
-        let lines = read(&self.path);
-        let kept = lines.iter().skip(lines.len() / 4).map(encoded);
-        self.replace(&kept.collect::<std::io::Result<Vec<_>>>()?.concat())
-    }
-
-    fn replace(&self, text: &[u8]) -> std::io::Result<()> {
-        // Of mode 0600.
-        let mut target = tempfile::NamedTempFile::new_in(self.directory())?;
-        target.write_all(text)?;
-        target.persist(&self.path)?;
-        Ok(())
     }
 }
 
@@ -154,9 +108,22 @@ fn key(diff_id: &Digest, settings: &Settings) -> (Digest, String) {
 }
 
 /// A line of the file, with its end.
-fn encoded(line: &Line) -> std::io::Result<Vec<u8>> {
-    let document = serde_json::to_vec(line)?;
-    Ok([checksum(&document).as_bytes(), b" ", &document, b"\n"].concat())
+fn encoded(line: &Line) -> Vec<u8> {
+    // No line of ours fails: its keys are text.
+    let document = serde_json::to_vec(line).unwrap_or_default();
+    [checksum(&document).as_bytes(), b" ", &document, b"\n"].concat()
+}
+
+/// The lines of a text that make sense, the newest last.
+fn lines(text: &[u8]) -> impl Iterator<Item = Line> {
+    text.split(|byte| *byte == b'\n').filter_map(decoded)
+}
+
+/// A text without the oldest quarter of its lines.
+fn without_oldest(text: &[u8]) -> Vec<u8> {
+    let all: Vec<Line> = lines(text).collect();
+    let kept = all.iter().skip(all.len() / 4).map(encoded);
+    kept.collect::<Vec<_>>().concat()
 }
 
 /// What a line says, unless its bytes are not those that were written.
@@ -172,69 +139,12 @@ fn checksum(document: &[u8]) -> String {
     digest.hex().chars().take(CHECKSUM_DIGITS).collect()
 }
 
-/// The lines of the file that make sense, the newest last.
-fn read(path: &Path) -> Vec<Line> {
-    let opened = File::open(path).and_then(|file| match is_trusted(&file.metadata()?) {
-        true => Ok(file),
-        false => Err(std::io::Error::other("others may have written it")),
-    });
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "layer memory not read");
-            return Vec::new();
-        }
-    };
-    let lines = BufReader::new(file.take(MOST_READ)).split(b'\n');
-    lines
-        .map_while(Result::ok)
-        .filter_map(|line| decoded(&line))
-        .collect()
-}
-
-/// Whether only the user can have written a file.
-#[cfg(unix)]
-fn is_trusted(file: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let others_write = 0o022;
-    file.uid() == rustix::process::geteuid().as_raw() && file.mode() & others_write == 0
-}
-
-#[cfg(not(unix))]
-fn is_trusted(_: &Metadata) -> bool {
-    true
-}
-
-/// Whoever can write here can have other layers taken for ours.
-#[cfg(unix)]
-fn private() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.create(true).mode(0o600);
-    options
-}
-
-#[cfg(not(unix))]
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.create(true);
-    options
-}
-
-#[cfg(unix)]
-fn create_private(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(directory)
-}
-
-#[cfg(not(unix))]
-fn create_private(directory: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+    use std::path::Path;
+
     use super::*;
 
     fn digest(number: usize) -> Digest {
@@ -354,9 +264,9 @@ mod tests {
         let memory = LayerMemory::open(path.clone());
         memory.remember(&digest(0), &settings, &made(0));
         let line = std::fs::read(&path).unwrap();
-        let mut other = read(&path).pop().unwrap();
+        let mut other = lines(&line).next().unwrap();
         other.diff_id = digest(1);
-        let other = encoded(&other).unwrap();
+        let other = encoded(&other);
         let count = MOST_BYTES as usize / other.len();
         let others = other.repeat(count);
         std::fs::write(&path, [line, others].concat()).unwrap();

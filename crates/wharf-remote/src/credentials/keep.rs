@@ -1,12 +1,12 @@
 //! Logging in and out: a credential is kept where the file says, and forgotten there.
 //!
-//! The file is replaced as a whole, so that nobody reads half of it, and under a lock, so that two
-//! who log in at once lose nothing. Only its owner may read it.
+//! The file is replaced as a whole, so that no process reads half of it, and under a lock, so that
+//! two logins at once lose nothing. Only its owner may read it.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,11 +17,10 @@ use super::credential::{Credential, TOKEN_USER};
 use super::document::malformed;
 use super::file::{AuthFile, read};
 use super::{edit, key};
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result, state};
 
-/// Changes take milliseconds; whoever waits so long waits for something that hangs.
+/// Changes take milliseconds: a process that holds the lock for longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// As many links as systems follow.
 const LINKS: usize = 40;
@@ -149,11 +148,8 @@ fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<bool> {
     let old = read(&path)?.unwrap_or_default();
     let text = edit::with_entry(&old, server, entry).map_err(|error| malformed(&path, &error))?;
     let Some(text) = text else { return Ok(false) };
-    // Made so that only its owner may read it.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    // Only its owner may read it.
+    state::replace(&path, text.as_bytes())?;
     Ok(true)
 }
 
@@ -171,44 +167,26 @@ fn followed(path: &Path) -> Result<PathBuf> {
 
 /// The directory, where it is not there yet, for its owner alone.
 fn make(directory: &Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(directory)
-        .map_err(|error| match error.kind() {
-            // The system means that it cannot be made.
-            io::ErrorKind::AlreadyExists => {
-                Error::new(ErrorKind::Invalid, "not a directory").target(directory.display())
-            }
-            _ => error.into(),
-        })
+    state::private_dir(directory).map_err(|error| match error.kind() {
+        // The system means that it cannot be made.
+        io::ErrorKind::AlreadyExists => {
+            Error::new(ErrorKind::Invalid, "not a directory").target(directory.display())
+        }
+        _ => error.into(),
+    })
 }
 
 /// Keeps others out until it is dropped, also those of other processes.
 fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(PathBuf::from(name))?;
-    let start = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
-                std::thread::sleep(PAUSE);
-            }
-            Err(TryLockError::WouldBlock) => {
-                let message = "somebody else has been changing it for ten seconds";
-                return Err(Error::new(ErrorKind::Busy, message));
-            }
+    state::lock(Path::new(&name), PATIENCE).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            let message = "another process has been changing it for ten seconds";
+            Error::new(ErrorKind::Busy, message)
         }
-    }
+        _ => error.into(),
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What was learned of a host: definite answers only, each with its age. Pure.
 
-use std::fmt;
 use std::mem::discriminant;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 
@@ -10,7 +11,8 @@ use super::moment::Moment;
 const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How a host is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// In the clear.
     Http,
@@ -19,7 +21,8 @@ pub enum Scheme {
 }
 
 /// One thing that a registry showed by its answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fact {
     /// The scheme it answers with; of interest where http is allowed too.
@@ -98,32 +101,11 @@ impl Learned {
 }
 
 impl Fact {
-    /// What [`Fact`] displays; `None` for what we do not know, and a later version may.
-    pub(super) fn parse(text: &str) -> Option<Fact> {
-        let (name, value) = text.split_once(' ')?;
-        let answer = || value.parse().ok();
-        let bytes = || value.parse().ok();
-        Some(match (name, value) {
-            ("scheme", "http") => Fact::Scheme(Scheme::Http),
-            ("scheme", "https") => Fact::Scheme(Scheme::Https),
-            ("wants-patch", _) => Fact::WantsPatch(answer()?),
-            ("referrers", _) => Fact::Referrers(answer()?),
-            ("body-limit", _) => Fact::BodyLimit(bytes()?),
-            ("challenge", _) if is_line(value) => Fact::Challenge(value.to_owned()),
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for Fact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether it can be believed when it is read from a file.
+    pub(super) fn is_sane(&self) -> bool {
         match self {
-            Fact::Scheme(Scheme::Http) => f.write_str("scheme http"),
-            Fact::Scheme(Scheme::Https) => f.write_str("scheme https"),
-            Fact::WantsPatch(answer) => write!(f, "wants-patch {answer}"),
-            Fact::Referrers(answer) => write!(f, "referrers {answer}"),
-            Fact::BodyLimit(bytes) => write!(f, "body-limit {bytes}"),
-            Fact::Challenge(challenge) => write!(f, "challenge {challenge}"),
+            Fact::Challenge(challenge) => is_line(challenge),
+            _ => true,
         }
     }
 }
@@ -144,25 +126,25 @@ mod tests {
 
     #[test]
     fn every_fact_is_read_back_from_its_text() {
-        for fact in [
-            Fact::Scheme(Scheme::Http),
-            Fact::Scheme(Scheme::Https),
-            Fact::WantsPatch(true),
-            Fact::Referrers(false),
-            Fact::BodyLimit(u64::MAX),
-            Fact::Challenge(r#"Bearer realm="https://a.example/t",service="a b""#.to_owned()),
+        for (fact, text) in [
+            (Fact::Scheme(Scheme::Http), r#"{"scheme":"http"}"#),
+            (Fact::Scheme(Scheme::Https), r#"{"scheme":"https"}"#),
+            (Fact::WantsPatch(true), r#"{"wants-patch":true}"#),
+            (Fact::Referrers(false), r#"{"referrers":false}"#),
+            (Fact::BodyLimit(7), r#"{"body-limit":7}"#),
+            (Fact::Challenge("Basic".into()), r#"{"challenge":"Basic"}"#),
         ] {
-            assert_eq!(Fact::parse(&fact.to_string()), Some(fact));
+            assert_eq!(serde_json::to_string(&fact).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Fact>(text).unwrap(), fact);
         }
         for text in [
-            "",
-            "scheme",
-            "scheme gopher",
-            "referrers maybe",
-            "chunk-minimum -1",
-            "x y",
+            r#""scheme""#,
+            r#"{"scheme":"gopher"}"#,
+            r#"{"referrers":"maybe"}"#,
+            r#"{"body-limit":-1}"#,
+            r#"{"x":"y"}"#,
         ] {
-            assert_eq!(Fact::parse(text), None, "{text}");
+            assert!(serde_json::from_str::<Fact>(text).is_err(), "{text}");
         }
     }
 

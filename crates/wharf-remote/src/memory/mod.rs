@@ -5,11 +5,10 @@
 
 mod book;
 mod facts;
-mod file;
+mod line;
 mod moment;
 mod registries;
 mod sightings;
-mod text;
 
 pub(crate) use self::facts::is_line;
 pub use self::facts::{Fact, Facts, Scheme};

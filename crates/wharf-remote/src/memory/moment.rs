@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 /// Seconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Moment(pub(super) u64);
 
 /// Clocks of machines that share a home directory differ by less.
@@ -15,7 +17,7 @@ impl Moment {
         Moment(since.map_or(0, |since| since.as_secs()))
     }
 
-    /// Whether this lies at most `limit` before `now`. What lies far ahead of it was made up.
+    /// Whether this lies at most `limit` before `now`. A moment far ahead of `now` is made up.
     pub(super) fn is_within(self, limit: Duration, now: Moment) -> bool {
         now.0.saturating_sub(self.0) <= limit.as_secs() && self.0.saturating_sub(now.0) <= AHEAD
     }

@@ -1,14 +1,14 @@
-//! The memory as clients have it: shared, asked and told by digest, tag and host.
+//! The memory as clients use it: shared, asked and told by digest, tag and host.
 
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
-use wharf_core::sync::Lock;
 
+use wharf_core::state::Lines;
+use wharf_core::sync::Lock;
 use wharf_oci::{Descriptor, Digest, Registry, Repository, RepositoryName, Tag};
 
 use super::book::{Book, Bounds};
 use super::facts::{Fact, Facts};
-use super::file::LinesFile;
 use super::moment::Moment;
 
 /// Manifests, tags and facts of hosts: some hundred bytes for most users. Every command reads it,
@@ -50,8 +50,8 @@ impl Default for RegistryMemory {
 impl RegistryMemory {
     /// The memory kept in `directory`, which need not exist. Nothing is read before it is needed.
     pub fn open(directory: &Path) -> RegistryMemory {
-        let file = |name, bounds: Bounds| Some(LinesFile::new(directory, name, bounds.bytes));
-        RegistryMemory::new(file("names", NAMES), file("blobs", BLOBS))
+        let file = |name, bounds: Bounds| Some(Lines::new(directory.join(name), bounds.bytes));
+        RegistryMemory::new(file("names.jsonl", NAMES), file("blobs.jsonl", BLOBS))
     }
 
     /// A memory that ends with the process.
@@ -59,7 +59,7 @@ impl RegistryMemory {
         RegistryMemory::new(None, None)
     }
 
-    fn new(names: Option<LinesFile>, blobs: Option<LinesFile>) -> RegistryMemory {
+    fn new(names: Option<Lines>, blobs: Option<Lines>) -> RegistryMemory {
         let inner = Inner {
             names: Lock::new(Book::new(NAMES, names)),
             blobs: Lock::new(Book::new(BLOBS, blobs)),
@@ -78,7 +78,6 @@ impl RegistryMemory {
     /// Notes that the tag named this manifest just now.
     pub fn saw_tag(&self, repository: &Repository, tag: &Tag, digest: &Digest) {
         let (mut names, now) = (self.names(), Moment::now());
-        names.all();
         names.saw(repository, digest, now);
         names.saw_tag(repository, tag, digest, now);
     }
@@ -86,97 +85,96 @@ impl RegistryMemory {
     /// Whether the content was seen in the repository.
     pub fn recalls(&self, repository: &Repository, descriptor: &Descriptor) -> bool {
         let mut book = self.book(descriptor);
-        let sightings = &book.all().sightings;
-        let recalled = sightings.recalls(repository, &descriptor.digest, Moment::now());
+        book.load();
+        let recalled = book
+            .sightings()
+            .recalls(repository, &descriptor.digest, Moment::now());
         recalled.is_some()
     }
 
     /// What the tag was last seen to name.
     pub fn recalls_tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
-        let mut names = self.names();
-        let sightings = &names.all().sightings;
-        let recalled = sightings.recalls_tag(repository, tag, Moment::now());
+        let names = self.names();
+        let recalled = names
+            .sightings()
+            .recalls_tag(repository, tag, Moment::now());
         recalled.map(|(digest, _)| digest.clone())
     }
 
     /// The other repository of the same registry in which the blob was seen last.
     pub fn elsewhere(&self, repository: &Repository, blob: &Digest) -> Option<RepositoryName> {
-        let mut blobs = self.blobs();
-        let sightings = &blobs.all().sightings;
-        sightings
-            .elsewhere(repository, blob, Moment::now())
-            .cloned()
+        let mut blobs = self.inner.blobs.lock();
+        blobs.load();
+        let found = blobs.sightings().elsewhere(repository, blob, Moment::now());
+        found.cloned()
     }
 
     /// Takes back that a blob was seen in a repository: a hint that proved wrong.
     pub fn forget_blob(&self, repository: &Repository, blob: &Digest) {
-        self.blobs().forget(repository, blob, Moment::now());
+        self.inner.blobs.lock().forget(repository, blob);
     }
 
     /// Takes back that the content was seen in the repository, if that is at hand.
     pub(crate) fn missed(&self, repository: &Repository, descriptor: &Descriptor) {
-        let (mut book, now) = (self.book(descriptor), Moment::now());
-        let sightings = &book.at_hand().sightings;
-        let digest = &descriptor.digest;
-        if sightings.recalls(repository, digest, now).is_some() {
-            book.forget(repository, digest, now);
+        let (mut book, digest) = (self.book(descriptor), &descriptor.digest);
+        let known = book.sightings().recalls(repository, digest, Moment::now());
+        if known.is_some() {
+            book.forget(repository, digest);
         }
     }
 
     /// Takes back what the tag named.
     pub fn forget_tag(&self, repository: &Repository, tag: &Tag) {
         let (mut names, now) = (self.names(), Moment::now());
-        let sightings = &names.all().sightings;
-        if sightings.recalls_tag(repository, tag, now).is_some() {
+        if names
+            .sightings()
+            .recalls_tag(repository, tag, now)
+            .is_some()
+        {
             names.forget_tag(repository, tag, now);
         }
     }
 
     /// Notes what a registry showed by its answer.
     pub fn learn(&self, registry: &Registry, fact: Fact) {
-        let mut names = self.names();
-        names.all();
-        names.learn(registry, fact, Moment::now());
+        self.names().learn(registry, fact, Moment::now());
     }
 
     /// What is believed of a registry.
     pub fn facts(&self, registry: &Registry) -> Facts {
-        let mut names = self.names();
-        let learned = names.all().facts.get(registry);
-        learned.map_or_else(Facts::default, |learned| learned.facts(Moment::now()))
+        let names = self.names();
+        let facts = names.facts(registry);
+        facts.map_or_else(Facts::default, |facts| facts.facts(Moment::now()))
     }
 
     /// Writes what was learned since the last time, if anything, beside what other processes
     /// write. Blocking, for a quarter of a second at most per file; what could not be written is
     /// tried again the next time.
     pub fn save(&self) {
-        for (book, bounds) in [(&self.inner.names, NAMES), (&self.inner.blobs, BLOBS)] {
-            let Some((file, text)) = book.lock().unwritten() else {
+        for book in [&self.inner.names, &self.inner.blobs] {
+            let Some(unwritten) = book.lock().unwritten() else {
                 continue;
             };
-            if let Err(error) = file.append(&text, |lines| bounds.shorten(lines)) {
-                tracing::debug!(?file, %error, "memory not written");
-                book.lock().put_back(text);
+            if let Err(error) = unwritten.write() {
+                tracing::debug!(%error, "memory not written");
+                book.lock().put_back(unwritten);
             }
         }
     }
 
-    /// Where content of this kind is remembered.
+    /// Where content of this kind is remembered. The file of blobs may not be read yet.
     fn book(&self, descriptor: &Descriptor) -> MutexGuard<'_, Book> {
-        if !descriptor.media_type.is_manifest() {
-            return self.blobs();
+        match descriptor.media_type.is_manifest() {
+            true => self.names(),
+            false => self.inner.blobs.lock(),
         }
-        let mut names = self.names();
-        names.all();
-        names
     }
 
+    /// Manifests, tags and facts, those of the file too.
     fn names(&self) -> MutexGuard<'_, Book> {
-        self.inner.names.lock()
-    }
-
-    fn blobs(&self) -> MutexGuard<'_, Book> {
-        self.inner.blobs.lock()
+        let mut names = self.inner.names.lock();
+        names.load();
+        names
     }
 }
 
@@ -235,7 +233,7 @@ mod tests {
         let memory = RegistryMemory::open(&directory);
         memory.saw(&repository("r.io/app"), &blob(1));
         memory.save();
-        for name in ["blobs", "lock"] {
+        for name in ["blobs.jsonl", "blobs.jsonl.lock"] {
             let mode = fs::metadata(directory.join(name))
                 .unwrap()
                 .permissions()
@@ -263,18 +261,19 @@ mod tests {
     fn files_that_are_not_ours_are_ignored_and_replaced() {
         let place = tempfile::tempdir().unwrap();
         let app = repository("r.io/app");
-        for content in [
-            b"".to_vec(),
-            b"wharf registries 9\n".to_vec(),
-            vec![b'x'; 30 << 20],
-        ] {
-            fs::write(place.path().join("blobs"), content).unwrap();
+        for content in [b"".to_vec(), vec![b'x'; 30 << 20]] {
+            fs::write(place.path().join("blobs.jsonl"), content).unwrap();
             let memory = RegistryMemory::open(place.path());
             assert!(!memory.recalls(&app, &blob(1)));
             memory.saw(&app, &blob(1));
             memory.save();
             assert!(RegistryMemory::open(place.path()).recalls(&app, &blob(1)));
-            assert!(fs::metadata(place.path().join("blobs")).unwrap().len() < 1000);
+            assert!(
+                fs::metadata(place.path().join("blobs.jsonl"))
+                    .unwrap()
+                    .len()
+                    < 1000
+            );
         }
     }
 
@@ -283,7 +282,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("file");
         fs::write(&file, b"").unwrap();
-        fs::create_dir_all(place.path().join("cache/blobs")).unwrap();
+        fs::create_dir_all(place.path().join("cache/blobs.jsonl")).unwrap();
         for directory in [file, place.path().join("cache")] {
             let memory = RegistryMemory::open(&directory);
             memory.saw(&repository("r.io/app"), &blob(1));
@@ -295,12 +294,12 @@ mod tests {
     #[test]
     fn a_lock_that_is_never_given_up_is_not_waited_for_long() {
         let place = tempfile::tempdir().unwrap();
-        let lock = fs::File::create(place.path().join("lock")).unwrap();
+        let lock = fs::File::create(place.path().join("blobs.jsonl.lock")).unwrap();
         lock.lock().unwrap();
         let memory = RegistryMemory::open(place.path());
         memory.saw(&repository("r.io/app"), &blob(1));
         memory.save();
-        assert!(!place.path().join("blobs").exists());
+        assert!(!place.path().join("blobs.jsonl").exists());
         drop(lock);
         memory.save();
         assert!(RegistryMemory::open(place.path()).recalls(&repository("r.io/app"), &blob(1)));
@@ -310,17 +309,20 @@ mod tests {
     fn a_file_that_grows_is_shortened() {
         let place = tempfile::tempdir().unwrap();
         let app = repository("r.io/app");
-        let line = format!("@{} {app}\n+{}\n", Moment::now().0, blob(1).digest);
-        let many = line.repeat(usize::try_from(BLOBS.bytes).unwrap() / line.len());
-        fs::write(
-            place.path().join("blobs"),
-            format!("wharf registries 1\n{many}"),
-        )
-        .unwrap();
         let memory = RegistryMemory::open(place.path());
+        memory.saw(&app, &blob(1));
+        memory.save();
+        let line = fs::read_to_string(place.path().join("blobs.jsonl")).unwrap();
+        let many = line.repeat(usize::try_from(BLOBS.bytes).unwrap() / line.len());
+        fs::write(place.path().join("blobs.jsonl"), many).unwrap();
         memory.saw(&app, &blob(2));
         memory.save();
-        assert!(fs::metadata(place.path().join("blobs")).unwrap().len() < 1000);
+        assert!(
+            fs::metadata(place.path().join("blobs.jsonl"))
+                .unwrap()
+                .len()
+                < 1000
+        );
         let memory = RegistryMemory::open(place.path());
         assert!(memory.recalls(&app, &blob(1)) && memory.recalls(&app, &blob(2)));
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_oci::{Digest, Repository, RepositoryName, Tag};
@@ -14,99 +15,50 @@ pub(super) const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Repositories remembered for one digest; a popular base layer is in thousands.
 const PLACES: usize = 16;
 
-/// What was seen, the newest of it where it is too much.
+/// The newest sightings.
 #[derive(Debug)]
 pub(super) struct Sightings {
     most: usize,
     count: usize,
-    /// The repository that was noted last: many sightings of one come together.
-    latest: usize,
-    repositories: Vec<Repository>,
-    numbers: HashMap<Repository, usize>,
-    places: HashMap<Digest, Vec<Place>>,
-    tags: HashMap<(usize, Tag), Named>,
+    digests: HashMap<Digest, Vec<(Arc<Repository>, Moment)>>,
+    tags: HashMap<Arc<Repository>, HashMap<Tag, (Digest, Moment)>>,
 }
 
-/// A digest was seen here.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    repository: usize,
-    seen: Moment,
-}
-
-#[derive(Clone, Debug)]
-struct Named {
-    digest: Digest,
-    seen: Moment,
-}
-
-/// One thing that was seen.
+/// One sighting.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sighting<'a> {
-    pub(super) repository: &'a Repository,
-    /// What named the digest; none: it was seen by itself.
+    pub(super) repository: &'a Arc<Repository>,
+    /// What named the digest; nothing where it was seen by itself.
     pub(super) tag: Option<&'a Tag>,
     pub(super) digest: &'a Digest,
     pub(super) seen: Moment,
 }
 
 impl Sightings {
-    /// Nothing yet; never more than `most`.
+    /// No sightings yet; never more than `most`.
     pub(super) fn new(most: usize) -> Sightings {
         Sightings {
             most,
             count: 0,
-            latest: 0,
-            repositories: Vec::new(),
-            numbers: HashMap::new(),
-            places: HashMap::new(),
+            digests: HashMap::new(),
             tags: HashMap::new(),
         }
     }
 
-    /// Makes room for so many more at once, which is faster.
-    pub(super) fn expect(&mut self, more: usize) {
-        self.places.reserve(more.min(self.most));
-    }
-
-    /// How many there are.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
-    fn number(&mut self, repository: &Repository) -> usize {
-        if self.repositories.get(self.latest) == Some(repository) {
-            return self.latest;
-        }
-        if let Some(number) = self.numbers.get(repository) {
-            self.latest = *number;
-            return *number;
-        }
-        let number = self.repositories.len();
-        self.repositories.push(repository.clone());
-        self.numbers.insert(repository.clone(), number);
-        number
-    }
-
     /// Notes that `digest` was there.
-    pub(super) fn saw(&mut self, repository: &Repository, digest: &Digest, seen: Moment) {
-        let repository = self.number(repository);
-        let places = self.places.entry(digest.clone()).or_default();
-        if let Some(place) = places
-            .iter_mut()
-            .find(|place| place.repository == repository)
-        {
-            place.seen = place.seen.max(seen);
+    pub(super) fn saw(&mut self, repository: &Arc<Repository>, digest: &Digest, seen: Moment) {
+        let places = self.digests.entry(digest.clone()).or_default();
+        if let Some((_, at)) = places.iter_mut().find(|(known, _)| known == repository) {
+            *at = seen.max(*at);
             return;
         }
         if places.len() >= PLACES
-            && let Some((oldest, _)) = places.iter().enumerate().min_by_key(|(_, at)| at.seen)
+            && let Some((oldest, _)) = places.iter().enumerate().min_by_key(|(_, (_, at))| *at)
         {
             places.swap_remove(oldest);
             self.count -= 1;
         }
-        places.push(Place { repository, seen });
+        places.push((Arc::clone(repository), seen));
         self.count += 1;
         self.bound();
     }
@@ -114,48 +66,38 @@ impl Sightings {
     /// Notes that `tag` named `digest` there.
     pub(super) fn saw_tag(
         &mut self,
-        repository: &Repository,
+        repository: &Arc<Repository>,
         tag: &Tag,
         digest: &Digest,
         seen: Moment,
     ) {
-        let repository = self.number(repository);
-        let named = Named {
-            digest: digest.clone(),
-            seen,
-        };
-        match self.tags.get_mut(&(repository, tag.clone())) {
-            Some(known) if known.seen > seen => {}
-            Some(known) => *known = named,
-            None => {
-                self.tags.insert((repository, tag.clone()), named);
-                self.count += 1;
-                self.bound();
-            }
+        let tags = self.tags.entry(Arc::clone(repository)).or_default();
+        if tags.get(tag).is_some_and(|(_, at)| *at > seen) {
+            return;
+        }
+        if tags.insert(tag.clone(), (digest.clone(), seen)).is_none() {
+            self.count += 1;
+            self.bound();
         }
     }
 
     /// Takes back what was seen of `digest` there, up to now.
     pub(super) fn forget(&mut self, repository: &Repository, digest: &Digest) {
-        let (Some(number), Some(places)) = (
-            self.numbers.get(repository).copied(),
-            self.places.get_mut(digest),
-        ) else {
+        let Some(places) = self.digests.get_mut(digest) else {
             return;
         };
         let before = places.len();
-        places.retain(|place| place.repository != number);
+        places.retain(|(known, _)| **known != *repository);
         self.count -= before - places.len();
         if places.is_empty() {
-            self.places.remove(digest);
+            self.digests.remove(digest);
         }
     }
 
     /// Takes back what `tag` named.
     pub(super) fn forget_tag(&mut self, repository: &Repository, tag: &Tag) {
-        if let Some(number) = self.numbers.get(repository)
-            && self.tags.remove(&(*number, tag.clone())).is_some()
-        {
+        let tags = self.tags.get_mut(repository);
+        if tags.is_some_and(|tags| tags.remove(tag).is_some()) {
             self.count -= 1;
         }
     }
@@ -167,10 +109,9 @@ impl Sightings {
         digest: &Digest,
         now: Moment,
     ) -> Option<Moment> {
-        let number = *self.numbers.get(repository)?;
-        let places = self.places.get(digest)?;
-        let place = places.iter().find(|place| place.repository == number)?;
-        place.seen.is_within(AGE, now).then_some(place.seen)
+        let mut places = self.digests.get(digest)?.iter();
+        let (_, seen) = places.find(|(known, _)| **known == *repository)?;
+        seen.is_within(AGE, now).then_some(*seen)
     }
 
     /// What `tag` last named there, and when.
@@ -180,10 +121,8 @@ impl Sightings {
         tag: &Tag,
         now: Moment,
     ) -> Option<(&Digest, Moment)> {
-        let number = *self.numbers.get(repository)?;
-        let named = self.tags.get(&(number, tag.clone()))?;
-        let fresh = named.seen.is_within(AGE, now);
-        fresh.then_some((&named.digest, named.seen))
+        let (digest, seen) = self.tags.get(repository)?.get(tag)?;
+        seen.is_within(AGE, now).then_some((digest, *seen))
     }
 
     /// The other repository of the same registry in which `digest` was seen last.
@@ -196,77 +135,50 @@ impl Sightings {
         let near = |other: &Repository| {
             other.registry() == repository.registry() && other.name() != repository.name()
         };
-        self.newest(digest, now, near).map(Repository::name)
-    }
-
-    fn newest(
-        &self,
-        digest: &Digest,
-        now: Moment,
-        wanted: impl Fn(&Repository) -> bool,
-    ) -> Option<&Repository> {
-        let places = self.places.get(digest)?.iter();
+        let places = self.digests.get(digest)?.iter();
         places
-            .filter(|place| place.seen.is_within(AGE, now))
-            .filter_map(|place| Some((place.seen, self.repositories.get(place.repository)?)))
-            .filter(|(_, repository)| wanted(repository))
-            .max_by_key(|(seen, _)| *seen)
-            .map(|(_, repository)| repository)
+            .filter(|(other, seen)| near(other) && seen.is_within(AGE, now))
+            .max_by_key(|(_, seen)| *seen)
+            .map(|(other, _)| other.name())
     }
 
-    /// All that was seen when it is `wanted`, the newest first, one repository's of a moment
-    /// together.
-    pub(super) fn newest_first(&self, wanted: impl Fn(Moment) -> bool) -> Vec<Sighting<'_>> {
-        let digests = self.places.iter().flat_map(|(digest, places)| {
-            places
-                .iter()
-                .map(move |place| (place.repository, None, digest, place.seen))
-        });
-        let tags = self
-            .tags
-            .iter()
-            .map(|((number, tag), named)| (*number, Some(tag), &named.digest, named.seen));
-        let mut all: Vec<_> = digests
-            .chain(tags)
-            .filter(|(.., seen)| wanted(*seen))
-            .collect();
-        all.sort_unstable_by_key(|(number, _, _, seen)| (Reverse(*seen), *number));
-        all.into_iter()
-            .filter_map(|(number, tag, digest, seen)| {
-                Some(Sighting {
-                    repository: self.repositories.get(number)?,
-                    tag,
-                    digest,
-                    seen,
-                })
+    /// All sightings, the newest first; those of one moment and one repository together.
+    pub(super) fn newest_first(&self) -> Vec<Sighting<'_>> {
+        let digests = self.digests.iter().flat_map(|(digest, places)| {
+            places.iter().map(move |(repository, seen)| Sighting {
+                repository,
+                tag: None,
+                digest,
+                seen: *seen,
             })
-            .collect()
+        });
+        let tags = self.tags.iter().flat_map(|(repository, tags)| {
+            tags.iter().map(move |(tag, (digest, seen))| Sighting {
+                repository,
+                tag: Some(tag),
+                digest,
+                seen: *seen,
+            })
+        });
+        let mut all: Vec<_> = digests.chain(tags).collect();
+        all.sort_unstable_by_key(|sighting| (Reverse(sighting.seen), sighting.repository));
+        all
     }
 
-    /// Drops the oldest quarter, and the repositories nothing is left of, when there is too much.
+    /// Drops the oldest quarter when there are too many.
     fn bound(&mut self) {
         if self.count <= self.most {
             return;
         }
-        let (mut kept, spare) = (Sightings::new(self.most), self.count / 4);
-        let all = self.newest_first(|_| true);
-        for sighting in all.iter().take(self.count - spare) {
-            kept.add(sighting);
+        let mut kept = Sightings::new(self.most);
+        for sighting in self.newest_first().iter().take(self.count - self.count / 4) {
+            let (repository, seen) = (sighting.repository, sighting.seen);
+            match sighting.tag {
+                Some(tag) => kept.saw_tag(repository, tag, sighting.digest, seen),
+                None => kept.saw(repository, sighting.digest, seen),
+            }
         }
         *self = kept;
-    }
-
-    fn add(&mut self, sighting: &Sighting<'_>) {
-        let Sighting {
-            repository,
-            tag,
-            digest,
-            seen,
-        } = *sighting;
-        match tag {
-            Some(tag) => self.saw_tag(repository, tag, digest, seen),
-            None => self.saw(repository, digest, seen),
-        }
     }
 }
 
@@ -276,8 +188,8 @@ mod tests {
 
     const NOW: Moment = Moment(1_800_000_000);
 
-    fn repository(name: &str) -> Repository {
-        name.parse().unwrap()
+    fn repository(name: &str) -> Arc<Repository> {
+        Arc::new(name.parse().unwrap())
     }
 
     fn digest(number: usize) -> Digest {
@@ -332,7 +244,7 @@ mod tests {
         sightings.saw_tag(&app, &tag, &digest(2), NOW);
         assert_eq!(named(&sightings), Some(digest(2)));
         sightings.forget_tag(&app, &tag);
-        assert_eq!((named(&sightings), sightings.len()), (None, 0));
+        assert_eq!((named(&sightings), sightings.count), (None, 0));
     }
 
     #[test]
@@ -342,8 +254,8 @@ mod tests {
             let app = repository(&format!("r.io/app{number}"));
             sightings.saw(&app, &digest(number), Moment(NOW.0 + number as u64));
         }
-        assert_eq!(sightings.len(), 76);
-        assert_eq!(sightings.repositories.len(), 76);
+        assert_eq!(sightings.count, 76);
+        assert_eq!(sightings.digests.len(), 76);
         let now = Moment(NOW.0 + 100);
         let recalls = |number: usize| {
             let app = repository(&format!("r.io/app{number}"));
@@ -359,7 +271,7 @@ mod tests {
             let app = repository(&format!("r.io/app{number}"));
             sightings.saw(&app, &digest(0), Moment(NOW.0 + number));
         }
-        assert_eq!(sightings.len(), PLACES);
+        assert_eq!(sightings.count, PLACES);
         let elsewhere = sightings.elsewhere(&repository("r.io/x"), &digest(0), NOW);
         assert_eq!(elsewhere.map(RepositoryName::as_str), Some("app499"));
     }
