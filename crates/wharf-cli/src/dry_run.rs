@@ -148,7 +148,7 @@ fn sums(survey: &Survey) -> Sums {
 
 fn summary(survey: &Survey) -> String {
     if survey.manifests.is_empty() {
-        return "would change nothing, all is there".to_owned();
+        return "already up to date; nothing to do".to_owned();
     }
     let sums = sums(survey);
     let (uploads, upload_bytes) = sums.uploads;

@@ -11,7 +11,7 @@ use wharf::{Error, ErrorKind, Result};
 use wharf_registry::storage::Disk;
 use wharf_registry::{Registry, Server};
 
-/// What the registry is called by those who pull from it, when it is served as by default.
+/// The address of the registry in references, when it is served with the defaults.
 pub(crate) const SERVED: &str = "localhost:5000";
 
 /// The registry at `address`, as part of a reference.
@@ -31,7 +31,7 @@ pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| Error::io(address, error))?;
     if directory.exists() && !directory.is_dir() {
-        let message = "not a directory, and a registry keeps its content in one";
+        let message = "not a directory; a registry needs one for its content";
         return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
     }
     let disk = Disk::open(directory).await?;

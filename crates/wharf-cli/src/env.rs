@@ -16,13 +16,13 @@ pub(crate) const LOGINS: &str = "WHARF_AUTH";
 /// What the environment says about TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsPlaces {
-    /// A file of who is trusted.
+    /// A file of trusted certificates.
     pub(crate) roots: Option<PathBuf>,
     /// Directories of such files.
     pub(crate) root_directories: Vec<PathBuf>,
     /// Directories of the system, which is trusted as well.
     pub(crate) system: Vec<PathBuf>,
-    /// Whether whoever loads the system's would not find them, with the environment as it is.
+    /// Whether the environment keeps the library from finding those of the system.
     pub(crate) system_is_hidden: bool,
     /// The one directory of certificates by host, where the environment names one.
     pub(crate) certs_dir: Option<PathBuf>,
@@ -69,7 +69,7 @@ pub(crate) fn cache_directory() -> Option<PathBuf> {
     Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf"))
 }
 
-/// The times in what is made of directories: those of `SOURCE_DATE_EPOCH`, where it is set
+/// The times of entries in a tar of a directory: `SOURCE_DATE_EPOCH`, where it is set
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 ///
 /// # Errors
@@ -85,13 +85,12 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
     })
 }
 
-/// Where certificates are looked for: what OpenSSL's variables name is trusted beside whom the
-/// system trusts.
+/// Where certificates are read from: the places in OpenSSL's variables, beside those of the system.
 pub(crate) fn tls_places() -> TlsPlaces {
     let directories = path("SSL_CERT_DIR").unwrap_or_default();
     TlsPlaces {
         roots: path("SSL_CERT_FILE"),
-        // Whoever loads the system's takes that for a file which is not there.
+        // The library takes an empty value for the name of a missing file.
         system_is_hidden: env::var_os("SSL_CERT_FILE").is_some_and(|value| value.is_empty()),
         root_directories: env::split_paths(&directories)
             .filter(|path| !path.as_os_str().is_empty())
@@ -102,7 +101,7 @@ pub(crate) fn tls_places() -> TlsPlaces {
     }
 }
 
-/// Where the system keeps whom it trusts, on systems that have directories for that.
+/// Where the system keeps trusted certificates, if it has directories for them.
 fn system_roots() -> Vec<PathBuf> {
     openssl_probe::candidate_cert_dirs()
         .map(Path::to_owned)
@@ -179,7 +178,7 @@ pub(crate) fn login_files() -> Vec<PathBuf> {
             let session = path("XDG_RUNTIME_DIR");
             let config = base_directory("XDG_CONFIG_HOME", ".config");
             let mut files = podman_files(session, user(), config);
-            // In a directory of somebody else's nothing is kept for us.
+            // A directory of another user holds nothing for us.
             files.retain(|file| !file.metadata().is_err_and(|error| denied(&error)));
             (files, false)
         }
@@ -217,7 +216,7 @@ fn user() -> Option<u32> {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::MetadataExt;
-        // Whom a process runs as owns what the system says of it.
+        // The user of a process owns its entry in /proc.
         std::fs::metadata("/proc/self").ok().map(|data| data.uid())
     }
     #[cfg(not(target_os = "linux"))]

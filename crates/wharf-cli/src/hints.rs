@@ -1,4 +1,4 @@
-//! Words for people about errors that programs know by kind: what to do next.
+//! Hints for people: what to do next about an error of a kind.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,10 @@ pub(crate) fn line(error: &Error) -> String {
     }
 }
 
-/// What to do about it. What the registry says in detail comes before what its status suggests.
+/// What to do about it. The codes of the registry count before its status.
 fn hint(error: &Error) -> Option<Cow<'static, str>> {
     if error.web_page().is_some() && !matches!(error.status(), Some(401 | 413 | 429 | 500..)) {
-        let hint = "no registry says that: a proxy or a login page may stand before it";
+        let hint = "not from a registry: perhaps from a proxy or a login page";
         return Some(hint.into());
     }
     let refused = error.refusal().and_then(|refusal| match error.status() {
@@ -34,18 +34,18 @@ fn hint(error: &Error) -> Option<Cow<'static, str>> {
     refused.or_else(guarded).or_else(said)
 }
 
-/// What has a guard of ours let it pass.
+/// What makes a guard of ours accept it.
 fn passes(guard: &Guard) -> Option<Cow<'static, str>> {
     Some(match guard {
-        Guard::Near { host } => format!("--allow-near {host} lets it do so").into(),
+        Guard::Near { host } => format!("--allow-near {host} allows it").into(),
         Guard::Cleartext => {
-            "a proxy before it may have to say X-Forwarded-Proto; --insecure lets it do so".into()
+            "a proxy in front of it may have to set X-Forwarded-Proto; --insecure allows it".into()
         }
         _ => return None,
     })
 }
 
-/// What it takes to be let in.
+/// What the registry needs to accept the request.
 fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
     let Refusal {
         registry,
@@ -60,27 +60,28 @@ fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
     let from = |place| source.as_deref() == Some(place);
     Some(match refusal.lack {
         Lack::Rights if scope.is_empty() => {
-            format!("that user may not; wharf auth login {registry} as one who may").into()
+            format!("this user may not; wharf auth login {registry} with another user").into()
         }
         Lack::Rights => {
-            format!("that user lacks {scope}; wharf auth login {registry} as one who has it").into()
+            format!("this user lacks {scope}; wharf auth login {registry} with a user that has it")
+                .into()
         }
         Lack::Token => format!("do the clocks of {registry} and its token server agree?").into(),
-        // Whoever logs in is not asked while something is given.
+        // A login would not help: what is given for one run comes first.
         Lack::RightCredentials if from(THIS_LOGIN) || from(FLAG) => {
             "are user name and password right?".into()
         }
-        Lack::RightCredentials if from(LOGINS) => format!("correct what {LOGINS} holds").into(),
+        Lack::RightCredentials if from(LOGINS) => format!("correct {LOGINS}").into(),
         Lack::Credentials | Lack::RightCredentials => format!("wharf auth login {registry}").into(),
         _ => return None,
     })
 }
 
-/// What it takes where an entry for a part of a registry decides, which a login does not change.
+/// What to do where an entry for a part of a registry decides. A login would not change it.
 fn narrower(lack: Lack, entry: &str, registry: &Registry) -> Option<Cow<'static, str>> {
     let fault = match lack {
         Lack::Rights | Lack::RightCredentials => {
-            format!("correct that entry, or take it out: {entry} comes before {registry}")
+            format!("correct or remove that entry: {entry} is used before {registry}")
         }
         Lack::Token => format!("do the clocks of {registry} and its token server agree?"),
         _ => return None,
@@ -88,21 +89,21 @@ fn narrower(lack: Lack, entry: &str, registry: &Registry) -> Option<Cow<'static,
     Some(fault.into())
 }
 
-/// What to do about what the registry says, whatever its status.
+/// What to do about a code of the registry, whatever the status.
 fn by_code(error: &Error) -> Option<&'static str> {
     let mut codes = error.diagnostic()?.codes();
     let to_it = error.failed_side() == Some(Side::Destination);
     codes.find_map(|code| match code {
         "MANIFEST_BLOB_UNKNOWN" => {
-            Some("all that a manifest links to must be in the repository before it")
+            Some("everything that a manifest links to must be in the repository first")
         }
-        "NAME_UNKNOWN" if to_it => Some("this registry wants the repository to be created first"),
+        "NAME_UNKNOWN" if to_it => Some("create the repository first: this registry requires it"),
         "TOOMANYREQUESTS" => Some("the limit is reached; try again later"),
         _ => None,
     })
 }
 
-/// What to do about it. Files speak for themselves: most hints are about registries.
+/// What to do about a kind of error. Most hints are about registries: errors of files need none.
 fn by_kind(error: &Error) -> Option<&'static str> {
     let (side, status, asked) = (error.failed_side(), error.status(), error.asked());
     match (error.kind(), status) {
@@ -117,7 +118,7 @@ fn by_kind(error: &Error) -> Option<&'static str> {
                 && error.diagnostic().is_none()
                 && asked != Some(Asked::Token) =>
         {
-            Some("some registries want the repository to be created first")
+            Some("create the repository first: some registries require it")
         }
         (ErrorKind::Interrupted | ErrorKind::Timeout, _)
             if side.is_some() && error.was_moving() =>
@@ -125,18 +126,18 @@ fn by_kind(error: &Error) -> Option<&'static str> {
             Some("running it again sends only what is missing")
         }
         (ErrorKind::Rejected, Some(413)) if asked == Some(Asked::Manifest) => {
-            Some("a proxy before the registry limits what it takes")
+            Some("a proxy in front of the registry limits the size of requests")
         }
-        (ErrorKind::Rejected, Some(413)) => {
-            Some("a proxy before the registry limits what it takes; try a smaller --chunk-size")
-        }
+        (ErrorKind::Rejected, Some(413)) => Some(
+            "a proxy in front of the registry limits the size of requests; try a smaller --chunk-size",
+        ),
         (ErrorKind::Busy, None) => Some("try again later"),
         (ErrorKind::Busy, Some(_)) => Some("try again later, or with a lower --jobs"),
         (ErrorKind::Server, _) if asked == Some(Asked::Token) => {
-            Some("the token server has trouble of its own; its log knows more")
+            Some("the token server failed; see its log")
         }
         (ErrorKind::Server, Some(507)) => Some("free some space on the registry's disk"),
-        (ErrorKind::Server, _) => Some("the registry has trouble of its own; its log knows more"),
+        (ErrorKind::Server, _) => Some("the registry failed; see its log"),
         (ErrorKind::NoSpace, _) => {
             Some("free some space; running it again sends only what is missing")
         }
@@ -151,12 +152,16 @@ fn by_kind(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// What makes us speak TLS with a host all the same.
+/// What makes us accept the certificate.
 fn trusts(distrust: Distrust) -> Option<&'static str> {
     match distrust {
-        Distrust::Issuer => Some("--ca-cert FILE trusts who signed it, --insecure trusts anybody"),
-        Distrust::Dates => Some("is this machine's clock right? --insecure trusts anybody"),
-        Distrust::Name | Distrust::Certificate => Some("--insecure trusts anybody"),
+        Distrust::Issuer => {
+            Some("--ca-cert FILE trusts its issuer, --insecure accepts any certificate")
+        }
+        Distrust::Dates => {
+            Some("is this machine's clock right? --insecure accepts any certificate")
+        }
+        Distrust::Name | Distrust::Certificate => Some("--insecure accepts any certificate"),
         _ => None,
     }
 }
@@ -180,7 +185,7 @@ mod tests {
         let host = "10.0.0.7".to_owned();
         assert_eq!(
             passes(&Guard::Near { host }).as_deref(),
-            Some("--allow-near 10.0.0.7 lets it do so")
+            Some("--allow-near 10.0.0.7 allows it")
         );
     }
 
@@ -192,10 +197,10 @@ mod tests {
             hint(&error.side(Side::Destination))
         };
         let said = |code| hint_for(&format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#));
-        let wanted = "this registry wants the repository to be created first";
+        let wanted = "create the repository first: this registry requires it";
         assert_eq!(said("NAME_UNKNOWN").as_deref(), Some(wanted));
         assert_eq!(said("BLOB_UPLOAD_UNKNOWN"), None);
-        let guess = "some registries want the repository to be created first";
+        let guess = "create the repository first: some registries require it";
         assert_eq!(hint_for("").as_deref(), Some(guess));
     }
 }

@@ -67,7 +67,7 @@ fn is_open_stream(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc")
 }
 
-/// A new file gets what the umask allows, one that was there keeps its permissions.
+/// A new file gets what the umask allows; an existing file keeps its permissions.
 fn beside(path: &Path, permissions: Option<fs::Permissions>) -> std::io::Result<Place> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -1,4 +1,4 @@
-//! One line of JSON for programs: an object whose fields keep the order they are given in.
+//! One line of JSON for programs: an object whose fields keep their order.
 
 use std::fmt::{self, Display};
 

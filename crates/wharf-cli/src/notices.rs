@@ -29,7 +29,7 @@ impl PauseObserver for Notices {
 impl LeniencyObserver for Notices {
     fn on_leniency(&self, host: &str, leniency: Leniency) {
         let what = match leniency {
-            Leniency::PlainHttp => "spoken to over plain http",
+            Leniency::PlainHttp => "using plain http",
             _ => "its certificate is not trusted",
         };
         let line = format!("warning: {host}: {what}, as --insecure allows");

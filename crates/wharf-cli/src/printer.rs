@@ -1,4 +1,4 @@
-//! What goes where: data to standard output, everything else to standard error.
+//! Prints data on standard output, and everything else on standard error.
 
 use std::io::{self, ErrorKind as Io, Write};
 
@@ -8,10 +8,10 @@ use wharf::{Error, Result};
 
 use crate::json_line::JsonLine;
 
-/// The meaning of the lines of JSON; a larger number where a program has to learn anew.
+/// The version of the lines of JSON; it grows when a program must change to read them.
 const SCHEMA: u64 = 1;
 
-/// Whether anything but errors is said on standard error.
+/// What is printed on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Voice {
     /// Nothing but errors.
@@ -20,7 +20,7 @@ pub(crate) enum Voice {
     Plain,
     /// Bars that redraw themselves, for a terminal.
     Terminal,
-    /// A line of JSON for all that is said.
+    /// A line of JSON for everything.
     Json,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// A printer that talks as was asked for. Bars need a terminal: elsewhere they are lines.
+    /// A printer for this choice. Bars need a terminal: elsewhere they are lines.
     pub(crate) fn new(choice: ProgressChoice, screen: Screen) -> Self {
         let voice = match choice {
             ProgressChoice::None => Voice::Silent,
@@ -73,26 +73,26 @@ impl Printer {
         }
     }
 
-    /// Says what is said first.
+    /// Prints the first line for programs.
     pub(crate) fn begin(&self) {
         let version = env!("CARGO_PKG_VERSION");
         let line = JsonLine::new("event", "begin").number("schema", SCHEMA);
         self.event(line.text("version", version));
     }
 
-    /// Says how a command failed, for programs.
+    /// Prints for programs how a command failed.
     pub(crate) fn failed(&self, error: &str) {
         self.event(JsonLine::new("event", "failed").text("error", error));
     }
 
-    /// Says a line for programs, where they listen.
+    /// Prints a line for programs, if they asked for it.
     pub(crate) fn event(&self, line: JsonLine) {
         if self.voice == Voice::Json {
             let _ = writeln!(io::stderr().lock(), "{line}");
         }
     }
 
-    /// How to talk on standard error.
+    /// How standard error is used.
     pub(crate) fn voice(&self) -> Voice {
         self.voice
     }
@@ -100,8 +100,8 @@ impl Printer {
     /// Prints a line of data.
     ///
     /// # Errors
-    /// When standard output cannot be written to, except when its reader is gone: it has seen
-    /// what it wanted to.
+    /// When standard output cannot be written to. A reader that is gone is no error: it has seen
+    /// enough.
     pub(crate) fn data(&self, line: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
@@ -110,17 +110,17 @@ impl Printer {
         }
     }
 
-    /// Says a line that is no data.
+    /// Prints a line that is no data.
     pub(crate) fn say(&self, line: &str) {
         match self.voice {
             Voice::Silent => {}
             Voice::Json => self.event(JsonLine::new("event", "message").text("text", line)),
-            // There is no place left to complain.
+            // An error here has no place to be printed.
             Voice::Plain | Voice::Terminal => drop(writeln!(io::stderr().lock(), "{line}")),
         }
     }
 
-    /// Says a line above the bars: between them only their owner knows where there is room.
+    /// Prints a line above the bars, which redraw themselves below it.
     pub(crate) fn say_above(&self, line: &str) {
         match self.voice {
             Voice::Silent => {}
@@ -134,7 +134,7 @@ impl Printer {
         &self.bars
     }
 
-    /// Says what went wrong, under the tool's name.
+    /// Prints what failed, after the name of the tool.
     pub(crate) fn complain(line: &str) {
         let _ = writeln!(io::stderr().lock(), "wharf: {line}");
     }

@@ -1,4 +1,4 @@
-//! Words about arguments that make no sense: one line, as every other error.
+//! Errors of usage: one line, as every other error.
 
 use std::env;
 use std::error::Error;
@@ -16,7 +16,7 @@ use crate::printer::{Printer, ProgressChoice, Screen};
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Nobody is left to tell when standard output is closed.
+            // A closed standard output is no error: its reader has seen enough.
             let _ = error.print();
             ExitCode::SUCCESS
         }

@@ -77,13 +77,13 @@ fn source(text: &str) -> Result<Anywhere, Unreadable> {
     place.map_err(|Unreadable(error)| hinted(error, text).into())
 }
 
-/// A file of this name may be what was meant, where no such image is found.
+/// Names the file or directory of this name, if there is one.
 fn hinted(error: Error, text: &str) -> Error {
     let path = Path::new(text);
     let hint = match () {
-        () if path.is_dir() => format!("there is a directory of this name, oci:{text}"),
+        () if path.is_dir() => format!("did you mean the directory oci:{text}?"),
         () if path.is_file() => {
-            format!("there is a file of this name, docker-archive:{text} or oci-archive:{text}")
+            format!("did you mean the file docker-archive:{text} or oci-archive:{text}?")
         }
         () => return error,
     };

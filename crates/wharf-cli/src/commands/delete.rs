@@ -75,7 +75,7 @@ async fn delete(
     let repository = client.repository(reference.repository());
     let tried = Cell::new(false);
     let delete = async || match repository.delete(at).await {
-        // A try whose answer was lost had done it.
+        // An earlier try deleted it, and its answer was lost.
         Err(error) if error.kind() == ErrorKind::NotFound && tried.get() => Ok(()),
         outcome => {
             tried.set(true);

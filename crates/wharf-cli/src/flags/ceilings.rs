@@ -1,4 +1,4 @@
-//! How many requests of each kind a registry is sent at once: how that is typed (wire.md R7).
+//! How many requests of each kind a registry gets at a time: parsing and printing (wire.md R7).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use wharf::remote::Limits;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ceilings(Limits);
 
-/// More of anything is a mistake.
+/// The largest number that makes sense.
 const MOST: usize = 4096;
 
 impl Ceilings {
@@ -35,15 +35,13 @@ impl FromStr for Ceilings {
                 "reads" => &mut limits.reads,
                 _ => {
                     let kinds = "checks, opens, sends, manifests and reads";
-                    return Err(format!(
-                        "no kind of requests is called {kind:?}; there are {kinds}"
-                    ));
+                    return Err(format!("unknown kind {kind:?}; the kinds are {kinds}"));
                 }
             };
             let number = number.parse().ok();
             *place = number
                 .filter(|number| (1..=MOST).contains(number))
-                .ok_or_else(|| format!("{kind} is a number from 1 to {MOST}"))?;
+                .ok_or_else(|| format!("{kind} must be a number from 1 to {MOST}"))?;
         }
         Ok(Ceilings(limits))
     }
@@ -90,13 +88,12 @@ mod tests {
         for (text, expected) in [
             ("", "not KIND=N"),
             ("4", "not KIND=N"),
-            ("sends=0", "sends is a number from 1 to 4096"),
-            ("sends=4097", "sends is a number from 1 to 4096"),
-            ("reads=-1", "reads is a number from 1 to 4096"),
+            ("sends=0", "sends must be a number from 1 to 4096"),
+            ("sends=4097", "sends must be a number from 1 to 4096"),
+            ("reads=-1", "reads must be a number from 1 to 4096"),
             (
                 "pushes=1",
-                "no kind of requests is called \"pushes\"; there are checks, opens, sends, \
-                 manifests and reads",
+                "unknown kind \"pushes\"; the kinds are checks, opens, sends, manifests and reads",
             ),
         ] {
             assert_eq!(text.parse::<Ceilings>().unwrap_err(), expected);

@@ -1,4 +1,4 @@
-//! Where credentials come from: what was given for this run, then the files of other tools.
+//! Where credentials are read from: flags and a variable first, then the files of other tools.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::env::{self, LOGINS};
 /// The flag that gives some.
 pub(crate) const FLAG: &str = "--creds";
 
-/// What the credentials of a login that is being made are called.
+/// The name of the credentials that a login checks.
 pub(crate) const THIS_LOGIN: &str = "this login";
 
 /// Flags about credentials, which every command takes.
@@ -39,7 +39,7 @@ pub(super) struct LoginArgs {
     auth_file: Option<PathBuf>,
 }
 
-/// What was typed and is not to be printed.
+/// A value that is never printed.
 #[derive(Clone)]
 pub(crate) struct Hidden(pub(crate) Secret);
 
@@ -120,7 +120,7 @@ impl Logins {
         Ok(Chain::new(places))
     }
 
-    /// Those that were given for this run: they come before all files.
+    /// The credentials that were given for this run. They are used before all files.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where what was given makes no sense.
@@ -151,7 +151,9 @@ fn parse(line: &str, source: &str) -> Result<Given> {
         Some((host, username, password))
     });
     let (host, username, password) = parts.ok_or_else(|| invalid("not HOST=USER:PASSWORD"))?;
-    let registry: Registry = host.parse().map_err(|_| invalid("HOST is no registry"))?;
+    let registry: Registry = host
+        .parse()
+        .map_err(|_| invalid("HOST is not a registry"))?;
     let credential = Credential::password(username, password.into());
     Ok(Given::new(registry, credential, source))
 }
@@ -168,7 +170,7 @@ mod tests {
                 "\nr.example=secret",
                 "WHARF_AUTH, line 2: not HOST=USER:PASSWORD",
             ),
-            ("secret=a:b", "WHARF_AUTH, line 1: HOST is no registry"),
+            ("secret=a:b", "WHARF_AUTH, line 1: HOST is not a registry"),
         ] {
             let logins = Logins {
                 given: Some(text.into()),

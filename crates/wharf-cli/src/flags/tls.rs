@@ -1,4 +1,4 @@
-//! Who is trusted and what is shown: the flags, and where other tools keep such things.
+//! Flags about certificates: which are trusted, and which are presented.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl TlsArgs {
             (Some(certificate), key) => Identity::from_files(certificate, key).map(Some),
             (None, None) => Ok(None),
             (None, Some(_)) => {
-                let message = "--client-key is of no use without --client-cert";
+                let message = "--client-key needs --client-cert";
                 Err(Error::new(ErrorKind::Invalid, message))
             }
         }
@@ -76,9 +76,9 @@ fn existing(directory: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Those in a file and in the files of directories, which hold other things as well; a directory
-/// need not exist. With them come the system's. `None` where neither is given: then whoever loads
-/// the system's does so when they are needed, if that is where they are.
+/// The certificates of a file, of the files of directories, and of the system. A directory need not
+/// exist, and may hold other files. `None` where neither is named: the library then loads those of
+/// the system when it needs them.
 fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
     let directories = &places.root_directories;
     if places.roots.is_none() && directories.is_empty() {

@@ -1,4 +1,4 @@
-//! A bar for each blob that moves right now, on a terminal, below the lines that stay.
+//! A bar for each blob that is moving, on a terminal, below the lines that stay.
 //!
 //! A blob has a bar only while it moves, so there are never more than `--jobs`, however many
 //! layers there are.
@@ -21,7 +21,7 @@ pub(super) struct Bars {
 }
 
 impl Bars {
-    /// Bars among `all` those of the command, each with `label` before it.
+    /// Bars among `all` of the command, each with `label` before it.
     pub(super) fn new(all: MultiProgress, label: Label) -> Self {
         Bars {
             all,

@@ -1,5 +1,5 @@
-//! Each event as a line of JSON, for programs. The lines are documented in `docs/progress.md`:
-//! fields are only ever added to them.
+//! Each event as a line of JSON, for programs, as `docs/progress.md` documents it. Fields may be
+//! added, never removed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -46,7 +46,7 @@ struct Lines {
     destination: String,
     tally: Tally,
     throttle: Throttle,
-    /// Where the blob was mounted from whose end is told next.
+    /// Where the blob that ends next was mounted from.
     from: Option<String>,
 }
 
@@ -84,7 +84,8 @@ impl Lines {
             Event::Retried(subject, again) => Some(self.retried(subject, again)),
             Event::Dropped(blob) => Some(self.about("dropped", blob.into())),
             Event::Finished(subject, blob, outcome) => Some(self.finished(subject, blob, outcome)),
-            // The end of the command says what went wrong; what joins is told when it ends.
+            // The last line of the command says what failed. An upload that joins another is told
+            // when it ends.
             _ => None,
         };
         let sums = |line: JsonLine| {

@@ -10,7 +10,7 @@ use crate::units::{bytes, count, seconds};
 /// For people.
 pub(super) fn line(verb: &str, summary: &Summary, time: Duration) -> String {
     if summary.manifests == 0 {
-        return format!("unchanged, all was there; {}", seconds(time));
+        return format!("already up to date; {}", seconds(time));
     }
     let mut line = format!(
         "{verb} {}, {}; {} existed, {} mounted; {}",
@@ -21,7 +21,7 @@ pub(super) fn line(verb: &str, summary: &Summary, time: Duration) -> String {
         seconds(time),
     );
     if summary.skipped > 0 {
-        let skipped = format!("; {} non-distributable left out", summary.skipped);
+        let skipped = format!("; {} non-distributable layers skipped", summary.skipped);
         line.push_str(&skipped);
     }
     line

@@ -15,14 +15,14 @@ use crate::printer::{Printer, Voice};
 /// Whether other copies are shown at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
-    /// Everybody knows what lines are about.
+    /// Lines need no name before them.
     Alone,
-    /// Lines say which destination they are about.
+    /// Lines begin with the name of their destination.
     Several,
 }
 
 impl Company {
-    /// That of one among `copies`.
+    /// Whether one of `copies` is alone.
     pub(crate) fn of(copies: usize) -> Self {
         match copies {
             0 | 1 => Company::Alone,
@@ -69,7 +69,7 @@ impl Progress {
         }
     }
 
-    /// Who is to be told of the copy.
+    /// Receives the events of the copy.
     pub(crate) fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.observer)
     }

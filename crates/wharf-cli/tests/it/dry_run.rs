@@ -68,7 +68,7 @@ tag     REGISTRY/a:1.0
 
     done(home.path(), &arguments[..3]);
     let again = done(home.path(), &arguments);
-    assert_eq!(again.stderr, "would change nothing, all is there\n");
+    assert_eq!(again.stderr, "already up to date; nothing to do\n");
     assert!(again.stdout.starts_with("exists  manifest  sha256:"));
     assert_eq!(again.stdout.lines().count(), 1);
 }
@@ -304,7 +304,7 @@ fn a_copy_of_a_name_that_is_a_file_hints_at_the_prefix() {
         .unwrap();
     let stderr = String::from_utf8(run.stderr).unwrap();
     assert!(
-        stderr.contains("there is a file of this name, docker-archive:App.tar"),
+        stderr.contains("did you mean the file docker-archive:App.tar"),
         "{stderr}"
     );
 }
@@ -328,7 +328,7 @@ fn serving_takes_the_address_before_it_makes_a_directory() {
     assert_eq!(
         serve("127.0.0.1:0", &disk),
         format!(
-            "wharf: {}: not a directory, and a registry keeps its content in one\n",
+            "wharf: {}: not a directory; a registry needs one for its content\n",
             disk.display()
         )
     );

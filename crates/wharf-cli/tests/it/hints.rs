@@ -27,25 +27,25 @@ fn a_hint_about_certificates_fits_what_is_wrong_with_them() {
         shown(&authority, &authority.expired_server()),
         format!(
             "{start} its certificate expired 2021-02-03 00:00 UTC \
-             (is this machine's clock right? --insecure trusts anybody)"
+             (is this machine's clock right? --insecure accepts any certificate)"
         )
     );
     assert_eq!(
         shown(&authority, &authority.server_named(&["other.example"])),
         format!(
             "{start} its certificate is not for this name but other.example \
-             (--insecure trusts anybody)"
+             (--insecure accepts any certificate)"
         )
     );
     assert_eq!(
         shown(&authority, &authority.server_named(&[])),
-        format!("{start} its certificate names nobody (--insecure trusts anybody)")
+        format!("{start} its certificate names nobody (--insecure accepts any certificate)")
     );
     assert_eq!(
         shown(&authority, &Authority::new().server()),
         format!(
             "{start} its certificate is signed by nobody that is trusted here \
-             (--ca-cert FILE trusts who signed it, --insecure trusts anybody)"
+             (--ca-cert FILE trusts its issuer, --insecure accepts any certificate)"
         )
     );
     // A fatal alert, as servers with older TLS send it.
@@ -102,7 +102,7 @@ fn repositories_are_created_where_they_are_missing_and_not_elsewhere() {
         Verb::PushBlob,
         Login::None,
     );
-    let hint = "404 Not Found (some registries want the repository to be created first)";
+    let hint = "404 Not Found (create the repository first: some registries require it)";
     assert!(line.ends_with(hint), "{line}");
 }
 
@@ -112,7 +112,7 @@ fn manifests_are_not_sent_in_chunks() {
     assert_eq!(
         scripted(script, Verb::Put, Login::None),
         "HOST/a/b: PUT /v2/a/b/manifests/1: 413 Payload Too Large \
-         (a proxy before the registry limits what it takes)"
+         (a proxy in front of the registry limits the size of requests)"
     );
 }
 

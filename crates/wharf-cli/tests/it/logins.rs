@@ -80,13 +80,13 @@ fn a_login_that_was_not_checked_or_does_not_count_says_so() {
     };
     let said = format!(
         "logged in to {host} via {}\n\
-         {host} asked for no credentials: whether these are right is not known\n",
+         {host} did not ask for credentials, so they could not be checked\n",
         file.display()
     );
     assert_eq!(login("me:hidden"), said);
     assert_eq!(
         login("me:other"),
-        format!("{said}WHARF_AUTH has other credentials for {host}, which come first\n")
+        format!("{said}WHARF_AUTH has other credentials for {host}, which are used first\n")
     );
     let asking = |request: &RecordedRequest| request.header("authorization").is_none();
     let wants = Answer::status(401).header("WWW-Authenticate", "Basic");
@@ -144,8 +144,8 @@ fn an_entry_for_a_part_of_a_registry_is_to_be_corrected() {
     let reference = format!("{host}/a/b:1");
     let run = wharf(home.path(), &["push", &layout(home.path()), &reference]);
     let expected = format!(
-        "tried the credentials from {} ({host}/a) (correct that entry, or take it out: {host}/a \
-         comes before {host})\n",
+        "tried the credentials from {} ({host}/a) (correct or remove that entry: {host}/a \
+         is used before {host})\n",
         file.display()
     );
     assert!(run.stderr.ends_with(&expected), "{}", run.stderr);

@@ -240,12 +240,12 @@ fn a_dry_run_says_which_destination_each_summary_is_about() {
     };
     assert_eq!(
         there,
-        format!("{}: would change nothing, all is there", names[0])
+        format!("{}: already up to date; nothing to do", names[0])
     );
     assert!(
         missing.starts_with(&format!("{}: would upload 2 blobs, ", names[1])),
         "{run:?}"
     );
     let run = dry(&[&names[0]]);
-    assert_eq!(run.stderr, "would change nothing, all is there\n");
+    assert_eq!(run.stderr, "already up to date; nothing to do\n");
 }

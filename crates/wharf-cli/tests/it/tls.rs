@@ -81,7 +81,7 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
         run.stderr.trim_end(),
         format!(
             "wharf: {host}/app: cannot connect to {host}: its certificate is signed by nobody \
-             that is trusted here (--ca-cert FILE trusts who signed it, --insecure trusts anybody)",
+             that is trusted here (--ca-cert FILE trusts its issuer, --insecure accepts any certificate)",
             host = scene.host()
         )
     );
@@ -253,7 +253,7 @@ fn t4_malformed_files_are_told_before_anything_is_sent() {
         ),
         (
             vec!["--client-key", &key],
-            "--client-key is of no use without --client-cert".to_owned(),
+            "--client-key needs --client-cert".to_owned(),
         ),
         (
             vec!["--certs-dir", &none],

@@ -284,7 +284,7 @@ fn o5_what_is_no_manifest_is_never_sent() {
         (
             &tagged,
             &large,
-            "more than 8388608 bytes, which no manifest may have",
+            "more than 8388608 bytes, the limit of a manifest",
         ),
         (&tagged, &directory, "is a directory"),
         (&tagged, &absent, "no such file or directory"),
@@ -309,7 +309,7 @@ fn o5_standard_input_without_an_end_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "wharf: standard input: more than 8388608 bytes, which no manifest may have\n"
+        "wharf: standard input: more than 8388608 bytes, the limit of a manifest\n"
     );
 }
 
@@ -326,7 +326,7 @@ fn o5_blobs_that_are_not_there_are_the_registrys_complaint() {
         // The error is final: it is not retried.
         assert!(!line.contains("(after "), "{line}");
         assert!(
-            line.ends_with("(all that a manifest links to must be in the repository before it)"),
+            line.ends_with("(everything that a manifest links to must be in the repository first)"),
             "{line}"
         );
         assert_eq!(manifest(address, "bad").status, 404);

@@ -19,7 +19,7 @@ fn who_is_not_let_in_is_told_what_it_takes() {
     );
     assert_eq!(
         told(wants("Basic"), Verb::Pull, Login::Given),
-        format!("{head}; tried the credentials from WHARF_AUTH (correct what WHARF_AUTH holds)")
+        format!("{head}; tried the credentials from WHARF_AUTH (correct WHARF_AUTH)")
     );
     assert_eq!(
         told(wants("Negotiate, NTLM"), Verb::Pull, Login::Given),
@@ -42,7 +42,7 @@ fn who_is_not_let_in_is_told_what_it_takes() {
         scripted(knows(denied()), Verb::PushBlob, Login::Given),
         format!(
             "{post}: DENIED: not yours; tried the credentials from WHARF_AUTH \
-             (that user lacks repository:a/b:pull,push; wharf auth login HOST as one who has it)"
+             (this user lacks repository:a/b:pull,push; wharf auth login HOST with a user that has it)"
         )
     );
     assert_eq!(
@@ -79,14 +79,14 @@ fn a_token_server_is_quoted_and_its_troubles_are_told_from_refusals() {
         ask(details, Login::Given),
         format!(
             "{start} 401 Unauthorized: incorrect username or password; \
-             tried the credentials from WHARF_AUTH (correct what WHARF_AUTH holds)"
+             tried the credentials from WHARF_AUTH (correct WHARF_AUTH)"
         )
     );
     assert_eq!(
         ask(Answer::error(403, "DENIED", "no"), Login::Given),
         format!(
             "{start} 403 Forbidden: DENIED: no; tried the credentials from WHARF_AUTH \
-             (that user lacks {scope}; wharf auth login HOST as one who has it)"
+             (this user lacks {scope}; wharf auth login HOST with a user that has it)"
         )
     );
     let oops = Answer::status(500)
@@ -96,7 +96,7 @@ fn a_token_server_is_quoted_and_its_troubles_are_told_from_refusals() {
         ask(oops, Login::Given),
         format!(
             "{start} 500 Internal Server Error: oops (after 2 tries) \
-             (the token server has trouble of its own; its log knows more)"
+             (the token server failed; see its log)"
         )
     );
     assert_eq!(
@@ -152,7 +152,7 @@ fn limits_of_registries_and_of_what_stands_before_them_have_their_hints() {
         ),
         format!(
             "{put} 413 Payload Too Large, with a web page: \"413 Too Large\" \
-             (a proxy before the registry limits what it takes; try a smaller --chunk-size)"
+             (a proxy in front of the registry limits the size of requests; try a smaller --chunk-size)"
         )
     );
     assert_eq!(
@@ -168,7 +168,7 @@ fn limits_of_registries_and_of_what_stands_before_them_have_their_hints() {
         ),
         format!(
             "HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/: 404 Not Found: NAME_UNKNOWN: \
-             no such repository (this registry wants the repository to be created first)"
+             no such repository (create the repository first: this registry requires it)"
         )
     );
     let s3 = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>\

@@ -35,7 +35,7 @@ impl Run for Get {
             Credential::Password { username, password } => (username.as_str(), password),
             Credential::IdentityToken(token) => ("<token>", token),
             _ => {
-                let message = "what is kept for it is a token that helpers cannot give";
+                let message = "its credentials are a token of a kind that helpers cannot print";
                 return Err(Error::new(ErrorKind::Unsupported, message).target(&registry));
             }
         };

@@ -51,12 +51,12 @@ impl Run for Login {
         say(&format!("logged in to {registry} via {place}"));
         if checked == Checked::NotAsked {
             say(&format!(
-                "{registry} asked for no credentials: whether these are right is not known"
+                "{registry} did not ask for credentials, so they could not be checked"
             ));
         }
         if let Some(other) = before.filter(|other| other.credential != credential) {
             say(&format!(
-                "{} has other credentials for {registry}, which come first",
+                "{} has other credentials for {registry}, which are used first",
                 other.source
             ));
         }

@@ -47,8 +47,7 @@ impl Run for Token {
             return context.printer.data(&line);
         }
         let token = value.expose().strip_prefix("Bearer ").ok_or_else(|| {
-            let message =
-                "the registry takes a password and no token; --header prints what it takes";
+            let message = "the registry uses a password, not a token; --header prints it";
             Error::new(ErrorKind::Unsupported, message).target(repository)
         })?;
         let token = serde_json::Value::from(token);
@@ -63,7 +62,7 @@ impl Token {
         if from.0.registry() == registry {
             return Ok(from.0.name().clone());
         }
-        let message = format!("not in {registry}, where it is to be mounted");
+        let message = format!("not in {registry}: blobs are mounted within one registry");
         Err(Error::new(ErrorKind::Invalid, message).target(&from.0))
     }
 }

@@ -110,7 +110,7 @@ impl Content {
         match self {
             Content::Known(blob) => {
                 let did = match push_blob(store, blob, options).await? {
-                    Outcome::Existed => "unchanged, it was there",
+                    Outcome::Existed => "already there",
                     Outcome::Mounted => "mounted",
                     Outcome::Written => "pushed",
                 };

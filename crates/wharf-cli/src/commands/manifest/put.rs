@@ -58,7 +58,7 @@ async fn manifest(args: &Put, reference: &Reference) -> Result<Manifest> {
     let file = args.file.clone();
     let bytes = verify::blocking(move || read(&file)).await??;
     if bytes.len() as u64 > MAX_MANIFEST_SIZE {
-        let message = format!("more than {MAX_MANIFEST_SIZE} bytes, which no manifest may have");
+        let message = format!("more than {MAX_MANIFEST_SIZE} bytes, the limit of a manifest");
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     let media_type = args.media_type.as_ref();

@@ -7,8 +7,7 @@ use super::command;
 use wharf_testkit::{Answer, FaultServer, RecordedRequest, Script, push_registry};
 
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
-pub(crate) const PAGE_HINT: &str =
-    "(no registry says that: a proxy or a login page may stand before it)";
+pub(crate) const PAGE_HINT: &str = "(not from a registry: perhaps from a proxy or a login page)";
 pub(crate) const BLOB: &str =
     "blob sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
