@@ -7,15 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use wharf_oci::{Descriptor, Repository};
 
+pub use crate::byte_stream::ByteStream;
 use crate::verify;
 use crate::{Error, ErrorKind, Result, Side};
-
-/// Bytes as they arrive, in chunks of any size up to about a mebibyte.
-pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
 

@@ -5,20 +5,14 @@
 //! the way, [`verify`] the only place where content is checked. Repositories of registries are in
 //! the crate `wharf-remote`; the crate `wharf` puts both behind one front door.
 
-mod asked;
 pub mod blob;
+mod byte_stream;
 pub mod copy;
-mod distrust;
 pub mod draft;
-mod error;
-mod error_kind;
+mod errors;
 pub mod file;
-mod guard;
 pub mod intake;
 pub mod layer;
-#[doc(hidden)]
-pub mod question;
-mod refusal;
 mod rewind;
 pub mod spool;
 #[doc(hidden)]
@@ -28,11 +22,6 @@ pub mod store;
 pub mod sync;
 pub mod verify;
 
-pub use asked::Asked;
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
-pub use distrust::Distrust;
-pub use error::{Error, Result};
-pub use error_kind::{ErrorKind, Side};
-pub use guard::Guard;
-pub use refusal::{Lack, Refusal};
+pub use errors::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Result, Side};
 pub use store::{Layout, Memory, Source, Store};

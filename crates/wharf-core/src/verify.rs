@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use wharf_oci::{Algorithm, Descriptor, Digest, Hasher};
 
-use crate::blob::ByteStream;
+use crate::byte_stream::ByteStream;
 use crate::{Error, ErrorKind, Result, Side};
 
 /// Below this many bytes hashing takes some 20 µs: less than a trip to another thread.

@@ -169,12 +169,8 @@ async fn give(joined: Vec<Chunks>, piece: &Piece, pace: Pace) -> Vec<Chunks> {
 async fn fail(joined: Vec<Chunks>, error: Error) {
     let error = error.side(Side::Source);
     let telling = joined.iter().map(|one| {
-        // Errors are told once; the others hear the same words.
-        let copy = Error::new(error.kind(), error.to_string())
-            .side(Side::Source)
-            .transient(error.is_transient());
         // Who takes nothing is gone, or hears of it as one who was left behind.
-        one.send_timeout(Err(copy), PATIENCE)
+        one.send_timeout(Err(error.clone()), PATIENCE)
     });
     future::join_all(telling).await;
 }

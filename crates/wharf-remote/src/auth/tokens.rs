@@ -7,7 +7,7 @@ use super::scope::ScopeSet;
 use super::token_server::Token;
 use crate::credentials::Secret;
 use wharf_core::sync::{Keyed, Lock};
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Error, Result};
 
 /// Tokens that are kept before expired ones are thrown away.
 const MANY: usize = 512;
@@ -20,15 +20,7 @@ pub(super) type Key = (Challenge, ScopeSet);
 pub(super) struct Tokens {
     known: Lock<HashMap<Key, Token>>,
     /// The value is the error of the request before, which the requests get that waited for it.
-    asking: Keyed<Key, Option<Refusal>>,
-}
-
-/// An error that all requests get that waited for the same answer.
-struct Refusal {
-    kind: ErrorKind,
-    text: String,
-    status: Option<u16>,
-    transient: bool,
+    asking: Keyed<Key, Option<Error>>,
 }
 
 /// A token, and whether it was got just now, for this very request.
@@ -52,8 +44,8 @@ impl Tokens {
         if let Some(token) = self.fresh(key, refused) {
             return Ok(Got { token, new: false });
         }
-        if let Some(refusal) = &*held {
-            return Err(refusal.error());
+        if let Some(error) = &*held {
+            return Err(error.clone());
         }
         match fetch.await {
             Ok(token) => {
@@ -62,7 +54,7 @@ impl Tokens {
             }
             Err(error) => {
                 self.known.lock().remove(key);
-                *held = Some(Refusal::of(&error));
+                *held = Some(error.clone());
                 held.end_round();
                 Err(error)
             }
@@ -109,23 +101,4 @@ impl Tokens {
 
 fn usable(token: &Token, refused: Option<&Secret>) -> bool {
     token.is_fresh() && refused != Some(&token.secret)
-}
-
-impl Refusal {
-    fn of(error: &Error) -> Self {
-        Refusal {
-            kind: error.kind(),
-            text: error.to_string(),
-            status: error.status(),
-            transient: error.is_transient(),
-        }
-    }
-
-    fn error(&self) -> Error {
-        let error = Error::new(self.kind, &self.text).transient(self.transient);
-        match self.status {
-            Some(status) => error.answer(status, None),
-            None => error,
-        }
-    }
 }

@@ -47,23 +47,17 @@ type Answer = std::result::Result<Option<Credential>, Failure>;
 /// What went wrong, and when.
 #[derive(Debug)]
 struct Failure {
-    kind: ErrorKind,
-    line: String,
+    error: Error,
     at: Instant,
 }
 
 impl Failure {
-    fn of(error: &Error) -> Self {
+    fn of(error: Error) -> Self {
         Failure {
-            kind: error.kind(),
-            line: error.to_string(),
+            // The same again is of no use, whatever its kind.
+            error: error.transient(false),
             at: Instant::now(),
         }
-    }
-
-    /// The same again is of no use, whatever its kind.
-    fn error(&self) -> Error {
-        Error::new(self.kind, self.line.clone()).transient(false)
     }
 
     fn is_old(&self) -> bool {
@@ -74,7 +68,7 @@ impl Failure {
 fn said(answer: &Answer) -> Result<Option<Credential>> {
     match answer {
         Ok(credential) => Ok(credential.clone()),
-        Err(failure) => Err(failure.error()),
+        Err(failure) => Err(failure.error.clone()),
     }
 }
 
@@ -136,7 +130,7 @@ impl Helpers {
             return answer;
         }
         let answer = self.ask(helper, server, file).await;
-        let answer = answer.map_err(|error| Failure::of(&error));
+        let answer = answer.map_err(Failure::of);
         let found = said(&answer);
         self.answers.known.lock().insert(question, answer);
         found

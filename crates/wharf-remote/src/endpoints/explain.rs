@@ -3,7 +3,6 @@
 //! That is done once, and only where the work fails because of the HEAD: a GET of a manifest may
 //! count as a pull.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,7 +15,6 @@ use crate::answer;
 use crate::api::Api;
 use crate::transport::{Request, Response};
 use wharf_core::Error;
-use wharf_core::question::Question;
 
 /// How long the words may take in all: the error is known without them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,14 +51,14 @@ pub(crate) async fn error(api: &Api, response: Response, get: Get) -> Error {
 /// The error, which asks for the registry's words when the work fails because of it.
 pub(crate) fn with_question(api: &Api, error: Error, get: Get) -> Error {
     let api = api.clone();
-    error.question(Question(Arc::new(move || {
+    error.question(move || {
         let (api, get) = (api.clone(), get.clone());
         async move {
             let ask = ask(&api, get.request());
             tokio::time::timeout(PATIENCE, ask).await.ok()?
         }
         .boxed()
-    })))
+    })
 }
 
 /// What a GET fails with, if it does. A refusal is not answered: the HEAD's was.

@@ -1,0 +1,102 @@
+//! What the client adds to errors, and users do not: hidden from the documentation as a whole.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::detail::{Asked, Detail, Distrust, Guard, Refusal};
+use super::error::{Error, Parts, Question};
+use super::kind::ErrorKind;
+
+#[doc(hidden)]
+impl Error {
+    /// Says what the registry refused.
+    #[must_use]
+    pub fn refused(mut self, refusal: Refusal) -> Self {
+        self.parts().detail = Some(Detail::Refusal(refusal));
+        self
+    }
+
+    /// An error of [`ErrorKind::Refused`]: this guard refuses to go on.
+    pub fn guarded(guard: Guard, message: impl Into<String>) -> Self {
+        let mut error = Error::new(ErrorKind::Refused, message);
+        error.parts().detail = Some(Detail::Guard(guard));
+        error
+    }
+
+    /// Says what is wrong with the TLS of the other end.
+    #[must_use]
+    pub fn distrusted(mut self, distrust: Option<Distrust>) -> Self {
+        self.parts().detail = distrust.map(Detail::Distrust);
+        self
+    }
+
+    /// Says what was asked for.
+    #[must_use]
+    pub fn asked_for(mut self, asked: Option<Asked>) -> Self {
+        self.parts().asked = asked;
+        self
+    }
+
+    /// Says that content was on its way.
+    #[must_use]
+    pub fn moving(mut self) -> Self {
+        self.parts().moving = true;
+        self
+    }
+
+    /// Adds the other end's own words.
+    #[must_use]
+    pub fn words(mut self, words: String) -> Self {
+        let parts = self.parts();
+        parts.message = format!("{}: {words}", parts.message);
+        self
+    }
+
+    /// Says that the answer was a web page of this title.
+    #[must_use]
+    pub fn page(mut self, title: String) -> Self {
+        self.parts().page = Some(title);
+        self
+    }
+
+    /// Says how to learn more, should the work fail because of it; see [`Error::explained`].
+    #[must_use]
+    pub fn question<F>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> BoxFuture<'static, Option<Error>> + Send + Sync + 'static,
+    {
+        self.parts().question = Some(Question(Arc::new(ask)));
+        self
+    }
+
+    /// The same error in the words of `said`, which the registry says of the same thing.
+    #[must_use]
+    pub fn said(mut self, said: Error) -> Self {
+        let Parts {
+            message,
+            diagnostic,
+            page,
+            ..
+        } = Arc::unwrap_or_clone(said.0);
+        let parts = self.parts();
+        // What is more than the status was known here already.
+        if message.starts_with(&parts.message) {
+            parts.message = message;
+        }
+        parts.diagnostic = diagnostic;
+        parts.page = page;
+        self
+    }
+
+    /// The same error with what the registry has to say about it, where that was left open.
+    pub async fn explained(mut self) -> Self {
+        let Some(Question(ask)) = self.parts().question.take() else {
+            return self;
+        };
+        match ask().await {
+            Some(said) if said.status() == self.status() => self.said(said),
+            _ => self,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What programs can tell of certain errors besides the kind: what a registry was shown in vain, which
+//! guard refused, what is wrong with TLS, what was asked for.
+
+use std::fmt;
+
+use wharf_oci::Registry;
+
+/// The matter of an error; at most one of these.
+#[derive(Clone, Debug)]
+pub(super) enum Detail {
+    Refusal(Refusal),
+    Guard(Guard),
+    Distrust(Distrust),
+}
+
+/// What a registry, or its token server, refused; part of an [`Error`](crate::Error).
+///
+/// It holds no secret. `Display` says which credentials were tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The registry.
+    pub registry: Registry,
+    /// What is missing, as far as can be told.
+    pub lack: Lack,
+    /// The file, helper or other place that the credentials are from; `None`: none were shown.
+    pub source: Option<String>,
+    /// The entry there that they are from, where it is for a part of the registry only.
+    pub entry: Option<String>,
+    /// What the request needs, as token servers call it: `repository:team/app:pull,push`; empty
+    /// where it is about no repository.
+    pub scope: String,
+    /// The line that `Display` gives.
+    #[doc(hidden)]
+    pub words: String,
+}
+
+/// What is missing for the registry to accept the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lack {
+    /// Credentials: none were shown.
+    Credentials,
+    /// Credentials that are right.
+    RightCredentials,
+    /// Rights: the credentials are good, but not for this.
+    Rights,
+    /// A token that the registry accepts: it refused one that was made for it.
+    Token,
+    /// A scheme for credentials that both the registry and this client support.
+    Scheme,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+/// What a registry asked for that is done only where a setting allows it; part of an
+/// [`Error`](crate::Error) of [`ErrorKind::Refused`](crate::ErrorKind::Refused).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Guard {
+    /// To connect to this host, which is at a loopback, private or link-local address;
+    /// `ClientBuilder::allow_near` allows it.
+    Near {
+        /// A name or an address, as the registry wrote it.
+        host: String,
+    },
+    /// To send content on from https to plain http;
+    /// `Insecure::Yes` allows it.
+    Cleartext,
+}
+
+/// What is wrong with the TLS of a host; part of an [`Error`](crate::Error) of
+/// [`ErrorKind::Untrusted`](crate::ErrorKind::Untrusted).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// No trusted authority signed its certificate.
+    Issuer,
+    /// Its certificate has expired, or is not valid yet, by the clock of this machine.
+    Dates,
+    /// Its certificate is for other names.
+    Name,
+    /// Something else about its certificate.
+    Certificate,
+    /// Both sides have no TLS version or cipher in common: no certificate was judged.
+    Terms,
+}
+
+/// What was asked for; part of an [`Error`](crate::Error) about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Asked {
+    /// A token, from a token server and not from the registry.
+    Token,
+    /// A manifest, read or put.
+    Manifest,
+    /// A blob, read or sent.
+    Blob,
+}

@@ -1,0 +1,126 @@
+//! The one line that an error is for people.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use wharf_oci::Printable;
+
+use super::detail::Detail;
+use super::error::Error;
+
+/// Foreign text neither breaks the line nor steers a terminal.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write_line(&mut text)?;
+        write!(f, "{}", Printable(&text, usize::MAX))
+    }
+}
+
+impl Error {
+    fn write_line(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        for target in self.0.targets.iter().rev() {
+            write!(f, "{}: ", cut(target))?;
+        }
+        f.write_str(&cut(&self.0.message))?;
+        if let Some(diagnostic) = &self.0.diagnostic {
+            write!(f, ": {diagnostic}")?;
+        }
+        match self.0.page.as_deref() {
+            None => {}
+            Some("") => f.write_str(", with a web page")?,
+            Some(title) => write!(f, ", with a web page: \"{title}\"")?,
+        }
+        if let Some(Detail::Refusal(refusal)) = &self.0.detail {
+            write!(f, "; {refusal}")?;
+        }
+        let mut cause: Option<&(dyn std::error::Error + 'static)> =
+            self.0.source.as_deref().map(|error| error as _);
+        let mut said = String::new();
+        while let Some(error) = cause {
+            // Many layers repeat the text of the layer below in their own.
+            let text = error.to_string();
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said.push_str(&text);
+            }
+            cause = error.source();
+        }
+        if self.0.tries > 1 {
+            write!(f, " (after {} tries)", self.0.tries)?;
+        }
+        Ok(())
+    }
+}
+
+/// Characters of a part of a line. Where a registry sends us may have any length.
+const LONG: usize = 1000;
+
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.debug_tuple("Error").field(&self.0).finish();
+        }
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn prints_targets_outermost_first_and_the_tries() {
+        let error = Error::new(ErrorKind::Server, "500 Internal Server Error")
+            .target("PUT /v2/a/blobs/uploads/1")
+            .target("localhost:5000/a")
+            .tries(5);
+        assert_eq!(
+            error.to_string(),
+            "localhost:5000/a: PUT /v2/a/blobs/uploads/1: 500 Internal Server Error (after 5 tries)"
+        );
+    }
+
+    #[test]
+    fn a_main_that_returns_it_says_kind_and_line() {
+        let name = "Foo".parse::<wharf_oci::Reference>().map_err(Error::from);
+        let error = name.unwrap_err();
+        assert_eq!(format!("{error:?}"), format!("Invalid: {error}"));
+        assert!(format!("{error:#?}").contains("transient: None"));
+    }
+
+    #[test]
+    fn foreign_text_is_one_line_that_steers_nothing() {
+        let inner = std::io::Error::other("c\rd");
+        let error = Error::new(ErrorKind::Invalid, "a\n\u{1b}[2Jb")
+            .target("x\u{202e}y")
+            .source(inner);
+        assert_eq!(error.to_string(), r"x\u{202e}y: a\n\u{1b}[2Jb: c\rd");
+    }
+
+    #[test]
+    fn a_line_has_an_end_whatever_it_is_about() {
+        let error = Error::new(ErrorKind::Rejected, "no").target("é".repeat(60_000));
+        let text = error.to_string();
+        assert!(
+            text.ends_with("é…: no") && text.len() < 2100,
+            "{}",
+            text.len()
+        );
+    }
+
+    #[test]
+    fn does_not_repeat_a_cause_that_its_wrapper_printed() {
+        let inner = std::io::Error::other("cut");
+        let error = Error::new(ErrorKind::Interrupted, "connection broke").source(inner);
+        assert_eq!(error.to_string(), "connection broke: cut");
+    }
+}

@@ -1,0 +1,14 @@
+//! The library's one error type: a kind for programs, one line for people.
+//!
+//! An [`Error`] never holds a secret: URLs enter it only as endpoint paths without query.
+
+mod build;
+mod detail;
+mod error;
+mod from;
+mod kind;
+mod line;
+
+pub use self::detail::{Asked, Distrust, Guard, Lack, Refusal};
+pub use self::error::{Error, Result};
+pub use self::kind::{ErrorKind, Side};
