@@ -4,11 +4,7 @@
 
 use wharf_oci::{Descriptor, Manifest, Tag};
 
-use super::planner::Planner;
-use crate::Result;
-use crate::copy::CopyOptions;
 use crate::draft::{Draft, PendingLayer, RecalledLayer};
-use crate::store::{Source, Store};
 
 /// Where a copy starts, and what that is called at its end.
 #[derive(Clone, Debug)]
@@ -79,25 +75,6 @@ pub struct PlannedDraft {
 }
 
 impl Plan {
-    /// Finds out what has to be done. Reads manifests and asks the store what it has.
-    ///
-    /// # Errors
-    /// Where a manifest cannot be read, or content is missing at the source
-    /// ([`crate::ErrorKind::NotFound`], naming it): nothing has been written then.
-    pub async fn build(
-        source: &dyn Source,
-        store: &dyn Store,
-        roots: &[Root],
-        options: &CopyOptions,
-    ) -> Result<Plan> {
-        store.prepare();
-        let mut planner = Planner::new(source, store, options);
-        for root in roots {
-            planner.add(root).await?;
-        }
-        planner.finish().await
-    }
-
     /// Bytes of all content whose size is known, in the store already or not. Sizes are what
     /// manifests say, so the sum stops at the largest number there is.
     pub fn bytes(&self) -> u64 {

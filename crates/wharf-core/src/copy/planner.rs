@@ -26,7 +26,7 @@ struct There {
     lacking: Vec<Tag>,
 }
 
-pub(super) struct Planner<'a> {
+struct Planner<'a> {
     source: &'a dyn Source,
     store: &'a dyn Store,
     options: &'a CopyOptions,
@@ -38,12 +38,29 @@ pub(super) struct Planner<'a> {
     manifest_bytes: u64,
 }
 
+impl Plan {
+    /// Finds out what has to be done. Reads manifests and asks the store what it has.
+    ///
+    /// # Errors
+    /// Where a manifest cannot be read, or content is missing at the source
+    /// ([`crate::ErrorKind::NotFound`], naming it): nothing has been written then.
+    pub async fn build(
+        source: &dyn Source,
+        store: &dyn Store,
+        roots: &[Root],
+        options: &CopyOptions,
+    ) -> Result<Plan> {
+        store.prepare();
+        let mut planner = Planner::new(source, store, options);
+        for root in roots {
+            planner.add(root).await?;
+        }
+        planner.finish().await
+    }
+}
+
 impl<'a> Planner<'a> {
-    pub(super) fn new(
-        source: &'a dyn Source,
-        store: &'a dyn Store,
-        options: &'a CopyOptions,
-    ) -> Self {
+    fn new(source: &'a dyn Source, store: &'a dyn Store, options: &'a CopyOptions) -> Self {
         Planner {
             source,
             store,
@@ -57,7 +74,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) async fn add(&mut self, root: &Root) -> Result<()> {
+    async fn add(&mut self, root: &Root) -> Result<()> {
         match &root.content {
             RootContent::Manifest(descriptor) => {
                 let there = self.there(descriptor, &root.tags).await?;
@@ -306,7 +323,7 @@ impl<'a> Planner<'a> {
         self.options.retry.run(work).await
     }
 
-    pub(super) async fn finish(mut self) -> Result<Plan> {
+    async fn finish(mut self) -> Result<Plan> {
         let mut blobs: Vec<Descriptor> = std::mem::take(&mut self.blobs).into_values().collect();
         blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
         let source = self.source;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::Descriptor;
 
+use super::candidates::Candidates;
 use super::hosts_file::Need;
 use super::mirror::Mirror;
-use super::source::RemoteSource;
 use crate::endpoints::blobs;
 use wharf_core::blob::ByteStream;
 use wharf_core::store::Source;
@@ -22,14 +22,14 @@ use wharf_core::{Error, ErrorKind, Result, verify};
 /// # Errors
 /// What is wrong with the one who is asked last.
 pub(super) async fn open(
-    source: RemoteSource,
+    candidates: Candidates,
     descriptor: Descriptor,
     offset: u64,
 ) -> Result<ByteStream> {
     let givers = Givers::default();
-    let name = Arc::from(source.repository().to_string());
+    let name = Arc::from(candidates.repository().to_string());
     let mut passage = Passage {
-        source,
+        candidates,
         descriptor: descriptor.clone(),
         at: offset,
         next: 0,
@@ -73,7 +73,7 @@ impl Givers {
 }
 
 struct Passage {
-    source: RemoteSource,
+    candidates: Candidates,
     descriptor: Descriptor,
     /// Bytes of the blob that are before the next chunk.
     at: u64,
@@ -96,7 +96,7 @@ impl Passage {
                 None if self.at >= self.descriptor.size => return Ok(None),
                 None => Error::new(ErrorKind::Corrupt, "content ends before its size")
                     .target(&self.descriptor.digest)
-                    .target(self.source.repository()),
+                    .target(self.candidates.repository()),
                 Some(Err(error)) => error,
             };
             match self.giver.take() {
@@ -109,9 +109,9 @@ impl Passage {
 
     /// Turns to the next one who has the blob.
     async fn turn(&mut self) -> Result<()> {
-        let mirrors = self.source.mirrors(Need::Pull, self.next);
+        let mirrors = self.candidates.mirrors(Need::Pull, self.next);
         for (number, mirror) in mirrors {
-            let blob = blobs::open(&mirror.api(self.source.repository()), &self.descriptor);
+            let blob = blobs::open(&mirror.api(self.candidates.repository()), &self.descriptor);
             match blob.open(self.at).await {
                 Ok(stream) => {
                     mirror.served();
@@ -125,7 +125,7 @@ impl Passage {
             }
         }
         self.next = usize::MAX;
-        let last = self.source.last(Need::Pull)?;
+        let last = self.candidates.last(Need::Pull)?;
         self.stream = last.blob(&self.descriptor).open(self.at).await?;
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! lets it. Whatever it does wrong, the next one is asked, and the registry itself last.
 
 mod blob;
+mod candidates;
 mod hosts_directory;
 mod hosts_file;
 mod mirror;

@@ -8,8 +8,9 @@ use futures::FutureExt;
 use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
 
 use super::blob;
+use super::candidates::Candidates;
 use super::hosts_file::Need;
-use super::mirror::{Mirror, Mirrors};
+use super::mirror::Mirrors;
 use crate::api::Api;
 use crate::endpoints::{manifests, referrers, tags};
 use crate::repository::RemoteRepository;
@@ -24,46 +25,19 @@ use wharf_core::{Error, ErrorKind, Result};
 /// mounted from, are about the registry, whoever gave the bytes.
 #[derive(Clone, Debug)]
 pub struct RemoteSource {
-    repository: RemoteRepository,
-    mirrors: Arc<Mirrors>,
+    candidates: Candidates,
 }
 
 impl RemoteSource {
     pub(crate) fn new(repository: RemoteRepository, mirrors: Arc<Mirrors>) -> Self {
-        let repository = match &mirrors.last {
-            Some(last) => RemoteRepository::new(last.api(repository.repository())),
-            None => repository,
-        };
         RemoteSource {
-            repository,
-            mirrors,
+            candidates: Candidates::new(repository, mirrors),
         }
     }
 
     /// Registry and name.
     pub fn repository(&self) -> &Repository {
-        self.repository.repository()
-    }
-
-    /// The mirrors that may be asked now, from number `from` on.
-    pub(super) fn mirrors(
-        &self,
-        need: Need,
-        from: usize,
-    ) -> impl Iterator<Item = (usize, &Arc<Mirror>)> {
-        let mirrors = self.mirrors.first.iter().enumerate().skip(from);
-        mirrors.filter(move |(_, mirror)| mirror.allows(need) && mirror.is_open())
-    }
-
-    /// Who is asked last.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] where the file does not trust it with that.
-    pub(super) fn last(&self, need: Need) -> Result<&RemoteRepository> {
-        match &self.mirrors.last {
-            Some(last) if !last.allows(need) => Err(untrusted_with(need).target(self.repository())),
-            _ => Ok(&self.repository),
-        }
+        self.candidates.repository()
     }
 
     /// What the first mirror gives that gives anything.
@@ -71,7 +45,7 @@ impl RemoteSource {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        for (_, mirror) in self.mirrors(need, 0) {
+        for (_, mirror) in self.candidates.mirrors(need, 0) {
             match ask(mirror.api(self.repository())).await {
                 Ok(found) => {
                     mirror.served();
@@ -97,7 +71,7 @@ impl Source for RemoteSource {
         };
         match self.at_mirrors(need, ask).await {
             Some(descriptor) => Ok(descriptor),
-            None => self.last(need)?.resolve(at).await,
+            None => self.candidates.last(need)?.resolve(at).await,
         }
     }
 
@@ -108,7 +82,7 @@ impl Source for RemoteSource {
         };
         match self.at_mirrors(Need::Pull, ask).await {
             Some(manifest) => Ok(manifest),
-            None => self.last(Need::Pull)?.manifest(descriptor).await,
+            None => self.candidates.last(Need::Pull)?.manifest(descriptor).await,
         }
     }
 
@@ -117,12 +91,12 @@ impl Source for RemoteSource {
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
-        if self.mirrors.first.is_empty() {
-            return self.repository.blob(descriptor);
+        if let Some(own) = self.candidates.only() {
+            return own.blob(descriptor);
         }
-        let (source, of) = (self.clone(), descriptor.clone());
+        let (candidates, of) = (self.candidates.clone(), descriptor.clone());
         let blob = Blob::new(descriptor.clone(), move |offset| {
-            blob::open(source.clone(), of.clone(), offset).boxed()
+            blob::open(candidates.clone(), of.clone(), offset).boxed()
         });
         let repository = self.repository();
         blob.with_name(&repository.to_string())
@@ -131,7 +105,7 @@ impl Source for RemoteSource {
 
     /// A size without a digest that vouches for it is the registry's own to say.
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
-        self.last(Need::Pull)?.blob_size(digest).await
+        self.candidates.last(Need::Pull)?.blob_size(digest).await
     }
 
     async fn precheck(&self, _: &Descriptor) -> Result<()> {
@@ -145,7 +119,12 @@ impl Source for RemoteSource {
         };
         match self.at_mirrors(Need::Resolve, ask).await {
             Some(tags) => Ok(tags),
-            None => self.last(Need::Resolve)?.tags(after, limit).await,
+            None => {
+                self.candidates
+                    .last(Need::Resolve)?
+                    .tags(after, limit)
+                    .await
+            }
         }
     }
 
@@ -164,18 +143,12 @@ impl Source for RemoteSource {
         };
         match self.at_mirrors(Need::Referrers, ask).await {
             Some(listed) => Ok(listed),
-            None => self.last(Need::Referrers)?.referrers(subject).await,
+            None => {
+                self.candidates
+                    .last(Need::Referrers)?
+                    .referrers(subject)
+                    .await
+            }
         }
     }
-}
-
-fn untrusted_with(need: Need) -> Error {
-    let what = match need {
-        Need::Pull => "pull",
-        Need::Resolve => "resolve",
-        Need::Referrers => "referrers",
-    };
-    let message =
-        format!("no host in hosts.toml that could be asked has the capability \"{what}\"");
-    Error::new(ErrorKind::Unsupported, message)
 }

@@ -10,7 +10,7 @@ use reqwest::tls::TlsInfo;
 use rustls::client::ResolvesClientCert;
 use url::Url;
 
-use super::http::authority;
+use super::follow::authority;
 use super::leniency::{Leniency, Passed, Tattler};
 use super::names::{Names, Reach, Within};
 use super::trust::{self, Shown};

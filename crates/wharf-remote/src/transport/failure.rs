@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
+use super::causes::causes;
 use super::names::NearAddress;
 use super::redact::SafeUrl;
 use super::tls_failure;
@@ -11,7 +12,7 @@ use wharf_core::{Error, ErrorKind};
 /// Turns a client error into ours. `authority` is the host and port that was asked; `missed` says
 /// whether a client certificate was asked for in vain.
 pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
-    if let Some(near) = chain(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
+    if let Some(near) = causes(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
         return near.refused();
     }
     if let Some(told) = tls_failure::explain(error, missed) {
@@ -70,7 +71,7 @@ enum Babble {
 
 /// Whether the peer speaks another protocol, or this one badly.
 fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
-    let error = chain(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
+    let error = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
     // Of all that may go wrong without a cause this alone has no name.
     let named = error.is_incomplete_message()
         || error.is_canceled()
@@ -113,7 +114,7 @@ pub(super) fn distrusts(error: &(dyn StdError + 'static)) -> bool {
 }
 
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {
-    chain(error)
+    causes(error)
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .map(std::io::Error::kind)
         .last()
@@ -121,7 +122,7 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {
 
 /// The cause at the bottom, in its own words: what the layers above it add helps nobody.
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
-    let Some(bottom) = chain(error).last() else {
+    let Some(bottom) = causes(error).last() else {
         return error.to_string();
     };
     match bottom.downcast_ref::<std::io::Error>() {
@@ -131,21 +132,6 @@ pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
         }
         _ => bottom.to_string(),
     }
-}
-
-pub(super) fn chain<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        // What an I/O error wraps is not its source: that is the source of what it wraps.
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        match wrapped {
-            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
-            None => error.source(),
-        }
-    })
 }
 
 #[cfg(test)]

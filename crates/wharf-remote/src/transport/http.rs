@@ -11,7 +11,7 @@ use wharf_oci::Registry;
 use super::body::{Body, split};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
-use super::follow::{follow, same_origin};
+use super::follow::{authority, follow, same_origin};
 use super::request::{Cover, Head, Redirects, Request, Wait};
 use super::response::Response;
 use super::{activity, failure, proxy_failure, trace};
@@ -349,13 +349,4 @@ fn uncovered(url: &Url) -> Error {
         authority(url)
     );
     Error::guarded(Guard::Cleartext, message)
-}
-
-/// Host and port of a URL, for messages.
-pub(crate) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port_or_known_default() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }

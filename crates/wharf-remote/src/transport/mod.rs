@@ -2,6 +2,7 @@
 
 mod activity;
 mod body;
+mod causes;
 mod clients;
 mod counts;
 mod failure;
@@ -24,9 +25,9 @@ mod trust;
 pub(super) use self::body::{Again, Body, Payload};
 pub(super) use self::clients::Settings;
 pub use self::counts::{EndpointClass, RequestClass, RequestCounts};
-pub(super) use self::follow::{follow, same_origin};
+pub(super) use self::follow::{authority, follow, same_origin};
 pub use self::http::Timeouts;
-pub(super) use self::http::{Probe, Transport, authority};
+pub(super) use self::http::{Probe, Transport};
 pub(super) use self::lane_kind::LaneKind;
 pub(super) use self::leniency::Tattler;
 pub use self::leniency::{Leniency, LeniencyObserver};

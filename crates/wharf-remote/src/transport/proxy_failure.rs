@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 
 use url::Url;
 
-use super::http::authority;
+use super::causes::causes;
+use super::follow::authority;
 use super::{failure, tls_failure};
 use crate::proxies::Proxy;
 use wharf_core::{Error, ErrorKind};
@@ -54,7 +55,7 @@ pub(super) fn wants_credentials(proxy: &Proxy) -> Error {
 }
 
 fn tunnel(error: &(dyn StdError + 'static)) -> Option<String> {
-    failure::chain(error).find_map(|cause| {
+    causes(error).find_map(|cause| {
         let text = cause.to_string();
         text.strip_prefix(TUNNEL).map(str::to_owned)
     })

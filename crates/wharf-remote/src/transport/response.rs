@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use http::StatusCode;
 use url::Url;
 
-use super::http::authority;
+use super::follow::authority;
 use super::sent_secrets::SentSecrets;
 use super::{activity, failure, trace};
 use wharf_core::Refusal;

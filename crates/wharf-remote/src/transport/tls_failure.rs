@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage};
 
-use super::failure::chain;
+use super::causes::causes;
 use super::trust::is_authority;
 use wharf_core::{Distrust, Error, ErrorKind};
 
@@ -47,7 +47,7 @@ impl Told {
 /// What TLS is about in `error`, if it is about TLS. `missed`: the peer, or another that the same
 /// client talked to, asked for a client certificate in vain.
 pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<Told> {
-    let error = chain(error).find_map(|cause| cause.downcast_ref::<Tls>())?;
+    let error = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())?;
     Some(match error {
         error if is_authority(error) => Told::untrusted(
             Distrust::Issuer,

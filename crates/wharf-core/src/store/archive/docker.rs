@@ -1,23 +1,23 @@
 //! What `docker save` writes: configs, layers, and `manifest.json` that ties them together.
 //!
-//! It has no manifests, so an image of it is a [`Draft`] until its layers were sent once.
+//! It has no manifests, so an image of it is a [`Draft`](crate::draft::Draft) until its layers were sent once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use wharf_oci::{Descriptor, Digest, Manifest, Platform, Reference, Selector, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, Selector, Tag};
 
+use super::docker_content::Content;
 use super::docker_document::{self, ManifestEntry};
-use super::docker_layers::Made;
+use super::docker_image::DockerImage;
 use super::docker_select::{ImageChoice, select};
 use super::members::Members;
-use super::open::ArchiveOptions;
+use super::options::ArchiveOptions;
 use crate::blob::Blob;
-use crate::draft::Draft;
 use crate::store::Source;
-use crate::store::files::{Files, Region};
+use crate::store::files::Files;
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
 
@@ -31,28 +31,6 @@ pub struct DockerArchive {
     pub(super) options: ArchiveOptions,
     images: Vec<DockerImage>,
     pub(super) known: Lock<HashMap<Digest, Content>>,
-}
-
-/// One image of a docker archive.
-#[derive(Clone, Debug)]
-pub struct DockerImage {
-    /// The config blob; its digest is what docker calls the image id.
-    pub config: Descriptor,
-    /// The names the image was saved under, as they are in the archive.
-    pub repo_tags: Vec<String>,
-    /// What the config says the image is for.
-    pub platform: Platform,
-    pub(super) layers: Vec<String>,
-    pub(super) diff_ids: Vec<Digest>,
-}
-
-/// Where content of known digest comes from.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    /// From the archive as it is.
-    Stored(Region),
-    /// From a layer that is compressed anew each time.
-    Made(Made),
 }
 
 impl DockerArchive {
@@ -104,40 +82,10 @@ impl DockerArchive {
         select(&self.images, choice).map_err(|error| error.target(self.name()))
     }
 
-    /// The image as a draft: layers that are compressed are read once to learn their digest,
-    /// others are compressed while they are sent, or recalled from an earlier run.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] where config and `manifest.json` disagree on the number of layers;
-    /// [`ErrorKind::NotFound`] for a layer that is not there; [`ErrorKind::Unsupported`] for a
-    /// layer in a compression that no registry knows.
-    pub async fn draft(&self, image: &DockerImage) -> Result<Draft> {
-        self.draft_of(image).await
-    }
-
     fn missing(&self, digest: &Digest) -> Error {
         Error::new(ErrorKind::NotFound, "not in this archive")
             .target(digest)
             .target(self.name())
-    }
-}
-
-impl DockerImage {
-    /// The tags of its names, each once.
-    pub fn tags(&self) -> impl Iterator<Item = Tag> {
-        let tags = self
-            .repo_tags
-            .iter()
-            .filter_map(|name| name.parse::<Reference>().ok()?.tag().cloned());
-        tags.collect::<std::collections::BTreeSet<_>>().into_iter()
-    }
-
-    /// Its names, or where it has none the digest of its config: one line.
-    pub fn label(&self) -> String {
-        if self.repo_tags.is_empty() {
-            return self.config.digest.to_string();
-        }
-        self.repo_tags.join(" ").escape_debug().to_string()
     }
 }
 

@@ -2,36 +2,20 @@
 
 use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, future};
+use futures::{FutureExt, TryStreamExt, future};
 use tokio::sync::oneshot;
 use wharf_oci::{Algorithm, Descriptor, Digest, MediaType};
 
-use super::docker::{Content, DockerArchive, DockerImage};
+use super::docker::DockerArchive;
+use super::docker_content::{Content, Made, Tar};
 use super::docker_document::{MANIFEST_FILE, missing};
+use super::docker_image::DockerImage;
 use super::sniff::Packing;
-use crate::blob::ByteStream;
 use crate::draft::{Draft, DraftConfig, DraftLayer, PendingLayer, RecalledLayer};
-use crate::layer::{LayerMemory, Settings, gzip};
+use crate::layer::Settings;
 use crate::store::files::{Files, Region};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
-
-/// A layer that is compressed each time it is read, to bytes that are known beforehand.
-#[derive(Clone, Debug)]
-pub(super) struct Made {
-    tar: Tar,
-    settings: Settings,
-    memory: Arc<LayerMemory>,
-    /// Bytes of the compressed layer.
-    pub(super) size: u64,
-}
-
-/// A layer that lies uncompressed in the archive.
-#[derive(Clone, Debug)]
-struct Tar {
-    region: Region,
-    diff_id: Digest,
-}
 
 /// The media types of a draft, which must all come from one house.
 struct MediaTypes {
@@ -41,7 +25,14 @@ struct MediaTypes {
 }
 
 impl DockerArchive {
-    pub(super) async fn draft_of(&self, image: &DockerImage) -> Result<Draft> {
+    /// The image as a draft: layers that are compressed are read once to learn their digest,
+    /// others are compressed while they are sent, or recalled from an earlier run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] where config and `manifest.json` disagree on the number of layers;
+    /// [`ErrorKind::NotFound`] for a layer that is not there; [`ErrorKind::Unsupported`] for a
+    /// layer in a compression that no registry knows.
+    pub async fn draft(&self, image: &DockerImage) -> Result<Draft> {
         if image.layers.len() != image.diff_ids.len() {
             let said = format!(
                 "image {}: {MANIFEST_FILE} lists {} layers, its config {} diff ids",
@@ -169,50 +160,6 @@ fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
     match size >= WORTHWHILE {
         true => layer.with_identity(Digest::of(identity.as_bytes())),
         false => layer,
-    }
-}
-
-impl Tar {
-    /// The compressed layer; fails where the uncompressed one is not what the config promises.
-    fn compressed(&self, settings: &Settings) -> ByteStream {
-        let promised = Descriptor::new(
-            MediaType::OCI_LAYER,
-            self.diff_id.clone(),
-            self.region.length,
-        );
-        let name = self.region.name.clone();
-        let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
-            match error.kind() {
-                // Errors of the file name it already.
-                ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),
-                _ => error,
-            }
-        });
-        gzip(checked.boxed(), settings)
-    }
-}
-
-impl Made {
-    /// The bytes from `offset` on. They are made from the beginning and checked here, so that a
-    /// memory that is wrong is given up.
-    pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
-        let made = self.clone();
-        let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);
-        let noted = checked.inspect_err(move |error| {
-            if error.kind() == ErrorKind::Corrupt {
-                made.memory.forget(&made.tar.diff_id, &made.settings);
-            }
-        });
-        let mut skip = offset;
-        noted
-            .try_filter_map(move |mut chunk| {
-                let drop = skip.min(chunk.len() as u64);
-                skip -= drop;
-                // Not more than the chunk's length, so it fits.
-                let rest = chunk.split_off(usize::try_from(drop).unwrap_or(chunk.len()));
-                future::ready(Ok((!rest.is_empty()).then_some(rest)))
-            })
-            .boxed()
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use wharf_oci::{Digest, Reference, Tag};
 
-use super::docker::DockerImage;
+use super::docker_image::DockerImage;
 use crate::{Error, ErrorKind, Result};
 
 /// The most images that a message lists.

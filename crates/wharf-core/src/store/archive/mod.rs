@@ -4,17 +4,22 @@
 //! Its tar is scanned once, and content is read from where it lies in the file.
 
 mod docker;
+mod docker_content;
 mod docker_document;
+mod docker_image;
 mod docker_layers;
 mod docker_select;
 mod members;
 mod oci;
 mod open;
+mod options;
 mod scan;
 mod sniff;
 mod unpack;
 
-pub use self::docker::{DockerArchive, DockerImage};
+pub use self::docker::DockerArchive;
+pub use self::docker_image::DockerImage;
 pub use self::docker_select::ImageChoice;
 pub use self::oci::OciArchive;
-pub use self::open::{Archive, ArchiveOptions, Input, open};
+pub use self::open::{Archive, Input, open};
+pub use self::options::ArchiveOptions;

@@ -9,8 +9,8 @@ use super::docker::DockerArchive;
 use super::docker_document::{self, ManifestEntry};
 use super::members::Members;
 use super::oci::OciArchive;
+use super::options::ArchiveOptions;
 use super::unpack::unpack;
-use crate::layer::{LayerMemory, Settings};
 use crate::store::files::Files;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
@@ -21,18 +21,6 @@ pub enum Input {
     Path(PathBuf),
     /// A stream, standard input for example, and what to call it in messages.
     Reader(Box<dyn Read + Send>, String),
-}
-
-/// How archives are opened.
-#[derive(Clone, Debug)]
-pub struct ArchiveOptions {
-    /// The directory of temporary files: as large as the archive where that is compressed or
-    /// comes from a stream, empty otherwise.
-    pub spool_dir: PathBuf,
-    /// How layers that are not compressed are compressed on their way.
-    pub compression: Settings,
-    /// What earlier runs learned of layers compressed so.
-    pub memory: Option<Arc<LayerMemory>>,
 }
 
 /// An archive, by what is inside.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::Mutex;
 
-use super::requests::{Reading, Span, counted, patch};
+use super::reading::Reading;
+use super::requests::{Span, counted, patch};
 use super::session::Session;
 use crate::api::Api;
 use crate::transport::{Again, Body, Payload};

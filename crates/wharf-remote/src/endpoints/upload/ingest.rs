@@ -8,7 +8,8 @@ use wharf_oci::{Descriptor, Digest, MediaType};
 
 use super::manner::{Manner, smaller};
 use super::put_blob;
-use super::requests::{Span, counted, finish, first, patch};
+use super::reading::first;
+use super::requests::{Span, counted, finish, patch};
 use super::resume::{self, Resumable, Sought};
 use super::session::Session;
 use crate::api::Api;

@@ -5,8 +5,10 @@ mod ingest;
 mod manner;
 mod mount;
 mod put_blob;
+mod reading;
 mod requests;
 mod resume;
+mod send_all;
 mod session;
 
 pub(crate) use self::ingest::ingest;

@@ -7,8 +7,9 @@ use wharf_oci::{Digest, MediaType};
 
 use super::manner::Manner;
 use super::mount::{self, Asked};
-use super::requests::{Reading, send_all};
+use super::reading::Reading;
 use super::resume::{self, Resumable, Sought};
+use super::send_all::send_all;
 use super::session::Session;
 use crate::answer;
 use crate::api::Api;

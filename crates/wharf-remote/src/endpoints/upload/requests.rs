@@ -1,21 +1,18 @@
 //! The requests that carry the bytes of a blob, and the one that ends its session.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use http::Method;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use wharf_oci::{Digest, MediaType};
 
-use super::chunks;
-use super::manner::Manner;
 use super::session::Session;
 use crate::answer;
 use crate::api::Api;
 use crate::hosts::with_digest;
-use crate::transport::{Body, Payload, Request, Response, Wait};
-use wharf_core::blob::{Blob, ByteStream};
+use crate::transport::{Body, Request, Response, Wait};
+use wharf_core::blob::ByteStream;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// Which bytes of a blob a request carries: from one position up to another, exclusive.
@@ -23,113 +20,6 @@ use wharf_core::{Error, ErrorKind, Result};
 pub(super) struct Span {
     pub(super) start: u64,
     pub(super) end: u64,
-}
-
-/// A blob and how far its stream is.
-pub(super) struct Reading<'a> {
-    pub(super) blob: &'a Blob,
-    /// The position of the stream's first byte; 0: the whole is checked as it flows.
-    pub(super) offset: u64,
-    pub(super) stream: ByteStream,
-}
-
-impl<'a> Reading<'a> {
-    /// Opens the blob from `offset` on and waits for its first bytes: a slow source must not
-    /// make a session or connection wait (wire.md U9).
-    ///
-    /// # Errors
-    /// What the source says.
-    pub(super) async fn open(blob: &'a Blob, offset: u64) -> Result<Self> {
-        let stream = first(bytes(blob, offset).await?).await?;
-        Ok(Reading {
-            blob,
-            offset,
-            stream,
-        })
-    }
-
-    fn size(&self) -> u64 {
-        self.blob.descriptor().size
-    }
-}
-
-/// A blob's bytes from `offset` on. From the beginning they are checked against the digest; a
-/// rest is checked for its length, and by the registry, which has seen the beginning.
-async fn bytes(blob: &Blob, offset: u64) -> Result<ByteStream> {
-    if offset == 0 {
-        return blob.read().await;
-    }
-    if blob.descriptor().size <= offset {
-        // Nothing is asked of a source that may have no answer to that.
-        return Ok(stream::empty().boxed());
-    }
-    blob.read_rest(offset).await
-}
-
-/// The same stream, once its first bytes (or its end) are there.
-pub(super) async fn first(stream: ByteStream) -> Result<ByteStream> {
-    let mut stream = stream.peekable();
-    let failed = match std::pin::Pin::new(&mut stream).peek().await {
-        Some(Err(_)) => stream.next().await,
-        _ => None,
-    };
-    match failed {
-        Some(Err(error)) => Err(error),
-        _ => Ok(stream.boxed()),
-    }
-}
-
-/// Sends everything that is read to the session, and ends it.
-///
-/// # Errors
-/// What the source or the registry says; the session is then as far as the registry knows.
-pub(super) async fn send_all(
-    api: &Api,
-    session: &mut Session,
-    reading: Reading<'_>,
-    manner: Manner,
-) -> Result<()> {
-    let digest = reading.blob.descriptor().digest.clone();
-    let span = Span {
-        start: reading.offset,
-        end: reading.size(),
-    };
-    if span.start == span.end {
-        // Nothing to send, but the digest of nothing is still to be checked.
-        reading.stream.try_for_each(|_| async { Ok(()) }).await?;
-        return finish(api, session, &digest, Body::Empty, None).await;
-    }
-    // What begins at the beginning and is all there is needs no range.
-    let range = (span.start > 0).then_some(span);
-    match manner {
-        Manner::Whole => {
-            let body = body(session, reading);
-            finish(api, session, &digest, body, range).await
-        }
-        Manner::Patch => {
-            let body = body(session, reading);
-            patch(api, session, body, range).await?;
-            finish(api, session, &digest, Body::Empty, None).await
-        }
-        Manner::Chunks(size) => {
-            chunks::send_chunks(api, session, reading, size).await?;
-            finish(api, session, &digest, Body::Empty, None).await
-        }
-    }
-}
-
-fn body(session: &Session, reading: Reading<'_>) -> Body {
-    let length = reading.size().saturating_sub(reading.offset);
-    let (blob, offset) = (reading.blob.clone(), reading.offset);
-    let again = move || {
-        let blob = blob.clone();
-        async move { bytes(&blob, offset).await }.boxed()
-    };
-    Body::Stream(Payload {
-        stream: counted(session, reading.stream),
-        length: Some(length),
-        again: Arc::new(again),
-    })
 }
 
 /// The same bytes; the session remembers that some were sent.

@@ -1,0 +1,82 @@
+//! Where the bytes of a docker archive's content come from.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, future};
+use wharf_oci::{Descriptor, Digest, MediaType};
+
+use crate::ErrorKind;
+use crate::blob::ByteStream;
+use crate::layer::{LayerMemory, Settings, gzip};
+use crate::store::files::Region;
+use crate::verify;
+
+/// Where content of known digest comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// From the archive as it is.
+    Stored(Region),
+    /// From a layer that is compressed anew each time.
+    Made(Made),
+}
+
+/// A layer that is compressed each time it is read, to bytes that are known beforehand.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) tar: Tar,
+    pub(super) settings: Settings,
+    pub(super) memory: Arc<LayerMemory>,
+    /// Bytes of the compressed layer.
+    pub(super) size: u64,
+}
+
+/// A layer that lies uncompressed in the archive.
+#[derive(Clone, Debug)]
+pub(super) struct Tar {
+    pub(super) region: Region,
+    pub(super) diff_id: Digest,
+}
+
+impl Tar {
+    /// The compressed layer; fails where the uncompressed one is not what the config promises.
+    pub(super) fn compressed(&self, settings: &Settings) -> ByteStream {
+        let promised = Descriptor::new(
+            MediaType::OCI_LAYER,
+            self.diff_id.clone(),
+            self.region.length,
+        );
+        let name = self.region.name.clone();
+        let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
+            match error.kind() {
+                // Errors of the file name it already.
+                ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),
+                _ => error,
+            }
+        });
+        gzip(checked.boxed(), settings)
+    }
+}
+
+impl Made {
+    /// The bytes from `offset` on. They are made from the beginning and checked here, so that a
+    /// memory that is wrong is given up.
+    pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
+        let made = self.clone();
+        let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);
+        let noted = checked.inspect_err(move |error| {
+            if error.kind() == ErrorKind::Corrupt {
+                made.memory.forget(&made.tar.diff_id, &made.settings);
+            }
+        });
+        let mut skip = offset;
+        noted
+            .try_filter_map(move |mut chunk| {
+                let drop = skip.min(chunk.len() as u64);
+                skip -= drop;
+                // Not more than the chunk's length, so it fits.
+                let rest = chunk.split_off(usize::try_from(drop).unwrap_or(chunk.len()));
+                future::ready(Ok((!rest.is_empty()).then_some(rest)))
+            })
+            .boxed()
+    }
+}

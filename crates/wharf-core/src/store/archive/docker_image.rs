@@ -1,0 +1,35 @@
+//! One image of a docker archive, as `manifest.json` lists it.
+
+use wharf_oci::{Descriptor, Digest, Platform, Reference, Tag};
+
+/// One image of a docker archive.
+#[derive(Clone, Debug)]
+pub struct DockerImage {
+    /// The config blob; its digest is what docker calls the image id.
+    pub config: Descriptor,
+    /// The names the image was saved under, as they are in the archive.
+    pub repo_tags: Vec<String>,
+    /// What the config says the image is for.
+    pub platform: Platform,
+    pub(super) layers: Vec<String>,
+    pub(super) diff_ids: Vec<Digest>,
+}
+
+impl DockerImage {
+    /// The tags of its names, each once.
+    pub fn tags(&self) -> impl Iterator<Item = Tag> {
+        let tags = self
+            .repo_tags
+            .iter()
+            .filter_map(|name| name.parse::<Reference>().ok()?.tag().cloned());
+        tags.collect::<std::collections::BTreeSet<_>>().into_iter()
+    }
+
+    /// Its names, or where it has none the digest of its config: one line.
+    pub fn label(&self) -> String {
+        if self.repo_tags.is_empty() {
+            return self.config.digest.to_string();
+        }
+        self.repo_tags.join(" ").escape_debug().to_string()
+    }
+}

@@ -1,0 +1,70 @@
+//! The hosts that are asked for the content of one repository, in their order.
+
+use std::sync::Arc;
+
+use wharf_oci::Repository;
+
+use super::hosts_file::Need;
+use super::mirror::{Mirror, Mirrors};
+use crate::repository::RemoteRepository;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// The mirrors of a registry, and the registry itself, for one repository.
+#[derive(Clone, Debug)]
+pub(super) struct Candidates {
+    /// Asked last: the registry, or the host that the file names in its place.
+    last: RemoteRepository,
+    mirrors: Arc<Mirrors>,
+}
+
+impl Candidates {
+    pub(super) fn new(own: RemoteRepository, mirrors: Arc<Mirrors>) -> Self {
+        let last = match &mirrors.last {
+            Some(last) => RemoteRepository::new(last.api(own.repository())),
+            None => own,
+        };
+        Candidates { last, mirrors }
+    }
+
+    /// Registry and name.
+    pub(super) fn repository(&self) -> &Repository {
+        self.last.repository()
+    }
+
+    /// The only candidate, where there are no mirrors.
+    pub(super) fn only(&self) -> Option<&RemoteRepository> {
+        self.mirrors.first.is_empty().then_some(&self.last)
+    }
+
+    /// The mirrors that may be asked now, from number `from` on.
+    pub(super) fn mirrors(
+        &self,
+        need: Need,
+        from: usize,
+    ) -> impl Iterator<Item = (usize, &Arc<Mirror>)> {
+        let mirrors = self.mirrors.first.iter().enumerate().skip(from);
+        mirrors.filter(move |(_, mirror)| mirror.allows(need) && mirror.is_open())
+    }
+
+    /// The candidate that is asked last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the file does not allow that.
+    pub(super) fn last(&self, need: Need) -> Result<&RemoteRepository> {
+        match &self.mirrors.last {
+            Some(last) if !last.allows(need) => Err(untrusted_with(need).target(self.repository())),
+            _ => Ok(&self.last),
+        }
+    }
+}
+
+fn untrusted_with(need: Need) -> Error {
+    let what = match need {
+        Need::Pull => "pull",
+        Need::Resolve => "resolve",
+        Need::Referrers => "referrers",
+    };
+    let message =
+        format!("no host in hosts.toml that could be asked has the capability \"{what}\"");
+    Error::new(ErrorKind::Unsupported, message)
+}
