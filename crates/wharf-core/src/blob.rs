@@ -1,4 +1,4 @@
-//! A lazy handle to bytes of known digest that can be opened again and again.
+//! A lazy handle to bytes of known digest that can be opened any number of times.
 //!
 //! Retry opens it again, resume opens it at an offset, mount reads its origin and never opens it.
 
@@ -17,18 +17,18 @@ use crate::{Error, ErrorKind, Result, Side};
 
 type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
 
-/// Content of a known digest and size that is read only when somebody opens it.
+/// Content of known digest and size that is read only when it is opened.
 #[derive(Clone)]
 pub struct Blob {
     descriptor: Descriptor,
     origin: Option<Repository>,
-    /// What messages call the place where it lies; empty: nothing.
+    /// The name of its place in messages; empty: none.
     name: Arc<str>,
     open: Arc<Opener>,
 }
 
 impl Blob {
-    /// A blob whose bytes from an offset (in bytes) on are what `open` gives.
+    /// A blob with the bytes that `open` returns for an offset in bytes.
     pub fn new<F>(descriptor: Descriptor, open: F) -> Self
     where
         F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
@@ -52,15 +52,15 @@ impl Blob {
         })
     }
 
-    /// Says in which repository of a registry the blob already is, so that another repository
-    /// there may mount it (distribution-spec: "Mounting a blob from another repository").
+    /// Names the repository of a registry that has the blob, so that another repository there can
+    /// mount it (distribution-spec: "Mounting a blob from another repository").
     #[must_use]
     pub fn with_origin(mut self, origin: Repository) -> Self {
         self.origin = Some(origin);
         self
     }
 
-    /// Says what messages call the place where the bytes lie: a file, or a file in an archive.
+    /// Sets the name of its place in messages: a file, or a file in an archive.
     #[must_use]
     pub fn with_name(mut self, name: &str) -> Self {
         self.name = name.into();
@@ -72,38 +72,38 @@ impl Blob {
         &self.descriptor
     }
 
-    /// Where a registry can mount it from.
+    /// The repository that a registry can mount it from.
     pub fn origin(&self) -> Option<&Repository> {
         self.origin.as_ref()
     }
 
-    /// The bytes from `offset` on, as they are, unchecked.
+    /// The bytes from `offset` on, unchecked.
     ///
     /// # Errors
-    /// What the source says when the content is missing or cannot be read; of [`Side::Source`].
+    /// The source's error when the content is missing or cannot be read; of [`Side::Source`].
     pub async fn open(&self, offset: u64) -> Result<ByteStream> {
         let opened = (self.open)(offset).await;
         opened.map_err(|error| error.side(Side::Source))
     }
 
-    /// All bytes, checked as they flow: the last chunk is given out only when size and digest
-    /// of the whole are right.
+    /// All bytes, checked as they flow. Yields the last chunk only if size and digest of the whole
+    /// are right.
     ///
     /// # Errors
-    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] where the bytes are not what
-    /// the descriptor promises.
+    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] if the bytes do not match the
+    /// descriptor.
     pub async fn read(&self) -> Result<ByteStream> {
         let stream = self.open(0).await?;
-        // Bytes that are wrong are the fault of where they come from, wherever they were going.
+        // Wrong bytes are an error of the source, wherever they were going.
         Ok(verify::blaming(&self.name, stream, |stream| {
             verify::checked(stream, &self.descriptor)
         }))
     }
 
-    /// The bytes from `offset` on, checked for their number alone.
+    /// The bytes from `offset` on; only their number is checked.
     ///
     /// # Errors
-    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] where there are fewer or more.
+    /// As [`Blob::open`]; in the stream, [`ErrorKind::Corrupt`] if there are fewer or more.
     #[doc(hidden)]
     pub async fn read_rest(&self, offset: u64) -> Result<ByteStream> {
         let Descriptor { size, digest, .. } = &self.descriptor;
@@ -113,10 +113,10 @@ impl Blob {
         }))
     }
 
-    /// All bytes at once, checked, for small content.
+    /// All bytes at once, checked; for small content.
     ///
     /// # Errors
-    /// As [`Blob::read`]; [`ErrorKind::Invalid`] where the descriptor claims more than `limit` bytes.
+    /// As [`Blob::read`]; [`ErrorKind::Invalid`] if the descriptor states more than `limit` bytes.
     pub async fn read_all(&self, limit: u64) -> Result<Bytes> {
         if self.descriptor.size > limit {
             return Err(Error::new(
@@ -143,7 +143,7 @@ impl Blob {
         }
     }
 
-    /// The same blob, with every stream passed through `wrap` (offset, stream).
+    /// The same blob, with `wrap` (offset, stream) applied to every stream.
     #[must_use]
     pub fn mapped<F>(&self, wrap: F) -> Self
     where

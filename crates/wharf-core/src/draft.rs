@@ -1,4 +1,4 @@
-//! An image that cannot be named yet, because layers of it are still to be made.
+//! An image without a digest yet, because some of its layers are still to be made.
 //!
 //! A draft becomes a manifest when every pending layer has been ingested, and never before.
 
@@ -15,12 +15,12 @@ use crate::{Error, ErrorKind, Result};
 
 type ConfigMaker = dyn Fn(&[Digest]) -> Result<Bytes> + Send + Sync;
 
-/// An image some of whose layers are made while they are sent.
+/// An image with layers that are made while they are sent.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Media type of the manifest to be.
+    /// The media type of the future manifest.
     pub media_type: MediaType,
-    /// The config blob, or how it is made.
+    /// The config blob, or how to make it.
     pub config: DraftConfig,
     /// From the base up.
     pub layers: Vec<DraftLayer>,
@@ -37,7 +37,7 @@ pub enum DraftConfig {
 }
 
 impl DraftConfig {
-    /// The config blob, where it is there from the start.
+    /// The config blob, if it is known from the start.
     pub fn stored(&self) -> Option<&Descriptor> {
         match self {
             DraftConfig::Stored(descriptor) => Some(descriptor),
@@ -46,7 +46,7 @@ impl DraftConfig {
     }
 }
 
-/// A config that is made when the diff ids of all pending layers are known.
+/// A config that is made once the diff ids of all pending layers are known.
 #[derive(Clone)]
 pub struct LaterConfig {
     media_type: MediaType,
@@ -55,7 +55,7 @@ pub struct LaterConfig {
 
 impl LaterConfig {
     /// A config of `media_type` that `make` writes, given the diff ids of the draft's pending
-    /// layers from the base up; those of its stored layers it has to know.
+    /// layers from the base up. `make` must know those of the stored layers itself.
     pub fn new<F>(media_type: MediaType, make: F) -> Self
     where
         F: Fn(&[Digest]) -> Result<Bytes> + Send + Sync + 'static,
@@ -86,26 +86,26 @@ pub enum DraftLayer {
     Pending(PendingLayer),
 }
 
-/// A layer that was made before, as far as is remembered.
+/// A layer that an earlier run made, according to memory.
 #[derive(Clone, Debug)]
 pub struct RecalledLayer {
-    /// What it became then. The source has it: it makes it again, and checks it.
+    /// Its descriptor then. The source provides the bytes: it makes them again, and checks them.
     pub descriptor: Descriptor,
-    /// How it is made where it turns out to become something else.
+    /// How to make it if it turns out different.
     pub layer: PendingLayer,
 }
 
-/// What a draft became, made by [`Draft::finish`].
+/// A finished draft, made by [`Draft::finish`].
 #[derive(Clone, Debug)]
 pub struct FinishedDraft {
-    /// The config, where it was made just now and must still be sent, before the manifest.
+    /// The config, if it was made just now; it must be sent before the manifest.
     pub config: Option<Blob>,
     /// The image manifest.
     pub manifest: Manifest,
 }
 
 impl Draft {
-    /// The layers that are still to be made, each one once.
+    /// The layers that are still to be made, each once.
     pub fn pending(&self) -> Vec<&PendingLayer> {
         let mut seen = HashSet::new();
         self.all_pending()
@@ -129,7 +129,7 @@ impl Draft {
         })
     }
 
-    /// Those of the layers that the source has whose digest is only remembered.
+    /// The stored layers with a digest known only from memory.
     pub fn recalled(&self) -> impl Iterator<Item = &RecalledLayer> {
         self.layers.iter().filter_map(|layer| match layer {
             DraftLayer::Recalled(recalled) => Some(recalled),
@@ -137,17 +137,17 @@ impl Draft {
         })
     }
 
-    /// Whether nothing is left to be made.
+    /// Whether no layer is left to make.
     pub fn is_complete(&self) -> bool {
         self.config.stored().is_some() && self.all_pending().next().is_none()
     }
 
-    /// The image manifest, and the config where that is made late, given what each pending layer
-    /// became, and each recalled one that was not what was remembered.
+    /// The image manifest, and the config if it is made late. `made` has each pending layer, and
+    /// each recalled layer that turned out different.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where a layer is missing from `made`, or is no layer; what the maker
-    /// of the config says.
+    /// [`ErrorKind::Invalid`] if a layer is missing from `made`, or is not a layer; the error of
+    /// the config's maker.
     pub fn finish(&self, made: &HashMap<LayerKey, MadeLayer>) -> Result<FinishedDraft> {
         let layers = self
             .layers

@@ -17,15 +17,15 @@ use crate::blob::{Blob, ByteStream};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes in a chunk: large enough that a chunk's fixed costs do not show.
+/// Bytes in a chunk: large enough that the fixed cost per chunk does not matter.
 pub const CHUNK: usize = 1 << 20;
 
-/// Chunks read ahead of whoever consumes the stream.
+/// Chunks read ahead of the stream's consumer.
 pub const QUEUE: usize = 2;
 
-/// `length` bytes of `file` from `start` (both in bytes) on; `name` is for errors.
+/// `length` bytes of `file` from `start` on (both in bytes); `name` is for errors.
 ///
-/// The stream fails with [`ErrorKind::Corrupt`], naming the offset, where the file ends early.
+/// The stream fails with [`ErrorKind::Corrupt`], naming the offset, if the file ends early.
 pub fn region(file: Arc<File>, name: &str, start: u64, length: u64) -> ByteStream {
     let name = name.to_owned();
     from_reader(move |chunk_size| {
@@ -48,7 +48,7 @@ pub fn region(file: Arc<File>, name: &str, start: u64, length: u64) -> ByteStrea
     })
 }
 
-/// Whatever `reader` gives until its end; `name` is for errors.
+/// All bytes of `reader`; `name` is for errors.
 pub fn reader<R: Read + Send + 'static>(mut reader: R, name: &str) -> ByteStream {
     let name = name.to_owned();
     from_reader(move |chunk_size| {
@@ -70,7 +70,7 @@ pub fn reader<R: Read + Send + 'static>(mut reader: R, name: &str) -> ByteStream
 /// The regular file at `path` as a blob of `media_type`; it is read once to learn its digest.
 ///
 /// # Errors
-/// What the system says about the file; [`ErrorKind::Invalid`] where it is no regular file.
+/// The system's error about the file; [`ErrorKind::Invalid`] if it is not a regular file.
 pub async fn blob(path: &Path, media_type: MediaType) -> Result<Blob> {
     let (name, place) = (path.display().to_string(), path.to_owned());
     let opened = blocking(move || {
@@ -98,10 +98,10 @@ pub async fn blob(path: &Path, media_type: MediaType) -> Result<Blob> {
     Ok(Blob::new(descriptor, open).with_name(&name))
 }
 
-/// Writes all of `stream` to `file`; gives the file back and how many bytes were written.
+/// Writes all of `stream` to `file`. Returns the file and the number of bytes written.
 ///
 /// # Errors
-/// What the stream says, or the system about the file.
+/// The stream's error, or the system's about the file.
 pub async fn write(mut file: File, mut stream: ByteStream) -> Result<(File, u64)> {
     let mut written = 0;
     while let Some(chunk) = stream.next().await.transpose()? {
@@ -114,7 +114,7 @@ pub async fn write(mut file: File, mut stream: ByteStream) -> Result<(File, u64)
 /// Reads exactly `length` bytes at `offset` without moving any shared position.
 ///
 /// # Errors
-/// `UnexpectedEof` where the file is too short.
+/// `UnexpectedEof` if the file is too short.
 pub fn read_exactly_at(file: &File, offset: u64, length: usize) -> std::io::Result<Bytes> {
     let mut buffer = vec![0; length];
     positioned::read_exact_at(file, &mut buffer, offset)?;
@@ -129,7 +129,7 @@ fn truncated(name: &str, offset: u64, want: usize) -> Error {
     .target(name)
 }
 
-/// Runs a blocking iterator of chunks on a thread of its own, made there by `make`.
+/// Runs a blocking iterator of chunks, made by `make`, on a thread of its own.
 fn from_reader<I>(make: impl FnOnce(usize) -> I + Send + 'static) -> ByteStream
 where
     I: Iterator<Item = Result<Bytes>>,
@@ -151,7 +151,7 @@ where
         }
         async move { receiver.recv().await.map(|chunk| (chunk, receiver)) }
     })
-    // Some consumers ask once more after the end.
+    // Some consumers poll once more after the end.
     .fuse()
     .boxed()
 }

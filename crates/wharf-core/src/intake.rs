@@ -27,7 +27,7 @@ pub trait Intake: Send + Sync {
     /// stream, [`crate::ErrorKind::Rejected`] where it ends before `offset`.
     async fn open(&self, offset: u64) -> Result<ByteStream>;
 
-    /// Digest and size of all bytes, once the stream that was opened last was read to its end.
+    /// Digest and size of all bytes, once the stream opened last was read to its end.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Rejected`] where it was not.

@@ -1,4 +1,4 @@
-//! The engine of wharf: everything that moves content, and nothing that knows HTTP.
+//! The engine of wharf: everything that moves content, without HTTP.
 //!
 //! [`mod@copy`] is the one operation, from a [`Source`] to a [`Store`]; [`store`] has those on disk and
 //! in memory, [`blob`] the lazy handles that they exchange, [`layer`] and [`draft`] what is made on

@@ -226,7 +226,7 @@ pub(crate) fn taken() -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
-/// The error of a body that was answered before it was read to its end.
+/// The error of an answer that arrived before the body was read to its end.
 pub(crate) fn unread() -> Error {
     let message = "the registry answered before it had everything";
     Error::new(ErrorKind::Rejected, message)

@@ -1,7 +1,7 @@
-//! Streams of unknown length, kept in a temporary file without a name.
+//! Keeps streams of unknown length in a temporary file without a name.
 //!
-//! The file has no name from the start (or loses it at once where the system cannot do that), so
-//! nothing stays behind, however the program ends.
+//! The file has no name from the start (or loses it at once on systems without that), so nothing is
+//! left behind, however the program ends.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -11,7 +11,7 @@ use crate::blob::ByteStream;
 use crate::verify::blocking;
 use crate::{Error, Result, file};
 
-/// What was kept.
+/// A stream that was kept.
 #[derive(Debug)]
 pub struct Spooled {
     /// The file, open for reading and writing; its position is anywhere.
@@ -23,8 +23,8 @@ pub struct Spooled {
 /// Keeps all of `stream` in a temporary file on the file system of `directory`.
 ///
 /// # Errors
-/// What the stream says; [`crate::ErrorKind::NoSpace`] and other trouble with the file, naming
-/// the directory.
+/// The stream's error; [`crate::ErrorKind::NoSpace`] and other errors of the file, naming the
+/// directory.
 pub async fn stream(stream: ByteStream, directory: &Path) -> Result<Spooled> {
     let place = directory.to_owned();
     let file = blocking(move || create(&place)).await??;
@@ -32,8 +32,8 @@ pub async fn stream(stream: ByteStream, directory: &Path) -> Result<Spooled> {
     Ok(Spooled { file, length })
 }
 
-/// Keeps all that `reader` gives, as [`stream`] does; `name` is the reader's, for errors.
-/// Blocking: call it off the reactor.
+/// Keeps all of `reader`, as [`stream`] does; `name` is for errors. Blocking: call it off the
+/// reactor.
 ///
 /// # Errors
 /// As [`stream`].

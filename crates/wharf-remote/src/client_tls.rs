@@ -1,4 +1,4 @@
-//! What a client is told about TLS and proxies when it is built.
+//! The builder's settings for TLS and proxies.
 
 use std::sync::Arc;
 
@@ -10,49 +10,47 @@ use crate::tls::{Authority, Certificates, Tls, TlsSource};
 use crate::transport::LeniencyObserver;
 
 impl ClientBuilder {
-    /// How TLS is spoken with all hosts. The client certificate in it is shown to the registries
-    /// that this client is asked to work with, and to nobody that they send us to.
+    /// Sets TLS for all hosts. Its client certificate is for the registries that this client works
+    /// with, and never for hosts they redirect to.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls.all = tls;
         self
     }
 
-    /// How TLS is spoken at the host and port of `registry`, which may be a mirror, a token server
-    /// or anybody else: added to what is said for all. What a registry adds to
-    /// [`Tls::authorities`] counts for those it sends us to as well, its client certificate does
-    /// not.
+    /// Sets TLS for the host and port of `registry`, which may also be a mirror or a token server,
+    /// in addition to the settings for all. [`Tls::authorities`] of a registry also apply to hosts
+    /// it redirects to; its client certificate does not.
     #[must_use]
     pub fn tls_for(mut self, registry: &Registry, tls: Tls) -> Self {
         self.tls.hosts.insert(Authority::of_registry(registry), tls);
         self
     }
 
-    /// Who knows how TLS is spoken with hosts of which [`ClientBuilder::tls_for`] says nothing.
+    /// Sets the source of TLS settings for hosts without [`ClientBuilder::tls_for`].
     #[must_use]
     pub fn tls_source(mut self, source: Arc<dyn TlsSource>) -> Self {
         self.tls.source = Some(source);
         self
     }
 
-    /// Who may vouch for hosts, in place of those that the system trusts. Without it, those are
-    /// found as the system has them; on Linux, that is also where `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` say.
+    /// Sets the trusted authorities, instead of the system's. The system's are found as usual; on
+    /// Linux that includes `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     #[must_use]
     pub fn roots(mut self, roots: Certificates) -> Self {
         self.tls.roots = Some(roots);
         self
     }
 
-    /// Which proxies requests go through; by default none.
+    /// Sets the proxies; by default none.
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
         self.proxies = proxies;
         self
     }
 
-    /// Who is told what was let pass only because [`super::Insecure::Yes`] or
-    /// [`super::Verification::None`] was asked for.
+    /// Sets the observer of what was accepted only because of [`super::Insecure::Yes`] or
+    /// [`super::Verification::None`].
     #[must_use]
     pub fn leniency_observer(mut self, observer: Arc<dyn LeniencyObserver>) -> Self {
         self.leniencies = Some(observer);

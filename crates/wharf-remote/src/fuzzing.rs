@@ -1,4 +1,4 @@
-//! Doors to private parsers for the fuzz targets; there under `cfg(fuzzing)` only.
+//! Access to private parsers for the fuzz targets, under `cfg(fuzzing)` only.
 
 pub use crate::credentials::fuzzing::docker_config;
 
@@ -8,7 +8,7 @@ use crate::endpoints::referrers::ReferrersIndex;
 use crate::endpoints::{link_header, upload};
 use crate::{auth, mirrors};
 
-/// The challenge chosen among those of several headers, as it is remembered, if it may be.
+/// The stored form of the challenge chosen from several headers, if it may be stored.
 pub fn challenge(headers: &[&str]) -> Option<String> {
     auth::chosen(headers)
 }
@@ -23,12 +23,12 @@ pub fn range(header: &str) -> Option<u64> {
     upload::session_length(header)
 }
 
-/// A `hosts.toml`, or what is wrong with it, with its place.
+/// Parses a `hosts.toml`; the error has its place.
 pub fn hosts_file(text: &str) -> Result<(), String> {
     mirrors::judge(text).map_err(|error| error.to_string())
 }
 
-/// Adds to a list of referrers and takes away from it.
+/// Adds to a list of referrers and removes from it.
 pub fn referrers_index(bytes: &[u8]) {
     let Ok(mut index) = ReferrersIndex::parse(bytes) else {
         return;

@@ -1,10 +1,10 @@
-//! Upload sessions under way, noted on disk, so that a process that was killed is continued by
-//! the next one (wire.md U6).
+//! Notes upload sessions on disk, so that the next process continues what a killed one began
+//! (wire.md U6).
 //!
-//! A note is a small file, locked by the process that sends the blob: what is locked is not
-//! touched by others, and a lock ends with its process. Notes are hints: a session that is gone
-//! costs one request, and trouble with the files fails nothing. A session's URL may let others
-//! write to it, so the files are for their owner only.
+//! A note is a small file, locked by the process that sends the blob. Other processes do not touch
+//! a locked note, and a lock ends with its process. Notes are hints: a lost session costs one
+//! request, and file errors fail nothing. A session's URL may grant write access, so only the owner
+//! can read the files.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -32,7 +32,8 @@ pub(super) struct Note {
     subject: Subject,
 }
 
-/// What a note is about: a file name may be that of another blob's note by accident or malice.
+/// The blob of a note. Stored inside, because a file name may belong to another blob by accident or
+/// malice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Subject {
     repository: String,
@@ -46,17 +47,17 @@ struct Line {
     session: String,
 }
 
-/// Blobs smaller than this, in bytes, are sent again in less time than is spent on their notes.
+/// The smallest blob, in bytes, that gets a note: smaller ones are sent again faster.
 pub(super) const WORTHWHILE: u64 = 4 << 20;
 
-/// Registries forget sessions after days at most; so do we.
+/// Registries drop sessions after days at most.
 pub(super) const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// The longest note that is read, in bytes.
+/// The longest note to read, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 impl Journal {
-    /// The notes in `directory`, which need not exist.
+    /// The notes in `directory`, which may be missing.
     pub(super) fn new(directory: PathBuf) -> Self {
         Journal {
             directory,
@@ -111,7 +112,7 @@ impl Note {
         (line.subject == self.subject).then_some(session)
     }
 
-    /// Notes where the session is now.
+    /// Writes the current URL of the session.
     pub(super) fn write(&mut self, session: &Url) {
         if let Err(error) = self.try_write(session) {
             tracing::debug!(path = %self.path.display(), %error, "session not noted");
@@ -129,7 +130,7 @@ impl Note {
         self.file.write_all(&text)
     }
 
-    /// There is no session any more, unless another one is written: else its file goes with it.
+    /// Empties the note, for another session. If none is written, its file is removed on drop.
     #[must_use]
     pub(super) fn emptied(self) -> Self {
         if let Err(error) = self.file.set_len(0) {
@@ -138,14 +139,14 @@ impl Note {
         self
     }
 
-    /// There is no session any more.
+    /// Removes the note: its session has ended.
     pub(super) fn clear(self) {
         drop(self.emptied());
     }
 }
 
 impl Drop for Note {
-    /// An empty note says nothing: its file goes, and before its lock does.
+    /// Removes the file of an empty note, before the lock is released.
     fn drop(&mut self) {
         if self.file.metadata().is_ok_and(|data| data.len() == 0) {
             let _ = fs::remove_file(&self.path);

@@ -1,11 +1,11 @@
-//! What answers of a registry say about what it has, for the memory.
+//! Records in the memory what answers show about a registry's content.
 
 use wharf_oci::{Descriptor, Manifest, MediaType, Repository, Role, Selector};
 
 use crate::memory::RegistryMemory;
 use wharf_core::{ErrorKind, Result};
 
-/// What `at` named, or that it named nothing.
+/// Records what `at` named, or that it named nothing.
 pub(super) fn resolved(
     memory: &RegistryMemory,
     repository: &Repository,
@@ -22,7 +22,7 @@ pub(super) fn resolved(
     }
 }
 
-/// A manifest that was read, and what must be beside it: what it links to may be mounted.
+/// Records a manifest that was read, and what it links to, which can be mounted.
 pub(super) fn fetched(memory: &RegistryMemory, repository: &Repository, manifest: &Manifest) {
     memory.saw(repository, manifest.descriptor());
     for link in manifest.links() {
@@ -33,7 +33,7 @@ pub(super) fn fetched(memory: &RegistryMemory, repository: &Repository, manifest
     }
 }
 
-/// A tag, or a manifest, that is gone.
+/// Records that a tag or manifest was deleted.
 pub(super) fn deleted(memory: &RegistryMemory, repository: &Repository, at: &Selector) {
     match at {
         Selector::Tag(tag) => memory.forget_tag(repository, tag),

@@ -12,7 +12,7 @@ use super::journal::LIFETIME;
 use wharf_core::state;
 use wharf_core::verify::blocking;
 
-/// How long another process is waited for, and how often it is looked for.
+/// How long to wait for another process, and how often to check.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -1,4 +1,4 @@
-//! What can be the root of a copy.
+//! Conversions into the root of a copy.
 
 use wharf_oci::Descriptor;
 
@@ -14,21 +14,21 @@ impl From<Descriptor> for RootContent {
     }
 }
 
-/// What a layout lists.
+/// An entry of a layout.
 impl From<Entry> for RootContent {
     fn from(entry: Entry) -> Self {
         RootContent::Manifest(entry.descriptor)
     }
 }
 
-/// An image some of whose layers are made on the way.
+/// An image with some layers that are made on the way.
 impl From<Draft> for RootContent {
     fn from(draft: Draft) -> Self {
         RootContent::Draft(draft)
     }
 }
 
-/// An image all of whose layers are made on the way.
+/// An image with only layers that are made on the way.
 impl From<NewImage> for RootContent {
     fn from(image: NewImage) -> Self {
         RootContent::Draft(image.into_draft())

@@ -1,7 +1,7 @@
-//! What a copy says while it works.
+//! The events of a copy.
 //!
-//! Totals and progress add up: at the end the bytes advanced, existing and mounted are exactly
-//! the bytes planned (wire.md P1); [`Tally`](super::Tally) does the sum.
+//! Totals and progress add up: at the end the bytes advanced, existing and mounted equal the bytes
+//! planned (wire.md P1). [`Tally`](super::Tally) computes the sums.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,11 +18,11 @@ pub trait Observer: fmt::Debug + Send + Sync {
     fn on(&self, event: Event<'_>);
 }
 
-/// One thing that happened.
+/// One event of a copy.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The plan is made: so many bytes in so many blobs and manifests, as far as sizes are known.
+    /// The plan is made. Counts only content of known size.
     Planned {
         /// Sum of the sizes of all distinct content, in bytes.
         bytes: u64,
@@ -34,7 +34,7 @@ pub enum Event<'a> {
     /// Planned content leaves the total and is not moved: a remembered layer is another one, so it
     /// is made again, and the manifest that names it changes.
     Dropped(&'a Descriptor),
-    /// The store was asked for a blob; [`Event::Finished`] follows at once where it has it.
+    /// The store was asked for a blob. If it has the blob, [`Event::Finished`] follows at once.
     Checked(&'a Descriptor),
     /// The registry linked a blob from this repository; [`Event::Finished`] follows.
     Mounted(&'a Descriptor, &'a Repository),
@@ -48,7 +48,7 @@ pub enum Event<'a> {
     Resumed(Subject<'a>, u64),
     /// The content is in the store. The descriptor says what it is: of a layer, what it became.
     Finished(Subject<'a>, &'a Descriptor, Outcome),
-    /// The last event of a copy that went wrong.
+    /// The last event of a failed copy.
     Failed(&'a Error),
 }
 
@@ -95,15 +95,15 @@ pub enum SubjectKey {
 /// Why and when work is tried again.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry<'a> {
-    /// How many tries were made so far.
+    /// The number of tries so far.
     pub tries: u32,
-    /// How long it waits before the next.
+    /// The wait before the next try.
     pub wait: Duration,
-    /// What was wrong with the last.
+    /// The error of the last try.
     pub error: &'a Error,
 }
 
-/// Listens to nothing.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 

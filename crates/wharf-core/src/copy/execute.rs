@@ -1,8 +1,8 @@
-//! Obeys plans: checks and moves blobs, then commits manifests, for one destination or several.
+//! Executes plans: checks and moves blobs, then commits manifests, for one destination or several.
 //!
-//! A manifest is put only when everything it links to is in the store; the first final error of a
-//! destination drops all other work for it, and no tag has moved there unless all content was in
-//! the store. Whatever the number of destinations, the source is read and layers are made once.
+//! A manifest is put only when everything it links to is in the store. The first final error of a
+//! destination cancels its other work; a tag moves there only after all content is in the store.
+//! The source is read, and layers are made, once for all destinations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::{Error, ErrorKind, Result};
 /// Copies everything below `roots` from `source` to `store`.
 ///
 /// # Errors
-/// The first final one, which says on which side it happened; no tag has moved
-/// unless all content was in the store, and run again it does only what is missing.
+/// The first final one, with the side on which it happened. No tag has moved unless all content was
+/// in the store; a second run does only what is missing.
 pub async fn copy(
     source: &dyn Source,
     store: &dyn Store,
@@ -39,14 +39,14 @@ pub async fn copy(
     one(copy_to_all(source, &[destination], options).await)
 }
 
-/// One of several places that a copy goes to.
+/// One of several destinations of a copy.
 #[derive(Clone, Debug)]
 pub struct Destination<'a> {
-    /// Where content is written.
+    /// The store to write to.
     pub store: &'a dyn Store,
-    /// What is copied there, and under which tags.
+    /// The roots to copy, with their tags.
     pub roots: &'a [Root],
-    /// Who is told of the progress of this destination.
+    /// Receives the events of this destination.
     pub observer: Arc<dyn Observer>,
 }
 
@@ -71,7 +71,7 @@ pub async fn copy_to_all(
 }
 
 impl Plan {
-    /// Does what the plan says.
+    /// Executes the plan.
     ///
     /// # Errors
     /// As [`copy`].
@@ -95,7 +95,7 @@ fn one(mut outcomes: Vec<Result<Summary>>) -> Result<Summary> {
     outcomes.pop().ok_or_else(nowhere)?
 }
 
-/// A destination and what is to be done there, once that is known.
+/// A destination with its plan, once that is known.
 struct Planned<'a, P> {
     store: &'a dyn Store,
     observer: &'a Arc<dyn Observer>,
@@ -169,7 +169,7 @@ struct Work<'a> {
 }
 
 impl<'a> Executor<'a> {
-    /// Does what the plans say; `None` stands for one that could not be made.
+    /// Executes the plans; `None` stands for a plan that could not be made.
     async fn execute(&self, plans: Vec<Option<Plan>>, options: &CopyOptions) {
         for (target, plan) in self.targets.iter().zip(&plans) {
             if let Some(plan) = plan {
@@ -180,18 +180,18 @@ impl<'a> Executor<'a> {
         for target in works.iter().flat_map(|work| self.wanting(work)) {
             target.lacks();
         }
-        // More blobs are under way than are moved: the others are being checked.
+        // More blobs are under way than are moved: the rest are being checked.
         let under_way = options.jobs() + options.checks();
         let moving =
             stream::iter(works)
                 .map(Ok)
                 .try_for_each_concurrent(under_way, |work| async move {
                     self.move_to_all(&work).await;
-                    // When all have failed nothing is left to be done.
+                    // Ends when all destinations have failed.
                     let failed = self.targets.iter().all(Target::has_failed);
                     if failed { Err(()) } else { Ok(()) }
                 });
-        // One that has everything does not wait for the others.
+        // A destination that has everything does not wait for the others.
         let committing = self.targets.iter().zip(&plans);
         let committing = committing.map(|(target, plan)| async move {
             if let Some(plan) = plan {
@@ -202,13 +202,13 @@ impl<'a> Executor<'a> {
                 target.run(commit).await;
             }
         });
-        // Boxed: the compiler cannot see yet that these may be sent to another thread together
+        // Boxed: the compiler cannot see yet that these are `Send` together
         // (rust-lang/rust#110338).
         let committing = committing.map(FutureExt::boxed).collect::<Vec<_>>();
         let _ = future::join(moving.boxed(), future::join_all(committing)).await;
     }
 
-    /// Those who want it, whatever became of them.
+    /// The destinations that may lack it, failed ones included.
     fn wanting<'b>(&'b self, work: &'b Work<'_>) -> impl Iterator<Item = &'b Target<'a>> {
         work.wanted.iter().filter_map(|at| self.targets.get(*at))
     }
@@ -222,10 +222,11 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Asks all whether they have the blob, and moves it to those who have not.
+    /// Asks all destinations for the blob, and moves it to those that lack it.
     async fn move_blob(&self, descriptor: &Descriptor, wanted: &[&Target<'_>]) {
         let asking = wanted.iter().map(|&target| async move {
-            // An error counts as the first try; one who takes too long is asked again, alone.
+            // An error counts as the first try. A destination that takes too long is asked again,
+            // alone.
             let asked = target.run(async { Ok(target.has(descriptor).await) });
             let asked = match wanted {
                 [_] => Ok(asked.await),
@@ -292,8 +293,8 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// Does all of `work`. The place among those who move is given back a while after the first is
-/// done: who waits for its own registry must not keep others from theirs.
+/// Runs all of `work`. Releases the transfer permit `PATIENCE` after the first finishes, so that a
+/// slow registry does not block other transfers.
 async fn all_within<W: Future<Output = ()>>(
     mut work: FuturesUnordered<W>,
     place: SemaphorePermit<'_>,
@@ -315,7 +316,7 @@ async fn all_within<W: Future<Output = ()>>(
     }
 }
 
-/// Says what is planned, and what of it is there already.
+/// Announces the plan, and the content that is there already.
 fn announce(target: &Target<'_>, plan: &Plan) {
     target.tell(Event::Planned {
         bytes: plan.bytes(),
@@ -335,7 +336,7 @@ fn announce(target: &Target<'_>, plan: &Plan) {
     });
 }
 
-/// What the plans want moved, each thing once: layers to be made first, then the largest blobs.
+/// Everything that the plans move, each thing once: layers to make first, then the largest blobs.
 fn union(plans: &[Option<Plan>]) -> Vec<Work<'_>> {
     let mut works: Vec<Work<'_>> = Vec::new();
     let mut layers: HashMap<&LayerKey, usize> = HashMap::new();
@@ -363,7 +364,7 @@ fn union(plans: &[Option<Plan>]) -> Vec<Work<'_>> {
         Subject::Content(descriptor) => descriptor.size,
         Subject::Layer(_) => 0,
     };
-    // Each plan has its blobs in this order; several are merged.
+    // Each plan has its blobs in this order; several plans are merged.
     if let Some(blobs) = works.get_mut(first..) {
         blobs.sort_by_key(|work| std::cmp::Reverse(size(work)));
     }

@@ -1,14 +1,14 @@
-//! Events reach their observer one at a time, and none after the last.
+//! Delivers events to their observer one at a time, and none after the last.
 //!
-//! Bytes are counted where a connection takes them, on whatever thread that is, and a connection
-//! may take a chunk more while the copy is being given up.
+//! Bytes are counted on the thread of their connection, which may take one more chunk while the
+//! copy is being cancelled.
 
 use std::sync::Arc;
 
 use crate::copy::{CopyOptions, Event, Observer};
 use crate::sync::Lock;
 
-/// The same options, with `observer`, who is told in turn.
+/// The same options, with `observer` called one event at a time.
 pub(super) fn options(options: &CopyOptions, observer: &Arc<dyn Observer>) -> CopyOptions {
     CopyOptions {
         observer: Arc::new(InTurn {

@@ -17,10 +17,10 @@ use crate::rewind::{OF_ONE_SHOT, OF_REPEATABLE, Rewind, unread};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
-/// What is done with a layer's bytes from an offset on.
+/// Wraps a layer's stream of bytes from an offset on.
 pub(super) type Observed = Box<dyn Fn(u64, ByteStream) -> ByteStream + Send + Sync>;
 
-/// A layer, as a store takes it in.
+/// A layer as an [`Intake`] for a store.
 pub(super) struct LayerIntake {
     layer: PendingLayer,
     seat: Arc<Seat>,
@@ -130,7 +130,7 @@ impl Intake for LayerIntake {
     }
 }
 
-/// A key for content in the making.
+/// A new key for content without a digest.
 fn new_key() -> Digest {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let serial = NEXT.fetch_add(1, Ordering::Relaxed);

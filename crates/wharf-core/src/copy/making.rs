@@ -1,4 +1,4 @@
-//! One making of a layer that several destinations take at once.
+//! One making of a layer, shared by several destinations.
 
 use tokio::sync::{Mutex, OnceCell};
 use wharf_oci::{Descriptor, Digest};
@@ -9,7 +9,7 @@ use crate::draft::{MadeLayer, PendingLayer};
 use crate::layer::Diff;
 use crate::{Error, ErrorKind, Result};
 
-/// What is learned while a layer is made for all.
+/// The state of a shared making.
 #[derive(Default)]
 pub(super) struct Making {
     diff: Mutex<Option<Diff>>,
@@ -17,21 +17,21 @@ pub(super) struct Making {
 }
 
 impl Making {
-    /// Starts the making that all who joined take part in.
+    /// Starts the making for all destinations that joined.
     ///
     /// # Errors
-    /// Where the layer cannot be made.
+    /// If the layer cannot be made.
     pub(super) async fn start(&self, layer: &PendingLayer) -> Result<ByteStream> {
         let (stream, diff) = layer.start().await?.split();
         *self.diff.lock().await = Some(diff);
         Ok(stream)
     }
 
-    /// The bytes for one destination: those that are made for all, or, in a further try and for
-    /// one alone, some of its own with what is learned from them.
+    /// The bytes for one destination: the shared ones, or, in a further try or for a single
+    /// destination, its own with their own diff id.
     ///
     /// # Errors
-    /// Where the layer cannot be made.
+    /// If the layer cannot be made.
     pub(super) async fn stream(
         &self,
         layer: &PendingLayer,
@@ -44,10 +44,10 @@ impl Making {
         Ok((stream, Some(diff)))
     }
 
-    /// What the layer became, given what a store has of it.
+    /// The made layer, given the descriptor of what the store has.
     ///
     /// # Errors
-    /// Where the layer was not read to its end.
+    /// If the layer was not read to its end.
     pub(super) async fn became(
         &self,
         own: Option<Diff>,

@@ -1,6 +1,6 @@
-//! The one operation: everything below some roots goes from a source to a store.
+//! The one operation: copies everything below some roots from a source to a store.
 //!
-//! Push, pull and copy are this call with other arguments. It plans (what is there already?),
+//! Push, pull and copy are this call with other arguments. It plans (what does the store have?),
 //! moves blobs, and commits manifests, children first and tags last.
 
 mod commit;
@@ -32,12 +32,12 @@ pub use self::tally::Tally;
 
 use std::sync::Arc;
 
-/// What a copy may do, and how hard it tries.
+/// The options of a copy.
 #[derive(Clone, Debug)]
 pub struct CopyOptions {
     /// How many blobs are moved at once, 4 by default. Each costs a few mebibytes of memory.
     pub jobs: usize,
-    /// How many cheap questions (is it there?) are asked at once, 16 by default.
+    /// How many existence checks run at once, 16 by default.
     pub checks: usize,
     /// Whether non-distributable ("foreign") layers are moved too.
     pub nondistributable: Nondistributable,
@@ -45,7 +45,7 @@ pub struct CopyOptions {
     pub existing: Existing,
     /// When and how often work is tried again.
     pub retry: RetryPolicy,
-    /// Who is told of progress; by default nobody.
+    /// Receives the events; by default they are ignored.
     pub observer: Arc<dyn Observer>,
 }
 
@@ -62,16 +62,16 @@ impl Default for CopyOptions {
     }
 }
 
-/// More of anything at once is not worth its memory.
+/// The upper bound of `jobs` and `checks`: more is not worth its memory.
 const MOST_AT_ONCE: usize = 1024;
 
 impl CopyOptions {
-    /// `jobs` within reason.
+    /// `jobs`, bounded.
     pub(crate) fn jobs(&self) -> usize {
         self.jobs.clamp(1, MOST_AT_ONCE)
     }
 
-    /// `checks` within reason.
+    /// `checks`, bounded.
     pub(crate) fn checks(&self) -> usize {
         self.checks.clamp(1, MOST_AT_ONCE)
     }
@@ -80,20 +80,20 @@ impl CopyOptions {
 /// What happens to layers with a non-distributable ("foreign") media type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nondistributable {
-    /// They stay where they are; whoever pulls the image fetches them from their `urls`.
+    /// They are not moved. A client that pulls the image fetches them from their `urls`.
     #[default]
     Skip,
-    /// They are moved as any other layer.
+    /// They are moved like any other layer.
     Move,
 }
 
-/// What is made of a manifest that the store has already.
+/// Whether to trust a manifest that the store already has, or check what it links to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// What it links to is there too, as a store takes no manifest without.
+    /// Trust it: a store accepts no manifest without what it links to.
     #[default]
     Trust,
-    /// Everything below it is asked for, and what is missing is moved again: this repairs a
-    /// registry that lost content.
+    /// Ask for everything below it, and move what is missing. This repairs a registry that lost
+    /// content.
     Check,
 }

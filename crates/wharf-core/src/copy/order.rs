@@ -1,4 +1,4 @@
-//! In which order manifests are put: what is linked to comes first.
+//! The order in which manifests are put: linked ones first.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,8 +9,8 @@ use crate::{Error, ErrorKind, Result};
 /// Groups manifests so that each links to manifests of earlier groups only.
 pub(super) fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<Manifest>>> {
     let mut heights: HashMap<Digest, usize> = HashMap::new();
-    // Each round settles every manifest whose children are settled: at least one, as a cycle
-    // of digests cannot be made.
+    // Each round settles every manifest with settled children: at least one, because a cycle of
+    // digests cannot exist.
     while heights.len() < manifests.len() {
         let settled = heights.len();
         let mut round = Vec::new();

@@ -1,5 +1,5 @@
-//! When work is tried again. The unit is one blob or one manifest with its existence check,
-//! and this is the only level at which anything is tried again (wire.md R1, R3).
+//! Decides when work is tried again. The unit is one blob or one manifest with its existence check.
+//! No other level retries (wire.md R1, R3).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,17 +7,17 @@ use std::time::Duration;
 use super::Retry;
 use crate::{Error, Result};
 
-/// How often, and how soon, work that met a transient error is tried again.
+/// How often, and how soon, to retry work after a transient error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries in a row without progress, the first included; 5 by default, and at least one is made.
+    /// The most tries in a row without progress, the first included; 5 by default, at least 1.
     pub tries: u32,
-    /// Longest wait before the second try, 1 s by default; it doubles with each further one, and
-    /// each wait is a random part of that.
+    /// The longest wait before the second try, 1 s by default. It doubles with each further try;
+    /// each wait is a random part of it.
     pub base: Duration,
-    /// No wait of our own is longer; 20 s by default.
+    /// The upper bound of such waits; 20 s by default.
     pub cap: Duration,
-    /// No wait that a registry asks for (`Retry-After`) is obeyed for longer; 120 s by default.
+    /// The upper bound of waits that a registry asks for (`Retry-After`); 120 s by default.
     pub patience: Duration,
 }
 
@@ -32,9 +32,9 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Tries that made progress start the count anew, but never more often than this many times
-/// the allowed tries. That is enough for 10 GiB over a connection that dies each 100 MB, and one
-/// that dies after each megabyte still ends some day.
+/// A try that made progress resets the count, up to this many times the allowed tries in all. That
+/// is enough for 10 GiB over a connection that breaks each 100 MB; a connection that breaks after
+/// each megabyte still fails in the end.
 const PROGRESS_FACTOR: u32 = 40;
 
 /// How far the tries of one piece of work got, in bytes.
@@ -42,7 +42,7 @@ const PROGRESS_FACTOR: u32 = 40;
 pub(super) struct Reach {
     /// What the last try sent.
     sent: AtomicU64,
-    /// Where the last try that went on with an earlier one went on: so much had arrived.
+    /// The offset at which the last resumed try continued: the registry has all bytes before it.
     acknowledged: AtomicU64,
 }
 
@@ -52,27 +52,27 @@ impl Reach {
         self.sent.store(0, Ordering::Relaxed);
     }
 
-    /// It is this far.
+    /// The try reached this position.
     pub(super) fn advance(&self, position: u64) {
         self.sent.store(position, Ordering::Relaxed);
     }
 
-    /// It went on from here.
+    /// The try continued from here.
     pub(super) fn acknowledge(&self, position: u64) {
         self.acknowledged.store(position, Ordering::Relaxed);
     }
 }
 
-/// What is known after a try that did not succeed.
+/// The count of failed tries and their progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempts {
     /// All tries so far.
     total: u32,
-    /// Tries since the last one that got further than every one before it.
+    /// Tries since the last one that got further than all before it.
     fruitless: u32,
-    /// The furthest any try got, in bytes.
+    /// The furthest position of any try, in bytes.
     furthest: u64,
-    /// The furthest that any try went on from.
+    /// The furthest offset that any try continued from.
     acknowledged: u64,
 }
 
@@ -102,8 +102,8 @@ impl Attempts {
 }
 
 impl RetryPolicy {
-    /// Tries `work` until it succeeds, fails for good, or has failed too often; for single
-    /// requests that are made outside a copy.
+    /// Tries `work` until it succeeds, fails for good, or has failed too often; for single requests
+    /// outside a copy.
     ///
     /// # Errors
     /// The last one of `work`, with the number of tries.
@@ -130,11 +130,11 @@ impl RetryPolicy {
     }
 }
 
-/// Tries `work` until it succeeds, fails for good or the policy gives up. `reach` tells how
-/// far the last try got; `notice` is called before each further try.
+/// Tries `work` until it succeeds, fails for good or the policy gives up. `reach` holds the
+/// progress of the last try; `notice` is called before each further try.
 ///
-/// Not an `AsyncFnMut`: the compiler cannot see yet that the futures of these may be sent to
-/// another thread (rust-lang/rust#110338).
+/// Not an `AsyncFnMut`: the compiler cannot see yet that its futures are `Send`
+/// (rust-lang/rust#110338).
 pub(super) async fn run<T, W>(
     policy: &RetryPolicy,
     mut work: impl FnMut() -> W,
@@ -230,7 +230,7 @@ mod tests {
             calls.set(calls.get() + 1);
             reach.start();
             reach.acknowledge(calls.get());
-            // A buffer takes all there is at once, however little arrives.
+            // A buffer takes everything at once, however little arrives.
             reach.advance(1000);
             if calls.get() < 9 {
                 return Err(server_error());

@@ -5,28 +5,27 @@ use wharf_oci::Descriptor;
 use crate::draft::MadeLayer;
 use crate::store::Outcome;
 
-/// What a copy did, to one destination. The blobs it counts are distinct.
+/// What a copy did at one destination. It counts distinct blobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Blobs whose bytes were moved, or the rest of them.
+    /// Blobs whose bytes were moved, completely or the missing part.
     pub written: u64,
     /// Blobs the registry linked from another repository.
     pub mounted: u64,
-    /// Blobs that were there, as far as they were asked for: those below a manifest that was
-    /// there are not.
+    /// Blobs that were asked for and were there. Blobs below a manifest that was there are not
+    /// asked for.
     pub existed: u64,
     /// Manifests that were there, with everything below them.
     pub unchanged: u64,
     /// Manifests put.
     pub manifests: u64,
-    /// Sizes of the blobs written, in bytes: also of one that was gone on with, of which an earlier
-    /// try had sent a part.
+    /// Sizes of the blobs written, in bytes; a resumed blob counts in full.
     pub bytes: u64,
     /// Non-distributable layers left out.
     pub skipped: u64,
-    /// What each root is in the store, in the order given.
+    /// The descriptor of each root in the store, in the order given.
     pub roots: Vec<Descriptor>,
-    /// What each layer that was made on the way became, in the order of the plan.
+    /// The layers that were made on the way, in the order of the plan.
     pub layers: Vec<MadeLayer>,
 }
 

@@ -1,6 +1,6 @@
 //! How far a copy is: total and complete bytes, summed up from its events (wire.md P1).
 //!
-//! At the end of a copy that succeeded both are the same.
+//! At the end of a successful copy both are equal.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ impl Tally {
         self.moving.values().copied().fold(self.complete, add)
     }
 
-    /// Counts what happened.
+    /// Counts an event.
     pub fn on(&mut self, event: &Event<'_>) {
         match *event {
             Event::Planned { bytes, .. } => self.total = bytes,
@@ -65,7 +65,7 @@ impl Tally {
             return;
         };
         *there = match subject {
-            // More bytes than promised are an error that follows, not progress.
+            // Excess bytes are not progress; an error follows.
             Subject::Content(content) => position.min(content.size),
             Subject::Layer(_) => position,
         };
@@ -123,7 +123,7 @@ mod tests {
             (Event::Started((&blob).into()), 0),
             (Event::Advanced((&blob).into(), 60), 60),
             (Event::Retried((&blob).into(), &again), 0),
-            // A connection that is being closed took one chunk more.
+            // A connection that is being closed took one more chunk.
             (Event::Advanced((&blob).into(), 70), 0),
             (Event::Started((&blob).into()), 0),
             (Event::Resumed((&blob).into(), 50), 50),

@@ -1,9 +1,9 @@
 //! One reading of a source for several destinations (wire.md O7).
 //!
-//! Everyone who may want the bytes has a seat, and joins or leaves; when all have decided, the
-//! source is read once and each chunk given to all who joined. The slowest sets the pace, as only
-//! a few chunks are held. No wait for another is without end, as that one may wait for us: who does
-//! not decide, or stands still for too long, goes on alone.
+//! Each destination that may need the bytes has a seat, and joins or leaves. When all have decided,
+//! the source is read once and each chunk goes to all that joined. The slowest destination sets the
+//! pace, because only a few chunks are held. Every wait has a limit, because destinations may wait
+//! for each other: one that does not decide, or stalls, continues alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,31 +18,30 @@ use crate::blob::{Blob, ByteStream};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
-/// Chunks that wait for each of those who joined.
+/// Chunks queued for each destination that joined.
 const QUEUE: usize = 2;
 
-/// How long the others wait for one who does not decide or takes nothing, where that one can have
-/// the bytes in another way.
+/// How long to wait for a destination that stalls, if it can reread the source later.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The same where it cannot, and fails.
+/// The same if it cannot, and so fails.
 const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
 type Chunks = mpsc::Sender<Result<Piece>>;
 
-/// A part of what is read, or its end: a channel that ends without it has left somebody behind.
+/// A chunk, or the end. A channel that closes without the end has left its destination behind.
 #[derive(Clone, Debug)]
 pub(super) enum Piece {
     Bytes(Bytes),
     End,
 }
 
-/// How long the others wait for one who is slow.
+/// How long to wait for a slow destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// Not long: the bytes can be had again.
+    /// Briefly: the bytes can be read again.
     LeavesBehind,
-    /// Long: they come only once.
+    /// Long: the bytes come only once.
     Patient,
 }
 
@@ -55,7 +54,7 @@ impl Pace {
     }
 }
 
-/// The reading that is shared.
+/// A shared reading.
 #[derive(Debug)]
 pub(super) struct Tee {
     state: Lock<State>,
@@ -66,20 +65,20 @@ pub(super) struct Tee {
 struct State {
     undecided: usize,
     joined: Vec<Chunks>,
-    /// The reading has begun: it is too late to join.
+    /// Whether the reading has begun and it is too late to join.
     closed: bool,
 }
 
-/// The place of one destination at a reading.
+/// The seat of one destination at a shared reading.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// `None`: there is nobody to share with.
+    /// `None`: nothing is shared.
     tee: Option<Arc<Tee>>,
     decided: AtomicBool,
 }
 
 impl Tee {
-    /// A reading for `count` destinations; one alone reads without it.
+    /// A shared reading for `count` destinations. A single destination reads without it.
     pub(super) fn with_seats(count: usize) -> (Arc<Self>, Vec<Arc<Seat>>) {
         let tee = Arc::new(Tee {
             state: Lock::new(State {
@@ -99,9 +98,9 @@ impl Tee {
         (tee, seats)
     }
 
-    /// Reads what `open` gives, once all have decided; nothing, where nobody joined.
+    /// Reads what `open` returns, once all have decided; nothing if none joined.
     pub(super) async fn pump(&self, pace: Pace, open: BoxFuture<'_, Result<ByteStream>>) {
-        // Those who wait for us while we wait for them are no reason to wait for ever.
+        // Bounded, because destinations may wait for each other.
         let joined = tokio::time::timeout(pace.patience(), self.all_decided()).await;
         let mut joined = joined.unwrap_or_else(|_| self.close());
         if joined.is_empty() {
@@ -133,14 +132,14 @@ impl Tee {
         }
     }
 
-    /// Whoever has not decided by now goes alone.
+    /// Closes the reading: a destination that has not decided continues alone.
     fn close(&self) -> Vec<Chunks> {
         let mut state = self.state.lock();
         state.closed = true;
         std::mem::take(&mut state.joined)
     }
 
-    /// Whether it was not too late.
+    /// Records a decision. Returns false if it is too late.
     fn decide(&self, joining: Option<Chunks>) -> bool {
         let mut state = self.state.lock();
         if state.closed {
@@ -149,13 +148,13 @@ impl Tee {
         state.joined.extend(joining);
         state.undecided = state.undecided.saturating_sub(1);
         drop(state);
-        // There is one who waits; the permit is kept where it does not wait yet.
+        // There is a single waiter; the permit is stored if it does not wait yet.
         self.decided.notify_one();
         true
     }
 }
 
-/// Gives a piece to all; those who are gone, or too slow, are left out from then on.
+/// Sends a piece to all destinations. Drops those that are gone or too slow.
 async fn give(joined: Vec<Chunks>, piece: &Piece, pace: Pace) -> Vec<Chunks> {
     let giving = joined.into_iter().map(|one| async move {
         let sent = one.send_timeout(Ok(piece.clone()), pace.patience());
@@ -165,18 +164,18 @@ async fn give(joined: Vec<Chunks>, piece: &Piece, pace: Pace) -> Vec<Chunks> {
     left.into_iter().flatten().collect()
 }
 
-/// Tells all why there is no more.
+/// Sends the error to all destinations.
 async fn fail(joined: Vec<Chunks>, error: Error) {
     let error = error.side(Side::Source);
     let telling = joined.iter().map(|one| {
-        // Who takes nothing is gone, or hears of it as one who was left behind.
+        // A destination that takes nothing is gone, or sees that its channel closed.
         one.send_timeout(Err(error.clone()), PATIENCE)
     });
     future::join_all(telling).await;
 }
 
 impl Seat {
-    /// A seat beside which nobody sits.
+    /// A seat of a single destination.
     pub(super) fn alone() -> Arc<Self> {
         Arc::new(Seat {
             tee: None,
@@ -184,14 +183,14 @@ impl Seat {
         })
     }
 
-    /// What is read for all; `None` where this seat was used or left before, or it is too late.
+    /// Joins the shared reading. `None` if this seat was used or left before, or it is too late.
     pub(super) fn join(&self) -> Option<mpsc::Receiver<Result<Piece>>> {
         let tee = self.first()?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tee.decide(Some(sender)).then_some(receiver)
     }
 
-    /// Does not want the bytes, or not now.
+    /// Declines the shared bytes.
     pub(super) fn leave(&self) {
         if let Some(tee) = self.first() {
             tee.decide(None);
@@ -203,7 +202,7 @@ impl Seat {
         (!self.decided.swap(true, Ordering::AcqRel)).then_some(tee)
     }
 
-    /// `blob`, of which the first reading from its beginning is the one that is shared.
+    /// `blob`, with its first read from offset 0 taken from the shared reading.
     pub(super) fn share(self: &Arc<Self>, blob: &Blob) -> Blob {
         if self.tee.is_none() {
             return blob.clone();
@@ -229,7 +228,7 @@ impl Drop for Seat {
     }
 }
 
-/// The shared bytes, and the rest from `blob` itself where they end too early.
+/// The shared bytes, and the rest from `blob` itself if they end too early.
 fn followed(chunks: mpsc::Receiver<Result<Piece>>, blob: Blob) -> ByteStream {
     enum Reading {
         Shared(mpsc::Receiver<Result<Piece>>),
@@ -258,7 +257,7 @@ fn followed(chunks: mpsc::Receiver<Result<Piece>>, blob: Blob) -> ByteStream {
     .boxed()
 }
 
-/// The shared bytes alone; an error where they end before the end.
+/// The shared bytes only. An error if they end too early.
 pub(super) fn shared(chunks: mpsc::Receiver<Result<Piece>>) -> ByteStream {
     stream::try_unfold(Some(chunks), |chunks| async move {
         let Some(mut chunks) = chunks else {

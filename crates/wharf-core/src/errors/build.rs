@@ -24,7 +24,7 @@ impl Error {
         error
     }
 
-    /// Says what is wrong with the TLS of the other end.
+    /// Attaches what is wrong with the TLS of the other end.
     #[must_use]
     pub fn distrusted(mut self, distrust: Option<Distrust>) -> Self {
         self.parts().detail = distrust.map(Detail::Distrust);
@@ -38,14 +38,14 @@ impl Error {
         self
     }
 
-    /// Says that content was on its way.
+    /// Records that content was being transferred.
     #[must_use]
     pub fn moving(mut self) -> Self {
         self.parts().moving = true;
         self
     }
 
-    /// Adds the other end's own words.
+    /// Adds the other end's own text.
     #[must_use]
     pub fn words(mut self, words: String) -> Self {
         let parts = self.parts();
@@ -53,7 +53,7 @@ impl Error {
         self
     }
 
-    /// Says that the answer was a web page of this title.
+    /// Records that the answer was a web page with this title.
     #[must_use]
     pub fn page(mut self, title: String) -> Self {
         self.parts().page = Some(title);
@@ -70,7 +70,7 @@ impl Error {
         self
     }
 
-    /// The same error in the words of `said`, which the registry says of the same thing.
+    /// The same error with the text of `said`, the registry's answer about the same thing.
     #[must_use]
     pub fn said(mut self, said: Error) -> Self {
         let Parts {
@@ -80,7 +80,7 @@ impl Error {
             ..
         } = Arc::unwrap_or_clone(said.0);
         let parts = self.parts();
-        // What is more than the status was known here already.
+        // The status is part of the message already.
         if message.starts_with(&parts.message) {
             parts.message = message;
         }
@@ -89,7 +89,7 @@ impl Error {
         self
     }
 
-    /// The same error with what the registry has to say about it, where that was left open.
+    /// The same error with the registry's text about it, fetched if it is missing.
     pub async fn explained(mut self) -> Self {
         let Some(Question(ask)) = self.parts().question.take() else {
             return self;

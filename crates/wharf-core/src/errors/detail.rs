@@ -20,14 +20,14 @@ pub(super) enum Detail {
 pub struct Refusal {
     /// The registry.
     pub registry: Registry,
-    /// What is missing, as far as can be told.
+    /// What is missing, as far as known.
     pub lack: Lack,
-    /// The file, helper or other place that the credentials are from; `None`: none were shown.
+    /// The file, helper or other place of the credentials; `None`: none were sent.
     pub source: Option<String>,
-    /// The entry there that they are from, where it is for a part of the registry only.
+    /// The entry there, if it is for a part of the registry only.
     pub entry: Option<String>,
-    /// What the request needs, as token servers call it: `repository:team/app:pull,push`; empty
-    /// where it is about no repository.
+    /// The scope that the request needs: `repository:team/app:pull,push`; empty if it is about no
+    /// repository.
     pub scope: String,
     /// The line that `Display` gives.
     #[doc(hidden)]
@@ -38,11 +38,11 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lack {
-    /// Credentials: none were shown.
+    /// Credentials: none were sent.
     Credentials,
-    /// Credentials that are right.
+    /// Other credentials: these are wrong.
     RightCredentials,
-    /// Rights: the credentials are good, but not for this.
+    /// Rights: the credentials are valid, but do not allow this.
     Rights,
     /// A token that the registry accepts: it refused one that was made for it.
     Token,
@@ -61,14 +61,13 @@ impl fmt::Display for Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guard {
-    /// To connect to this host, which is at a loopback, private or link-local address;
+    /// A connection to this host at a loopback, private or link-local address;
     /// `ClientBuilder::allow_near` allows it.
     Near {
         /// A name or an address, as the registry wrote it.
         host: String,
     },
-    /// To send content on from https to plain http;
-    /// `Insecure::Yes` allows it.
+    /// A redirect from https to plain http; `Insecure::Yes` allows it.
     Cleartext,
 }
 
@@ -89,7 +88,7 @@ pub enum Distrust {
     Terms,
 }
 
-/// What was asked for; part of an [`Error`](crate::Error) about a request.
+/// The kind of content that was requested; part of an [`Error`](crate::Error) about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Asked {

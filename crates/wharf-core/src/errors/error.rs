@@ -10,16 +10,16 @@ use wharf_oci::{Diagnostic, Digest};
 use super::detail::{Asked, Detail, Distrust, Guard, Refusal};
 use super::kind::{ErrorKind, Side};
 
-/// What every fallible function of the library returns.
+/// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error of the library, one pointer wide. Clones share their parts.
 ///
-/// `Display` gives one line: target, what happened, what the registry said, how many tries.
-/// `Debug` gives the kind before that line, as a program sees it whose `main` returns the error;
-/// with `{:#?}` it gives all parts.
+/// `Display` gives one line: target, what happened, what the registry said, how many tries. `Debug`
+/// gives the kind before that line, for programs that return the error from `main`; with `{:#?}` it
+/// gives all parts.
 #[derive(Clone)]
 pub struct Error(pub(super) Arc<Parts>);
 
@@ -80,7 +80,7 @@ impl Error {
         }))
     }
 
-    /// Bytes that are not what their descriptor promised.
+    /// The error of bytes that do not match their descriptor.
     pub fn digest_mismatch(expected: &Digest, actual: &Digest) -> Self {
         Error::new(
             ErrorKind::Corrupt,
@@ -93,14 +93,14 @@ impl Error {
         Error::from(error).target(path)
     }
 
-    /// Names one more thing the error is about, outermost last; it is printed before the rest.
+    /// Names one more thing that the error is about, outermost last. It is printed before the rest.
     #[must_use]
     pub fn target(mut self, target: impl fmt::Display) -> Self {
         self.parts().targets.push(target.to_string());
         self
     }
 
-    /// Says which side of a copy it belongs to, unless that is known already.
+    /// Sets the side of a copy, unless it is set already.
     #[must_use]
     pub fn side(mut self, side: Side) -> Self {
         self.parts().side.get_or_insert(side);
@@ -114,7 +114,7 @@ impl Error {
         self
     }
 
-    /// Attaches an HTTP status and the registry's own words about it.
+    /// Attaches an HTTP status and the registry's own error text.
     #[must_use]
     pub fn answer(mut self, status: u16, diagnostic: Option<Diagnostic>) -> Self {
         let parts = self.parts();
@@ -130,7 +130,7 @@ impl Error {
         self
     }
 
-    /// How long the registry asked to wait before the next try.
+    /// Sets how long the registry asked to wait before the next try.
     #[must_use]
     pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
         self.parts().retry_after = wait;
@@ -149,7 +149,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Which side of a copy failed, when known.
+    /// The side of a copy that failed, if known.
     pub fn failed_side(&self) -> Option<Side> {
         self.0.side
     }
@@ -159,7 +159,7 @@ impl Error {
         self.0.status
     }
 
-    /// What a registry was shown in vain, if that is the matter.
+    /// Which credentials a registry refused, if that is the cause.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.0.detail {
             Some(Detail::Refusal(refusal)) => Some(refusal),
@@ -175,7 +175,7 @@ impl Error {
         }
     }
 
-    /// What is wrong with the TLS of the other end, if that is the matter.
+    /// What is wrong with the TLS of the other end, if that is the cause.
     pub fn distrust(&self) -> Option<Distrust> {
         match &self.0.detail {
             Some(Detail::Distrust(distrust)) => Some(*distrust),
@@ -183,19 +183,19 @@ impl Error {
         }
     }
 
-    /// What was asked for, if it is about a request for one of these.
+    /// What was requested, if the error is about a request.
     pub fn asked(&self) -> Option<Asked> {
         self.0.asked
     }
 
-    /// Whether content was on its way when it happened: what arrived is not moved again when the
-    /// work is done again.
+    /// Whether content was being transferred. Bytes that arrived are not moved again by the next
+    /// run.
     pub fn was_moving(&self) -> bool {
         self.0.moving
     }
 
-    /// The title of the web page that was answered, as proxies and login pages do; it may be
-    /// empty. `None`: it was none.
+    /// The title, possibly empty, of the web page that a proxy or login page answered with. `None`:
+    /// the answer was not a web page.
     pub fn web_page(&self) -> Option<&str> {
         self.0.page.as_deref()
     }
@@ -205,7 +205,7 @@ impl Error {
         self.0.diagnostic.as_ref()
     }
 
-    /// The wait the registry asked for, if any.
+    /// The wait that the registry asked for, if any.
     pub fn wait(&self) -> Option<Duration> {
         self.0.retry_after
     }

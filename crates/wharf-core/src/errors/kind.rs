@@ -1,6 +1,6 @@
-//! What programs can tell of an error: its kind, and whose it is.
+//! The kind and the side of an error, for programs.
 
-/// What kind of thing went wrong, for programs to act on.
+/// The kind of an error, for programs to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -8,28 +8,28 @@ pub enum ErrorKind {
     NotFound,
     /// A document, argument or file does not follow its format.
     Invalid,
-    /// Bytes do not match the digest or size they were promised with.
+    /// Bytes do not match the stated digest or size.
     Corrupt,
     /// A selection fits several things; the message lists them.
     Ambiguous,
-    /// The registry, or a proxy, wants credentials or a client certificate, or better ones.
+    /// The registry, or a proxy, requires credentials or a client certificate, or other ones.
     Unauthorized,
-    /// The registry knows the caller and says no.
+    /// The registry knows the caller and refuses.
     Denied,
-    /// A guard of ours refused to go on, for example towards a private address.
+    /// A guard of ours refused to continue, for example to a private address.
     Refused,
-    /// No connection could be made: unknown host, nobody listening. Transient only where somebody
-    /// answered there before.
+    /// No connection could be made: unknown host, connection refused. Transient only if the host
+    /// answered before.
     Unreachable,
-    /// The registry shows a certificate that nobody we trust vouches for.
+    /// The registry has a certificate that no trusted authority signed.
     Untrusted,
     /// A connection broke while in use.
     Interrupted,
-    /// Nothing happened for as long as was allowed.
+    /// Nothing happened within the allowed time.
     Timeout,
-    /// The registry asks for patience (408, 429, 503 and their like).
+    /// The registry asks to wait (408, 429, 503 and the like).
     Busy,
-    /// The registry has trouble of its own (other 5xx).
+    /// The registry has an internal problem (other 5xx).
     Server,
     /// The registry refused the request (other 4xx, or an answer that makes no sense).
     Rejected,
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     Io,
     /// The operation or format is not supported here.
     Unsupported,
-    /// The work was given up because other work failed.
+    /// The work was cancelled because other work failed.
     Cancelled,
 }
 

@@ -8,7 +8,7 @@ use wharf_oci::Printable;
 use super::detail::Detail;
 use super::error::Error;
 
-/// Foreign text neither breaks the line nor steers a terminal.
+/// Foreign text cannot break the line or control a terminal.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -38,7 +38,7 @@ impl Error {
             self.0.source.as_deref().map(|error| error as _);
         let mut said = String::new();
         while let Some(error) = cause {
-            // Many layers repeat the text of the layer below in their own.
+            // Many errors repeat the text of their source in their own.
             let text = error.to_string();
             if !said.contains(&text) {
                 write!(f, ": {text}")?;
@@ -53,7 +53,7 @@ impl Error {
     }
 }
 
-/// Characters of a part of a line. Where a registry sends us may have any length.
+/// Characters of a part of a line. Text from a registry may have any length.
 const LONG: usize = 1000;
 
 fn cut(text: &str) -> Cow<'_, str> {

@@ -1,4 +1,4 @@
-//! Streams cut into blocks of equal size, so that what is made of a block depends on content alone.
+//! Cuts streams into blocks of equal size, so that the output for a block depends on content alone.
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Fuse};
@@ -7,10 +7,10 @@ use futures::{Stream, StreamExt};
 use crate::Result;
 use crate::blob::ByteStream;
 
-/// Blocks under work at a time at most: bounds memory on large machines.
+/// The most blocks processed at a time: bounds memory on large machines.
 const MOST_AT_ONCE: usize = 8;
 
-/// How many blocks are worth working on at a time.
+/// How many blocks to process at a time.
 pub(super) fn at_once() -> usize {
     std::thread::available_parallelism()
         .map_or(1, usize::from)
@@ -33,13 +33,13 @@ pub(super) fn blocks(stream: ByteStream, size: usize) -> impl Stream<Item = Resu
 
 struct Blocks {
     size: usize,
-    /// May be asked again after its end, when the block before was full.
+    /// Fused, because it is polled after its end if the last block was full.
     stream: Fuse<ByteStream>,
-    /// What is left of the last chunk that came.
+    /// The rest of the last chunk.
     chunk: Bytes,
-    /// The beginning of a block whose rest is yet to come.
+    /// The beginning of an incomplete block.
     partial: BytesMut,
-    /// How many were given.
+    /// The number of blocks yielded.
     blocks: u64,
 }
 

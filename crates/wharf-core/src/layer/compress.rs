@@ -1,8 +1,8 @@
 //! Compression of layers, in parallel, to bytes that depend on the content and settings alone.
 //!
-//! A stream is cut into blocks of equal size, each compressed as a gzip member of its own; members
-//! one after the other are one gzip stream (RFC 1952, section 2.2). How the input arrives in chunks
-//! and how many threads there are changes nothing in the output.
+//! Cuts a stream into blocks of equal size and compresses each as a gzip member; concatenated
+//! members are one gzip stream (RFC 1952, section 2.2). Chunk sizes and the number of threads do
+//! not change the output.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -13,21 +13,21 @@ use crate::blob::ByteStream;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes of content in a gzip member: larger saves little, smaller costs dictionary.
+/// Bytes of content in a gzip member. Larger saves little; smaller compresses worse.
 const BLOCK: usize = 256 * 1024;
 
-/// The compressor, and its version as far as a change of output may go with it.
+/// The compressor and its version, as far as the output depends on it.
 const COMPRESSOR: &str = "libdeflate-1.26";
 
-/// How layers are compressed: all that their bytes depend on.
+/// The settings of gzip: everything that the compressed bytes depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// From 1, fast, to 12, small.
     pub level: u8,
 }
 
-/// The fastest level: of 300 MB of programs and libraries it makes 158 MB, less than gzip's
-/// fastest, at twice the speed of level 6, which makes 152 MB.
+/// The fastest level. It compresses 300 MB of programs and libraries to 158 MB, less than gzip's
+/// fastest, at twice the speed of level 6 (152 MB).
 impl Default for Settings {
     fn default() -> Self {
         Settings { level: 1 }
@@ -35,7 +35,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Names compressor, version and settings: equal text means equal output for equal input.
+    /// Identifies compressor, version and settings: equal text means equal output for equal input.
     pub fn fingerprint(&self) -> String {
         format!("{COMPRESSOR} gzip level {} block {BLOCK}", self.level)
     }
@@ -43,7 +43,7 @@ impl Settings {
 
 /// Compresses `stream` off the reactor, several blocks at a time. No content gives one empty member.
 ///
-/// The stream fails as its input does, and with [`ErrorKind::Invalid`] for a level that is none.
+/// The stream fails as its input does, and with [`ErrorKind::Invalid`] for an invalid level.
 pub fn gzip(stream: ByteStream, settings: &Settings) -> ByteStream {
     let level = i32::from(settings.level);
     blocks(stream, BLOCK)
@@ -82,7 +82,7 @@ mod tests {
 
     async fn compress(bytes: &[u8], chunk: usize) -> Vec<u8> {
         let chunks: Vec<_> = bytes.chunks(chunk).map(Bytes::copy_from_slice).collect();
-        // Not a stream that may be polled after its end: those of files may not.
+        // Never polls a stream after its end, which streams of files do not allow.
         let stream = stream::unfold(chunks.into_iter(), |mut chunks| async {
             Some((Ok(chunks.next()?), chunks))
         });

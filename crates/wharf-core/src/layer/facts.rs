@@ -1,9 +1,9 @@
-//! What the system says about a file, as far as a tar has room for it.
+//! The metadata of a file that a tar can hold.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(unix),
@@ -18,7 +18,7 @@ pub(super) enum Kind {
     Device,
 }
 
-/// What is known of a file without opening it.
+/// The metadata of a file, without opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) kind: Kind,
@@ -26,23 +26,23 @@ pub(super) struct Facts {
     pub(super) mode: u32,
     pub(super) uid: u64,
     pub(super) gid: u64,
-    /// Seconds since 1970; 0 for earlier times, which tars cannot say in one way all read.
+    /// Seconds since 1970; 0 for earlier times, which tars cannot represent portably.
     pub(super) mtime: u64,
     /// Bytes.
     pub(super) size: u64,
-    /// The same for all names of one file; 0 where the system does not tell.
+    /// Equal for all names of one file; 0 if the system does not tell.
     pub(super) identity: (u64, u64),
-    /// Names that the file has.
+    /// The number of names of the file.
     pub(super) names: u64,
 }
 
 impl Facts {
-    /// Whether both are about one file with one content, as far as can be told.
+    /// Whether both describe the same file with unchanged content, as far as metadata tells.
     pub(super) fn same_content(&self, other: &Facts) -> bool {
         self.same_file(other) && (self.size, self.mtime) == (other.size, other.mtime)
     }
 
-    /// Whether both are about one file.
+    /// Whether both describe the same file.
     pub(super) fn same_file(&self, other: &Facts) -> bool {
         self.kind == other.kind && self.identity == other.identity
     }
@@ -112,7 +112,7 @@ mod system {
         }
     }
 
-    /// The name in UTF-8, where it can be said so; a tar has `/` between names.
+    /// The name in UTF-8, if possible; a tar has `/` between names.
     pub(in super::super) fn name_bytes(name: &OsStr) -> Option<Vec<u8>> {
         Some(name.to_str()?.replace('\\', "/").into_bytes())
     }

@@ -1,4 +1,4 @@
-//! An image made of layers that are made while they are sent.
+//! An image with layers that are made while they are sent.
 
 use bytes::Bytes;
 use wharf_oci::ImageConfig;
@@ -7,7 +7,7 @@ use super::{Family, PendingLayer};
 use crate::draft::{Draft, DraftConfig, DraftLayer, LaterConfig};
 use crate::{Error, ErrorKind};
 
-/// An image to be made: a config and layers, lowest first.
+/// A new image: a config and layers, lowest first.
 ///
 /// ```no_run
 /// use wharf::copy::{CopyOptions, Root, RootContent, copy};
@@ -37,7 +37,7 @@ use crate::{Error, ErrorKind};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct NewImage {
-    /// Everything but `rootfs`, which is filled in when the diff ids are known (image-spec:
+    /// Everything except `rootfs`, which is filled in when the diff ids are known (image-spec:
     /// "Image Configuration").
     pub config: ImageConfig,
     /// From the base up. Their media types must be of `family`.
@@ -47,7 +47,7 @@ pub struct NewImage {
 }
 
 impl NewImage {
-    /// The image as a root of a copy; its source needs to have nothing.
+    /// The image as a root of a copy; the source of that copy can be empty.
     pub fn into_draft(self) -> Draft {
         let config = self.config;
         let make = move |diff_ids: &[wharf_oci::Digest]| {

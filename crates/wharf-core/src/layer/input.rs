@@ -1,4 +1,4 @@
-//! Where the bytes of a layer come from: a stream, a file, a directory, or whatever makes them.
+//! The input of a layer: a stream, a file, a directory, or a function that makes the bytes.
 
 use std::fmt;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Result, file, verify};
 
 type Opener = dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
 
-/// Where the bytes of a layer, or of another blob, come from. Nothing is read before it is sent.
+/// The input of a layer, or of another blob. Nothing is read before it is sent.
 ///
 /// ```
 /// use wharf::layer::{Family, LayerInput, Packing, TreeOptions};
@@ -44,9 +44,8 @@ enum Bytes {
 }
 
 impl LayerInput {
-    /// A stream, which can be read once: the layer is tried again as long as no more than the last
-    /// 16 MiB of it are wanted again.
-    /// `name` is for messages.
+    /// A stream, which can be read once: a retry is possible while its last 16 MiB suffice. `name`
+    /// is for messages.
     pub fn stream(name: &str, stream: ByteStream) -> Self {
         LayerInput {
             name: name.into(),
@@ -54,12 +53,12 @@ impl LayerInput {
         }
     }
 
-    /// A reader, which can be read once; it is read on a thread of its own.
+    /// A reader, which can be read once, on a thread of its own.
     pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Self {
         LayerInput::stream(name, file::reader(reader, name))
     }
 
-    /// Bytes that `open` makes, from the beginning and the same ones each time it is called.
+    /// The bytes that `open` makes: from the beginning, and equal for each call.
     pub fn again<F>(name: &str, open: F) -> Self
     where
         F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
@@ -70,10 +69,10 @@ impl LayerInput {
         }
     }
 
-    /// A file, opened anew for each try; a pipe or a device is read once.
+    /// A file, opened again for each try; a pipe or a device is read once.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is none; [`ErrorKind::Invalid`] for a directory.
+    /// [`ErrorKind::NotFound`] if there is none; [`ErrorKind::Invalid`] for a directory.
     pub async fn file(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let name = path.display().to_string();
@@ -92,7 +91,7 @@ impl LayerInput {
         Ok(LayerInput::stream(&name, stream))
     }
 
-    /// The tree below a directory, as a tar that depends on the tree and `options` alone.
+    /// The tree below a directory, as a tar that depends on the tree and `options` only.
     pub fn directory(path: impl Into<PathBuf>, options: TreeOptions) -> Self {
         let path = path.into();
         let name = path.display().to_string();
@@ -102,10 +101,10 @@ impl LayerInput {
         })
     }
 
-    /// A layer of this input, which is a tar, packed on its way.
+    /// A layer of this input, a tar, compressed on the way.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where `family` has no such layers.
+    /// [`ErrorKind::Unsupported`] if `family` has no such layers.
     pub fn tar(self, packing: &Packing, family: Family) -> Result<PendingLayer> {
         let media_type = family.layer(packing.compression())?;
         let packing = packing.clone();
@@ -119,11 +118,11 @@ impl LayerInput {
         }))
     }
 
-    /// A layer of this input, which is compressed already and sent as it is. It is decompressed
-    /// beside to learn the diff id; in the stream, [`ErrorKind::Corrupt`] where that cannot be done.
+    /// A layer of this input, which is compressed already and sent as it is. It is decompressed in
+    /// parallel to learn the diff id; in the stream, [`ErrorKind::Corrupt`] if that fails.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where `family` has no such layers.
+    /// [`ErrorKind::Unsupported`] if `family` has no such layers.
     pub fn compressed(self, compression: Compression, family: Family) -> Result<PendingLayer> {
         let media_type = family.layer(compression)?;
         Ok(self.pending(media_type, move |stream| {
@@ -133,8 +132,8 @@ impl LayerInput {
         }))
     }
 
-    /// A blob of this input as it is, of any media type. It has no diff id, so it is no layer of
-    /// an image whose config is made for it.
+    /// A blob of this input as it is, of any media type. It has no diff id, so it cannot be a layer
+    /// of a [`NewImage`](super::NewImage).
     pub fn blob(self, media_type: MediaType) -> PendingLayer {
         self.pending(media_type, |stream| (stream, DiffId::None))
     }
@@ -182,7 +181,7 @@ impl fmt::Debug for LayerInput {
     }
 }
 
-/// The file at `path` from its beginning; opening a pipe waits for whoever writes to it.
+/// The file at `path` from its beginning. Opening a pipe waits for its writer.
 async fn opened(path: PathBuf, name: String) -> Result<ByteStream> {
     let file = blocking(move || File::open(path)).await?;
     let file = file.map_err(|error| Error::io(&name, error))?;

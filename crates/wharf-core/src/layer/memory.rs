@@ -1,8 +1,8 @@
-//! What layers became when they were compressed, remembered from run to run.
+//! A memory of compressed layers, kept between runs.
 //!
-//! It is a hint: whoever sends a layer checks the bytes, and trouble with the file fails nothing.
-//! But a layer that is there already is not made again to see whether it is the right one, so
-//! lines that were damaged or edited, and files that others could write to, are not believed.
+//! It is a hint: the bytes of a layer are checked when it is sent, and a problem with the file
+//! fails nothing. But a layer that the destination has is not made again to check it. So damaged or
+//! edited lines, and files that other users can write to, are ignored.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,14 +15,15 @@ use super::Settings;
 use crate::state::Lines;
 use crate::sync::Lock;
 
-/// Bytes at which the file is rewritten without its older lines: some four thousand layers.
+/// Size in bytes at which the file is rewritten without its oldest lines: some four thousand
+/// layers.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Hex digits of the checksum before each line: against accidents and edits, not against attacks.
+/// Hex digits of the checksum before each line. It detects accidents and edits, not attacks.
 const CHECKSUM_DIGITS: usize = 16;
 
-/// A file of layers by diff id and settings, the newest last: a line for each, a JSON document
-/// behind its checksum.
+/// A file of layers by diff id and settings, the newest last. Each line is a checksum and a JSON
+/// document.
 #[derive(Debug)]
 pub struct LayerMemory {
     file: Lines,
@@ -33,7 +34,7 @@ pub struct LayerMemory {
 struct Line {
     diff_id: Digest,
     settings: String,
-    /// Nothing: what was remembered before is wrong.
+    /// `None`: the earlier entry is wrong.
     made: Option<Made>,
 }
 
@@ -44,7 +45,7 @@ struct Made {
 }
 
 impl LayerMemory {
-    /// Reads the memory in the file at `path`, which need not exist. Blocking, briefly.
+    /// Reads the memory in the file at `path`, which may be absent. Blocking, briefly.
     pub fn open(path: PathBuf) -> LayerMemory {
         let file = Lines::new(path, MOST_BYTES).trusting_only_this_user();
         let mut entries = HashMap::new();
@@ -61,7 +62,7 @@ impl LayerMemory {
         }
     }
 
-    /// What the layer with this diff id becomes when compressed so, if that is remembered.
+    /// The compressed layer for this diff id and these settings, if remembered.
     pub fn recall(&self, diff_id: &Digest, settings: &Settings) -> Option<Descriptor> {
         let made = self.entries.lock().get(&key(diff_id, settings)).cloned()?;
         Some(Descriptor::new(
@@ -71,7 +72,7 @@ impl LayerMemory {
         ))
     }
 
-    /// Remembers what a layer became. Writes one line to the file, or gives up.
+    /// Remembers a compressed layer. Writes one line to the file, or gives up.
     pub fn remember(&self, diff_id: &Digest, settings: &Settings, descriptor: &Descriptor) {
         let made = Made {
             digest: descriptor.digest.clone(),
@@ -82,7 +83,7 @@ impl LayerMemory {
         self.note(diff_id, settings, Some(made));
     }
 
-    /// Takes back what turned out wrong.
+    /// Removes an entry that turned out wrong.
     pub fn forget(&self, diff_id: &Digest, settings: &Settings) {
         let mut entries = self.entries.lock();
         entries.remove(&key(diff_id, settings));
@@ -126,7 +127,7 @@ fn without_oldest(text: &[u8]) -> Vec<u8> {
     kept.collect::<Vec<_>>().concat()
 }
 
-/// What a line says, unless its bytes are not those that were written.
+/// The entry of a line, unless its checksum is wrong.
 fn decoded(line: &[u8]) -> Option<Line> {
     let (check, rest) = line.split_at_checked(CHECKSUM_DIGITS)?;
     let document = rest.strip_prefix(b" ")?;

@@ -1,8 +1,7 @@
-//! Layers: how they are made and compressed, and what is remembered of it.
+//! Layers: making, compressing and remembering them.
 //!
-//! A [`LayerInput`] says where bytes come from; made a [`PendingLayer`] it is sent by
-//! [`crate::copy`], alone or as part of a [`NewImage`], and everything about it is learned in that
-//! one pass: digest, size and diff id.
+//! A [`LayerInput`] is a source of bytes. It becomes a [`PendingLayer`], which [`crate::copy`]
+//! sends alone or as part of a [`NewImage`]. Digest, size and diff id are learned in that one pass.
 
 mod blocks;
 mod compress;

@@ -1,4 +1,4 @@
-//! How a layer's tar is packed while it is sent, and what that makes it.
+//! How a layer's tar is compressed while it is sent, and the resulting media type.
 
 use wharf_oci::{Compression, MediaType};
 
@@ -6,14 +6,14 @@ use super::{Settings, ZstdSettings, gzip, zstd};
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result};
 
-/// How a layer's tar is packed while it is sent.
+/// How a layer's tar is compressed while it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Packing {
     /// Sent as it is.
     Plain,
-    /// Compressed with gzip, which everybody reads.
+    /// Compressed with gzip, which every tool reads.
     Gzip(Settings),
-    /// Compressed with zstd: smaller and faster, but not read by everybody yet.
+    /// Compressed with zstd: smaller and faster, but not every tool reads it yet.
     Zstd(ZstdSettings),
 }
 
@@ -33,7 +33,7 @@ impl Packing {
         }
     }
 
-    /// Packs a stream on its way, off the reactor.
+    /// Compresses a stream on the way, off the reactor.
     pub fn pack(&self, stream: ByteStream) -> ByteStream {
         match self {
             Packing::Plain => stream,
@@ -43,7 +43,7 @@ impl Packing {
     }
 }
 
-/// From which house the media types of an image are; those of an image must all be from one.
+/// The media-type family of an image. An image must not mix families.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Family {
     /// `application/vnd.oci.image.…`
@@ -70,10 +70,10 @@ impl Family {
         }
     }
 
-    /// The media type of a layer that is compressed so.
+    /// The media type of a layer with this compression.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for what docker itself does not read: its family is for gzip.
+    /// [`ErrorKind::Unsupported`] for compressions that docker itself does not read.
     pub fn layer(self, compression: Compression) -> Result<MediaType> {
         match (self, compression) {
             (Family::Oci, Compression::None) => Ok(MediaType::OCI_LAYER),

@@ -1,7 +1,6 @@
-//! A layer that has no digest before it was sent once.
+//! A layer that has no digest until it was sent once.
 //!
-//! What it became is learned in the one pass that sends it, and with it the diff id where nobody
-//! knew that beforehand.
+//! The pass that sends it also learns its digest and size, and its diff id unless that is known.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +17,8 @@ use crate::{Error, ErrorKind, Result};
 type Producer = dyn Fn() -> BoxFuture<'static, Result<Production>> + Send + Sync;
 type Learned = dyn Fn(&Descriptor) + Send + Sync;
 
-/// Tells pending layers apart: by diff id where that is known, so that equal layers are made
-/// once; otherwise a layer equals its clones only.
+/// Identifies a pending layer: by diff id if known, so that equal layers are made once. Otherwise a
+/// layer equals only its clones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LayerKey(Key);
 
@@ -35,7 +34,7 @@ impl LayerKey {
         LayerKey(Key::Serial(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The diff id, where that is what the layer is known by.
+    /// The diff id, if the layer is identified by it.
     pub fn diff_id(&self) -> Option<&Digest> {
         match &self.0 {
             Key::DiffId(diff_id) => Some(diff_id),
@@ -54,7 +53,7 @@ impl fmt::Display for LayerKey {
     }
 }
 
-/// A layer, or another blob, that has no digest before it was sent once. Cheap to clone.
+/// A layer, or another blob, that has no digest until it was sent once. Cheap to clone.
 #[derive(Clone)]
 pub struct PendingLayer {
     key: LayerKey,
@@ -69,8 +68,8 @@ pub struct PendingLayer {
 }
 
 impl PendingLayer {
-    /// A layer of `media_type` whose uncompressed tar has digest `diff_id` and `size` bytes;
-    /// `produce` starts making its bytes, again each time it is called.
+    /// A layer of `media_type` with an uncompressed tar of digest `diff_id` and `size` bytes. Each
+    /// call of `produce` starts making its bytes from the beginning.
     pub fn new<F>(diff_id: Digest, size: u64, media_type: MediaType, produce: F) -> Self
     where
         F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
@@ -120,7 +119,8 @@ impl PendingLayer {
         }
     }
 
-    /// Has `learned` told the descriptor once the layer is in a store: a memory of layers made.
+    /// Calls `learned` with the descriptor once the layer is in a store; for a memory of made
+    /// layers.
     #[must_use]
     pub fn on_learned(mut self, learned: impl Fn(&Descriptor) + Send + Sync + 'static) -> Self {
         self.learned = Some(Arc::new(learned));
@@ -135,32 +135,32 @@ impl PendingLayer {
         self
     }
 
-    /// What names its bytes in every process, where something does.
+    /// The digest that identifies its bytes in every process, if any.
     pub fn identity(&self) -> Option<&Digest> {
         self.identity.as_ref()
     }
 
-    /// What tells it from other layers.
+    /// The key that identifies it among layers.
     pub fn key(&self) -> &LayerKey {
         &self.key
     }
 
-    /// What messages call it: where its bytes come from, or its diff id.
+    /// Its name in messages: its input, or its diff id.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Digest of the uncompressed tar (image-spec: "Layer DiffID"), where it is known beforehand.
+    /// Digest of the uncompressed tar (image-spec: "Layer DiffID"), if known beforehand.
     pub fn diff_id(&self) -> Option<&Digest> {
         self.key.diff_id()
     }
 
-    /// Bytes of the uncompressed tar, where that is known beforehand.
+    /// Bytes of the uncompressed tar, if known beforehand.
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// What the layer will be once made.
+    /// The media type of the made layer.
     pub fn media_type(&self) -> &MediaType {
         &self.media_type
     }
@@ -173,8 +173,8 @@ impl PendingLayer {
     /// Starts making the layer's bytes, from the beginning.
     ///
     /// # Errors
-    /// What the producer says when it cannot start; in the stream, [`ErrorKind::Unsupported`]
-    /// where the bytes came once and are gone.
+    /// The producer's error when it cannot start; in the stream, [`ErrorKind::Unsupported`] if the
+    /// bytes come once and are gone.
     pub async fn open(&self) -> Result<ByteStream> {
         Ok(self.start().await?.stream)
     }
@@ -200,45 +200,45 @@ impl fmt::Debug for PendingLayer {
     }
 }
 
-/// What a pending layer became.
+/// A layer that was made and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeLayer {
-    /// What was sent.
+    /// The descriptor of the bytes sent.
     pub descriptor: Descriptor,
-    /// Digest of the uncompressed tar; `None` for a blob that is no layer.
+    /// Digest of the uncompressed tar; `None` for a blob that is not a layer.
     pub diff_id: Option<Digest>,
 }
 
-/// One making of a layer: its bytes, and how its diff id is learned from them.
+/// One making of a layer: its bytes, and the source of its diff id.
 pub(crate) struct Production {
     pub(crate) stream: ByteStream,
     pub(super) diff_id: DiffId,
 }
 
-/// Where the diff id comes from.
+/// The source of a diff id.
 pub(super) enum DiffId {
-    /// It was known from the start.
+    /// Known from the start.
     Known(Digest),
     /// The layer is not compressed: its digest is the diff id.
     OfContent,
-    /// It is told when the stream has ended.
+    /// Learned when the stream has ended.
     Learned(oneshot::Receiver<(Digest, u64)>),
-    /// It is no layer.
+    /// None: the blob is not a layer.
     None,
 }
 
 impl Production {
-    /// Takes the stream out; what is left knows the diff id once the stream was read to its end.
+    /// Splits off the stream. The rest knows the diff id once the stream was read to its end.
     pub(crate) fn split(self) -> (ByteStream, Diff) {
         (self.stream, Diff(self.diff_id))
     }
 }
 
-/// What is left of a [`Production`] without its stream.
+/// A [`Production`] without its stream.
 pub(crate) struct Diff(DiffId);
 
 impl Diff {
-    /// What the layer became, given what was stored of the stream.
+    /// The made layer, given the descriptor of the stored stream.
     pub(crate) async fn of(self, descriptor: Descriptor) -> Result<MadeLayer> {
         let diff_id = match self.0 {
             DiffId::Known(diff_id) => Some(diff_id),

@@ -1,4 +1,4 @@
-//! What blocking code writes, as a stream: through a short queue, from a thread of its own.
+//! Turns what blocking code writes into a stream: through a short queue, from a thread of its own.
 
 use std::io::{self, Write};
 
@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result, file};
 
-/// The end that is written to. A write fails once nobody reads any more.
+/// The writing end. A write fails once the stream is dropped.
 pub(super) struct Pipe {
     sender: mpsc::Sender<Result<Bytes>>,
     chunk: BytesMut,
 }
 
-/// Whatever `work` writes. It runs off the reactor, starts with the first poll and ends early when
-/// the stream is dropped; the stream fails as `work` does.
+/// The bytes that `work` writes. `work` runs off the reactor, starts with the first poll and ends
+/// early when the stream is dropped. The stream fails as `work` does.
 pub(super) fn written_by<F>(work: F) -> ByteStream
 where
     F: FnOnce(&mut Pipe) -> Result<()> + Send + 'static,
@@ -28,7 +28,7 @@ where
             chunk: BytesMut::new(),
         };
         let done = work(&mut pipe).and_then(|()| pipe.flush().map_err(Error::from));
-        // Where nobody reads any more nobody wants to know.
+        // A dropped stream needs no result.
         let _ = pipe.sender.blocking_send(done.map(|()| END));
     };
     stream::try_unfold(
@@ -40,7 +40,7 @@ where
             match receiver.recv().await.transpose()? {
                 Some(chunk) if chunk == END => Ok(None),
                 Some(chunk) => Ok(Some((chunk, (receiver, None)))),
-                // The thread is gone without a word: what came must not pass for all.
+                // The thread ended without a result: the bytes so far must not count as complete.
                 None => Err(Error::new(ErrorKind::Cancelled, "writing was given up")),
             }
         },
@@ -48,7 +48,7 @@ where
     .boxed()
 }
 
-/// No chunk is empty but the one that says that all is written.
+/// The empty chunk marks the end; no other chunk is empty.
 const END: Bytes = Bytes::new();
 
 impl Write for Pipe {

@@ -1,7 +1,7 @@
-//! The diff id of a layer that is compressed already, learned beside while it is sent.
+//! Learns the diff id of a compressed layer while it is sent.
 //!
-//! The stream ends only when all of it was decompressed without an error, so a layer that is cut
-//! off or no such thing never looks whole to a store.
+//! The stream ends only after everything was decompressed without an error, so a truncated or
+//! damaged layer never looks complete to a store.
 
 use std::io::{self, BufReader, Read};
 
@@ -14,7 +14,7 @@ use wharf_oci::{Algorithm, Compression, Digest, Hasher};
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result, file, verify};
 
-/// Passes `stream` on as it is; `learned` has digest and size of the uncompressed tar once it ended.
+/// Yields `stream` as it is. `learned` gets digest and size of the uncompressed tar once it ended.
 pub(super) fn learn(
     stream: ByteStream,
     compression: Compression,
@@ -62,7 +62,7 @@ impl Beside {
             return self.finish().await.map(|()| None);
         };
         if self.sender.send(chunk.clone()).await.is_err() {
-            // The worker stops early only where it cannot go on; its error says why.
+            // The worker stops early only on an error, which says why.
             self.finish().await?;
             let message = "more bytes follow the end of the compressed content";
             return Err(Error::new(ErrorKind::Corrupt, message));
@@ -82,7 +82,7 @@ impl Beside {
             let message = format!("layer is not {}", name(self.compression));
             Error::new(ErrorKind::Corrupt, message).source(error)
         })?;
-        // A receiver that is gone no longer wants to know.
+        // The receiver may be gone.
         let _ = self.learned.send(found);
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Compression of layers with zstd, in parallel, to bytes that depend on content and settings alone.
 //!
-//! Each block becomes a frame of its own; frames one after the other are one content (RFC 8878,
-//! section 3).
+//! Each block becomes a frame; concatenated frames are one content (RFC 8878, section 3).
 
 use ::zstd::bulk::Compressor;
 use bytes::Bytes;
@@ -12,11 +11,11 @@ use crate::blob::ByteStream;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes of content in a frame: a frame knows nothing of the one before, so small ones compress
-/// badly; several of this size under work at once do not take much memory.
+/// Bytes of content in a frame. Frames are independent, so small ones compress badly; several of
+/// this size in parallel take little memory.
 const BLOCK: usize = 1 << 20;
 
-/// How layers are compressed with zstd: all that their bytes depend on.
+/// The settings of zstd: everything that the compressed bytes depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ZstdSettings {
     /// From 1, fast, to 22, small.
@@ -31,7 +30,7 @@ impl Default for ZstdSettings {
 
 /// Compresses `stream` off the reactor, several blocks at a time. No content gives one empty frame.
 ///
-/// The stream fails as its input does, and with [`ErrorKind::Invalid`] for a level that is none.
+/// The stream fails as its input does, and with [`ErrorKind::Invalid`] for an invalid level.
 pub fn zstd(stream: ByteStream, settings: &ZstdSettings) -> ByteStream {
     let level = i32::from(settings.level);
     blocks(stream, BLOCK)

@@ -82,7 +82,7 @@ impl Lines {
             Ok(_) => {}
         }
         let mut file = private_options().append(true).open(&self.path)?;
-        // Ends the line that a crash may have left.
+        // Ends a line that a crash may have left incomplete.
         file.write_all(&[b"\n", lines].concat())?;
         match file.metadata()?.len() > self.most {
             true => replace(&self.path, &shorten(&self.try_read()?)),

@@ -1,4 +1,4 @@
-//! Named files, wherever they lie: below a directory or inside a tar.
+//! Named files, below a directory or inside a tar.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -8,22 +8,22 @@ use crate::Result;
 use crate::blob::ByteStream;
 use crate::file;
 
-/// Finds files by their path, which has `/` between its parts and stays below the root.
-/// Blocking: call it off the reactor.
+/// Finds files by a path with `/` between its parts, below the root. Blocking: call it off the
+/// reactor.
 pub(crate) trait Files: Debug + Send + Sync {
-    /// The file at `path`, or `None` where there is none.
+    /// The file at `path`, or `None` if there is none.
     fn find(&self, path: &str) -> Result<Option<Region>>;
 
-    /// What the whole is called in messages: the directory, or the archive.
+    /// The name of the directory or archive in messages.
     fn name(&self) -> &str;
 }
 
-/// Where a file's bytes lie.
+/// The place of a file's bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
     /// The file that holds them.
     pub(crate) file: Arc<File>,
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(crate) name: String,
     /// Offset of the first byte.
     pub(crate) start: u64,

@@ -1,4 +1,4 @@
-//! Referrers in sources that keep no list of them: every manifest is looked at.
+//! Finds referrers in sources without a list of them: reads every manifest.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,13 @@ use wharf_oci::{Descriptor, Digest, Manifest, Role};
 use super::Source;
 use crate::{Error, ErrorKind, Result};
 
-/// Manifests that are looked at.
+/// The most manifests to read.
 const MOST: usize = 100_000;
 
-/// Those of `roots`, and of what is below them, whose subject is `subject`.
+/// The manifests among `roots` and below them that have the subject `subject`.
 ///
 /// # Errors
-/// What the source says; [`ErrorKind::Invalid`] where there is no end to the manifests.
+/// The source's error; [`ErrorKind::Invalid`] if there are too many manifests.
 pub(super) async fn below(
     source: &dyn Source,
     roots: Vec<Descriptor>,

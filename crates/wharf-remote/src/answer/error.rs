@@ -1,4 +1,4 @@
-//! What an answer that is no success means (distribution-spec: "Error Codes"; wire.md R1).
+//! The errors of answers that are not a success (distribution-spec: "Error Codes"; wire.md R1).
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -11,13 +11,13 @@ use super::words::{Words, is_html};
 use crate::transport::{Response, SafeUrl};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Bytes of an error's body that are read; more is not worth waiting for.
+/// The most bytes read of an error's body.
 const ERROR_BODY: usize = 64 * 1024;
 
-/// How long its arrival may take in all.
+/// The most time for reading an error's body.
 const ERROR_WAIT: Duration = Duration::from_secs(10);
 
-/// Codes that say "try again" whatever the status is.
+/// Codes that mean "try again", whatever the status.
 const TRANSIENT_CODES: [&str; 4] = [
     "BLOB_UPLOAD_INVALID",
     "TOOMANYREQUESTS",
@@ -25,12 +25,12 @@ const TRANSIENT_CODES: [&str; 4] = [
     "UNAVAILABLE",
 ];
 
-/// What is told of an answer besides its body.
+/// The part of an answer that its error states besides the body.
 pub(crate) struct Answered {
     status: StatusCode,
     endpoint: String,
     content_type: Option<String>,
-    /// Where it came from, if it was not asked there.
+    /// The URL it came from, if that is not the requested one.
     from: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl Answered {
         }
     }
 
-    /// The status; that of a success makes no error by itself.
+    /// The status. For a success, also which statuses were expected.
     fn said(&self, wanted: &[u16]) -> String {
         if self.status.as_u16() >= 400 || wanted.is_empty() {
             return self.to_string();
@@ -56,8 +56,8 @@ impl Answered {
         format!("answered {self}, where {} was wanted", wanted.join(" or "))
     }
 
-    /// The error of a body that should be a document, and is a web page instead: whoever answers
-    /// so is no registry, and did nothing of what was asked.
+    /// The error of a body that is a web page instead of a document. A server that answers so is
+    /// not a registry, and did not do what was requested.
     pub(crate) fn page(self, body: &[u8]) -> Option<Error> {
         match Words::of(self.content_type.as_deref(), body)? {
             page @ Words::Page(_) => {
@@ -79,13 +79,13 @@ impl fmt::Display for Answered {
     }
 }
 
-/// The error an unwelcome answer stands for.
+/// The error of an unexpected answer.
 pub(crate) async fn error(response: Response) -> Error {
     error_in_words(response, &[], |_| None).await
 }
 
-/// The same, for peers with words of their own: what `words` finds in the body is told where there
-/// is no diagnostic. Of a success it is said that one of the statuses `wanted` was.
+/// The same, for servers with their own error format: uses what `words` finds in the body if there
+/// is no diagnostic. For a success, says that one of the statuses `wanted` was expected.
 pub(crate) async fn error_in_words(
     response: Response,
     wanted: &[u16],
@@ -105,7 +105,7 @@ pub(crate) async fn error_in_words(
     let status = answered.status.as_u16();
     let (kind, transient) = classify(status, diagnostic.as_ref());
     let message = match words {
-        // That it is none is all there is to say.
+        // The text of a web page is not an error message.
         Some(Words::Page(_)) => answered.to_string(),
         _ => answered.said(wanted),
     };
@@ -125,13 +125,13 @@ pub(crate) async fn error_in_words(
     }
 }
 
-/// One that is cut off, too slow or too long says nothing; the status still does.
+/// A body that is cut off, too slow or too long counts as empty; the status remains.
 async fn body(response: Response) -> Bytes {
     let body = tokio::time::timeout(ERROR_WAIT, response.bytes(ERROR_BODY)).await;
     body.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-/// That the answer is no web page, which a proxy or login page may give to anything.
+/// Checks that the answer is not a web page, as proxies and login pages answer any request.
 ///
 /// # Errors
 /// Where it is one.
@@ -151,7 +151,7 @@ pub(crate) fn wait(response: &Response) -> Option<Duration> {
     retry_after(response.header("retry-after")?, SystemTime::now())
 }
 
-/// The answer itself where its status is one of `welcome`.
+/// The answer itself if its status is one of `welcome`.
 pub(crate) async fn expect(response: Response, welcome: &[u16]) -> Result<Response> {
     if welcome.contains(&response.status().as_u16()) {
         return Ok(response);

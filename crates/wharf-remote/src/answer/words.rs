@@ -1,24 +1,24 @@
-//! What an answer says whose body is no error of the distribution spec: web pages of proxies and
-//! login pages, the XML of storage services, a line of text.
+//! Finds the error text in bodies that are not errors of the distribution spec: web pages of
+//! proxies and login pages, the XML of storage services, a line of text.
 //!
-//! Pure. Little is quoted, and of XML nothing but what is meant for people.
+//! Pure. Quotes little, and of XML only the text for people.
 
 use wharf_core::Error;
 
-/// Characters of a body that are quoted.
+/// The most characters quoted of a body.
 const QUOTED: usize = 200;
 
 /// What a body says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Words {
-    /// It is a web page of this title.
+    /// A web page with this title.
     Page(String),
     /// It says this.
     Text(String),
 }
 
 impl Words {
-    /// What a body of this media type says to people, if anything.
+    /// The text for people in a body of this media type, if any.
     pub(crate) fn of(content_type: Option<&str>, body: &[u8]) -> Option<Words> {
         let text = String::from_utf8_lossy(body);
         let text = text.trim();
@@ -36,7 +36,7 @@ impl Words {
         plain.then(|| Words::Text(bounded(line)))
     }
 
-    /// The error with these words.
+    /// The error with this text.
     pub(crate) fn join(self, error: Error) -> Error {
         match self {
             Words::Page(title) => error.page(title),
@@ -45,7 +45,7 @@ impl Words {
     }
 }
 
-/// Whether an answer claims to be a web page. Some registries do that with nothing in it.
+/// Whether an answer claims to be a web page. Some registries claim it for an empty body.
 pub(crate) fn is_html(content_type: Option<&str>) -> bool {
     matches!(
         media_type(content_type).as_str(),
@@ -60,7 +60,7 @@ fn page(content_type: Option<&str>, text: &str) -> Option<String> {
     if !(tagged || is_html(content_type) && lower.starts_with('<')) {
         return None;
     }
-    // Positions are the same: ASCII letters alone were changed.
+    // Only ASCII letters were changed, so positions are equal.
     let title = lower.find("<title").and_then(|start| {
         let start = start + lower.get(start..)?.find('>')? + 1;
         let end = start + lower.get(start..)?.find('<')?;
@@ -74,7 +74,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     rest.split_once(end).map(|(inner, _)| inner)
 }
 
-/// In one line of bounded length.
+/// The text in one line of bounded length.
 fn bounded(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(QUOTED).collect()
@@ -110,7 +110,7 @@ mod tests {
             let expected = Words::Page(title.to_owned());
             assert_eq!(said(content_type, body), Some(expected), "{body}");
         }
-        // Quay says so of answers that are empty, or hold a word.
+        // Some registries label empty or one-word answers as HTML.
         for body in ["", "true", "{}"] {
             assert_eq!(said("text/html", body), None, "{body}");
         }

@@ -1,4 +1,4 @@
-//! What one host wants to be shown, and what it is shown.
+//! The challenge of one host, and the credentials and tokens sent to it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use wharf_core::sync::Lock;
 use wharf_core::{Error, Result};
 use wharf_core::{Lack, Refusal};
 
-/// Repositories whose credentials are kept in mind.
+/// Repositories with cached credentials.
 const MANY: usize = 512;
 
 /// The challenge, the credentials and the tokens of one host.
@@ -34,21 +34,21 @@ pub(crate) struct Authorizer {
     tokens: Tokens,
 }
 
-/// What the host is believed to want.
+/// The challenge that the host probably has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Wanted {
-    /// Nobody looked into the memory yet.
+    /// The memory was not read yet.
     #[default]
     Unknown,
-    /// That is all there is to know before it is asked.
+    /// None is known until the host answers.
     Nothing,
-    /// It wanted this once; that may be wrong, and must not do more harm than a request too many.
+    /// From an earlier run. It may be wrong, and must cost at most one request.
     Remembered(Challenge),
-    /// It said so.
+    /// From an answer of this run.
     Said(Challenge),
 }
 
-/// On whose behalf something is asked.
+/// The context of a request for a token.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
     pub(crate) transport: &'a Transport,
@@ -58,19 +58,20 @@ pub(crate) struct Asker<'a> {
     pub(crate) name: Option<&'a RepositoryName>,
 }
 
-/// What a request shows.
+/// The credentials of a request.
 pub(crate) struct Authorization {
     /// The value of the header.
     pub(crate) header: Secret,
     challenge: Challenge,
-    /// The token in it, if there is one that can be had anew.
+    /// The token in it, if it can be renewed.
     token: Option<Secret>,
     /// What the token allows.
     scopes: ScopeSet,
-    /// Whether it holds a token that was got for this very request.
+    /// Whether its token was fetched for this request.
     new: bool,
     shown: Shown,
-    /// Where the credentials are from, for messages, and the entry if it is for a part.
+    /// The source of the credentials, for messages, and the entry if it is for a part of the
+    /// registry.
     source: Option<String>,
     entry: Option<String>,
 }
@@ -95,7 +96,7 @@ impl Authorizer {
         &self.registry
     }
 
-    /// What the host is believed to want: what it said, else what it wanted in an earlier run.
+    /// The challenge that the host probably has: from this run, else from an earlier one.
     fn wanted(&self) -> Wanted {
         let mut wanted = self.challenge.lock();
         if *wanted == Wanted::Unknown {
@@ -109,7 +110,7 @@ impl Authorizer {
         wanted.clone()
     }
 
-    /// Notes what the host said, also for later runs: they need not begin with a refusal.
+    /// Records the host's challenge, also for later runs, which then need no refusal.
     fn learn(&self, challenge: &Challenge) {
         let said = Wanted::Said(challenge.clone());
         let before = std::mem::replace(&mut *self.challenge.lock(), said.clone());
@@ -119,11 +120,11 @@ impl Authorizer {
         }
     }
 
-    /// What to show with a request that needs `scopes`; nothing as long as the host asked for
-    /// nothing.
+    /// The credentials for a request that needs `scopes`; `None` as long as the host asked for
+    /// none.
     ///
     /// # Errors
-    /// Where credentials cannot be read, or the token server gives no token.
+    /// If credentials cannot be read, or the token server gives no token.
     pub(crate) async fn known(
         &self,
         asker: Asker<'_>,
@@ -133,7 +134,7 @@ impl Authorizer {
             Wanted::Said(challenge) => self.authorization(asker, &challenge, scopes, None).await,
             Wanted::Remembered(challenge) => {
                 let shown = self.authorization(asker, &challenge, scopes, None).await;
-                // The host may want something else by now, or nothing.
+                // The host may have another challenge by now, or none.
                 Ok(shown.unwrap_or_else(|error| {
                     tracing::debug!(%error, "remembered challenge of no use");
                     None
@@ -143,7 +144,8 @@ impl Authorizer {
         }
     }
 
-    /// What to show instead of `shown`, which was refused; `None` where there is nothing better.
+    /// The credentials to send instead of `shown`, which was refused; `None` if there is nothing
+    /// better.
     ///
     /// # Errors
     /// As [`Authorizer::known`].
@@ -163,7 +165,7 @@ impl Authorizer {
         if shown.new && shown.scopes.covers(&wanted) {
             return Ok(None);
         }
-        // Somebody may have logged in meanwhile.
+        // Another process may have logged in meanwhile.
         self.found.lock().remove(&asker.name.cloned());
         let refused = shown.token.as_ref();
         if let Some(refused) = refused {
@@ -173,7 +175,7 @@ impl Authorizer {
         Ok(better.await?.filter(|better| better.header != shown.header))
     }
 
-    /// What it means that a request was refused which needed `needed`; nothing where it was not.
+    /// The refusal of a request that needed `needed`; `None` if it was not refused.
     pub(crate) fn refusal(
         &self,
         response: &Response,
@@ -214,7 +216,7 @@ impl Authorizer {
         })
     }
 
-    /// Which credentials are shown, for a message.
+    /// Which credentials are sent, for a message.
     fn whose(&self, source: Option<&str>) -> String {
         match source {
             Some(source) => format!("tried the credentials from {source}"),
@@ -222,7 +224,7 @@ impl Authorizer {
         }
     }
 
-    /// What the host wants, as far as that is known.
+    /// The challenge of the host, if known.
     fn challenge(&self) -> Option<Challenge> {
         match self.wanted() {
             Wanted::Said(challenge) | Wanted::Remembered(challenge) => Some(challenge),
@@ -230,7 +232,7 @@ impl Authorizer {
         }
     }
 
-    /// Says, for a message, that there is something, though nothing that can be shown.
+    /// Says, for a message, that there is a credential, but of a kind that cannot be sent.
     fn unfit(&self) -> Option<String> {
         self.challenge()
             .filter(|wanted| *wanted == Challenge::Basic)?;
@@ -243,7 +245,7 @@ impl Authorizer {
         Some(format!("it wants a password, and {source} has a token"))
     }
 
-    /// Says, for a message, what is shown where nothing is.
+    /// Says, for a message, that no credentials are sent, and where they were looked up.
     pub(super) fn without_words(&self) -> String {
         let places = self.credentials.as_ref().map(|known| known.places());
         match places.filter(|places| !places.is_empty()) {
@@ -329,7 +331,7 @@ impl Authorizer {
         Ok(found)
     }
 
-    /// The error of a token server, with what it was shown. Next time that is looked for anew.
+    /// The error of a token server, with the credentials it refused. Drops them from the cache.
     fn tried(
         &self,
         asker: Asker<'_>,

@@ -1,33 +1,33 @@
-//! What a registry asks for, read from `WWW-Authenticate` (RFC 9110, section 11.6.1).
+//! Parses `WWW-Authenticate` (RFC 9110, section 11.6.1).
 //!
-//! Pure. Several challenges may stand in one header or in many, in any case; commas separate
-//! challenges as well as their parameters.
+//! Pure. One header or several may hold several challenges, in any letter case. Commas separate
+//! challenges and also their parameters.
 
 use std::fmt;
 
 use super::scope::ScopeSet;
 use crate::memory::is_line;
 
-/// Challenges, and parameters of one, beyond which nobody means well.
+/// The most challenges, and parameters of one; more is an attack.
 const MANY: usize = 32;
 
-/// How a host wants to be shown credentials. Holds no secret: it may be remembered.
+/// The authentication scheme of a host. Holds no secret, so it can be remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Challenge {
     /// User name and password with each request (RFC 7617).
     Basic,
     /// A token from a token server (distribution: "Token Authentication Specification").
     Bearer {
-        /// The URL of the token server, as the registry wrote it.
+        /// The URL of the token server, as the registry states it.
         realm: String,
-        /// What the token server calls the registry.
+        /// The name of the registry at the token server.
         service: Option<String>,
     },
 }
 
 impl Challenge {
-    /// Whether it can be written down for later runs: in one line of bounded length, and without
-    /// a password in the URL.
+    /// Whether it can be stored for later runs: one line of bounded length, without a password in
+    /// the URL.
     pub(super) fn may_be_kept(&self) -> bool {
         let plain = match self {
             Challenge::Basic => true,
@@ -54,7 +54,7 @@ impl fmt::Display for Challenge {
     }
 }
 
-/// A challenge, and what the refused request would have needed.
+/// A challenge, and the scopes that the refused request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Demand {
     pub(super) challenge: Challenge,
@@ -84,19 +84,19 @@ pub(super) struct Offers(Vec<Offer>);
 /// Why a token was refused (RFC 6750, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
-    /// It is good, but allows too little.
+    /// It is valid, but does not allow enough.
     InsufficientScope,
-    /// It is over, or not for this registry, or not from its token server.
+    /// It has expired, or is for another registry, or from another token server.
     InvalidToken,
 }
 
 impl Offers {
-    /// Those in the headers `WWW-Authenticate` of an answer.
+    /// Parses the headers `WWW-Authenticate` of an answer.
     pub(super) fn read<'a>(headers: impl IntoIterator<Item = &'a str>) -> Self {
         Offers(headers.into_iter().flat_map(parse).take(MANY).collect())
     }
 
-    /// The best one: a token is worth more than a password each time.
+    /// The best one: a token is better than a password with each request.
     pub(super) fn demand(&self) -> Option<Demand> {
         let bearer = self.0.iter().find_map(bearer);
         bearer.or_else(|| {
@@ -108,13 +108,13 @@ impl Offers {
         })
     }
 
-    /// Whether a token is wanted, and it is not said whose.
+    /// Whether a token is required but no token server is named.
     pub(super) fn lacks_realm(&self) -> bool {
         let mut all = self.0.iter();
         all.any(|offer| offer.scheme == "bearer" && bearer(offer).is_none())
     }
 
-    /// What the registry has against the token it was shown.
+    /// The registry's complaint about the token.
     pub(super) fn complaint(&self) -> Option<Complaint> {
         let errors = self.0.iter().filter_map(|offer| offer.parameter("error"));
         let known = |error| match error {
@@ -125,7 +125,7 @@ impl Offers {
         errors.filter_map(known).next()
     }
 
-    /// What they are called, each once.
+    /// Their names, each once.
     pub(super) fn schemes(&self) -> Vec<&str> {
         let mut schemes: Vec<&str> = self.0.iter().map(|offer| offer.scheme.as_str()).collect();
         schemes.sort_unstable();
@@ -134,7 +134,7 @@ impl Offers {
     }
 }
 
-/// What is remembered of the challenge among those of `headers`, for the fuzz target.
+/// The text that is stored for the chosen challenge of `headers`, for the fuzz target.
 #[cfg(fuzzing)]
 pub(crate) fn chosen(headers: &[&str]) -> Option<String> {
     let demand = choose(headers.iter().copied())?;
@@ -157,7 +157,7 @@ fn bearer(offer: &Offer) -> Option<Demand> {
     })
 }
 
-/// One challenge of a header, whatever its scheme.
+/// One challenge of a header, of any scheme.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Offer {
     /// In lower case.
@@ -173,7 +173,7 @@ impl Offer {
     }
 }
 
-/// All challenges of one header. What makes no sense is passed over: others may.
+/// All challenges of one header. Skips malformed ones.
 fn parse(header: &str) -> Vec<Offer> {
     let mut text = Text(header);
     let mut offers: Vec<Offer> = Vec::new();
@@ -186,7 +186,7 @@ fn parse(header: &str) -> Vec<Offer> {
         let parameter = text.parameter().or_else(|| {
             text = before;
             let word = text.take(|letter| letter != ',' && !letter.is_whitespace());
-            // What follows a scheme after nothing but spaces is its token68.
+            // Text after a scheme and only spaces is its token68.
             if offers.is_empty() || gap.contains(',') {
                 offers.push(Offer {
                     scheme: word.to_ascii_lowercase(),
@@ -204,7 +204,7 @@ fn parse(header: &str) -> Vec<Offer> {
     offers
 }
 
-/// What is left of a header.
+/// The rest of a header.
 #[derive(Clone, Copy)]
 struct Text<'a>(&'a str);
 
@@ -216,7 +216,7 @@ impl<'a> Text<'a> {
         taken
     }
 
-    /// `name = value`, where the value is a word or quoted.
+    /// `name = value`, with a plain or quoted value.
     fn parameter(&mut self) -> Option<(String, String)> {
         let name = self.take(is_token);
         let rest = self

@@ -1,4 +1,5 @@
-//! What a refusal means (distribution: "Token Authentication Specification"; RFC 6750, section 3.1).
+//! Interprets a refusal (distribution: "Token Authentication Specification"; RFC 6750, section
+//! 3.1).
 //!
 //! Pure.
 
@@ -10,28 +11,28 @@ use wharf_core::Lack;
 pub(super) enum Shown {
     /// Nothing.
     Nothing,
-    /// A token that anybody gets.
+    /// A token for anonymous access.
     Anonymous,
-    /// A password, or a token of the registry's own, as it was found.
+    /// A password, or the registry's own token, as stored.
     Login,
-    /// A token that was got for credentials.
+    /// A token that was fetched with credentials.
     Token,
 }
 
-/// What it would take for a registry to answer otherwise; `None` where it refused nobody. `asked`
-/// says whether it ever asked for credentials, in this answer or before.
+/// What is needed for another answer; `None` if the request was not refused. `asked` says whether
+/// the registry ever asked for credentials, in this answer or before.
 pub(super) fn judge(status: u16, shown: Shown, offers: &Offers, asked: bool) -> Option<Lack> {
     let nobody = matches!(shown, Shown::Nothing | Shown::Anonymous);
     let lack = match status {
         401 if shown == Shown::Nothing && offers.demand().is_none() => Lack::Scheme,
-        // Who is not asked has no way to show who he is.
+        // Without a challenge there is no way to authenticate.
         403 if shown == Shown::Nothing && !asked => Lack::Scheme,
         429 if shown == Shown::Nothing && !asked => return None,
         401 if nobody => Lack::Credentials,
         401 if shown == Shown::Login => Lack::RightCredentials,
         401 if offers.complaint() == Some(Complaint::InsufficientScope) => Lack::Rights,
         401 => Lack::Token,
-        // Those who are known may often do more.
+        // Authenticated clients often have more rights.
         403 | 429 if nobody => Lack::Credentials,
         403 => Lack::Rights,
         _ => return None,
@@ -39,11 +40,11 @@ pub(super) fn judge(status: u16, shown: Shown, offers: &Offers, asked: bool) -> 
     Some(lack)
 }
 
-/// The same for a token server, which is shown credentials, or none.
+/// The same for a token server, with or without credentials.
 pub(super) fn judge_token(status: u16, has_credentials: bool) -> Option<Lack> {
     match status {
         401 | 403 | 429 if !has_credentials => Some(Lack::Credentials),
-        // OAuth2 says 400 to a refresh token that is over.
+        // OAuth2 answers 400 to an expired refresh token.
         400 | 401 if has_credentials => Some(Lack::RightCredentials),
         403 => Some(Lack::Rights),
         _ => None,

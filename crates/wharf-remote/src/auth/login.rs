@@ -1,4 +1,4 @@
-//! Questions about credentials themselves: are they good, and what would be shown?
+//! Checks credentials, and returns what would be sent.
 
 use http::Method;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -13,20 +13,20 @@ use crate::credentials::Secret;
 use crate::transport::{Request, Transport};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// What a registry said to credentials that it did not refuse.
+/// The result of a check of credentials that were not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// They are good.
+    /// They are valid.
     Good,
-    /// It asked for none: nobody knows.
+    /// Unknown: the registry asked for none.
     NotAsked,
 }
 
-/// Shows the host the credentials it wants, with a question for nothing but its API
-/// (distribution-spec: end-1).
+/// Sends the host the required credentials, with a request for its API root (distribution-spec:
+/// end-1).
 ///
 /// # Errors
-/// [`ErrorKind::Unauthorized`] where they are not good.
+/// [`ErrorKind::Unauthorized`] if they are not valid.
 pub(crate) async fn check(
     authorizer: &Authorizer,
     transport: &Transport,
@@ -63,11 +63,10 @@ pub(crate) async fn check(
     Ok(Checked::Good)
 }
 
-/// What a request to the repository `name` shows: the value of `Authorization`.
+/// The value of `Authorization` for a request to the repository `name`.
 ///
 /// # Errors
-/// What [`check`] says; [`ErrorKind::NotFound`] where nothing need be shown, or there is nothing
-/// to show.
+/// As [`check`]; [`ErrorKind::NotFound`] if no credentials are required, or there are none.
 pub(crate) async fn authorization(
     authorizer: &Authorizer,
     transport: &Transport,
@@ -85,7 +84,7 @@ pub(crate) async fn authorization(
     };
     let demand =
         demand.ok_or_else(|| nothing("the registry wants credentials of an unknown kind"))?;
-    // What the API as a whole would need is not what is asked for here.
+    // The scopes for the API root are not the wanted ones.
     let demand = demand.without_scopes();
     let asker = Asker {
         transport,

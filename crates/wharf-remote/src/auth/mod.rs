@@ -1,8 +1,8 @@
-//! Showing credentials to registries (wire.md A1, A2, M3).
+//! Authenticates requests to registries (wire.md A1, A2, M3).
 //!
-//! Nothing is asked beforehand: a request goes out bare, and the answer 401 says what is wanted.
-//! That is remembered for the host. Credentials and tokens go to the registry's own origin and to
-//! its token server only.
+//! The first request goes out without credentials; the answer 401 states the challenge, which is
+//! remembered for the host. Credentials and tokens go to the registry's own origin and to its token
+//! server only.
 
 mod authorizer;
 mod challenge;

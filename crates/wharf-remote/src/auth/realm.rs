@@ -1,7 +1,7 @@
-//! Which token servers are talked to at all (wire.md section 11, rules 2 and 3).
+//! Checks the URL of a token server (wire.md section 11, rules 2 and 3).
 //!
-//! Pure. A registry may name any host over https; in the clear only this machine, or the
-//! registry's own host where that is spoken to in the clear already.
+//! Pure. A registry may name any host over https. Over plain http it may name only this machine, or
+//! its own host if that is used over plain http already.
 
 use url::{Host, Url};
 
@@ -11,7 +11,7 @@ use wharf_core::{Error, ErrorKind, Result};
 /// The URL of the token server that `registry` names as `realm`.
 ///
 /// # Errors
-/// Where it is no URL, or one to which nothing is sent.
+/// If it is not a URL, or is one to which nothing may be sent.
 pub(super) fn judge(registry: &Url, realm: &str) -> Result<Url> {
     let url = follow(registry, realm).map_err(|error| error.target("realm"))?;
     let own = registry.scheme() == "http" && registry.host() == url.host();

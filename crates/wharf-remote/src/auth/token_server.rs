@@ -1,5 +1,5 @@
-//! Tokens: asked for at a token server, and good for a while (distribution: "Token
-//! Authentication Specification", "OAuth2 Token Authentication").
+//! Fetches tokens from a token server (distribution: "Token Authentication Specification", "OAuth2
+//! Token Authentication").
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
@@ -22,13 +22,13 @@ use wharf_core::{Asked, Error, ErrorKind, Result};
 /// Bytes of a token server's answer (wire.md section 11, rule 5).
 const ANSWER: usize = 64 * 1024;
 
-/// How long a token lives whose server does not say.
+/// The lifetime of a token if its server states none.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// What we call ourselves where OAuth2 wants a name.
+/// The client id for OAuth2.
 const CLIENT: &str = "wharf";
 
-/// A token, and until when it is worth showing.
+/// A token, and the end of its use.
 #[derive(Clone)]
 pub(super) struct Token {
     pub(super) secret: Secret,
@@ -36,28 +36,27 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Whether it will live long enough for a request to arrive with it: a fifth of its life is
-    /// kept as a margin.
+    /// Whether it lives long enough for a request to arrive: a fifth of its lifetime is a margin.
     pub(super) fn is_fresh(&self) -> bool {
         Instant::now() < self.stale
     }
 }
 
-/// What is asked of a token server.
+/// A request for a token.
 pub(super) struct TokenRequest<'a> {
-    /// Where it is, already judged.
+    /// The URL of the token server, already checked.
     pub(super) realm: &'a Url,
-    /// What it calls the registry.
+    /// The name of the registry there.
     pub(super) service: Option<&'a str>,
     pub(super) scopes: &'a ScopeSet,
-    /// Who asks; `None`: nobody in particular.
+    /// The credential; `None`: anonymous.
     pub(super) credential: Option<&'a Credential>,
 }
 
 /// Asks for a token.
 ///
 /// # Errors
-/// What the token server says; [`ErrorKind::Invalid`] where that makes no sense.
+/// The token server's error; [`ErrorKind::Invalid`] if its answer is malformed.
 pub(super) async fn fetch(transport: &Transport, question: &TokenRequest<'_>) -> Result<Token> {
     let asked = Instant::now();
     let named = |error: Error| {
@@ -120,7 +119,7 @@ fn query(question: &TokenRequest<'_>) -> Url {
     url
 }
 
-/// A POST that is not sent on to anybody else: its body is the credential.
+/// A POST that is never redirected to another origin: its body is the credential.
 fn exchange(question: &TokenRequest<'_>, token: &Secret) -> Request {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "refresh_token");
@@ -139,7 +138,7 @@ fn date(response: &Response) -> Option<SystemTime> {
     httpdate::parse_http_date(response.header("date")?).ok()
 }
 
-/// The token of an answer, and how long it is good from now on; `date` is the server's clock.
+/// The token of an answer, and its remaining lifetime; `date` is the server's clock.
 fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Duration)> {
     #[derive(Deserialize)]
     struct TokenAnswer {
@@ -152,7 +151,7 @@ fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Duration)> {
     let answer: TokenAnswer =
         serde_json::from_slice(body).map_err(|_| invalid("holds no token"))?;
     let tokens = [answer.token, answer.access_token].into_iter().flatten();
-    // One that fits in no header is none.
+    // A token that does not fit into a header is invalid.
     let fits = |token: &Secret| {
         !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic())
     };
@@ -160,25 +159,25 @@ fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Duration)> {
     let token = tokens.next().ok_or_else(|| invalid("holds no token"))?;
     let life = answer.expires_in.filter(|seconds| *seconds > 0.0);
     let life = life.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    // Longer than a year is as good as for ever.
+    // A lifetime above a year is cut to a year.
     let life = life
         .unwrap_or(LIFE)
         .min(Duration::from_secs(366 * 24 * 3600));
     let age = answer.issued_at.as_deref().zip(date);
     let age = age.and_then(|(issued, now)| age_of(issued, now));
-    // A token that is over when it comes is a clock that is wrong.
+    // A token that has expired on arrival means a wrong clock.
     let left = age.map(|age| life.saturating_sub(age));
     Ok((token, left.filter(|left| !left.is_zero()).unwrap_or(life)))
 }
 
-/// How old a token was when it was sent, both by the server's own clock: ours may differ.
+/// The age of a token when it was sent, by the server's own clock, because ours may differ.
 fn age_of(issued: &str, now: SystemTime) -> Option<Duration> {
     let issued: jiff::Timestamp = issued.parse().ok()?;
     let issued = Duration::from_secs(u64::try_from(issued.as_second()).ok()?);
     now.duration_since(SystemTime::UNIX_EPOCH + issued).ok()
 }
 
-/// What a token server says about a refusal, in one of the forms in use.
+/// The text of a token server's refusal, in one of the usual formats.
 fn complaint(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct TokenComplaint {

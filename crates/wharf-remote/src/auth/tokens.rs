@@ -12,10 +12,10 @@ use wharf_core::{Error, Result};
 /// Tokens that are kept before expired ones are thrown away.
 const MANY: usize = 512;
 
-/// What a token is for.
+/// What identifies a token.
 pub(super) type Key = (Challenge, ScopeSet);
 
-/// Tokens by what they are for.
+/// Tokens by challenge and scopes.
 #[derive(Default)]
 pub(super) struct Tokens {
     known: Lock<HashMap<Key, Token>>,
@@ -23,7 +23,7 @@ pub(super) struct Tokens {
     asking: Keyed<Key, Option<Error>>,
 }
 
-/// A token, and whether it was got just now, for this very request.
+/// A token, and whether it was fetched just now for this request.
 pub(super) struct Got {
     pub(super) token: Token,
     pub(super) new: bool,
@@ -61,7 +61,7 @@ impl Tokens {
         }
     }
 
-    /// A fresh token other than `refused` that allows `scopes`, or more, if there is one.
+    /// A fresh token other than `refused` that allows at least `scopes`, if there is one.
     pub(super) fn covering(
         &self,
         challenge: &Challenge,

@@ -1,4 +1,4 @@
-//! Credentials from several places, and credentials given once.
+//! Credentials from several places, and credentials for one run.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use wharf_oci::{Registry, RepositoryName};
 use super::credential::{Credential, Credentials, Found};
 use wharf_core::Result;
 
-/// Several places that are asked in turn; the first that knows a credential decides.
+/// Several places, tried in turn; the first with a credential decides.
 #[derive(Clone, Debug, Default)]
 pub struct Chain(Vec<Arc<dyn Credentials>>);
 
@@ -39,7 +39,7 @@ impl Credentials for Chain {
     }
 }
 
-/// One credential, for one registry and nobody else.
+/// One credential, for one registry only.
 #[derive(Clone, Debug)]
 pub struct Given {
     registry: Registry,
@@ -47,7 +47,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// `credential` for `registry`; `source` says in messages where it came from.
+    /// `credential` for `registry`; `source` names its origin in messages.
     pub fn new(registry: Registry, credential: Credential, source: impl Into<String>) -> Self {
         Given {
             registry,

@@ -1,4 +1,4 @@
-//! What a user shows to a registry to be let in.
+//! Credentials for a registry.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use wharf_oci::{Registry, RepositoryName};
 use super::secret::Secret;
 use wharf_core::Result;
 
-/// One way to be let in.
+/// A credential, by kind.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credential {
@@ -19,15 +19,15 @@ pub enum Credential {
         /// The password, or an access token that is used like one.
         password: Secret,
     },
-    /// A refresh token, for which a token server gives tokens (`identitytoken`).
+    /// A refresh token, which a token server exchanges for tokens (`identitytoken`).
     IdentityToken(Secret),
-    /// A token that the registry itself takes (`registrytoken`).
+    /// A token for the registry itself (`registrytoken`).
     RegistryToken(Secret),
 }
 
 impl Credential {
-    /// A user name and a password; the user name `<token>` says that the other is an identity
-    /// token, as it does in what credential helpers print.
+    /// A user name and a password. With the user name `<token>` the password is an identity token,
+    /// as in the output of credential helpers.
     pub fn password(username: impl Into<String>, password: Secret) -> Self {
         let username = username.into();
         if username == TOKEN_USER {
@@ -37,7 +37,7 @@ impl Credential {
     }
 }
 
-/// The user name that stands before identity tokens.
+/// The user name of identity tokens.
 pub(super) const TOKEN_USER: &str = "<token>";
 
 impl fmt::Debug for Credential {
@@ -55,26 +55,26 @@ impl fmt::Debug for Credential {
 pub struct Found {
     /// The credential.
     pub credential: Credential,
-    /// The file or helper it is from, for messages, and the entry there, if that is for a part of the
-    /// registry only; it holds no secret.
+    /// The file or helper it is from, for messages, with the entry there if that is for a part of
+    /// the registry only. Holds no secret.
     pub source: String,
-    /// That entry, as it is written there.
+    /// That entry, as written there.
     pub entry: Option<String>,
 }
 
-/// Somebody who may know credentials for registries.
+/// A source of credentials for registries.
 #[async_trait]
 pub trait Credentials: fmt::Debug + Send + Sync {
-    /// The credential for a repository, or for a registry as a whole; `None` where it knows none.
+    /// The credential for a repository, or for a whole registry; `None` if there is none.
     ///
     /// # Errors
-    /// Where credentials are kept that cannot be read: that is not the same as none.
+    /// If there are credentials that cannot be read.
     async fn find(
         &self,
         registry: &Registry,
         repository: Option<&RepositoryName>,
     ) -> Result<Option<Found>>;
 
-    /// Where it looks, for messages.
+    /// The places where it looks, for messages.
     fn places(&self) -> Vec<String>;
 }

@@ -1,4 +1,4 @@
-//! What Docker's `config.json` and Podman's `auth.json` say about credentials.
+//! The credentials in Docker's `config.json` and Podman's `auth.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::key::normal;
 use super::secret::Secret;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// The part of the file that is about credentials; the rest is nobody's business here.
+/// The part of the file about credentials; the rest is ignored.
 #[derive(Default)]
 pub(super) struct Document {
     auths: BTreeMap<String, Option<Entry>>,
@@ -42,10 +42,10 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// The document in `bytes`, which came from `path`.
+    /// Parses the document in `bytes`, from `path`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], with file, line and column, where it is none.
+    /// [`ErrorKind::Invalid`], with file, line and column, if it is malformed.
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Document::default());
@@ -53,8 +53,8 @@ impl Document {
         serde_json::from_slice(without_mark(bytes)).map_err(|error| malformed(path, &error))
     }
 
-    /// The helpers that are to be asked for `key` (in one spelling), the first one first: its own, and
-    /// for a `whole` registry the one that keeps all. One without a name says that there is none.
+    /// The helpers to run for the normalised `key`, in order: its own, and for a `whole` registry
+    /// the one for all. An empty name means none.
     pub(super) fn helpers(&self, key: &str, whole: bool) -> Vec<&str> {
         let mut own = self.cred_helpers.iter();
         let own = own.find(|(written, _)| normal(written) == key);
@@ -67,13 +67,13 @@ impl Document {
         all.filter(|name| !name.is_empty()).collect()
     }
 
-    /// How `key` is written in the file, if it is.
+    /// The spelling of `key` in the file, if present.
     pub(super) fn written(&self, key: &str) -> Option<&str> {
         let mut keys = self.auths.keys().map(String::as_str);
         keys.find(|written| normal(written) == key)
     }
 
-    /// The entries for parts of the registry `key`, as they are written.
+    /// The entries for parts of the registry `key`, as written.
     pub(super) fn below(&self, key: &str) -> Vec<String> {
         let is_below = |written: &&String| {
             let normal = normal(written);
@@ -84,10 +84,10 @@ impl Document {
         self.auths.keys().filter(is_below).cloned().collect()
     }
 
-    /// The credential that stands in the file itself for `key`.
+    /// The credential for `key` in the file itself.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where it cannot be read.
+    /// [`ErrorKind::Invalid`] if it is malformed.
     pub(super) fn credential(&self, path: &Path, key: &str) -> Result<Option<Credential>> {
         for (written, entry) in &self.auths {
             if normal(written) != key {
@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
-/// As Go does it: what stands there again comes on top.
+/// Merges repeated fields as Go's decoder does: later ones win.
 fn merge<T>(all: &mut BTreeMap<String, T>, more: Option<BTreeMap<String, T>>) {
     match more {
         Some(more) => all.extend(more),
@@ -153,7 +153,7 @@ fn merge<T>(all: &mut BTreeMap<String, T>, more: Option<BTreeMap<String, T>>) {
     }
 }
 
-/// Some editors put a byte order mark before all text.
+/// Some editors write a byte order mark first.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
@@ -181,7 +181,7 @@ fn filled(secret: Option<&Secret>) -> Option<&Secret> {
     secret.filter(|secret| !secret.is_empty())
 }
 
-/// base64 of USER:PASSWORD, as some programs leave the padding out.
+/// base64 of USER:PASSWORD; some programs leave out the padding.
 fn decoded(auth: &Secret) -> Result<Credential, &'static str> {
     const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
@@ -192,12 +192,12 @@ fn decoded(auth: &Secret) -> Result<Credential, &'static str> {
     let bytes = Zeroizing::new(bytes.map_err(|_| wrong)?);
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong)?;
     let (username, password) = text.split_once(':').ok_or(wrong)?;
-    // Docker fills up with zero bytes.
+    // Docker pads with zero bytes.
     let password = password.trim_end_matches('\0');
     Ok(Credential::password(username, password.into()))
 }
 
-/// serde's own words may quote a value, which may be a secret.
+/// serde's own message may quote a value, which may be a secret.
 pub(super) fn malformed(path: &Path, error: &serde_json::Error) -> Error {
     let what = match error.classify() {
         serde_json::error::Category::Data => "a value of another kind than belongs there",

@@ -1,4 +1,4 @@
-//! Changes of a file of credentials: one entry comes or goes, all else stays as it is, byte by byte.
+//! Edits a file of credentials: adds or removes one entry, and keeps everything else byte by byte.
 
 use std::fmt::{self, Write};
 
@@ -10,12 +10,11 @@ use zeroize::Zeroizing;
 use super::document::without_mark;
 use super::key::normal;
 
-/// The document in `bytes` with `entry`, a JSON text, under `written` in its `auths`, in place of
-/// all entries that mean the same; without an entry they are only taken out, `None` where there are
-/// none.
+/// The document in `bytes` with `entry`, a JSON text, under `written` in its `auths`, replacing all
+/// equivalent entries. Without an entry it only removes them; `None` if there are none.
 ///
 /// # Errors
-/// Where `bytes` are no JSON object, or `auths` is none.
+/// If `bytes` or `auths` is not a JSON object.
 pub(super) fn with_entry(
     bytes: &[u8],
     written: &str,
@@ -31,7 +30,7 @@ pub(super) fn with_entry(
     let key = normal(written);
     let mut entry = entry;
     let mut changed = false;
-    // Where it stands there several times, all count; what is new goes to the last.
+    // If `auths` occurs several times, all count; a new entry goes into the last.
     for (_, value) in document
         .0
         .iter_mut()
@@ -63,12 +62,12 @@ fn raw(text: &str) -> serde_json::Result<Box<RawValue>> {
 
 const AUTHS: &str = "auths";
 
-/// The fields of a JSON object in their order, their values as they were written.
+/// The fields of a JSON object in their order, with values as written.
 #[derive(Default)]
 struct Object(Vec<(String, Box<RawValue>)>);
 
 impl Object {
-    /// A field a line, behind as many tabs as `depth`: so does Docker write it.
+    /// One field per line, indented with `depth` tabs, as Docker writes it.
     fn text(&self, depth: usize) -> String {
         let (inner, outer) = ("\t".repeat(depth), "\t".repeat(depth.saturating_sub(1)));
         let mut text = String::from("{");

@@ -1,4 +1,4 @@
-//! One run of a credential helper: what it is told, what it prints, and how it ends.
+//! One run of a credential helper: its input, its output, and its end.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Bytes that a helper may print.
+/// The most bytes that a helper may print.
 const OUTPUT: usize = 64 * 1024;
 
-/// Characters of a complaint that are quoted.
+/// Characters of an error text that are quoted.
 const WORDS: usize = 200;
 
-/// How long output is waited for whose writer outlives the helper.
+/// How long to wait for output if its writer outlives the helper.
 const REST: Duration = Duration::from_millis(500);
 
 /// How a helper ended, with what it printed.
@@ -27,10 +27,10 @@ pub(super) enum Ended {
     Badly(String),
 }
 
-/// Tells a helper `input`, which may hold a `secret`, and hears it out.
+/// Sends a helper `input`, which may contain a `secret`, and reads its output to the end.
 ///
 /// # Errors
-/// Where it prints too much, or the system fails.
+/// If it prints too much, or on a system error.
 pub(super) async fn converse(
     mut child: Child,
     input: &str,
@@ -41,13 +41,13 @@ pub(super) async fn converse(
     let (mut output, mut errors) = (buffer(), buffer());
     let ended = {
         let talk = std::pin::pin!(talk(&mut child, stdin, stdout, input, &mut output));
-        // It must not have to wait for somebody who listens.
+        // Read in parallel, so that the helper never blocks on it.
         let mut listen = std::pin::pin!(listen(stderr, &mut errors));
         match futures::future::select(talk, &mut listen).await {
             Either::Left((ended, _)) => {
                 let failed = matches!(&ended, Ok(Some(status)) if !status.success());
                 if failed {
-                    // What it started may hold this open too.
+                    // A child of the helper may hold this pipe open too.
                     drop(tokio::time::timeout(REST, listen).await);
                 }
                 ended
@@ -69,12 +69,12 @@ pub(super) async fn converse(
     }
 }
 
-/// As much as there may be at once: growing would leave copies behind.
+/// Allocated at full size: growing would leave copies of secrets behind.
 fn buffer() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(OUTPUT + 1))
 }
 
-/// Tells a helper `input` and hears what it prints, until it ends; `None` where it prints too much.
+/// Sends a helper `input` and reads its output until it ends; `None` if it prints too much.
 async fn talk(
     child: &mut Child,
     stdin: Option<ChildStdin>,
@@ -84,7 +84,7 @@ async fn talk(
 ) -> Result<Option<ExitStatus>> {
     let write = async {
         if let Some(mut stdin) = stdin {
-            // One that does not want to read says so by how it ends.
+            // A helper that does not read its input fails with its exit status.
             drop(stdin.write_all(input.as_bytes()).await);
         }
     };
@@ -96,14 +96,14 @@ async fn talk(
             _ => Ok(Some(child.wait().await?)),
         },
         status = child.wait() => {
-            // What it started may hold the pipe open for ever.
+            // A child of the helper may hold the pipe open for ever.
             drop(tokio::time::timeout(REST, talk).await);
             Ok(Some(status?))
         }
     }
 }
 
-/// Hears what a helper complains of, to its end; the beginning is kept.
+/// Reads a helper's error output to its end, and keeps the beginning.
 async fn listen(stderr: Option<ChildStderr>, errors: &mut Vec<u8>) {
     let Some(stderr) = stderr else { return };
     let mut bounded = stderr.take(OUTPUT as u64 + 1);
@@ -111,10 +111,10 @@ async fn listen(stderr: Option<ChildStderr>, errors: &mut Vec<u8>) {
     drop(tokio::io::copy(&mut bounded.into_inner(), &mut tokio::io::sink()).await);
 }
 
-/// The first line of what a helper that fails printed, which by the protocol says why, without the
-/// secret that it was given.
+/// The first line of a failed helper's output, which by the protocol is the reason, without the
+/// secret that it got.
 fn words(output: &[u8], secret: Option<&Secret>) -> Option<String> {
-    // Where it was cut off, part of the secret might not be recognized.
+    // If it was cut off, part of a secret might not be recognised.
     if output.len() > OUTPUT {
         return None;
     }
@@ -124,7 +124,7 @@ fn words(output: &[u8], secret: Option<&Secret>) -> Option<String> {
     };
     let text = Zeroizing::new(String::from_utf8_lossy(&output).into_owned());
     let mut lines = text.lines().map(str::trim);
-    // What looks like a credential is none of a complaint.
+    // A line that looks like a credential is not an error text.
     let line = lines.find(|line| !line.is_empty() && !line.contains("\"Secret\""))?;
     Some(Printable(line, WORDS).to_string())
 }

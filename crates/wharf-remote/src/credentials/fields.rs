@@ -1,5 +1,5 @@
-//! Objects of which each field counts that is known, and of those that stand there twice the last,
-//! as with Go's decoder. Serde's own would refuse them.
+//! Reads objects as Go's decoder does: ignores unknown fields, and uses the last of repeated ones.
+//! Serde itself refuses those.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,19 +7,19 @@ use std::marker::PhantomData;
 use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
 
-/// What is made of an object's fields.
+/// A type that is read from an object's fields.
 pub(super) trait Fields: Default {
-    /// Takes the value of the field `name` from `map`.
+    /// Reads the value of the field `name` from `map`.
     ///
     /// # Errors
-    /// Where it is of another kind than belongs there.
+    /// If it has the wrong type.
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
 }
 
 /// Reads an object.
 ///
 /// # Errors
-/// Where it is none, or a field makes no sense.
+/// If it is not an object, or a field is malformed.
 pub(super) fn read<'de, T: Fields, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_map(Object(PhantomData))
 }

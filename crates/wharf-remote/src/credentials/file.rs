@@ -1,7 +1,7 @@
 //! A file of credentials: Docker's `config.json` or Podman's `auth.json`.
 //!
-//! The longest key that fits decides. For each key a helper of its own comes first, for the
-//! registry the helper that keeps all others next, and what stands in the file last.
+//! The longest fitting key decides. For each key its own helper is tried first, then, for the whole
+//! registry, the helper for all, then the file itself.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,13 +20,14 @@ use super::helper::Helpers;
 use super::key;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Such files hold a few hundred bytes.
+/// The most bytes of such a file; usual ones have a few hundred.
 const LIMIT: u64 = 4 << 20;
 
-/// How long a pipe may take: whoever writes to it may ask the user to unlock something.
+/// How long a pipe may take: its writer may ask the user to unlock something.
 const LIMIT_OF_PIPES: Duration = Duration::from_secs(60);
 
-/// A file of credentials, which may be absent. A pipe, as a shell makes of `<(command)`, is read once.
+/// A file of credentials, which may be absent. A pipe, such as a shell's `<(command)`, is read
+/// once.
 #[derive(Clone, Debug)]
 pub struct AuthFile {
     path: PathBuf,
@@ -36,17 +37,17 @@ pub struct AuthFile {
     limit: Duration,
 }
 
-/// What came of a pipe.
+/// The result of reading a pipe.
 #[derive(Debug, Default)]
 struct Piped {
     document: OnceCell<Arc<Document>>,
-    /// When it will have taken too long.
+    /// The end of the wait.
     end: OnceLock<Instant>,
 }
 
 impl AuthFile {
-    /// The file at `path`, or `config.json` in the directory at `path`. Helpers that the file
-    /// names are run by `helpers`.
+    /// The file at `path`, or `config.json` in the directory at `path`. `helpers` runs the helpers
+    /// that it names.
     pub fn new(path: impl Into<PathBuf>, helpers: &Helpers) -> Self {
         let path = path.into();
         let path = match path.is_dir() {
@@ -61,7 +62,7 @@ impl AuthFile {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -70,10 +71,10 @@ impl AuthFile {
         &self.helpers
     }
 
-    /// What the file says; `None` where there is no file.
+    /// The parsed file; `None` if there is no file.
     ///
     /// # Errors
-    /// Where it cannot be read, or is no such document.
+    /// If it cannot be read, or is malformed.
     pub(super) async fn document(&self) -> Result<Option<Arc<Document>>> {
         let once = tokio::fs::metadata(&self.path).await;
         if !once.is_ok_and(|data| !data.is_file() && !data.is_dir()) {
@@ -82,7 +83,7 @@ impl AuthFile {
         let end = || Instant::now() + self.limit;
         let end = *self.piped.end.get_or_init(end);
         let read = || async {
-            // Who waits for a pipe to be opened cannot be woken, only left behind; one is enough.
+            // A thread that waits for a pipe to open cannot be woken, so only one is left behind.
             if Instant::now() >= end {
                 return Err(self.late());
             }
@@ -151,7 +152,7 @@ impl Credentials for AuthFile {
     }
 }
 
-/// What was found in `place` under `entry`, which is for the whole registry or for a part of it.
+/// A credential found in `place` under `entry`, which is for the whole registry or a part of it.
 fn found(credential: Credential, place: String, entry: String, whole: bool) -> Found {
     let (source, entry) = match whole {
         true => (place, None),
@@ -164,10 +165,10 @@ fn found(credential: Credential, place: String, entry: String, whole: bool) -> F
     }
 }
 
-/// The bytes of a file; `None` where there is none.
+/// The bytes of a file; `None` if there is none.
 ///
 /// # Errors
-/// What the system says; [`ErrorKind::Invalid`] where it is far too long.
+/// The system's error; [`ErrorKind::Invalid`] if it is too long.
 pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let failed = |error| Error::io(path.display(), error);
     let file = match std::fs::File::open(path) {
@@ -175,7 +176,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
         Err(error) if absent(&error) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    // As much as there is at once: growing would leave copies behind.
+    // Allocated at full size: growing would leave copies of secrets behind.
     let size = file.metadata().map_or(0, |data| data.len().min(LIMIT));
     let size = usize::try_from(size).unwrap_or_default();
     let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
@@ -279,7 +280,7 @@ mod tests {
         let registry = Registry::docker_hub();
         let find = || file.find(&registry, None);
         let answers = [find().await, find().await];
-        // Sets free the thread that still waits: who reads and writes opens it at once.
+        // Frees the thread that still waits: opening for reading and writing succeeds at once.
         let mut both = std::fs::File::options();
         drop(both.read(true).write(true).open(&pipe).unwrap());
         for answer in answers {
@@ -306,7 +307,7 @@ mod tests {
             let found = file.find(&registry.parse().unwrap(), None).await.unwrap();
             assert_eq!(found.is_some(), registry == "quay.io");
         }
-        // It is no place to keep anything.
+        // It cannot store anything.
         let credential = Credential::password("me", "p".into());
         let error = file.keep(&"quay.io".parse().unwrap(), &credential).await;
         assert!(error.is_err());

@@ -1,10 +1,10 @@
-//! What fuzz targets call.
+//! Entry points of the fuzz targets.
 
 use std::path::Path;
 
 use super::document::Document;
 
-/// Reads a file of credentials and all that stands in it; the errors that came of it.
+/// Reads a file of credentials and all its entries. Returns the errors.
 pub fn docker_config(bytes: &[u8]) -> Vec<String> {
     let path = Path::new("config.json");
     let document = match Document::parse(path, bytes) {

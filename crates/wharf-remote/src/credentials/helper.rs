@@ -1,4 +1,4 @@
-//! Credential helpers: programs named `docker-credential-NAME` that keep credentials.
+//! Runs credential helpers: programs named `docker-credential-NAME` that store credentials.
 //!
 //! A helper is asked once for a server, and its answer is remembered. It has a limit of time, and
 //! its output a limit of length.
@@ -19,7 +19,7 @@ use super::secret::Secret;
 use wharf_core::sync::{Keyed, Lock};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// How long a helper may take: some ask the user to unlock something.
+/// How long a helper may run: some ask the user to unlock something.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs helpers and remembers their answers. Clones share the memory.
@@ -44,7 +44,7 @@ const REPEAT: Duration = Duration::from_secs(300);
 type Question = (String, String);
 type Answer = std::result::Result<Option<Credential>, Failure>;
 
-/// What went wrong, and when.
+/// An error, and its time.
 #[derive(Debug)]
 struct Failure {
     error: Error,
@@ -54,7 +54,7 @@ struct Failure {
 impl Failure {
     fn of(error: Error) -> Self {
         Failure {
-            // The same again is of no use, whatever its kind.
+            // The error again, not transient.
             error: error.transient(false),
             at: Instant::now(),
         }
@@ -72,7 +72,7 @@ fn said(answer: &Answer) -> Result<Option<Credential>> {
     }
 }
 
-/// What is asked of a helper.
+/// The commands of a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Get,
@@ -92,32 +92,31 @@ impl Default for Helpers {
 }
 
 impl Helpers {
-    /// How long a helper may take; a minute when nothing is said.
+    /// Sets how long a helper may run; a minute by default.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Where helpers are, instead of where the system looks for programs.
+    /// Sets the directory of helpers, instead of the system's search path.
     #[must_use]
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// Where the system looks for programs. It is looked there only for what to say of a helper that
-    /// cannot be started.
+    /// Sets the system's search path. It is used only to explain why a helper cannot be started.
     #[must_use]
     pub fn path(mut self, directories: Vec<PathBuf>) -> Self {
         self.path = directories;
         self
     }
 
-    /// What `helper` keeps for `server`; `file` is the one that named the helper.
+    /// The credential that `helper` has for `server`; `file` is the file that named the helper.
     ///
     /// # Errors
-    /// Where the helper cannot be run, fails, takes too long or says what makes no sense.
+    /// If the helper cannot be run, fails, takes too long or prints malformed output.
     pub(super) async fn find(
         &self,
         helper: &str,
@@ -170,7 +169,7 @@ impl Helpers {
         Ok(secret.map(|secret| Credential::password(printed.username, secret)))
     }
 
-    /// Has `helper` keep a credential for `server`.
+    /// Stores a credential for `server` in `helper`.
     ///
     /// # Errors
     /// As [`Helpers::find`].
@@ -193,7 +192,7 @@ impl Helpers {
             .await
     }
 
-    /// Has `helper` forget what it keeps for `server`, if anything.
+    /// Erases the credential for `server` from `helper`, if any.
     ///
     /// # Errors
     /// As [`Helpers::find`].
@@ -202,7 +201,7 @@ impl Helpers {
             .await
     }
 
-    /// What it said before about the server is not true any more.
+    /// Drops the cached result for the server.
     async fn tell(
         &self,
         helper: &str,
@@ -222,10 +221,10 @@ impl Helpers {
         }
     }
 
-    /// Runs a helper with `input`, which may hold a `secret`, on its standard input.
+    /// Runs a helper with `input`, which may contain a `secret`, on its standard input.
     ///
     /// # Errors
-    /// Where it cannot be run or does not come to an end; its own failure is none here.
+    /// If it cannot be run or does not end. Its own failure is not an error here.
     async fn run(
         &self,
         helper: &str,
@@ -258,7 +257,7 @@ impl Helpers {
             .map_err(|error| error.target(program.display()))
     }
 
-    /// The system says the same of a program that is not there and of one whose interpreter is not.
+    /// The system reports a missing program and a missing interpreter with the same error.
     fn missing(&self, program: &Path, helper: &str, file: &Path) -> Error {
         let paths = self.path.iter().map(|directory| directory.join(program));
         let mut paths = std::iter::once(program.to_owned()).chain(paths);
@@ -277,7 +276,7 @@ impl Helpers {
         Error::new(ErrorKind::NotFound, message)
     }
 
-    /// A name that is part of a path would have other programs run.
+    /// Refuses a name that is a path, which could run other programs.
     fn program(&self, helper: &str, file: &Path) -> Result<PathBuf> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if helper.is_empty() || !helper.bytes().all(plain) {
@@ -302,7 +301,7 @@ impl Verb {
     }
 }
 
-/// Whether a helper's complaint is that it keeps nothing for this server.
+/// Whether a helper's error means that it has nothing for this server.
 fn says_nothing(why: &str) -> bool {
     why.to_ascii_lowercase().contains("credentials not found")
 }
@@ -404,7 +403,7 @@ mod tests {
                 "exit status: 1",
             ),
             ("exit 1", "exit status: 1"),
-            // What is cut off is not quoted.
+            // Truncated output is not quoted.
             ("yes why | head -c 70000 >&2; exit 1", "exit status: 1"),
         ] {
             assert_eq!(said(script).await, format!("{why}{expected}"), "{script}");
@@ -449,7 +448,7 @@ mod tests {
             path.display()
         );
         assert_eq!(error.to_string(), expected);
-        // So it is where the system would look for it.
+        // The program is on the system's search path.
         let helpers = Helpers::default().path(vec![directory.path().to_owned()]);
         let program = Path::new("docker-credential-test");
         let error = helpers.missing(program, "test", file);

@@ -1,4 +1,4 @@
-//! Logging in and out: a credential is kept where the file says, and forgotten there.
+//! Logging in and out: stores a credential where the file says, and removes it there.
 //!
 //! The file is replaced as a whole, so that no process reads half of it, and under a lock, so that
 //! two logins at once lose nothing. Only its owner may read it.
@@ -22,28 +22,28 @@ use wharf_core::{Error, ErrorKind, Result, state};
 /// Changes take milliseconds: a process that holds the lock for longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// As many links as systems follow.
+/// The most links to follow, as in the system.
 const LINKS: usize = 40;
 
-/// What came of forgetting.
+/// The result of a logout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Forgotten {
-    /// The file or helper that keeps credentials of the registry.
+    /// The file or helper for credentials of the registry.
     pub place: String,
-    /// Whether it had any, as far as can be told.
+    /// Whether it had any, as far as known.
     pub known: bool,
-    /// Entries of the file for parts of the registry, which stay.
+    /// Entries of the file for parts of the registry, which remain.
     pub below: Vec<String>,
 }
 
 impl AuthFile {
-    /// Keeps `credential` for `registry`: with the helper that the file names for it, else in the
-    /// file itself, which is made where there is none. Says where.
+    /// Stores `credential` for `registry`: in the helper that the file names for it, else in the
+    /// file itself, which is made if missing. Returns the place.
     ///
     /// # Errors
-    /// What the helper or the system says; [`ErrorKind::Invalid`] where the file is no such
-    /// document; [`ErrorKind::Unsupported`] for a credential that a helper cannot keep.
+    /// The error of the helper or the system; [`ErrorKind::Invalid`] if the file is malformed;
+    /// [`ErrorKind::Unsupported`] for a credential that a helper cannot store.
     pub async fn keep(&self, registry: &Registry, credential: &Credential) -> Result<String> {
         let (helper, server) = self.place(registry).await?;
         let Some(helper) = helper else {
@@ -61,16 +61,16 @@ impl AuthFile {
         self.helpers()
             .store(&helper, &server, username, secret, self.path())
             .await?;
-        // Docker lists in the file what a helper keeps.
+        // Docker lists in the file which registries a helper has.
         self.change(server, Some(Zeroizing::new("{}".to_owned())))
             .await?;
         Ok(format!("docker-credential-{helper}"))
     }
 
-    /// Forgets what is kept for `registry`.
+    /// Removes the credential for `registry`.
     ///
     /// # Errors
-    /// As [`AuthFile::keep`]; where a helper fails, the file has forgotten all the same.
+    /// As [`AuthFile::keep`]; if a helper fails, the entry is removed from the file anyway.
     pub async fn forget(&self, registry: &Registry) -> Result<Forgotten> {
         let (helper, server) = self.place(registry).await?;
         let mut known = self.path().exists() && self.change(server.clone(), None).await?;
@@ -78,7 +78,7 @@ impl AuthFile {
         let below = document.below(&key::normal(registry.as_str()));
         let place = match &helper {
             Some(helper) => {
-                // Helpers do not say whether there was anything to erase.
+                // Helpers do not report whether there was anything to erase.
                 let kept = self.helpers().find(helper, &server, self.path()).await;
                 known |= !matches!(kept, Ok(None));
                 self.helpers().erase(helper, &server, self.path()).await?;
@@ -93,7 +93,7 @@ impl AuthFile {
         })
     }
 
-    /// The helper that keeps credentials of `registry`, and the registry's name there.
+    /// The helper for credentials of `registry`, and the registry's name there.
     async fn place(&self, registry: &Registry) -> Result<(Option<String>, String)> {
         let document = self.document().await?.unwrap_or_default();
         let keys = key::candidates(registry, None);
@@ -102,7 +102,7 @@ impl AuthFile {
         Ok((helper, key::server(registry)))
     }
 
-    /// Whether that changed anything.
+    /// Changes an entry. Returns whether the file changed.
     async fn change(&self, server: String, entry: Option<Zeroizing<String>>) -> Result<bool> {
         let path = self.path().to_owned();
         let changed = tokio::task::spawn_blocking(move || {
@@ -131,7 +131,7 @@ fn entry(credential: &Credential) -> Zeroizing<String> {
 }
 
 fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<bool> {
-    // A link stays a link: what it leads to is replaced.
+    // A link stays a link: its target is replaced.
     let path = match fs::canonicalize(path) {
         Ok(path) => path,
         Err(_) => followed(path)?,
@@ -153,7 +153,7 @@ fn change(path: &Path, server: &str, entry: Option<&str>) -> Result<bool> {
     Ok(true)
 }
 
-/// Where links lead that lead to nothing yet.
+/// The target of links to a file that does not exist yet.
 fn followed(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
@@ -165,7 +165,7 @@ fn followed(path: &Path) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::Invalid, "a link that leads nowhere"))
 }
 
-/// The directory, where it is not there yet, for its owner alone.
+/// Makes the directory if it is missing, for its owner only.
 fn make(directory: &Path) -> Result<()> {
     state::private_dir(directory).map_err(|error| match error.kind() {
         // The system means that it cannot be made.
@@ -176,7 +176,7 @@ fn make(directory: &Path) -> Result<()> {
     })
 }
 
-/// Keeps others out until it is dropped, also those of other processes.
+/// Locks out other tasks and processes until it is dropped.
 fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -293,7 +293,7 @@ mod tests {
     async fn a_helper_that_kept_nothing_is_told_from_one_that_did() {
         let directory = tempfile::tempdir().unwrap();
         let helper = directory.path().join("docker-credential-test");
-        // It is content to erase what it does not have, as some are.
+        // Like some helpers, it erases an absent entry without an error.
         let script = "#!/bin/sh\nkept=$(dirname $0)/kept\ncase $1 in\n\
             get) cat $kept 2> /dev/null || { echo credentials not found; exit 1; };;\n\
             erase) rm -f $kept;;\nesac\n";

@@ -1,7 +1,7 @@
-//! The names under which files keep credentials, and which of them is meant for a repository.
+//! The keys of credentials in files, and the keys that fit a repository.
 //!
-//! Docker writes hosts, with a scheme and a path where it feels like it; Podman writes hosts and
-//! parts of repository names, of which the longest decides.
+//! Docker writes hosts, sometimes with a scheme and a path. Podman writes hosts and parts of
+//! repository names; the longest decides.
 
 use wharf_oci::{Registry, RepositoryName};
 
@@ -12,7 +12,7 @@ pub(super) const HUB_SERVER: &str = "https://index.docker.io/v1/";
 
 const HUB: &str = "docker.io";
 
-/// A key in one spelling: host, and below it part of a repository name, if that was given.
+/// A normalised key: host, and part of a repository name if given.
 pub(super) fn normal(key: &str) -> String {
     let key = key.trim();
     let lower = key.to_ascii_lowercase();
@@ -28,7 +28,7 @@ pub(super) fn normal(key: &str) -> String {
         "docker.io" | "index.docker.io" | "registry-1.docker.io" => HUB,
         other => other,
     };
-    // What follows a scheme is the path of an API, and so are these two; anything else is a name.
+    // A path after a scheme is that of an API, and so are these two; anything else is a name.
     match path {
         "" | "v1" | "v2" => host.to_owned(),
         _ if bare.is_some() => host.to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn candidates(registry: &Registry, repository: Option<&RepositoryName
     keys
 }
 
-/// What a helper is asked for, when no file says under which name it keeps the registry.
+/// The server name for a helper, if no file states the name of the registry.
 pub(super) fn server(registry: &Registry) -> String {
     if registry.is_docker_hub() {
         HUB_SERVER.to_owned()
@@ -58,11 +58,11 @@ pub(super) fn server(registry: &Registry) -> String {
     }
 }
 
-/// The registry that a server is, by whichever of its names files and helpers know it:
-/// `ghcr.io`, `https://index.docker.io/v1/`.
+/// The registry of a server name, in any spelling of files and helpers: `ghcr.io`,
+/// `https://index.docker.io/v1/`.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where it is none.
+/// [`ErrorKind::Invalid`] if it is not a registry.
 pub fn registry_of(server: &str) -> Result<Registry> {
     let key = normal(server);
     let host = key.split('/').next().unwrap_or_default();
@@ -71,11 +71,10 @@ pub fn registry_of(server: &str) -> Result<Registry> {
     })
 }
 
-/// The registry that somebody means who logs in: a host, with a scheme and the path of an API if they
-/// like.
+/// The registry of a login: a host, with or without a scheme and the path of an API.
 ///
 /// # Errors
-/// As [`registry_of`]; also where it is a repository, as logins are for whole registries.
+/// As [`registry_of`]; also if it is a repository, because logins are for whole registries.
 pub fn whole_registry(server: &str) -> Result<Registry> {
     let registry = registry_of(server)?;
     let bare = server.split_once("://").map_or(server, |(_, bare)| bare);

@@ -1,8 +1,8 @@
-//! Credentials for registries, from where users keep them.
+//! Credentials for registries, from the places where users store them.
 //!
-//! [`AuthFile`] reads what `docker login` and `podman login` write and runs the credential
-//! helpers that such files name; [`Given`] is a credential for one use; [`Chain`] asks several in
-//! turn. The library looks nowhere by itself: whoever builds a client says where.
+//! [`AuthFile`] reads the files of `docker login` and `podman login`, and runs the credential
+//! helpers that they name. [`Given`] is a credential for one use; [`Chain`] tries several places in
+//! turn. The library looks nowhere by itself: the builder of a client names the places.
 
 mod chain;
 mod credential;

@@ -1,26 +1,26 @@
-//! Text that must not be seen: it has no `Debug` or `Display`, and is zeroed when it is dropped.
+//! Secret text: it has no `Display`, shows nothing in `Debug`, and is zeroed when it is dropped.
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 /// A password or a token.
 ///
-/// There is no way to print one by accident; whoever needs the text says [`Secret::expose`].
+/// It cannot be printed by accident; [`Secret::expose`] gives the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes over `text`, which is zeroed in the end.
+    /// Takes `text`, which is zeroed on drop.
     pub fn new(text: String) -> Self {
         Secret(Zeroizing::new(text))
     }
 
-    /// The text, to be handed to whom it is for and nobody else.
+    /// The text, only for its intended receiver.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `text`, without this one in it: neither as it is, nor as JSON writes it.
+    /// `text` with this secret removed, in plain form and as JSON escapes it.
     pub(crate) fn struck_from(&self, text: &[u8]) -> Zeroizing<Vec<u8>> {
         if self.is_empty() {
             return Zeroizing::new(text.to_vec());
@@ -36,11 +36,11 @@ impl Secret {
     }
 }
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 const STRUCK: &[u8] = "…".as_bytes();
 
 fn struck(text: &[u8], secret: &[u8]) -> Zeroizing<Vec<u8>> {
-    // What is put in may be longer than what it stands for: growing leaves nothing but that behind.
+    // The replacement may be longer than the secret: growing copies only redacted text.
     let (mut rest, mut kept) = (text, Zeroizing::new(Vec::with_capacity(text.len())));
     while let Some(at) = rest.windows(secret.len()).position(|part| part == secret) {
         kept.extend_from_slice(&rest[..at]);

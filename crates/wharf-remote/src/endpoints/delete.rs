@@ -1,4 +1,4 @@
-//! Tags and manifests are taken away (distribution-spec: "Deleting tags", "Deleting Manifests").
+//! Deletes tags and manifests (distribution-spec: "Deleting tags", "Deleting Manifests").
 
 use http::Method;
 use wharf_oci::{Digest, Selector};
@@ -10,12 +10,12 @@ use crate::api::Api;
 use crate::transport::{LaneKind, Request};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Deletes a tag, or a manifest with all its tags; a referrer is then listed no more (wire.md O9,
-/// F5).
+/// Deletes a tag, or a manifest with all its tags. Removes a referrer from the list of its subject
+/// (wire.md O9, F5).
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] where nothing has that name, [`ErrorKind::Unsupported`] where the
-/// registry deletes nothing of the kind, and what it says otherwise.
+/// [`ErrorKind::NotFound`] if nothing has that name, [`ErrorKind::Unsupported`] if the registry
+/// does not delete, and its other errors.
 pub(crate) async fn delete(api: &Api, at: &Selector) -> Result<()> {
     let subject = match at {
         Selector::Tag(_) => None,
@@ -28,7 +28,7 @@ pub(crate) async fn delete(api: &Api, at: &Selector) -> Result<()> {
             let done = answer::expect(response, &[200, 202, 204]).await;
             answer::no_page(done.map_err(|error| explained(error, at))?).await?;
         }
-        // Where the answer was lost, the next try would not know any more whose referrer it was.
+        // The answer was lost, and the next try could not find the subject any more.
         Err(error) if subject.is_none() || is_there(api, at).await? => return Err(error),
         Err(_) => {}
     }
@@ -44,8 +44,8 @@ pub(crate) async fn delete(api: &Api, at: &Selector) -> Result<()> {
     }
 }
 
-/// What a manifest that is about to go refers to. What cannot be read can still be deleted; it is
-/// taken for nobody's referrer.
+/// The subject of a manifest that will be deleted. A manifest that cannot be read counts as one
+/// without a subject.
 async fn subject(api: &Api, digest: &Digest) -> Result<Option<Digest>> {
     let at = Selector::Digest(digest.clone());
     match manifests::fetch_at(api, &at).await {

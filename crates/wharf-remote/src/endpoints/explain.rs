@@ -1,7 +1,7 @@
-//! Why a HEAD failed: its answer has no body, so that a GET is asked for the registry's words.
+//! Explains a failed HEAD: its answer has no body, so a GET fetches the registry's error text.
 //!
-//! That is done once, and only where the work fails because of the HEAD: a GET of a manifest may
-//! count as a pull.
+//! Sent once, and only if the work fails because of the HEAD: a GET of a manifest may count as a
+//! pull.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use crate::api::Api;
 use crate::transport::{Request, Response};
 use wharf_core::Error;
 
-/// How long the words may take in all: the error is known without them.
+/// How long the text may take in all: the error is known without it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is asked for: the same, with a body.
+/// The GET to send.
 #[derive(Clone, Debug)]
 pub(crate) enum Get {
     Manifest(Url),
-    /// As little of it as can be.
+    /// With a range of one byte.
     Blob(Url),
 }
 
@@ -38,8 +38,7 @@ impl Get {
     }
 }
 
-/// The error that the answer to a HEAD stands for. Where the registry asks to wait it is not asked
-/// again.
+/// The error of an answer to HEAD. Sends no GET if the registry asks to wait.
 pub(crate) async fn error(api: &Api, response: Response, get: Get) -> Error {
     let error = answer::error(response).await;
     match error.wait().unwrap_or_default().is_zero() {
@@ -48,7 +47,7 @@ pub(crate) async fn error(api: &Api, response: Response, get: Get) -> Error {
     }
 }
 
-/// The error, which asks for the registry's words when the work fails because of it.
+/// The error, which fetches the registry's text if the work fails because of it.
 pub(crate) fn with_question(api: &Api, error: Error, get: Get) -> Error {
     let api = api.clone();
     error.question(move || {
@@ -61,7 +60,7 @@ pub(crate) fn with_question(api: &Api, error: Error, get: Get) -> Error {
     })
 }
 
-/// What a GET fails with, if it does. A refusal is not answered: the HEAD's was.
+/// The error of the GET, if it fails. A refusal is not answered: that of the HEAD was.
 async fn ask(api: &Api, get: Request) -> Option<Error> {
     let sent = api.send_once(get).await;
     let response = sent

@@ -1,6 +1,6 @@
 //! The `Link` header, as far as pages need it (RFC 8288, section 3).
 
-/// The target of the first link whose relation is `next`.
+/// The target of the first link with the relation `next`.
 pub(crate) fn next(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some(start) = rest.find('<') {
@@ -16,7 +16,7 @@ pub(crate) fn next(header: &str) -> Option<&str> {
     None
 }
 
-/// Where the parameters of a link end: at a comma that is not quoted.
+/// The end of a link's parameters: an unquoted comma.
 fn end_of_parameters(text: &str) -> usize {
     let mut quoted = false;
     let comma = text.char_indices().find(|(_, letter)| {

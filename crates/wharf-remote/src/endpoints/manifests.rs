@@ -1,4 +1,4 @@
-//! Manifests of a repository that are read or asked for (distribution-spec: "Pulling manifests").
+//! Reads and checks manifests of a repository (distribution-spec: "Pulling manifests").
 
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::transport::{Body, LaneKind, Request, Response, Wait};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// What a tag or digest names. One HEAD; a GET where the registry's HEAD does not say enough.
+/// The descriptor that a tag or digest names. One HEAD; a GET if the answer to HEAD is incomplete.
 pub(crate) async fn resolve(api: &Api, at: &Selector) -> Result<Descriptor> {
     let response = ask(api, Method::HEAD, at).await?;
     match response.status().as_u16() {
@@ -21,7 +21,7 @@ pub(crate) async fn resolve(api: &Api, at: &Selector) -> Result<Descriptor> {
                 return Ok(descriptor);
             }
         }
-        // HEAD is an optimisation: a registry that does not do it is asked in full.
+        // HEAD is an optimisation: without it a GET follows.
         400 | 405 | 501 => {}
         404 => {
             let error = unknown(response, at).await;
@@ -63,8 +63,8 @@ pub(crate) async fn fetch_at(api: &Api, at: &Selector) -> Result<Manifest> {
     read(ask(api, Method::GET, at).await?, at).await
 }
 
-/// Whether a manifest of this digest is there. Some registries answer 403 where it is not; one
-/// that names another digest of the same kind has something else there.
+/// Whether a manifest of this digest is there. Some registries answer 403 for an absent manifest.
+/// An answer with another digest of the same algorithm means absent.
 pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool> {
     let at = Selector::Digest(descriptor.digest.clone());
     let response = ask(api, Method::HEAD, &at).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool>
     }
 }
 
-/// The request that puts a manifest's exact bytes somewhere.
+/// The request that puts a manifest's exact bytes.
 pub(crate) async fn put_request(api: &Api, manifest: &Manifest, at: &Selector) -> Result<Request> {
     let url = api.urls().await?.manifest(api.name(), at);
     Ok(Request::new(Method::PUT, url)
@@ -108,13 +108,13 @@ async fn ask(api: &Api, method: Method, at: &Selector) -> Result<Response> {
     api.send(request).await
 }
 
-/// What to ask for when a HEAD fails.
+/// The GET to send if a HEAD fails.
 async fn get(api: &Api, at: &Selector) -> Result<Get> {
     let url = api.urls().await?.manifest(api.name(), at);
     Ok(Get::Manifest(url))
 }
 
-/// What the headers of an answer to HEAD say, when they say all of it.
+/// The descriptor from the headers of an answer to HEAD, if they are complete.
 fn described(response: &Response, at: &Selector) -> Option<Descriptor> {
     let digest = digest_header(response)?;
     if matches!(at, Selector::Digest(wanted) if *wanted != digest) {

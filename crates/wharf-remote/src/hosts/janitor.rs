@@ -1,7 +1,7 @@
-//! What is cleaned up in the background: sessions of work that was given up (wire.md U8).
+//! Cancels abandoned sessions in the background (wire.md U8).
 //!
-//! A future that is dropped cannot wait for an answer, so its cleaning is a task of its own. Each
-//! such task has a limit of its own, and whoever ends the process can wait for all of them.
+//! A dropped future cannot wait for an answer, so its cleanup is a task of its own. Each task has
+//! its own time limit, and the program can wait for all of them before it ends.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Runs what is cleaned up, and knows what still runs.
+/// Runs cleanup tasks, and knows which still run.
 #[derive(Debug, Default)]
 pub(crate) struct Janitor {
     tasks: Lock<JoinSet<()>>,
 }
 
 impl Janitor {
-    /// Starts `work`; without a runtime, at the end of a program, there is nobody to do it.
+    /// Starts `work`. Does nothing without a runtime, at the end of a program.
     pub(crate) fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -29,8 +29,8 @@ impl Janitor {
         tasks.spawn_on(work, &runtime);
     }
 
-    /// Does `work` to its end, also when nobody waits for it any more: what it gives is dropped
-    /// then. For requests that open something at the other end, which must be ended too.
+    /// Runs `work` to its end, even if the caller is dropped; its result is dropped then. For
+    /// requests that open something at the registry, which must be closed too.
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`] where the runtime shuts down meanwhile.
@@ -44,10 +44,10 @@ impl Janitor {
         done.await.map_err(gone)
     }
 
-    /// Waits until nothing is left to do, but no longer than `limit`.
+    /// Waits until all tasks have ended, but no longer than `limit`.
     pub(crate) async fn finish(&self, limit: Duration) {
         let all = async {
-            // What ends may have begun something else.
+            // A task may have started another one.
             loop {
                 let mut tasks = self.take();
                 if tasks.is_empty() {
@@ -73,7 +73,7 @@ impl Drop for Janitor {
     }
 }
 
-/// Tasks that go on though nobody can wait for them any more.
+/// Tasks that are detached when they are dropped.
 struct Tasks(JoinSet<()>);
 
 impl Tasks {

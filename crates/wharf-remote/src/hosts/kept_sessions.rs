@@ -1,4 +1,4 @@
-//! KeptSessions that broke off and wait for the next try to go on (wire.md U5).
+//! KeptInterrupted sessions that wait for the next try (wire.md U5).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use wharf_oci::{Digest, RepositoryName};
 use crate::journal::Note;
 use wharf_core::sync::Lock;
 
-/// Where a session is, and the note about it for other processes.
+/// The URL of a session, and its note for other processes.
 #[derive(Debug)]
 pub(crate) struct KeptSession {
     pub(crate) url: Url,
@@ -34,7 +34,7 @@ impl KeptSession {
     }
 }
 
-/// The kept sessions of one host: no more than there are blobs being tried again.
+/// The kept sessions of one host, at most one per blob that is being retried.
 #[derive(Debug, Default)]
 pub(crate) struct KeptSessions {
     kept: Lock<HashMap<(RepositoryName, Digest), KeptSession>>,

@@ -1,8 +1,8 @@
-//! Whether a host answers with https or http: found out, or remembered from an earlier run.
+//! Finds out, or remembers, whether a host uses https or http.
 //!
-//! Remembering saves a TLS hello to each command that talks to a registry without TLS. Plain http comes from
-//! memory only for local and private hosts, also where more is allowed: elsewhere https always has
-//! the first word. A memory that proves wrong is dropped, and both are tried as if there were none
+//! The memory saves a TLS hello for each command to a registry without TLS. Plain http from memory
+//! is used only for local and private hosts, even if more is allowed; elsewhere https is always
+//! tried first. A wrong memory is dropped, and both schemes are tried as if there were none
 //! (wire.md A3).
 
 use std::sync::OnceLock;
@@ -18,10 +18,10 @@ use crate::memory::{Fact, Facts, Scheme};
 use crate::transport::{Probe, Response, Transport};
 use wharf_core::Result;
 
-/// How long https is alone in being tried where http may be tried too.
+/// The head start of https where http may be tried too.
 const HEAD_START: Duration = Duration::from_millis(300);
 
-/// What is remembered of one host, and whether this process saw that it is so.
+/// The remembered scheme of one host, and whether this process confirmed it.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     urls: OnceLock<Option<Urls>>,
@@ -29,17 +29,17 @@ pub(crate) struct Remembered {
     shown: AtomicBool,
 }
 
-/// What an answer says about the scheme it came by.
+/// What an answer says about its scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SchemeVerdict {
-    /// This is how the host answers.
+    /// The host uses this scheme.
     Shown(Scheme),
     /// It may be, or not.
     Open,
 }
 
 impl Remembered {
-    /// Where the API should be, until that is refuted. `facts` is asked once.
+    /// The remembered endpoint, until it is refuted. Calls `facts` once.
     pub(crate) fn urls(&self, registry: &Registry, facts: impl FnOnce() -> Facts) -> Option<&Urls> {
         if self.refuted.load(Ordering::Relaxed) {
             return None;
@@ -55,7 +55,7 @@ impl Remembered {
         self.urls.get_or_init(find).as_ref()
     }
 
-    /// Whether the memory counts, and nothing shows yet that it is right about `url`.
+    /// Whether the memory is used for `url` and not confirmed yet.
     pub(crate) fn is_untried_at(&self, url: &Url) -> bool {
         let open = !self.refuted.load(Ordering::Relaxed) && !self.shown.load(Ordering::Relaxed);
         let urls = self.urls.get().and_then(Option::as_ref);
@@ -66,7 +66,7 @@ impl Remembered {
         self.refuted.store(true, Ordering::Relaxed);
     }
 
-    /// The fact to remember, the first time that it shows.
+    /// The fact to remember, the first time it is seen.
     pub(crate) fn first_shown(&self, verdict: SchemeVerdict) -> Option<Fact> {
         let SchemeVerdict::Shown(scheme) = verdict else {
             return None;
@@ -80,7 +80,7 @@ impl Remembered {
 /// a head start, and counts only where the host does not speak TLS (wire.md A3).
 ///
 /// # Errors
-/// Where no host answers, or TLS with it fails.
+/// If no host answers, or TLS with it fails.
 pub(crate) async fn find(authority: &str, transport: &Transport) -> Result<Urls> {
     let secure = Urls::new("https", authority)?;
     let plain = Urls::new("http", authority)?;
@@ -89,12 +89,12 @@ pub(crate) async fn find(authority: &str, transport: &Transport) -> Result<Urls>
     let early = tokio::time::timeout(HEAD_START, &mut https).await;
     match early {
         Ok(Ok(_)) => return Ok(secure),
-        // A host that speaks TLS is not asked again in the clear.
+        // A host that speaks TLS is not tried over plain http.
         Ok(Err(Probe {
             speaks_tls: true,
             error,
         })) => return Err(error),
-        // What is wrong, if it is not just that there is no TLS, the first request will say.
+        // If more than TLS is wrong, the first request will report it.
         Ok(Err(_)) => return Ok(plain),
         Err(_) => {}
     }
@@ -116,7 +116,7 @@ pub(crate) async fn find(authority: &str, transport: &Transport) -> Result<Urls>
     }
 }
 
-/// Judges what came of a request to `asked`.
+/// Judges the scheme by the answer to a request to `asked`.
 pub(crate) fn judge(asked: &Url, answered: &Result<Response>) -> SchemeVerdict {
     let Ok(response) = answered else {
         return SchemeVerdict::Open;
@@ -133,7 +133,7 @@ pub(crate) fn judge(asked: &Url, answered: &Result<Response>) -> SchemeVerdict {
     }
 }
 
-/// Whether an answer to plain http is what servers that want TLS give: 400, or a redirect.
+/// Whether an answer to plain http is typical of a TLS server: 400, or a redirect.
 fn points_to_tls(status: StatusCode) -> bool {
     status == StatusCode::BAD_REQUEST || status.is_redirection()
 }

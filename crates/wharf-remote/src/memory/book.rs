@@ -1,4 +1,4 @@
-//! What is remembered in one file: read when it is first asked for, added to at the end.
+//! The memory in one file: read on first use, written at the end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::sightings::{self, Sighting, Sightings};
 /// News that is known and younger than this is not written again.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Bytes that wait to be written; a process that never saves remembers less.
+/// The most bytes that wait to be written, for processes that never save.
 const MOST_UNWRITTEN: usize = 4 << 20;
 
 /// How long other processes are waited for: they write some bytes, or sometimes a few megabytes.
@@ -27,7 +27,7 @@ const HOSTS: usize = 1000;
 /// Digests in one line of a file that is written anew.
 const DIGESTS_IN_LINE: usize = 50;
 
-/// How much a file may hold.
+/// The limits of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Sightings.
@@ -194,7 +194,7 @@ impl Unwritten {
         let shorten = |lines: &[u8]| {
             let mut known = Known::new(self.bounds);
             known.read(lines);
-            // Half of it leaves room: not every process has to do this again.
+            // Half of the limit leaves room, so that not every process must shorten it again.
             let most = usize::try_from(self.bounds.bytes / 2).unwrap_or(usize::MAX);
             known.write(Moment::now(), most)
         };

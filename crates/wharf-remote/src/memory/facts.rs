@@ -1,4 +1,4 @@
-//! What was learned of a host: definite answers only, each with its age. Pure.
+//! Facts learned of a host: definite answers only, each with its age. Pure.
 
 use std::mem::discriminant;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 
-/// How long a fact is believed.
+/// How long a fact is used.
 const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How a host is spoken to.
+/// The scheme of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
-    /// In the clear.
+    /// Plain http.
     Http,
     /// TLS.
     Https,
 }
 
-/// One thing that a registry showed by its answers.
+/// One fact that a registry showed by its answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -31,14 +31,13 @@ pub enum Fact {
     WantsPatch(bool),
     /// Whether it has the referrers API.
     Referrers(bool),
-    /// The most bytes of a request's body that it took when it refused a larger one (413).
+    /// The most bytes of a body that it accepted after it refused a larger one (413).
     BodyLimit(u64),
-    /// How it wants to be shown credentials, in the words of `WWW-Authenticate` and without
-    /// secrets.
+    /// Its challenge, as in `WWW-Authenticate`, without secrets.
     Challenge(String),
 }
 
-/// What is believed of a host; `None` where nothing is.
+/// The facts of a host; `None` for unknown ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
@@ -61,7 +60,7 @@ pub(super) struct Learned {
 }
 
 impl Learned {
-    /// Notes a fact, unless a later one of its kind is known.
+    /// Records a fact, unless a later one of its kind is known.
     pub(super) fn learn(&mut self, fact: Fact, learned: Moment) {
         let same = |known: &&mut (Fact, Moment)| discriminant(&known.0) == discriminant(&fact);
         match self.facts.iter_mut().find(same) {
@@ -71,20 +70,20 @@ impl Learned {
         }
     }
 
-    /// When exactly this was learned last, if it is still believed.
+    /// When exactly this fact was learned last, if it is still used.
     pub(super) fn knows(&self, fact: &Fact, now: Moment) -> Option<Moment> {
         self.iter(now)
             .find(|(known, _)| known == fact)
             .map(|(_, learned)| learned)
     }
 
-    /// Every fact that is believed at `now`, and when it was learned.
+    /// Every fact that is still used at `now`, with the time it was learned.
     pub(super) fn iter(&self, now: Moment) -> impl Iterator<Item = (Fact, Moment)> {
         let facts = self.facts.iter().cloned();
         facts.filter(move |(_, learned)| learned.is_within(AGE, now))
     }
 
-    /// What is believed at `now`.
+    /// The facts that are still used at `now`.
     pub(super) fn facts(&self, now: Moment) -> Facts {
         let mut facts = Facts::default();
         for (fact, _) in self.iter(now) {
@@ -110,12 +109,12 @@ impl Fact {
     }
 }
 
-/// Whether a text from elsewhere is fit to be remembered.
+/// Whether foreign text can be stored as a line.
 pub(crate) fn is_line(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// Bytes of a challenge; real ones have about a hundred.
+/// The most bytes of a challenge; real ones have about a hundred.
 const LONGEST: usize = 1000;
 
 #[cfg(test)]

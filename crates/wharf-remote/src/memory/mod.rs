@@ -1,7 +1,7 @@
-//! What is remembered of registries from run to run: where content was seen, and how hosts behave.
+//! The memory of registries between runs: where content was seen, and how hosts behave.
 //!
-//! All of it is hints. A wrong one costs a request and is corrected; none decides whether content
-//! is there. Trouble with the files fails nothing: then less is remembered.
+//! Everything in it is a hint. A wrong one costs a request and is corrected; none decides whether
+//! content is there. File errors fail nothing; less is remembered then.
 
 mod book;
 mod facts;

@@ -1,4 +1,4 @@
-//! When something was learned, and whether that is long ago.
+//! The time when something was learned, and its age.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Moment(pub(super) u64);
 
-/// Clocks of machines that share a home directory differ by less.
+/// The clocks of machines that share a home directory differ by less than this.
 const AHEAD: u64 = 24 * 60 * 60;
 
 impl Moment {

@@ -12,13 +12,13 @@ use super::facts::{Fact, Facts};
 use super::moment::Moment;
 
 /// Manifests, tags and facts of hosts: some hundred bytes for most users. Every command reads it,
-/// which takes two milliseconds at most: the bytes end before the sightings do.
+/// within two milliseconds: the limit of bytes is reached before that of sightings.
 const NAMES: Bounds = Bounds {
     sightings: 6_000,
     bytes: 192 << 10,
 };
 
-/// Blobs: read only when one is to be uploaded.
+/// Blobs: read only when one will be uploaded.
 const BLOBS: Bounds = Bounds {
     sightings: 100_000,
     bytes: 12 << 20,
@@ -27,8 +27,8 @@ const BLOBS: Bounds = Bounds {
 /// Where blobs were seen in registries, and what was learned of the registries. Its hints save
 /// requests and lead to mounts instead of uploads. Cheap to clone; clones share it.
 ///
-/// Sightings are worth something for 30 days and facts for 7, and there is a bound on both. Reading
-/// and writing files is blocking, brief, and never an error: without them less is remembered.
+/// Sightings are used for 30 days and facts for 7; the number of both is bounded. Reading and
+/// writing files is blocking, brief, and never an error: without them less is remembered.
 #[derive(Clone, Debug)]
 pub struct RegistryMemory {
     inner: Arc<Inner>,
@@ -48,7 +48,7 @@ impl Default for RegistryMemory {
 }
 
 impl RegistryMemory {
-    /// The memory kept in `directory`, which need not exist. Nothing is read before it is needed.
+    /// The memory in `directory`, which may be missing. Nothing is read before it is needed.
     pub fn open(directory: &Path) -> RegistryMemory {
         let file = |name, bounds: Bounds| Some(Lines::new(directory.join(name), bounds.bytes));
         RegistryMemory::new(file("names.jsonl", NAMES), file("blobs.jsonl", BLOBS))
@@ -69,13 +69,13 @@ impl RegistryMemory {
         }
     }
 
-    /// Notes that the content was in the repository just now.
+    /// Records that the content is in the repository now.
     pub fn saw(&self, repository: &Repository, descriptor: &Descriptor) {
         let mut book = self.book(descriptor);
         book.saw(repository, &descriptor.digest, Moment::now());
     }
 
-    /// Notes that the tag named this manifest just now.
+    /// Records that the tag names this manifest now.
     pub fn saw_tag(&self, repository: &Repository, tag: &Tag, digest: &Digest) {
         let (mut names, now) = (self.names(), Moment::now());
         names.saw(repository, digest, now);
@@ -92,7 +92,7 @@ impl RegistryMemory {
         recalled.is_some()
     }
 
-    /// What the tag was last seen to name.
+    /// The digest that the tag was last seen to name.
     pub fn recalls_tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
         let names = self.names();
         let recalled = names
@@ -109,12 +109,12 @@ impl RegistryMemory {
         found.cloned()
     }
 
-    /// Takes back that a blob was seen in a repository: a hint that proved wrong.
+    /// Forgets that a blob was seen in a repository: the hint was wrong.
     pub fn forget_blob(&self, repository: &Repository, blob: &Digest) {
         self.inner.blobs.lock().forget(repository, blob);
     }
 
-    /// Takes back that the content was seen in the repository, if that is at hand.
+    /// Forgets that the content was seen in the repository, if that is in memory.
     pub(crate) fn missed(&self, repository: &Repository, descriptor: &Descriptor) {
         let (mut book, digest) = (self.book(descriptor), &descriptor.digest);
         let known = book.sightings().recalls(repository, digest, Moment::now());
@@ -123,7 +123,7 @@ impl RegistryMemory {
         }
     }
 
-    /// Takes back what the tag named.
+    /// Forgets what the tag named.
     pub fn forget_tag(&self, repository: &Repository, tag: &Tag) {
         let (mut names, now) = (self.names(), Moment::now());
         if names
@@ -135,20 +135,20 @@ impl RegistryMemory {
         }
     }
 
-    /// Notes what a registry showed by its answer.
+    /// Records a fact that a registry's answer showed.
     pub fn learn(&self, registry: &Registry, fact: Fact) {
         self.names().learn(registry, fact, Moment::now());
     }
 
-    /// What is believed of a registry.
+    /// The remembered facts of a registry.
     pub fn facts(&self, registry: &Registry) -> Facts {
         let names = self.names();
         let facts = names.facts(registry);
         facts.map_or_else(Facts::default, |facts| facts.facts(Moment::now()))
     }
 
-    /// Writes what was learned since the last time, if anything, beside what other processes
-    /// write. Blocking, for a quarter of a second at most per file; what could not be written is
+    /// Writes what was learned since the last time, if anything, and keeps what other processes
+    /// write. Blocking, for at most a quarter of a second per file. What could not be written is
     /// tried again the next time.
     pub fn save(&self) {
         for book in [&self.inner.names, &self.inner.blobs] {
@@ -162,7 +162,7 @@ impl RegistryMemory {
         }
     }
 
-    /// Where content of this kind is remembered. The file of blobs may not be read yet.
+    /// The book for content of this kind. The file of blobs may not be read yet.
     fn book(&self, descriptor: &Descriptor) -> MutexGuard<'_, Book> {
         match descriptor.media_type.is_manifest() {
             true => self.names(),
@@ -208,7 +208,7 @@ mod tests {
                         memory.saw(&repository("r.io/app"), &blob(process * 10 + number));
                         memory.save();
                     }
-                    // Whoever waited too long for the others tries again.
+                    // A writer that waited too long tries again.
                     while !memory.inner.blobs.lock().is_written() {
                         memory.save();
                     }

@@ -9,10 +9,10 @@ use wharf_oci::{Digest, Repository, RepositoryName, Tag};
 
 use super::moment::Moment;
 
-/// How long a sighting is worth a request.
+/// How long a sighting is used.
 pub(super) const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Repositories remembered for one digest; a popular base layer is in thousands.
+/// The most repositories remembered for one digest; a popular base layer is in thousands.
 const PLACES: usize = 16;
 
 /// The newest sightings.
@@ -45,7 +45,7 @@ impl Sightings {
         }
     }
 
-    /// Notes that `digest` was there.
+    /// Records that `digest` was there.
     pub(super) fn saw(&mut self, repository: &Arc<Repository>, digest: &Digest, seen: Moment) {
         let places = self.digests.entry(digest.clone()).or_default();
         if let Some((_, at)) = places.iter_mut().find(|(known, _)| known == repository) {
@@ -63,7 +63,7 @@ impl Sightings {
         self.bound();
     }
 
-    /// Notes that `tag` named `digest` there.
+    /// Records that `tag` named `digest` there.
     pub(super) fn saw_tag(
         &mut self,
         repository: &Arc<Repository>,
@@ -81,7 +81,7 @@ impl Sightings {
         }
     }
 
-    /// Takes back what was seen of `digest` there, up to now.
+    /// Forgets that `digest` was seen there.
     pub(super) fn forget(&mut self, repository: &Repository, digest: &Digest) {
         let Some(places) = self.digests.get_mut(digest) else {
             return;
@@ -94,7 +94,7 @@ impl Sightings {
         }
     }
 
-    /// Takes back what `tag` named.
+    /// Forgets what `tag` named.
     pub(super) fn forget_tag(&mut self, repository: &Repository, tag: &Tag) {
         let tags = self.tags.get_mut(repository);
         if tags.is_some_and(|tags| tags.remove(tag).is_some()) {
@@ -102,7 +102,7 @@ impl Sightings {
         }
     }
 
-    /// When `digest` was last seen there, not too long before `now`.
+    /// When `digest` was last seen there, if recently enough before `now`.
     pub(super) fn recalls(
         &self,
         repository: &Repository,

@@ -1,7 +1,7 @@
-//! The bytes of one blob, from whoever has them: where a mirror breaks off, the next one goes on.
+//! Reads one blob from several hosts: if a mirror breaks off, the next one continues.
 //!
-//! Bytes of mirrors are checked here already, and not only by who reads them: that is how it is
-//! found out that a mirror is not to be trusted. The next try asks others.
+//! Bytes of mirrors are checked here too, to find out which mirror serves wrong bytes. The next try
+//! uses others.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use wharf_core::{Error, ErrorKind, Result, verify};
 /// Opens a blob at `offset`.
 ///
 /// # Errors
-/// What is wrong with the one who is asked last.
+/// The error of the host that is tried last.
 pub(super) async fn open(
     candidates: Candidates,
     descriptor: Descriptor,
@@ -43,7 +43,7 @@ pub(super) async fn open(
     });
     let bytes = bytes.boxed();
     if offset > 0 {
-        // What was read before it is not known here; whoever takes the bytes checks the digest.
+        // The bytes before the offset are unknown here, so the reader checks the digest.
         return Ok(bytes);
     }
     let checked = verify::blaming(&name, bytes, |bytes| verify::checked(bytes, &descriptor));
@@ -59,7 +59,8 @@ impl Givers {
         self.0.lock().push(Arc::clone(mirror));
     }
 
-    /// Wrong bytes are the fault of the mirrors that gave any, and may be right from elsewhere.
+    /// Stops using the mirrors that gave some of the wrong bytes. The error is transient, because
+    /// other hosts may have the right ones.
     fn blame(&self, error: Error) -> Error {
         let givers = self.0.lock();
         if error.kind() != ErrorKind::Corrupt || givers.is_empty() {
@@ -75,11 +76,11 @@ impl Givers {
 struct Passage {
     candidates: Candidates,
     descriptor: Descriptor,
-    /// Bytes of the blob that are before the next chunk.
+    /// The position of the next chunk in the blob.
     at: u64,
-    /// The number of the mirror that is asked next.
+    /// The index of the mirror to try next.
     next: usize,
-    /// Who gives the bytes, where it is a mirror.
+    /// The mirror that gives the bytes; `None`: the registry.
     giver: Option<Arc<Mirror>>,
     stream: ByteStream,
     givers: Givers,
@@ -107,7 +108,7 @@ impl Passage {
         }
     }
 
-    /// Turns to the next one who has the blob.
+    /// Continues at the next host that has the blob.
     async fn turn(&mut self) -> Result<()> {
         let mirrors = self.candidates.mirrors(Need::Pull, self.next);
         for (number, mirror) in mirrors {

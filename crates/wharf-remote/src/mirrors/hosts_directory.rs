@@ -10,10 +10,10 @@ use wharf_oci::Registry;
 use super::hosts_file::{self, HostsFile};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Bytes of a file.
+/// The most bytes of a file.
 const LIMIT: u64 = 1 << 20;
 
-/// What the directory is called that counts where a registry has none of its own.
+/// The directory for registries without their own.
 const DEFAULT: &str = "_default";
 
 /// The directory.
@@ -25,11 +25,11 @@ impl HostsDirectory {
         HostsDirectory(path)
     }
 
-    /// What is said of a registry; `None`: nothing. Blocks.
+    /// The file of a registry; `None` if there is none. Blocking.
     ///
     /// # Errors
-    /// Where the directory or a file cannot be read; [`ErrorKind::Invalid`], with line and column,
-    /// where it makes no sense.
+    /// If the directory or a file cannot be read; [`ErrorKind::Invalid`], with line and column, if
+    /// it is malformed.
     pub(super) fn read(&self, registry: &Registry) -> Result<Option<HostsFile>> {
         let found = std::fs::metadata(&self.0).and_then(|found| match found.is_dir() {
             true => Ok(()),
@@ -37,7 +37,7 @@ impl HostsDirectory {
         });
         found.map_err(|error| Error::io(self.0.display(), error))?;
         let directories = names(registry.as_str()).map(|name| self.0.join(name));
-        // The first that is there counts, also where nothing is in it.
+        // The first that exists counts, even if it is empty.
         let Some(directory) = directories.into_iter().find(|path| path.exists()) else {
             return Ok(None);
         };
@@ -53,9 +53,9 @@ impl HostsDirectory {
     }
 }
 
-/// The directories of a registry, `HOST` or `HOST:PORT`, in the order in which they count.
+/// The directories of a registry, `HOST` or `HOST:PORT`, in order of priority.
 fn names(registry: &str) -> [String; 3] {
-    // The colons in brackets belong to an address.
+    // Colons in brackets belong to an address.
     let port = registry
         .rsplit_once(':')
         .filter(|(_, port)| !port.ends_with(']'));

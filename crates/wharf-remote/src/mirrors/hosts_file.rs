@@ -13,15 +13,15 @@ use url::Url;
 use crate::tls::{Certificates, Identity, Tls, Verification};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Hosts of one file.
+/// The most hosts of one file.
 const MANY: usize = 64;
 
-/// What one file says.
+/// The content of one file.
 #[derive(Debug)]
 pub(super) struct HostsFile {
-    /// Those who are asked first, in this order.
+    /// The mirrors, tried first, in this order.
     pub(super) hosts: Vec<HostEntry>,
-    /// Who is asked last, and how.
+    /// The server that is tried last.
     pub(super) server: HostEntry,
 }
 
@@ -31,22 +31,22 @@ pub(super) struct HostEntry {
     /// The root of its API, with a slash at the end; `None`: that of the registry itself.
     pub(super) url: Option<Url>,
     pub(super) can: Capabilities,
-    /// Files of certificates that are trusted there too.
+    /// Files of further certificates to trust there.
     pub(super) ca: Vec<PathBuf>,
-    /// Files of certificates to show there, with those of their keys.
+    /// Files of client certificates, with those of their keys.
     pub(super) client: Vec<ClientPair>,
     pub(super) verification: Verification,
-    /// Shown to it and nobody else.
+    /// Headers that are sent to this host only.
     pub(super) headers: HeaderMap,
-    /// How long making a connection may take.
+    /// The connect timeout.
     pub(super) connect: Option<Duration>,
 }
 
 impl HostEntry {
-    /// How TLS is spoken with it, where the file says something of that. Blocks.
+    /// Its TLS settings, if the file has any. Blocking.
     ///
     /// # Errors
-    /// Where a file of certificates or keys cannot be read or makes no sense; the file is named.
+    /// If a file of certificates or keys cannot be read or is malformed; names the file.
     pub(super) fn tls(&self) -> Result<Option<Tls>> {
         let said = !self.ca.is_empty() || !self.client.is_empty();
         if !said && self.verification == Verification::Full {
@@ -67,18 +67,18 @@ impl HostEntry {
     }
 }
 
-/// What a host is trusted to do.
+/// An operation that a host may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// To give content of a known digest.
+    /// Read content by digest.
     Pull,
-    /// To say what a tag names.
+    /// Resolve a tag.
     Resolve,
-    /// To list referrers.
+    /// List referrers.
     Referrers,
 }
 
-/// All that a host is trusted to do; everything, where the file does not say.
+/// The operations that a host may be used for; all, if the file states none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities(Option<Vec<Need>>);
 
@@ -88,7 +88,7 @@ impl Capabilities {
     }
 }
 
-/// A certificate to show and its key.
+/// A client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ClientPair {
     pub(super) certificate: PathBuf,
@@ -96,7 +96,7 @@ pub(super) struct ClientPair {
     pub(super) key: Option<PathBuf>,
 }
 
-/// What `text` says; relative paths in it are below `base`.
+/// Parses `text`; relative paths in it are below `base`.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`], with line and column.
@@ -124,7 +124,7 @@ pub(super) fn parse(text: &str, base: &Path) -> Result<HostsFile> {
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// Knows where in the text things are.
+/// A reader that knows the place of each value in the text.
 struct Reader<'a> {
     text: &'a str,
     base: &'a Path,
@@ -138,7 +138,7 @@ impl Reader<'_> {
         if hosts.len() > MANY {
             return Err(self.wrong(value.span().start, format!("more than {MANY} hosts")));
         }
-        // Their order is that of the file.
+        // Sorted in the order of the file.
         let mut hosts: Vec<_> = hosts.iter().collect();
         hosts.sort_by_key(|(url, _)| url.span().start);
         let entry = |(url, value): (&Spanned<_>, &Value<'_>)| {
@@ -150,7 +150,7 @@ impl Reader<'_> {
         hosts.into_iter().map(entry).collect()
     }
 
-    /// The settings of one host, whose URL stands at a place of its own.
+    /// The settings of one host, with the place of its URL.
     fn entry(&self, url: Option<(&str, usize)>, table: &DeTable<'_>) -> Result<HostEntry> {
         let mut entry = HostEntry::default();
         let mut root = Root::BeforeV2;
@@ -186,7 +186,7 @@ impl Reader<'_> {
                 "pull" => needs.push(Need::Pull),
                 "resolve" => needs.push(Need::Resolve),
                 "referrers" => needs.push(Need::Referrers),
-                // Nothing is pushed there.
+                // Nothing is pushed to a mirror.
                 "push" => {}
                 unknown => tracing::debug!(capability = ?unknown, "not known, passed over"),
             }
@@ -287,7 +287,7 @@ impl Reader<'_> {
         array.ok_or_else(|| self.kind(value, "a string or a list"))
     }
 
-    /// What stands there is of another kind; it may be a secret, and is not quoted.
+    /// The error of a value of the wrong type, which is not quoted: it may be a secret.
     fn kind(&self, value: &Value<'_>, wanted: &str) -> Error {
         self.wrong(value.span().start, format!("{wanted} belongs here"))
     }
@@ -302,16 +302,16 @@ impl Reader<'_> {
     }
 }
 
-/// Where the API is below a URL.
+/// Where the API is, relative to a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Root {
-    /// At `v2`, which is added where it is missing.
+    /// At `v2`, which is added if it is missing.
     BeforeV2,
     /// At the URL itself.
     AsGiven,
 }
 
-/// The root of the API that `text` names, with a slash at the end.
+/// The root of the API at `text`, with a slash at the end.
 fn api_root(text: &str, root: Root) -> std::result::Result<Url, &'static str> {
     let whole = match text.contains("://") {
         true => text.to_owned(),

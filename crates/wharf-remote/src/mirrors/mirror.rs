@@ -1,4 +1,4 @@
-//! One mirror of a registry, and what became of it in this process.
+//! One mirror of a registry, and its state in this process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,20 +17,20 @@ use crate::transport::{PauseObserver, Transport};
 use wharf_core::verify::blocking;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Who is asked for the content of one registry.
+/// The hosts to ask for the content of one registry.
 #[derive(Debug, Default)]
 pub(crate) struct Mirrors {
     /// In this order, before the last one.
     pub(super) first: Vec<Arc<Mirror>>,
-    /// Who is asked last; `None`: the registry, in the usual way.
+    /// The host to ask last; `None`: the registry, in the usual way.
     pub(super) last: Option<Arc<Mirror>>,
 }
 
 impl Mirrors {
-    /// Those that `directory` names.
+    /// The mirrors that `directory` names.
     ///
     /// # Errors
-    /// What is wrong with its file.
+    /// The errors of its file.
     pub(crate) async fn read(
         directory: HostsDirectory,
         registry: &Registry,
@@ -50,7 +50,7 @@ impl Mirrors {
         let Some((first, last)) = blocking(read).await?? else {
             return Ok(Mirrors::default());
         };
-        // Nobody waits for those who are passed over.
+        // A mirror that is skipped must not make a request wait.
         let first = first
             .into_iter()
             .map(|named| Mirror::new(named, None, registry, transport, shared));
@@ -63,7 +63,7 @@ impl Mirrors {
     }
 }
 
-/// What a file says of a host, and the files that this names.
+/// The entry of a host, and the files that it names.
 struct Named {
     entry: HostEntry,
     tls: Option<Tls>,
@@ -83,7 +83,7 @@ pub(super) struct Mirror {
     host: Arc<Host>,
     transport: Transport,
     can: Capabilities,
-    /// Whether it is not asked any more.
+    /// Whether it is no longer used.
     out: AtomicBool,
 }
 
@@ -101,7 +101,7 @@ impl Mirror {
             Some(url) => registry_at(url)
                 .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()).target(url))?,
         };
-        // A host that is the registry itself need not be told whose content is meant.
+        // A host that is the registry itself needs no namespace.
         let namespace = (registry != *of).then(|| of.to_string());
         let urls = entry.url.clone();
         let way = Way {
@@ -122,7 +122,7 @@ impl Mirror {
         }))
     }
 
-    /// The way to what it has of a repository of the registry.
+    /// Its API for a repository of the registry.
     pub(super) fn api(&self, repository: &Repository) -> Api {
         let (transport, host) = (self.transport.clone(), Arc::clone(&self.host));
         Api::new(repository.clone(), transport, host)
@@ -132,12 +132,12 @@ impl Mirror {
         self.can.allow(need)
     }
 
-    /// Whether to ask it now: not where that proved useless, or it wants to be left alone.
+    /// Whether to use it now: not if it proved useless, or asks to wait.
     pub(super) fn is_open(&self) -> bool {
         !self.out.load(Ordering::Relaxed) && !self.host.is_resting()
     }
 
-    /// Notes that it was asked in vain. Who cannot be talked to is asked no more.
+    /// Records a failed request. A mirror that cannot be reached is no longer used.
     pub(super) fn failed(&self, error: &Error) {
         let (mirror, hopeless) = (&self.name, is_hopeless(error.kind()));
         if hopeless {
@@ -146,20 +146,19 @@ impl Mirror {
         tracing::debug!(mirror, %error, asked_again = !hopeless, "mirror passed over");
     }
 
-    /// Notes that it gave what it was asked for.
+    /// Records a successful request.
     pub(super) fn served(&self) {
         tracing::debug!(mirror = self.name, "mirror answered");
     }
 
-    /// Notes that it gave other bytes than it was asked for: it is asked no more.
+    /// Records that it gave wrong bytes: it is no longer used.
     pub(super) fn lied(&self, error: &Error) {
         self.out.store(true, Ordering::Relaxed);
         tracing::debug!(mirror = self.name, %error, "mirror gave wrong bytes, asked no more");
     }
 }
 
-/// The transport to a mirror, `registry`. It is not shown who we are at the registry `of`, whose
-/// mirror it is.
+/// The transport to the mirror `registry` of `of`. It sends no client certificate that is for `of`.
 fn reaching(
     transport: &Transport,
     registry: &Registry,
@@ -191,13 +190,13 @@ fn is_hopeless(kind: ErrorKind) -> bool {
     )
 }
 
-/// The registry at a URL: whose credentials count there.
+/// The registry at a URL, for its credentials.
 fn registry_at(url: &Url) -> std::result::Result<Registry, RegistryError> {
     let host = url.host_str().unwrap_or_default();
     if matches!(host, "registry-1.docker.io" | "docker.io") {
         return Ok(Registry::docker_hub());
     }
-    // A bare word is a registry only with its port.
+    // A bare word is a registry only with a port.
     let port = match host.contains(['.', ':']) {
         true => url.port(),
         false => url.port_or_known_default(),

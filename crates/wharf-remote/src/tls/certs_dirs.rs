@@ -1,4 +1,4 @@
-//! Directories of certificates by host, as Docker and Podman have them (containers-certs.d(5)):
+//! Directories of certificates by host, as in Docker and Podman (containers-certs.d(5)):
 //! `HOST[:PORT]/` with authorities in `*.crt`, and client certificates in `NAME.cert`, `NAME.key`.
 
 use std::fs;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use super::{Certificates, Identity, Tls, TlsSource};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Files in the directory of one host.
+/// The most files in the directory of one host.
 const FILES: usize = 1000;
 
-/// Directories that are looked through for one of a host's; the first that has one counts.
+/// Directories to search for a host's directory; the first that has one counts.
 #[derive(Clone, Debug)]
 pub struct CertsDirs(Vec<PathBuf>);
 
 impl CertsDirs {
-    /// Looks in these, most important first. None of them has to exist.
+    /// Searches these, most important first. Each may be missing.
     pub fn new(directories: Vec<PathBuf>) -> Self {
         CertsDirs(directories)
     }
@@ -32,7 +32,7 @@ impl TlsSource for CertsDirs {
         for path in paths {
             match fs::read_dir(&path) {
                 Ok(entries) => return host_tls(&path, entries).map(Some),
-                // What is not for us is no trouble of ours, as for other tools.
+                // Unreadable directories are skipped, as in other tools.
                 Err(error) if matches!(error.kind(), Io::NotFound | Io::PermissionDenied) => {}
                 Err(error) => return Err(Error::io(path.display(), error)),
             }
@@ -41,8 +41,8 @@ impl TlsSource for CertsDirs {
     }
 }
 
-/// What the directory of a host may be called. A host's name has nothing that leads elsewhere in
-/// a path; whoever sends us to a host does not choose more than that name.
+/// The possible names of a host's directory. A host name contains nothing that leads elsewhere in a
+/// path, and a registry that redirects chooses only that name.
 fn names(host: &str, port: u16) -> Vec<String> {
     let host = match host.contains(':') {
         true => format!("[{host}]"),
@@ -68,7 +68,7 @@ fn host_tls(directory: &Path, entries: fs::ReadDir) -> Result<Tls> {
     let mut tls = Tls::default();
     for path in paths {
         match path.extension().and_then(|extension| extension.to_str()) {
-            // Links may lead nowhere, as for other tools.
+            // Dangling links are skipped, as in other tools.
             Some("crt") if path.exists() => {
                 tls.authorities.extend(Certificates::from_file(&path)?);
             }

@@ -1,4 +1,4 @@
-//! A client certificate with its key: who we are, for hosts that want to know.
+//! A client certificate with its key.
 
 use std::fmt;
 use std::path::Path;
@@ -19,19 +19,19 @@ use wharf_core::{Error, ErrorKind, Result};
 pub struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
-    /// The certificate, with those that vouch for it behind it, and the key, both in PEM.
+    /// Parses the certificate, followed by its chain, and the key, both in PEM.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where one is not PEM or not there, and where they do not fit.
+    /// [`ErrorKind::Invalid`] if one is not PEM or is missing, or if they do not match.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self> {
         let chain = certificates(certificate)?;
         pair(chain, private_key(key)?)
     }
 
-    /// As [`Identity::from_pem`], with what two files hold; without `key`, one file holds both.
+    /// As [`Identity::from_pem`], from two files; without `key`, one file holds both.
     ///
     /// # Errors
-    /// The same, and where a file cannot be read; the file is named.
+    /// The same, and if a file cannot be read; names the file.
     pub fn from_files(certificate: &Path, key: Option<&Path>) -> Result<Self> {
         let named = |path: &Path| {
             let name = path.display().to_string();
@@ -47,10 +47,11 @@ impl Identity {
         Arc::clone(&self.0)
     }
 
-    /// Whether one of `authorities`, distinguished names in DER, vouches for it, maybe by others.
+    /// Whether one of `authorities`, distinguished names in DER, signed it, directly or through its
+    /// chain.
     ///
-    /// A certificate holds the name of who signed it byte for byte, and little that could be taken
-    /// for it; should something be, the host refuses what it is shown, and no more.
+    /// Searches the certificate's bytes for the issuer's name. If that matches by accident, the
+    /// host only refuses the certificate.
     pub(crate) fn is_signed_by(&self, authorities: &[&[u8]]) -> bool {
         let holds = |certificate: &CertificateDer<'_>, name: &[u8]| {
             !name.is_empty() && certificate.windows(name.len()).any(|part| part == name)
@@ -59,14 +60,14 @@ impl Identity {
         chain.any(|certificate| authorities.iter().any(|name| holds(certificate, name)))
     }
 
-    /// Whether its key can sign in one of the ways that the host knows.
+    /// Whether its key can sign with one of the host's schemes.
     pub(crate) fn can_sign(&self, schemes: &[SignatureScheme]) -> bool {
         self.0.key.choose_scheme(schemes).is_some()
     }
 }
 
 impl PartialEq for Identity {
-    /// Certificates are alike only when their keys are.
+    /// Equal certificates have equal keys.
     fn eq(&self, other: &Self) -> bool {
         self.0.cert == other.0.cert
     }
@@ -78,7 +79,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Who computes: what the program chose for all of it, if it did.
+/// The cryptography provider: the program's default, if set.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     let chosen = CryptoProvider::get_default().map(Arc::clone);
     chosen.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
@@ -97,7 +98,7 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Res
     let key = key.map_err(|_| invalid("the key in it is of no kind that can be used"))?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
-        // Some keys cannot tell whom they belong to: the server will.
+        // Some keys cannot be compared with their certificate; the server will check them.
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
             Ok(Identity(Arc::new(pair)))
         }

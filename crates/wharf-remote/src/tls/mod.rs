@@ -1,4 +1,4 @@
-//! How TLS is spoken, and with whom: trusted certificates, client certificates, verification.
+//! TLS settings: trusted certificates, client certificates, verification.
 
 mod certs_dirs;
 mod identity;

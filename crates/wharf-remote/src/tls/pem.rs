@@ -1,6 +1,6 @@
-//! Certificates of those who vouch for others, read from PEM (RFC 7468).
+//! Reads certificates of authorities from PEM (RFC 7468).
 //!
-//! What is wrong with a file is found when it is read, not when somebody is met.
+//! Errors of a file are found when it is read, not when a host is contacted.
 
 use std::fmt;
 use std::fs::File;
@@ -14,18 +14,18 @@ use zeroize::Zeroizing;
 
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Bytes of a file of certificates or keys; those of whole systems have some hundred thousand.
+/// The most bytes of a file of certificates or keys; a system's file has some hundred thousand.
 const FILE: u64 = 8 * 1024 * 1024;
 
-/// Certificates that may vouch for those of registries.
+/// Trusted certificates of authorities.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Certificates(pub(super) Vec<CertificateDer<'static>>);
 
 impl Certificates {
-    /// All certificates of `text`, which may hold other things between them.
+    /// All certificates of `text`, which may contain other text between them.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where it is not PEM, has no certificate, or one that is none.
+    /// [`ErrorKind::Invalid`] if it is not PEM, or has no certificate or a malformed one.
     pub fn from_pem(text: &[u8]) -> Result<Self> {
         let certificates = certificates(text)?;
         for (index, certificate) in certificates.iter().enumerate() {
@@ -38,20 +38,19 @@ impl Certificates {
         Ok(Certificates(certificates))
     }
 
-    /// As [`Certificates::from_pem`], with what a file holds.
+    /// As [`Certificates::from_pem`], from a file.
     ///
     /// # Errors
-    /// The same, and where it cannot be read; the file is named.
+    /// The same, and if it cannot be read; names the file.
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = read(path)?;
         Self::from_pem(&text).map_err(|error| error.target(path.display()))
     }
 
-    /// The certificates that a file has, as systems collect them: what cannot be understood is
-    /// left out.
+    /// The certificates of a system's file. Skips malformed ones.
     ///
     /// # Errors
-    /// Where nothing is left, or the file cannot be read; it is named.
+    /// If none is left, or the file cannot be read; names the file.
     pub fn collected(path: &Path) -> Result<Self> {
         let text = read(path)?;
         let parsed = CertificateDer::pem_slice_iter(&text).filter_map(std::result::Result::ok);
@@ -96,7 +95,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> 
     Ok(certificates)
 }
 
-/// What is wrong with text that is not quite PEM; it is not quoted, for it may be a key.
+/// The error of malformed PEM. The text is not quoted, because it may be a key.
 pub(super) fn broken(error: &pem::Error, text: &[u8]) -> Error {
     if is_encrypted(text) {
         let message = "the key in it is encrypted; one without a passphrase is needed";
@@ -111,8 +110,7 @@ pub(super) fn broken(error: &pem::Error, text: &[u8]) -> Error {
     Error::new(ErrorKind::Invalid, format!("not PEM: {why}"))
 }
 
-/// Whether there is a key in it that takes a passphrase, as PKCS#8 has it, or as openssl wrote them
-/// before (RFC 1421): headers, which PEM of today does not have.
+/// Whether it contains an encrypted key: PKCS#8, or openssl's older format with headers (RFC 1421).
 pub(super) fn is_encrypted(text: &[u8]) -> bool {
     let signs: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
     let stands = |sign: &[u8]| text.windows(sign.len()).any(|part| part == sign);
@@ -129,7 +127,7 @@ pub(super) fn nothing(text: &[u8], what: &str) -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
 
-/// What a file holds, which may be a key.
+/// The bytes of a file, which may be a key.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let named = |error| Error::io(path.display(), error);
     let mut text = Zeroizing::new(Vec::new());

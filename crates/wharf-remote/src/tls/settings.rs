@@ -1,4 +1,4 @@
-//! What a client was told about TLS, and what that means for one host.
+//! The TLS settings of a client, and those for one host.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,35 +10,35 @@ use wharf_oci::Registry;
 use super::{Certificates, Identity};
 use wharf_core::Result;
 
-/// How TLS is spoken with a host.
+/// The TLS settings of a host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
-    /// Who may vouch for the host, besides those trusted for all.
+    /// Further authorities to trust for this host.
     pub authorities: Certificates,
-    /// Client certificates that it may be shown when it asks for one: the first that it says it takes,
-    /// else the first.
+    /// Client certificates for when the host asks for one: the first with an issuer that it
+    /// accepts, else the first.
     pub identities: Vec<Identity>,
-    /// Whether its certificate matters.
+    /// Whether to verify its certificate.
     pub verification: Verification,
 }
 
-/// Whether a host must show a certificate that somebody trusted vouches for.
+/// Whether a host must have a certificate of a trusted authority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verification {
     /// It must.
     #[default]
     Full,
-    /// Any certificate is good. Whoever sits in between can read and change everything.
+    /// Any certificate is accepted. An attacker in between can read and change everything.
     None,
 }
 
-/// Who knows more about single hosts. It is asked once for each, on a thread that may wait.
+/// A source of TLS settings for single hosts. Called once for each, on a thread that may block.
 pub trait TlsSource: fmt::Debug + Send + Sync {
-    /// What is to be done at `port` of `host`, an IPv6 address being without its brackets;
-    /// `None`: nothing special.
+    /// The settings for `port` of `host` (an IPv6 address without brackets); `None`: nothing
+    /// special.
     ///
     /// # Errors
-    /// Where what is known makes no sense. Nothing is sent to the host then.
+    /// If the settings are malformed. Nothing is sent to the host then.
     fn tls(&self, host: &str, port: u16) -> Result<Option<Tls>>;
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Where a request to `url` goes.
+    /// The host and port of `url`.
     pub(crate) fn of(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         Authority {
@@ -59,7 +59,7 @@ impl Authority {
         }
     }
 
-    /// Where a registry is spoken to over TLS.
+    /// The host and port of a registry, with the default port of TLS.
     pub(crate) fn of_registry(registry: &Registry) -> Self {
         let url = Url::parse(&format!("https://{}", registry.endpoint_authority()));
         match url {
@@ -72,22 +72,22 @@ impl Authority {
     }
 }
 
-/// All that a client was told.
+/// All TLS settings of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsSettings {
-    /// Who may vouch for anybody, in place of those the system trusts.
+    /// The trusted authorities, instead of the system's.
     pub(crate) roots: Option<Certificates>,
-    /// For all hosts; its client certificate is for the registries that are worked with.
+    /// For all hosts; its client certificate is for the client's registries only.
     pub(crate) all: Tls,
     pub(crate) hosts: HashMap<Authority, Tls>,
     pub(crate) source: Option<Arc<dyn TlsSource>>,
 }
 
 impl TlsSettings {
-    /// What is known of one host alone.
+    /// The settings for one host only.
     ///
     /// # Errors
-    /// What the source says.
+    /// The source's error.
     pub(crate) fn known(&self, at: &Authority) -> Result<Option<Tls>> {
         if let Some(tls) = self.hosts.get(at) {
             return Ok(Some(tls.clone()));
@@ -98,11 +98,11 @@ impl TlsSettings {
         }
     }
 
-    /// How TLS is spoken at `at`, of which `own` is known, on behalf of the registry of which
-    /// `registry` is known; where they are the same place, `registry` is `None`.
+    /// The merged settings for a host with the settings `own`, reached from a registry as `place`
+    /// says.
     ///
-    /// A registry says who may vouch for those it sends us to, such as its token server: often
-    /// it is the same company's authority. Its client certificate is for its own eyes.
+    /// The authorities of a registry also apply to hosts it redirects to, such as its token server,
+    /// which often has the same company authority. Its client certificate does not.
     pub(crate) fn merged(&self, own: Option<&Tls>, place: Place<'_>) -> Tls {
         let mut tls = self.all.clone();
         if !matches!(place, Place::Registry) {
@@ -124,11 +124,11 @@ impl TlsSettings {
     }
 }
 
-/// Where a request goes, seen from the registry it is made for.
+/// The target of a request, relative to the registry it is made for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
-    /// To the registry itself.
+    /// The registry itself.
     Registry,
-    /// To where that sent us; with what is known of the registry.
+    /// A host that the registry redirected to; with the settings of the registry.
     Elsewhere(Option<&'a Tls>),
 }

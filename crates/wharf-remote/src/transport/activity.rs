@@ -1,4 +1,4 @@
-//! Watches one exchange, so that a connection on which nothing moves is given up (wire.md R5).
+//! Watches one exchange, and fails it when its connection stalls (wire.md R5).
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,11 +12,11 @@ use wharf_core::blob::ByteStream;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind};
 
-/// Bytes handed to a connection at a time: one that takes fewer in all the time there is counts as
-/// standing still.
+/// Bytes given to a connection at a time: one that takes fewer within the time limit counts as
+/// stalled.
 const SLICE: usize = 64 * 1024;
 
-/// Shared by the body that is sent and the one who waits for the answer.
+/// Shared by the body that is sent and the task that waits for the answer.
 #[derive(Clone, Debug)]
 pub(super) struct Activity(Arc<Lock<Progress>>);
 
@@ -31,9 +31,9 @@ struct Progress {
 enum Phase {
     /// The connection has bytes to send.
     Sending,
-    /// The connection waits for bytes of ours: not its fault.
+    /// The connection waits for the source, which is not a stall.
     AwaitingSource,
-    /// All is sent; the answer is awaited.
+    /// Everything is sent; the answer is awaited.
     Sent,
 }
 
@@ -51,7 +51,7 @@ impl Activity {
         })))
     }
 
-    /// The moment at which waiting ends, unless something happens before.
+    /// When the wait ends, unless something happens before.
     fn deadline(&self, idle: Duration, answer: Duration) -> Instant {
         self.with(|state| match state.phase {
             Phase::Sending => state.since + idle,
@@ -60,7 +60,7 @@ impl Activity {
         })
     }
 
-    /// Ends, with an error, when the exchange has stood still for too long.
+    /// Returns an error when the exchange has stalled for too long.
     pub(super) async fn stalled(&self, idle: Duration, answer: Duration) -> Error {
         loop {
             let deadline = self.deadline(idle, answer);
@@ -76,12 +76,12 @@ impl Activity {
         }
     }
 
-    /// Whether everything there is to send was handed to the connection.
+    /// Whether the whole body was given to the connection.
     pub(super) fn is_sent(&self) -> bool {
         self.with(|state| state.phase == Phase::Sent)
     }
 
-    /// The error that ended the body, when it was the source's and not the connection's.
+    /// The error that ended the body, if it was the source's and not the connection's.
     pub(super) fn take_source_error(&self) -> Option<Error> {
         self.with(|state| state.source_error.take())
     }
@@ -103,10 +103,10 @@ impl Activity {
             polled
                 .map(|item| match item {
                     Some(Ok(mut chunk)) => {
-                        // What moves is seen when the next slice is asked for.
+                        // Progress is seen when the next slice is polled.
                         left = chunk.split_off(SLICE.min(chunk.len()));
                         sent += chunk.len() as u64;
-                        // A body of announced length is not asked for its end.
+                        // A body of announced length is not polled for its end.
                         let whole = length.is_some_and(|length| sent >= length);
                         activity.enter(if whole { Phase::Sent } else { Phase::Sending });
                         Some(Ok(chunk))

@@ -1,4 +1,4 @@
-//! What a request carries, and how it is had once more.
+//! The body of a request, and how to get it again.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use wharf_core::Result;
 use wharf_core::blob::ByteStream;
 
-/// What a request carries.
+/// The body of a request.
 pub(crate) enum Body {
-    /// Nothing; `Content-Length: 0` where the method suggests a body.
+    /// Empty; `Content-Length: 0` if the method suggests a body.
     Empty,
     /// A small document.
     Bytes(Bytes),
@@ -21,11 +21,11 @@ pub(crate) enum Body {
 /// Makes the bytes of a body once more, for a registry that redirects it or wants a new token.
 pub(crate) type Again = Arc<dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync>;
 
-/// Bytes to send as they come.
+/// A streamed body.
 pub(crate) struct Payload {
     /// The bytes, from the first on.
     pub(crate) stream: ByteStream,
-    /// How many there are; `None`: they are sent in chunks of HTTP's own.
+    /// The number of bytes; `None`: HTTP's chunked encoding is used.
     pub(crate) length: Option<u64>,
     /// How to get them again.
     pub(crate) again: Again,
@@ -41,14 +41,14 @@ impl std::fmt::Debug for Body {
     }
 }
 
-/// What is needed to send a body once more.
+/// What is needed to send a body again.
 pub(super) enum Rest {
     Empty,
     Bytes(Bytes),
     Stream(Again, Option<u64>),
 }
 
-/// The body to send now, and what is kept of it for another time.
+/// The body to send now, and what is needed to send it again.
 pub(super) fn split(body: Body) -> (Body, Rest) {
     let rest = match &body {
         Body::Empty => Rest::Empty,

@@ -1,6 +1,6 @@
-//! The HTTP clients: one for each way in which TLS is spoken and each reach, made when it is needed.
+//! The HTTP clients: one for each combination of TLS settings and reach, made when needed.
 //!
-//! A connection serves those alone who may reach what it was made to.
+//! Clients with different reach never share a connection.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,28 +19,28 @@ use crate::tls::{Authority, Place, Tls, TlsSettings, Verification};
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result, verify};
 
-/// Hosts whose clients are kept in mind; a registry may send us to any number of them.
+/// The most hosts with a remembered client; a registry may redirect to any number of hosts.
 const HOSTS: usize = 256;
 
-/// Clients that are kept.
+/// The most clients that are kept.
 const CLIENTS: usize = 32;
 
-/// What is the same for every request.
+/// The settings of every request.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The value of `User-Agent`.
     pub(crate) user_agent: String,
-    /// How TLS is spoken.
+    /// The TLS settings.
     pub(crate) tls: TlsSettings,
-    /// Which proxies requests go through.
+    /// The proxies.
     pub(crate) proxies: Proxies,
-    /// What names mean.
+    /// The resolver of names.
     pub(crate) names: Arc<Names>,
-    /// Who hears what is let pass.
+    /// Reports what was accepted insecurely.
     pub(crate) tattler: Tattler,
 }
 
-/// A client, and what it shows.
+/// A client, and the state of its TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
     pub(super) http: reqwest::Client,
@@ -49,12 +49,12 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    /// Whether somebody asked for a client certificate in vain, and `url` may be the one.
+    /// Whether a host, possibly that of `url`, asked for a client certificate and got none.
     pub(super) fn is_missed_at(&self, url: &Url) -> bool {
         url.scheme() == "https" && self.shown.is_missed()
     }
 
-    /// Whether somebody showed a certificate for the host of `url` that was taken.
+    /// Whether a certificate for the host of `url` was accepted.
     pub(super) fn has_met(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
         self.shown.has_met(host.trim_matches(['[', ']']))
@@ -69,16 +69,16 @@ pub(super) struct Clients {
     known: Lock<Known>,
 }
 
-/// Where a request goes over TLS, and the registry that it is made for.
+/// The target of a request over TLS, and the registry it is made for.
 type Way = (Authority, Option<Authority>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// `None`: without TLS, wherever that is.
+    /// `None`: without TLS, for any host.
     ways: HashMap<(Option<Way>, Reach), Speaker>,
     /// The newest last.
     speakers: Vec<(Tls, Reach, Speaker)>,
-    /// Who answered a request.
+    /// The hosts that answered a request.
     answered: HashSet<Authority>,
 }
 
@@ -95,11 +95,11 @@ impl Clients {
         &self.settings
     }
 
-    /// The client for a request to `url` that is made for `registry`, if for any.
+    /// The client for a request to `url`, made for `registry` if given.
     ///
     /// # Errors
-    /// Where what is known of the host makes no sense, TLS cannot be set up, or the registry may not
-    /// send us there.
+    /// If the host's settings are malformed, TLS cannot be set up, or the registry may not redirect
+    /// there.
     pub(super) async fn of(
         self: &Arc<Self>,
         url: &Url,
@@ -108,7 +108,7 @@ impl Clients {
         let speaker = self.found(url, registry).await?;
         let proxy = self.settings.proxies.proxy_for(url);
         match proxy.filter(|proxy| proxy.is_secured() && speaker.shown.has_certs()) {
-            // What is shown to the host would be shown to the proxy before it.
+            // A certificate for the host would be sent to the proxy.
             Some(proxy) => {
                 let message = "it is spoken to over TLS, and would see the client certificate too";
                 let error = Error::new(ErrorKind::Unsupported, message);
@@ -118,7 +118,7 @@ impl Clients {
         }
     }
 
-    /// Tells of certificates that were let pass on the way to `url`, from where `response` came.
+    /// Reports unverified certificates that were accepted for `response` from `url`.
     fn confess(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
         let shown = response.extensions().get::<TlsInfo>();
         let shown = shown.and_then(TlsInfo::peer_certificate);
@@ -137,7 +137,7 @@ impl Clients {
         }
     }
 
-    /// Somebody answered at `url`.
+    /// Records that the host of `url` answered.
     pub(super) fn heard(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
         self.confess(speaker, url, response);
         let (at, answered) = (Authority::of(url), &mut self.known.lock().answered);
@@ -146,7 +146,7 @@ impl Clients {
         }
     }
 
-    /// Whether somebody ever answered at the host and port of `url`.
+    /// Whether the host and port of `url` ever answered.
     pub(super) fn has_heard(&self, url: &Url) -> bool {
         self.known.lock().answered.contains(&Authority::of(url))
     }
@@ -166,7 +166,7 @@ impl Clients {
         let tls = match (&way.0, &self.settings.tls.source) {
             (None, _) => self.settings.tls.merged(None, Place::Elsewhere(None)),
             (Some(way), None) => self.tls(way)?,
-            // Who knows of hosts may have to read files.
+            // The source of settings may have to read files.
             (Some(way), Some(_)) => {
                 let (clients, way) = (Arc::clone(self), way.clone());
                 verify::blocking(move || clients.tls(&way)).await??

@@ -1,4 +1,4 @@
-//! How many requests were made, by method and endpoint: their number is a promise (wire.md P4).
+//! Counts requests by method and endpoint: their number is a promise (wire.md P4).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,12 +8,12 @@ use http::Method;
 use wharf_core::Asked;
 use wharf_core::sync::Lock;
 
-/// What a request is counted as: `PUT uploads`.
+/// The class of a request: `PUT uploads`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestClass {
-    /// Which part of the API it was for.
+    /// The part of the API.
     pub endpoint: EndpointClass,
-    /// Its method in capitals; `OTHER` where it is none that the distribution spec knows.
+    /// The method in capitals; `OTHER` if the distribution spec does not use it.
     pub method: &'static str,
 }
 
@@ -21,11 +21,11 @@ pub struct RequestClass {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EndpointClass {
-    /// `/v2/`: whether a registry is there (end-1).
+    /// `/v2/`, the API's root (end-1).
     Root,
-    /// Blobs that are read or asked for (end-2, end-10).
+    /// Reading and checking blobs (end-2, end-10).
     Blobs,
-    /// Sessions, wherever a registry places them, and mounts (end-4 to end-6, end-11, end-13).
+    /// Sessions, at any URL of the registry's choice, and mounts (end-4 to end-6, end-11, end-13).
     Uploads,
     /// Manifests (end-3, end-7, end-9).
     Manifests,
@@ -37,13 +37,13 @@ pub enum EndpointClass {
     Other,
 }
 
-/// Numbers of requests. Each try counts and each hop of a redirect; what got no connection
+/// Numbers of requests. Each try and each hop of a redirect counts; a request without a connection
 /// does not.
 ///
 /// `Display` gives one line: `5 requests: 2 HEAD blobs, 1 POST uploads, 1 PUT uploads, …`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// How many of each class; none is zero.
+    /// The number for each class; never zero.
     pub by_class: BTreeMap<RequestClass, u64>,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for RequestCounts {
 }
 
 impl RequestClass {
-    /// What is asked for with it, for messages.
+    /// The kind of content requested, for messages.
     pub(super) fn asked(self) -> Option<Asked> {
         match self.endpoint {
             EndpointClass::Manifests => Some(Asked::Manifest),
@@ -87,7 +87,7 @@ impl RequestClass {
         }
     }
 
-    /// Whether content goes with it, or comes in answer to it, or went just before.
+    /// Whether the request moves content, or follows one that did.
     pub(super) fn moves_content(self) -> bool {
         match self.endpoint {
             EndpointClass::Blobs => self.method == "GET",
@@ -115,7 +115,7 @@ impl fmt::Display for RequestClass {
 impl EndpointClass {
     fn of(method: &Method, path: &str) -> Self {
         let api = path.strip_prefix("/v2/");
-        // From the end, as names of repositories may look like anything. Sessions come last:
+        // Matched from the end, because repository names are arbitrary. Sessions are matched last:
         // their paths are the registry's choice.
         let mut parts = api.unwrap_or_default().rsplit('/');
         match (api, parts.next(), parts.next()) {
@@ -157,7 +157,7 @@ fn name(method: &Method) -> &'static str {
     }
 }
 
-/// The numbers while they grow.
+/// The running numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Counts(Lock<RequestCounts>);
 
@@ -167,12 +167,12 @@ impl Counts {
         self.0.lock().clone()
     }
 
-    /// One more.
+    /// Counts a request.
     pub(super) fn add(&self, class: RequestClass) {
         *self.0.lock().by_class.entry(class).or_default() += 1;
     }
 
-    /// One less: what was counted when it began was never sent.
+    /// Removes a counted request that was never sent.
     pub(super) fn take_back(&self, class: RequestClass) {
         let mut counts = self.0.lock();
         let left = counts.by_class.remove(&class).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a request that got no answer means: which kind of error, in whose words.
+//! The error of a request without an answer: its kind and text.
 
 use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
@@ -9,8 +9,8 @@ use super::redact::SafeUrl;
 use super::tls_failure;
 use wharf_core::{Error, ErrorKind};
 
-/// Turns a client error into ours. `authority` is the host and port that was asked; `missed` says
-/// whether a client certificate was asked for in vain.
+/// Converts an error of the HTTP client. `authority` is the host and port of the request; `missed`
+/// says whether the host asked for a client certificate and got none.
 pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
     if let Some(near) = causes(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
         return near.refused();
@@ -19,7 +19,7 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         return told.error(&format!("cannot connect to {authority}: "));
     }
     if let Some(babble) = babble(error) {
-        // One stray answer to nothing may have come before ours.
+        // A stray answer without a request may have arrived before ours.
         let transient = babble == Babble::Unasked;
         let why = match babble {
             Babble::Other | Babble::Unasked => "not in HTTP".to_owned(),
@@ -40,7 +40,7 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         ErrorKind::Unreachable => format!("cannot connect to {authority}: {why}"),
         ErrorKind::Timeout => format!("{authority} does not answer: {why}"),
         ErrorKind::Invalid => why,
-        // Its refusal may be lost when it closes the connection at once.
+        // The refusal may be lost when the host closes the connection at once.
         _ if missed => {
             format!("connection to {authority} broke: {why}; it may want a client certificate")
         }
@@ -49,30 +49,30 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
     Error::new(kind, message)
 }
 
-/// Headers of an answer that the HTTP client reads.
+/// The most headers of an answer that the HTTP client reads.
 const HEADERS: usize = 100;
 
-/// What the HTTP client says of an answer that does not begin as one of HTTP/1. Nothing else about
-/// the error tells it from one that goes wrong later.
+/// The HTTP client's text for an answer that does not begin like HTTP/1. Only the text
+/// distinguishes it from later errors.
 const OTHER: &str = "invalid HTTP version parsed";
 
-/// Something that is no HTTP, or no good one.
+/// An answer that is not HTTP, or malformed HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Babble {
     /// Another protocol, in answer to a request.
     Other,
-    /// The same, or anything, before there was one.
+    /// Bytes without a request.
     Unasked,
-    /// HTTP whose status line or headers do not come to an end.
+    /// HTTP with an endless status line or headers.
     Endless,
-    /// HTTP, and what is wrong with it.
+    /// Malformed HTTP, with the reason.
     Malformed(String),
 }
 
-/// Whether the peer speaks another protocol, or this one badly.
+/// Whether the peer speaks another protocol, or malformed HTTP.
 fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
     let error = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
-    // Of all that may go wrong without a cause this alone has no name.
+    // The only error without a cause that has no method of its own.
     let named = error.is_incomplete_message()
         || error.is_canceled()
         || error.is_closed()
@@ -106,8 +106,8 @@ pub(super) fn kind(error: &reqwest::Error) -> ErrorKind {
     }
 }
 
-/// Whether the peer speaks TLS, though not with us: its certificate is not trusted, or it does
-/// not take what it is shown.
+/// Whether the peer speaks TLS but the handshake failed: its certificate is not trusted, or it
+/// refuses ours.
 pub(super) fn distrusts(error: &(dyn StdError + 'static)) -> bool {
     let explained = tls_failure::explain(error, false);
     explained.is_some_and(|told| told.kind != ErrorKind::Unreachable)
@@ -120,7 +120,7 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<Io> {
         .last()
 }
 
-/// The cause at the bottom, in its own words: what the layers above it add helps nobody.
+/// The text of the innermost cause: the layers above it add nothing useful.
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let Some(bottom) = causes(error).last() else {
         return error.to_string();

@@ -1,16 +1,16 @@
-//! URLs that a registry sends us to: their form, and whether they stay at its origin.
+//! URLs that a registry redirects to: checks their form, and whether they keep its origin.
 //!
-//! Which hosts they lead to is judged where the connection is made, by `names.rs`.
+//! `names.rs` checks their host when the connection is made.
 
 use url::Url;
 
 use wharf_core::{Error, ErrorKind, Result};
 
-/// The URL that `location` means when `answered` gave it. User names, passwords and fragments in it
-/// are dropped: a registry does not choose what is shown to another host.
+/// Resolves `location` against the URL that answered with it. Drops user names, passwords and
+/// fragments: a registry does not choose credentials for another host.
 ///
 /// # Errors
-/// [`ErrorKind::Rejected`] where it is no URL of http or https.
+/// [`ErrorKind::Rejected`] if it is not a URL of http or https.
 pub(crate) fn follow(answered: &Url, location: &str) -> Result<Url> {
     let invalid = |why: &str| Error::new(ErrorKind::Rejected, format!("location it gave is {why}"));
     let mut url = answered.join(location).map_err(|_| invalid("no URL"))?;
@@ -24,7 +24,7 @@ pub(crate) fn follow(answered: &Url, location: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// Whether both URLs have the same scheme, host and port: only then may one see what the other may
+/// Whether both URLs have the same scheme, host and port, and so may get the same credentials
 /// (wire.md section 11, rule 2).
 pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()

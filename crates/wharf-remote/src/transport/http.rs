@@ -1,4 +1,4 @@
-//! Sends requests and bounds every wait. Follows redirects; bodies are made anew for them.
+//! Sends requests, with a limit on every wait. Follows redirects and makes bodies again for them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,22 +18,21 @@ use super::{activity, failure, proxy_failure, trace};
 use crate::tls::Authority;
 use wharf_core::{Error, ErrorKind, Guard, Result};
 
-/// How long anything may take without anything moving. There is no limit on total time.
+/// Limits on waiting. There is no limit on total time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection stands; 10 s by default.
+    /// For a connection; 10 s by default.
     pub connect: Duration,
     /// From the end of a request to the headers of its answer; 30 s by default.
     pub header: Duration,
-    /// The same for a request that makes the registry work, committing a blob or manifest; 300 s
-    /// by default.
+    /// The same for a request that commits a blob or manifest; 300 s by default.
     pub commit: Duration,
-    /// Between two bytes, in either direction; 60 s by default. Waiting for our own source does
+    /// Without a byte moved in either direction; 60 s by default. Waiting for our own source does
     /// not count.
     pub idle: Duration,
 }
 
-/// No limit is longer: sums with the clock must fit.
+/// The upper bound of limits, so that sums with the clock do not overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Timeouts {
@@ -58,11 +57,11 @@ impl Default for Timeouts {
     }
 }
 
-/// Hops of a read before it is given up (wire.md section 11, rule 2).
+/// The most redirects of a request (wire.md section 11, rule 2).
 const REDIRECTS: usize = 10;
 
-/// Bytes of an answer's headers (wire.md section 11, rule 5). The HTTP client itself reads no more
-/// than 100 headers and some 400 KiB.
+/// The most bytes of an answer's headers (wire.md section 11, rule 5). The HTTP client itself reads
+/// at most 100 headers and some 400 KiB.
 const HEADERS: usize = 64 * 1024;
 
 /// Sends requests to all hosts. Cheap to clone.
@@ -86,7 +85,7 @@ impl Transport {
         }
     }
 
-    /// The same for requests on behalf of `registry`, at its own place and where it sends us.
+    /// The same for requests on behalf of `registry`, to itself and to hosts it redirects to.
     pub(crate) fn on_behalf_of(&self, registry: &Registry) -> Self {
         Transport {
             registry: Some(Authority::of_registry(registry)),
@@ -94,7 +93,7 @@ impl Transport {
         }
     }
 
-    /// The same, counting together, with connections and settings of its own.
+    /// The same with its own connections and settings, and shared counts.
     pub(crate) fn changed(&self, change: impl FnOnce(&mut Settings, &mut Timeouts)) -> Self {
         let (mut settings, mut timeouts) = (self.clients.settings().clone(), self.timeouts);
         change(&mut settings, &mut timeouts);
@@ -111,8 +110,7 @@ impl Transport {
         &self.counts
     }
 
-    /// Whether somebody answers HTTP at `url`, and with what status; an error that is final is
-    /// given as such.
+    /// The status of an HTTP answer at `url`; the error says whether the host speaks TLS.
     pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
         let client = self.client(&url).await.map_err(|error| Probe {
             speaks_tls: true,
@@ -127,7 +125,7 @@ impl Transport {
                 Ok(response.status())
             }
             Ok(Err(error)) => Err(Probe {
-                // Whatever goes wrong once the connection stands: there is somebody who speaks TLS.
+                // Any error after the connection was made means that the host speaks TLS.
                 speaks_tls: failure::distrusts(&error) || !error.is_connect(),
                 error: self.explain(&error, &client, &url),
             }),
@@ -138,7 +136,7 @@ impl Transport {
         }
     }
 
-    /// Whether whoever is at `url` is known to speak TLS with us, though no answer came yet.
+    /// Whether the host of `url` is known to speak TLS, even without an answer so far.
     pub(crate) async fn speaks_tls(&self, url: &Url) -> bool {
         let client = self.client(url).await;
         client.is_ok_and(|client| client.has_met(url))
@@ -147,7 +145,7 @@ impl Transport {
     /// Sends a request and waits for the headers of the answer, whatever its status.
     ///
     /// # Errors
-    /// Where no answer came; or the error of the body's source, where that is what failed.
+    /// If no answer arrived; the error of the body's source, if that failed.
     pub(crate) async fn exchange(&self, request: Request) -> Result<Response> {
         let Request { mut head, mut body } = request;
         let endpoint = format!("{} {}", head.method, head.url.path());
@@ -181,7 +179,7 @@ impl Transport {
             };
             let next = follow(&head.url, &next).map_err(|error| error.target(&endpoint))?;
             if !same_origin(&asked, &next) {
-                // Whoever else gets it is not to see who we are (wire.md section 11, rule 2).
+                // Another origin gets no credentials (wire.md section 11, rule 2).
                 head.forget_secrets();
                 if head.reach == Redirects::Origin {
                     return Err(elsewhere(&next).target(endpoint));
@@ -205,15 +203,15 @@ impl Transport {
         let proxy = self.clients.settings().proxies.proxy_for(url);
         let by_proxy = proxy.and_then(|proxy| proxy_failure::explain(error, proxy, url));
         let error = by_proxy.unwrap_or_else(|| failure::explain(error, &authority(url), missed));
-        // Who was there a moment ago may be being restarted; who never was is not waited for.
+        // A host that answered before may be restarting; one that never answered is not retried.
         match error.kind() == ErrorKind::Unreachable && self.clients.has_heard(url) {
             true => error.transient(true),
             false => error,
         }
     }
 
-    /// The error of a request of `class` to `url`, with what was under way. Of a host that never
-    /// answered nothing was.
+    /// The error of a request of `class` to `url`, with what was being transferred: nothing, if the
+    /// host never answered.
     fn about(&self, class: RequestClass, url: &Url, error: Error) -> Error {
         let error = error.asked_for(class.asked());
         match class.moves_content() && self.clients.has_heard(url) {
@@ -269,7 +267,7 @@ impl Transport {
             Wait::Header => self.timeouts.header,
             Wait::Commit => self.timeouts.commit,
         };
-        // While the connection is being made the body has not begun to move.
+        // The body does not move while the connection is being made.
         let idle = self.timeouts.idle + self.timeouts.connect;
         let sent = tokio::select! {
             sent = builder.send() => sent,
@@ -290,7 +288,7 @@ impl Transport {
         {
             return Err(Failed::Exchange(proxy_failure::wants_credentials(proxy)));
         }
-        // Nobody watches the rest of the body once the answer is here.
+        // The rest of the body is not watched after the answer.
         if response.status().is_success() && !activity.is_sent() {
             let message = format!("answered {} before it had everything", response.status());
             return Err(Failed::Exchange(Error::new(
@@ -314,17 +312,17 @@ enum Failed {
     Exchange(Error),
 }
 
-/// What came of a question whether anybody is there.
+/// The error of a probe.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// There is somebody who speaks TLS: it would be wrong to go on without.
+    /// Whether the host speaks TLS, so that plain http must not be tried.
     pub(crate) speaks_tls: bool,
-    /// What to tell the user.
+    /// The error for the user.
     pub(crate) error: Error,
 }
 
-/// Where an answer sends us, as far as we go: with a read anywhere, with a body only where the
-/// answer says that method and body stay the same (RFC 9110, section 15.4; wire.md U7).
+/// The redirect of an answer, if it is to be followed: any for a read, with a body only one that
+/// keeps method and body (RFC 9110, section 15.4; wire.md U7).
 fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
     let redirects = match response.status().as_u16() {
         307 | 308 => true,

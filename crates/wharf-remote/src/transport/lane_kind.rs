@@ -1,11 +1,11 @@
-//! Kinds of requests: registries weigh them differently, so each kind has a limit of its own.
+//! Kinds of requests. Registries limit them differently, so each kind has its own limit.
 
 use http::Method;
 
-/// What a request asks of a registry (wire.md R7).
+/// The kind of a request (wire.md R7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LaneKind {
-    /// Whether something is there.
+    /// Existence check.
     Check,
     /// Opening, mounting or ending a session, deleting.
     Open,
@@ -18,7 +18,7 @@ pub(crate) enum LaneKind {
 }
 
 impl LaneKind {
-    /// What a method is used for, as far as it tells.
+    /// The usual kind of a method.
     pub(super) fn of(method: &Method) -> Self {
         match *method {
             Method::HEAD => LaneKind::Check,

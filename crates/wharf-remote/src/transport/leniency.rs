@@ -1,37 +1,39 @@
-//! Says what was done only because anything goes: once for each host.
+//! Reports what was accepted only in insecure mode, once for each host.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use wharf_core::sync::Lock;
 
-/// What was let pass.
+/// What was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Leniency {
-    /// The host was spoken to without TLS.
+    /// Plain http.
     PlainHttp,
-    /// The host showed a certificate that nobody trusted vouches for.
+    /// A certificate that no trusted authority signed.
     Unverified,
 }
 
-/// Is told what was let pass because the client was built so ([`super::super::Insecure::Yes`],
-/// [`super::super::Verification::None`]), where it made a difference.
+/// Observes what was accepted only because of [`super::super::Insecure::Yes`] or
+/// [`super::super::Verification::None`].
 pub trait LeniencyObserver: fmt::Debug + Send + Sync {
-    /// `host`, a name or address with its port, was given `leniency`; told once. Must not block.
+    /// Called once when `leniency` was applied to `host`, a name or address with its port. Must not
+    /// block.
     fn on_leniency(&self, host: &str, leniency: Leniency);
 }
 
-/// Hosts of which it is remembered that they were told of.
+/// The most hosts remembered as reported.
 const MANY: usize = 1024;
 
-/// Certificates that were let pass. Who judges them knows no port, and who knows the port judges
-/// none: they are noted here when a connection is made, and told of when something came over it.
+/// Unverified certificates that were accepted. The verifier does not know the port, and the code
+/// that knows the port does not verify: they are noted here when a connection is made, and reported
+/// when an answer arrives on it.
 #[derive(Debug, Default)]
 pub(super) struct Passed(Lock<HashSet<(String, Vec<u8>)>>);
 
 impl Passed {
-    /// Notes that a host of this name showed a certificate, in DER.
+    /// Records that a host of this name presented a certificate, in DER.
     pub(super) fn note(&self, name: &str, certificate: &[u8]) {
         let mut all = self.0.lock();
         if all.len() < MANY {
@@ -39,7 +41,7 @@ impl Passed {
         }
     }
 
-    /// Whether a host of this name showed this certificate; without one, any.
+    /// Whether a host of this name presented this certificate; `None`: any.
     pub(super) fn has(&self, name: &str, certificate: Option<&[u8]>) -> bool {
         let fits = |(known, shown): &(String, Vec<u8>)| {
             known == name && certificate.is_none_or(|other| other == shown)
@@ -48,7 +50,7 @@ impl Passed {
     }
 }
 
-/// Tells the observer, if there is one. Cheap to clone.
+/// Reports to the observer, if there is one. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tattler {
     observer: Option<Arc<dyn LeniencyObserver>>,
@@ -63,7 +65,7 @@ impl Tattler {
         }
     }
 
-    /// Tells it, unless it was told before.
+    /// Reports it, unless it was reported before.
     pub(crate) fn tell(&self, host: &str, leniency: Leniency) {
         let Some(observer) = &self.observer else {
             return;

@@ -1,7 +1,7 @@
-//! The gate in front of one registry: so many requests of each kind at a time, and none while
-//! the registry asks to wait (wire.md R2, R7).
+//! The gate in front of one registry: limits concurrent requests of each kind, and holds all back
+//! while the registry asks to wait (wire.md R2, R7).
 //!
-//! Requests are let in in order. Dropping the future that waits, or the pass, frees the place.
+//! Admits requests in order. Dropping the waiting future, or the pass, frees the place.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::lane_kind::LaneKind;
 use super::limit_window::{LimitWindow, Ticket};
 use wharf_core::sync::Lock;
 
-/// Most requests of each kind under way to one registry, from 1 to 4096. Fewer are sent for a
-/// while when it says that there are too many (429, 503).
+/// The most concurrent requests of each kind to one registry, from 1 to 4096. Fewer are sent for a
+/// while after 429 and 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Questions whether something is there; 64 by default.
+    /// Existence checks; 64 by default.
     pub checks: usize,
     /// Sessions opened, mounts, deletions; 32 by default.
     pub opens: usize,
@@ -28,8 +28,7 @@ pub struct Limits {
     pub manifests: usize,
     /// Reads, until their first byte; 32 by default.
     pub reads: usize,
-    /// A registry that asks to wait (`Retry-After`) is left alone for at most this long; 120 s by
-    /// default.
+    /// The longest wait that a registry can ask for (`Retry-After`); 120 s by default.
     pub patience: Duration,
 }
 
@@ -46,14 +45,14 @@ impl Default for Limits {
     }
 }
 
-/// Told when a registry asks to wait. Must not block.
+/// Called when a registry asks to wait. Must not block.
 pub trait PauseObserver: Debug + Send + Sync {
-    /// No request is sent to `host`, a name or address with its port if it has one, for `wait`.
+    /// No request is sent to `host`, a name or address with its port if any, for `wait`.
     fn on_pause(&self, host: &str, wait: Duration);
 }
 
-/// What all requests to one registry pass, also those that go where it sends us to: what it
-/// stores behind itself is a part of it.
+/// The gate of all requests for one registry, including those that it redirects: its storage is
+/// part of it.
 #[derive(Debug)]
 pub(crate) struct Gate {
     host: String,
@@ -90,17 +89,17 @@ impl Gate {
     /// Waits until a request of this kind may be sent.
     pub(crate) async fn enter(&self, kind: LaneKind) -> Pass<'_> {
         let pass = self.lane(kind).enter().await;
-        // What is asked for meanwhile may prolong it.
+        // Later answers may prolong the wait.
         while let Some(until) = self.closed() {
             tokio::time::sleep_until(until).await;
         }
         pass
     }
 
-    /// Gives a pass back, with the status of the answer and how long that asks to wait.
+    /// Returns a pass, with the status of the answer and the wait it asks for.
     pub(crate) fn leave(&self, pass: Pass<'_>, status: u16, wait: Option<Duration>) {
         let verdict = Load::of(status);
-        // Before the pass is free: the next request is to find the gate closed.
+        // Closed before the pass is free, so that the next request finds the gate closed.
         if verdict == Load::TooMany
             && let Some(wait) = wait
         {
@@ -109,8 +108,8 @@ impl Gate {
         pass.learn(verdict);
     }
 
-    /// Waits until a request of this kind could be sent, and sends none: for those who see a request
-    /// through that must not be begun any more when nobody wants it.
+    /// Waits until a request of this kind may be sent, and sends none. For requests that run to
+    /// their end once started, but must not start after the caller is gone.
     pub(crate) async fn ready(&self, kind: LaneKind) {
         drop(self.enter(kind).await);
     }
@@ -120,14 +119,14 @@ impl Gate {
         self.closed().is_some()
     }
 
-    /// Until when no request may be sent, if that is still to come.
+    /// Until when no request may be sent, if in the future.
     fn closed(&self) -> Option<Instant> {
         self.closed_until
             .lock()
             .filter(|until| *until > Instant::now())
     }
 
-    /// Sends nothing for as long as the registry asks, within the limits of patience.
+    /// Holds all requests back for as long as the registry asks, at most `patience`.
     fn close(&self, wait: Duration) {
         let wait = wait.min(self.patience);
         let until = Instant::now() + wait;
@@ -135,7 +134,7 @@ impl Gate {
         let before = *closed;
         *closed = before.max(Some(until));
         drop(closed);
-        // All requests that were under way are told the same: that is news once.
+        // All concurrent requests get the same answer; it is reported once.
         let news = !wait.is_zero() && before.is_none_or(|before| until > before + SAME);
         if let (true, Some(observer)) = (news, &self.observer) {
             observer.on_pause(&self.host, wait);
@@ -158,7 +157,7 @@ impl Gate {
 enum Load {
     Welcome,
     TooMany,
-    /// A registry in trouble says nothing about numbers.
+    /// Other errors say nothing about the number of requests.
     Unclear,
 }
 
@@ -175,7 +174,7 @@ impl Load {
 /// The requests of one kind.
 #[derive(Debug)]
 struct Lane {
-    /// As many as the window's size, or more by the debt, given out or not.
+    /// As many permits as the window's size plus the debt, taken or not.
     places: Semaphore,
     state: Lock<LaneState>,
 }
@@ -183,11 +182,11 @@ struct Lane {
 #[derive(Debug)]
 struct LaneState {
     window: LimitWindow,
-    /// Places that are given out and will not be given out again: the window shrank meanwhile.
+    /// Permits to drop on return, because the window shrank meanwhile.
     debt: usize,
 }
 
-/// The right to have one request under way; it is given back when it is dropped.
+/// The right to send one request; returned on drop.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     lane: &'a Lane,
@@ -205,7 +204,7 @@ impl Lane {
     }
 
     async fn enter(&self) -> Pass<'_> {
-        // An error would mean that it is closed, which nobody does.
+        // The semaphore is never closed.
         let held = self.places.acquire().await.ok();
         let ticket = self.state.lock().window.start();
         Pass {
@@ -217,7 +216,7 @@ impl Lane {
 }
 
 impl Pass<'_> {
-    /// Gives the place back, with what the answer says.
+    /// Returns the place, with the verdict of the answer.
     fn learn(self, verdict: Load) {
         let mut state = self.lane.state.lock();
         let before = state.window.size();
@@ -237,7 +236,7 @@ impl Pass<'_> {
             let free = self.lane.places.forget_permits(fewer);
             state.debt += fewer - free;
         }
-        // Giving the place back takes the lock again.
+        // Returning the place takes the lock again.
         drop(state);
     }
 }
@@ -255,10 +254,10 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// No patience is longer.
+/// The upper bound of `patience`.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Ends of waiting that are this close are the same.
+/// Two ends of waiting that are this close count as the same.
 const SAME: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -277,7 +276,7 @@ mod tests {
         Gate::new("r.example", &limits, None)
     }
 
-    /// Every place there is, taken.
+    /// Takes every place.
     async fn fill(gate: &Gate) -> Vec<Pass<'_>> {
         let mut places = Vec::new();
         while let Some(place) = gate.enter(LaneKind::Check).now_or_never() {

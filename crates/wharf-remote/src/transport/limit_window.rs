@@ -1,9 +1,10 @@
-//! How many requests of one kind may be under way: additive increase, multiplicative decrease.
+//! Adapts the number of concurrent requests of one kind: additive increase, multiplicative
+//! decrease.
 //!
-//! Pure: a function of what was asked and answered. The size is never below one request nor
-//! above its ceiling, and one burst of refusals halves it once.
+//! Pure: a function of requests and answers. The size is never below one request nor above its
+//! ceiling, and one burst of refusals halves it once.
 
-/// The most a ceiling can be; more connections than this help nobody.
+/// The upper bound of a ceiling; more connections are of no use.
 const HIGHEST: usize = 4096;
 
 /// The state for one kind of request.
@@ -12,13 +13,13 @@ pub(super) struct LimitWindow {
     ceiling: usize,
     size: usize,
     in_flight: usize,
-    /// Answers since the size last changed that speak for a larger one.
+    /// Good answers since the size last changed.
     welcomed: usize,
     /// How often the size was halved.
     generation: u64,
 }
 
-/// What the window was like when a request started.
+/// The state of the window when a request started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
     generation: u64,
@@ -27,8 +28,8 @@ pub(super) struct Ticket {
 }
 
 impl LimitWindow {
-    /// A window that is open as far as `ceiling`, from 1 to 4096: registries without limits are
-    /// not made to wait for nothing.
+    /// A window that starts at `ceiling`, from 1 to 4096, so that registries without limits get
+    /// full speed at once.
     pub(super) fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.clamp(1, HIGHEST);
         LimitWindow {
@@ -54,14 +55,13 @@ impl LimitWindow {
         }
     }
 
-    /// A request is over, however it went.
+    /// A request has ended.
     pub(super) fn end(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// A request was answered without complaint: a whole window of such answers makes room for
-    /// one more. Answers to what started before the last decrease, or in a window that was
-    /// mostly empty, say nothing about its size.
+    /// A request got a good answer; a full window of good answers adds one place. Ignores requests
+    /// that started before the last decrease, or in a mostly empty window.
     pub(super) fn welcomed(&mut self, ticket: Ticket) {
         if ticket.generation != self.generation || self.used(ticket) * 2 < self.size {
             return;
@@ -73,8 +73,8 @@ impl LimitWindow {
         }
     }
 
-    /// A request was refused because there are too many: half of those that were under way are
-    /// enough. Refusals of what started before the last decrease belong to the same burst.
+    /// A request was refused because there are too many: halves the number that was under way.
+    /// Ignores requests that started before the last decrease, which belong to the same burst.
     pub(super) fn refused(&mut self, ticket: Ticket) {
         if ticket.generation != self.generation {
             return;

@@ -1,4 +1,4 @@
-//! One request, one answer: everything about HTTP that is not about registries.
+//! HTTP, independent of registries: one request, one answer.
 
 mod activity;
 mod body;

@@ -1,9 +1,10 @@
-//! What names mean, and which addresses are connected to (wire.md section 11, rule 3).
+//! Resolves names, and checks the addresses of connections (wire.md section 11, rule 3).
 //!
-//! A registry out in the world must not make us talk to machines next to us. Addresses are judged
-//! where the connection is made: those judged are those connected to, whatever DNS says a moment
-//! later. A registry's own name may mean a near address, and then the registry may send us to
-//! others, but for link-local ones, where clouds keep their machines' secrets. What it meant first stays: a name out in the world does not move next to us.
+//! A public registry must not make us connect to near machines. Addresses are checked where the
+//! connection is made, so the checked address is the connected one, whatever DNS says later. A
+//! registry's own name may resolve to near addresses; it may then redirect to other near ones,
+//! except link-local ones, where clouds keep machine secrets. The first resolution counts: a public
+//! name cannot become near later.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,16 +22,16 @@ use crate::tls::Authority;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, Guard, Result};
 
-/// Says at which addresses a host is, in place of the system.
+/// Resolves host names, instead of the system.
 pub trait Resolver: fmt::Debug + Send + Sync {
     /// The addresses of the host named `name`, the best first.
     ///
     /// # Errors
-    /// Where the name is not known.
+    /// If the name is unknown.
     fn addresses(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// Asks the system.
+/// The system's resolver.
 #[derive(Debug)]
 pub(crate) struct System;
 
@@ -45,38 +46,38 @@ impl Resolver for System {
     }
 }
 
-/// What is known of names. Shared by all clients.
+/// The resolved names. Shared by all clients.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Addresses that the user gave: they are connected to, and say nothing of where a host is.
+    /// Addresses that the user gave. They are used for connections, but do not make a host near.
     given: HashMap<String, Vec<SocketAddr>>,
     resolver: Arc<dyn Resolver>,
     neighbours: Vec<Neighbour>,
-    /// Where registries were first found.
+    /// Where registries were first resolved to.
     homes: Lock<HashMap<String, Home>>,
 }
 
-/// Where a registry lives.
+/// The kind of addresses of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Home {
-    /// At near addresses alone.
+    /// Only near addresses.
     Near,
-    /// At near ones and others.
+    /// Near and public ones.
     Both,
-    /// At no near one.
+    /// Only public ones.
     Far,
 }
 
-/// Which addresses a connection may be made to.
+/// The addresses that a connection may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reach {
-    /// A registry's own: any, but none near where there was none before.
+    /// The registry's own host: any address, unless it first resolved to public ones only.
     Own,
     /// Any.
     Any,
     /// Any but a link-local one.
     Neighbours,
-    /// None that is near.
+    /// Only public ones.
     Far,
 }
 
@@ -94,11 +95,11 @@ impl Names {
         }
     }
 
-    /// What a connection to `url` may reach that is made for `registry`.
+    /// The reach of a connection to `url` on behalf of `registry`.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::Refused`] where the URL names a near address that the registry has no business
-    /// to send us to.
+    /// [`wharf_core::ErrorKind::Refused`] if the URL names a near address that the registry may not
+    /// redirect to.
     pub(super) async fn reach(&self, url: &Url, registry: Option<&Authority>) -> Result<Reach> {
         let at = Authority::of(url);
         let Some(registry) = registry.filter(|_| !self.allows(&at)) else {
@@ -116,8 +117,8 @@ impl Names {
         }
     }
 
-    /// The same where a proxy makes the connection: it is the one who knows what names mean, and
-    /// they are judged as they are written.
+    /// The same if a proxy makes the connection: the proxy resolves names, so they are checked by
+    /// spelling only.
     ///
     /// # Errors
     /// As [`Names::reach`].
@@ -160,7 +161,7 @@ impl Names {
         home == Home::Near
     }
 
-    /// Where a registry lives, which these addresses decide if nothing did before.
+    /// The kind of addresses of a registry: the first resolution decides.
     fn settled(&self, registry: &str, addresses: &[IpAddr]) -> Home {
         let near = addresses.iter().filter(|address| near::is_near(**address));
         let home = match near.count() {
@@ -206,7 +207,7 @@ impl Names {
     }
 }
 
-/// `within`, where the host of `url` is not one beyond that by how it is written.
+/// Returns `within`, unless the host of `url` is outside it by its spelling.
 fn written_within(url: &Url, at: &Authority, within: Reach) -> Result<Reach> {
     let is_out = match within {
         Reach::Own | Reach::Any => false,
@@ -223,7 +224,7 @@ fn written_within(url: &Url, at: &Authority, within: Reach) -> Result<Reach> {
     Err(Error::guarded(Guard::Near { host }, message))
 }
 
-/// What a client asks: names, within a reach.
+/// The resolver of a client: resolves names within a reach.
 #[derive(Debug)]
 pub(super) struct Within {
     pub(super) names: Arc<Names>,
@@ -240,7 +241,7 @@ impl Resolve for Within {
     }
 }
 
-/// A name that means a near address, and must not.
+/// The error of a name that resolves to a near address and must not.
 #[derive(Debug)]
 pub(super) struct NearAddress {
     name: String,
@@ -265,7 +266,7 @@ impl fmt::Display for NearAddress {
 impl std::error::Error for NearAddress {}
 
 impl NearAddress {
-    /// The same as an error of ours.
+    /// Converts it to an [`Error`].
     pub(super) fn refused(&self) -> Error {
         let host = self.name.clone();
         Error::guarded(Guard::Near { host }, self.to_string())
@@ -429,7 +430,7 @@ mod tests {
         assert_eq!(own("https://r.example").await.unwrap(), "192.0.2.1");
         let error = own("https://r.example").await.unwrap_err();
         assert!(error.contains("has moved to 127.0.0.1"), "{error}");
-        // Nor does it send us there after it has moved.
+        // The same after it has moved.
         let at = "https://s.example";
         assert_eq!(own(at).await.unwrap(), "192.0.2.2");
         reached(&names, at, "https://10.0.0.1/").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What goes wrong between us and a proxy, so that it is not laid at the registry's door.
+//! Errors between us and a proxy, so that they are not attributed to the registry.
 
 use std::error::Error as StdError;
 
@@ -10,13 +10,13 @@ use super::{failure, tls_failure};
 use crate::proxies::Proxy;
 use wharf_core::{Error, ErrorKind};
 
-/// How errors of tunnels begin. Their type is kept from us, so there is only the text.
+/// The beginning of tunnel errors. Their type is private, so only the text identifies them.
 const TUNNEL: &str = "tunnel error: ";
 
 /// The same for SOCKS.
 const SOCKS: &str = "SOCKS error: ";
 
-/// The error of a request to `url` through `proxy`, where the proxy has to do with it.
+/// The error of a request to `url` through `proxy`, if the proxy caused it.
 pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Option<Error> {
     let tunnel = tunnel(error);
     let named =
@@ -27,9 +27,9 @@ pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Optio
             let why = format!("it opens no way to {}", authority(url));
             return named(ErrorKind::Unreachable, why);
         }
-        // Of its own connection, or while it answered.
+        // On the proxy's own connection, or while it answered.
         Some(_) => {}
-        // What happens in a tunnel is between us and the host.
+        // An error inside a tunnel is the host's.
         None if tls_failure::explain(error, false).is_some() && url.scheme() == "https" => {
             return None;
         }

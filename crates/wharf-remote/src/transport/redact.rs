@@ -1,4 +1,5 @@
-//! What may be shown of what is sent and received: no secret, and nothing that steers a terminal.
+//! Redacts requests and answers for logs and errors: no secret, and nothing that controls a
+//! terminal.
 
 use std::fmt::{self, Write};
 
@@ -6,12 +7,12 @@ use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use url::Url;
 use wharf_oci::Printable;
 
-/// A URL as it may be printed: without user name, password and fragment, and with the values of
-/// those query parameters only that are known to be no secrets (wire.md P3).
+/// A URL for printing: without user name, password and fragment, and only with the values of query
+/// parameters that are known not to be secret (wire.md P3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SafeUrl<'a>(pub(crate) &'a Url);
 
-/// Query parameters of the distribution spec and of token requests that hold no secret.
+/// Query parameters of the distribution spec and of token requests that are not secret.
 const KEYS: [&str; 10] = [
     "digest",
     "mount",
@@ -25,10 +26,10 @@ const KEYS: [&str; 10] = [
     "service",
 ];
 
-/// What stands where something is left out.
+/// The replacement of hidden text.
 const HIDDEN: &str = "***";
 
-/// Letters of a parameter's name; what is longer is no name.
+/// The most letters of a parameter's name.
 const LONGEST_KEY: usize = 40;
 
 impl fmt::Display for SafeUrl<'_> {
@@ -64,11 +65,11 @@ fn is_name(key: &str) -> bool {
     key.len() <= LONGEST_KEY && key.bytes().all(plain)
 }
 
-/// Those headers that help to understand an exchange and hold no secret.
+/// The headers that help to understand an exchange and are not secret.
 pub(super) struct SafeHeaders<'a> {
     /// Of a request or an answer.
     pub(super) headers: &'a HeaderMap,
-    /// What a relative `Location` is relative to.
+    /// The base of a relative `Location`.
     pub(super) url: &'a Url,
 }
 
@@ -109,18 +110,18 @@ impl fmt::Display for SafeHeaders<'_> {
     }
 }
 
-/// Which documents are shown.
+/// Whether a body is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
-    /// Manifests and their like.
+    /// Yes: manifests and similar documents.
     Document,
-    /// Nothing: content of blobs, and answers that may hold tokens.
+    /// No: content of blobs, and answers that may contain tokens.
     Nothing,
 }
 
 impl Show {
-    /// What may be shown of a body with these headers, `status` being that of an answer. Plain
-    /// JSON is shown where it tells of an error: otherwise it may be a token.
+    /// Whether a body with these headers may be shown; `status` is that of an answer. Plain JSON is
+    /// shown only with an error status, because otherwise it may be a token.
     pub(super) fn of(headers: &HeaderMap, status: Option<u16>) -> Self {
         let media_type = headers
             .get(CONTENT_TYPE)

@@ -18,7 +18,7 @@ pub(crate) struct Request {
     pub(super) body: Body,
 }
 
-/// A request without what it carries.
+/// A request without its body.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
@@ -28,38 +28,38 @@ pub(super) struct Head {
     pub(super) reach: Redirects,
     pub(super) cover: Cover,
     pub(super) sent_secrets: SentSecrets,
-    /// Which limit it is under.
+    /// The kind, which selects its limit.
     pub(super) kind: LaneKind,
-    /// What it is counted as, also where it is sent on to.
+    /// Its class for counting, also after redirects.
     pub(super) class: RequestClass,
 }
 
-/// Where a request may be sent on to.
+/// Where a request may be redirected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Redirects {
-    /// Wherever the registry may send us at all.
+    /// Wherever the registry may redirect.
     Any,
-    /// Nowhere but the origin it went to.
+    /// Only within its origin.
     Origin,
 }
 
-/// Whether a request and its answer may be seen, and changed, on their way.
+/// How a request is protected against reading and changes on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cover {
-    /// Nobody said that they may not.
+    /// Not protected.
     Open,
-    /// The answer is checked against a digest, whoever gives it.
+    /// The answer is checked against a digest, from any host.
     Digest,
-    /// It goes over TLS or not at all.
+    /// Sent over TLS or not at all.
     Tls,
 }
 
-/// How long the answer may take.
+/// The limit for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// As long as any answer.
+    /// That of any answer.
     Header,
-    /// As long as the registry may need to check and keep content.
+    /// That of a commit, for which the registry checks and stores content.
     Commit,
 }
 
@@ -83,16 +83,16 @@ impl Request {
     }
 
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
-        // Every value we send is made of digests, numbers and media types.
+        // Every value consists of digests, numbers and media types.
         if let Ok(value) = HeaderValue::from_str(value) {
             self.head.headers.insert(name, value);
         }
         self
     }
 
-    /// Adds a header that is shown to nobody but the origin the request goes to.
+    /// Adds a header that is sent to the request's origin only.
     pub(crate) fn secret(mut self, name: HeaderName, value: &Secret) -> Self {
-        // Makers of such values see to it that they fit.
+        // Such values are made to fit.
         if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
             value.set_sensitive(true);
             self.head.headers.insert(name, value);
@@ -100,14 +100,13 @@ impl Request {
         self
     }
 
-    /// Says that the body tells `secret`: should the answer repeat it, that is not told.
+    /// Records that the body contains `secret`, so that it is removed from the text of the answer.
     pub(crate) fn telling(mut self, secret: &Secret) -> Self {
         self.head.sent_secrets.about(secret);
         self
     }
 
-    /// Adds headers that are shown to nobody but the origin the request goes to, unless there are
-    /// such already.
+    /// Adds headers that are sent to the request's origin only, unless they are set already.
     pub(crate) fn secrets(mut self, headers: &HeaderMap) -> Self {
         for name in headers.keys() {
             if self.head.headers.contains_key(name) {
@@ -132,19 +131,19 @@ impl Request {
         self
     }
 
-    /// Has it go to its own origin or nowhere: its body is nobody else's business.
+    /// Restricts redirects to its own origin, because its body is secret.
     pub(crate) fn stay(mut self) -> Self {
         self.head.reach = Redirects::Origin;
         self
     }
 
-    /// Says that it asks for what a digest names: it does not matter who answers.
+    /// Records that a digest verifies the answer, so any host may give it.
     pub(crate) fn verified(mut self) -> Self {
         self.head.cover = Cover::Digest;
         self
     }
 
-    /// Has it go over TLS or not at all, if it matters.
+    /// Requires TLS, unless a digest verifies the answer.
     pub(crate) fn covered(mut self) -> Self {
         if self.head.cover == Cover::Open {
             self.head.cover = Cover::Tls;
@@ -156,12 +155,12 @@ impl Request {
         &self.head.method
     }
 
-    /// Which limit it is under.
+    /// The kind, which selects its limit.
     pub(crate) fn lane_kind(&self) -> LaneKind {
         self.head.kind
     }
 
-    /// Puts it under another limit than its method suggests.
+    /// Sets another kind than its method suggests.
     pub(crate) fn lane(mut self, kind: LaneKind) -> Self {
         self.head.kind = kind;
         self
@@ -171,7 +170,7 @@ impl Request {
         &self.head.url
     }
 
-    /// The same request elsewhere; another origin is not to see who we are.
+    /// The same request at another URL. Another origin gets no credentials.
     pub(crate) fn at(mut self, url: Url) -> Self {
         if !same_origin(&self.head.url, &url) {
             self.head.forget_secrets();
@@ -180,7 +179,7 @@ impl Request {
         self
     }
 
-    /// The same request once more, unless its body can be read once only.
+    /// The same request again, unless its body can be read only once.
     pub(crate) fn again(&self) -> Option<Request> {
         let body = match &self.body {
             Body::Empty => Body::Empty,
@@ -191,7 +190,7 @@ impl Request {
         Some(Request { head, body })
     }
 
-    /// The request, and what it takes to send it once more.
+    /// The request, and the means to send it again.
     pub(crate) fn twice(self) -> (Self, Spare) {
         let Request { head, body } = self;
         let (body, rest) = split(body);
@@ -204,7 +203,7 @@ impl Request {
 }
 
 impl Head {
-    /// Takes out what is only for the origin that the request went to so far.
+    /// Removes everything that is only for the previous origin.
     pub(super) fn forget_secrets(&mut self) {
         let secret =
             |(name, value): (&HeaderName, &HeaderValue)| value.is_sensitive().then(|| name.clone());
@@ -215,14 +214,14 @@ impl Head {
     }
 }
 
-/// What it takes to send a request once more.
+/// The means to send a request again.
 pub(crate) struct Spare {
     head: Head,
     rest: Rest,
 }
 
 impl Spare {
-    /// The request, with its body made anew.
+    /// The request with its body made again.
     ///
     /// # Errors
     /// What the body's source says.

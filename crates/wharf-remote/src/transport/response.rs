@@ -1,4 +1,4 @@
-//! One answer, whose body is read within limits.
+//! One answer, with its body read within limits.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use wharf_core::Refusal;
 use wharf_core::blob::ByteStream;
 use wharf_core::{Asked, Error, ErrorKind, Result};
 
-/// An answer: status and headers are here, the body may be still to come.
+/// An answer: status and headers have arrived, the body may follow.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(super) url: Url,
     pub(super) endpoint: String,
-    /// What was asked for.
+    /// The kind of content requested.
     pub(super) asked: Option<Asked>,
     pub(super) response: reqwest::Response,
     pub(super) idle: Duration,
     pub(super) sent_secrets: SentSecrets,
-    /// In a box, as it is large and rare.
+    /// Boxed, because it is large and rare.
     pub(super) refusal: Option<Box<Refusal>>,
 }
 
@@ -43,12 +43,12 @@ impl Response {
         &self.endpoint
     }
 
-    /// What was asked for, for messages.
+    /// The kind of content requested, for messages.
     pub(crate) fn asked(&self) -> Option<Asked> {
         self.asked
     }
 
-    /// A header's text; `None` where it is absent or not text.
+    /// A header's text; `None` if it is absent or not text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
     }
@@ -59,13 +59,13 @@ impl Response {
         values.filter_map(|value| value.to_str().ok())
     }
 
-    /// Notes what was shown in vain, if anything was.
+    /// Attaches the refusal of credentials, if any.
     pub(crate) fn refused(mut self, refusal: Option<Refusal>) -> Self {
         self.refusal = refusal.map(Box::new);
         self
     }
 
-    /// What was shown in vain.
+    /// The refusal of credentials.
     pub(crate) fn refusal(&self) -> Option<&Refusal> {
         self.refusal.as_deref()
     }
@@ -97,11 +97,11 @@ impl Response {
         .boxed()
     }
 
-    /// The whole body, at most `limit` bytes of it, within as many idle limits as [`PATIENCE`]: a
-    /// document that drips is of no use, though it never stands still.
+    /// The whole body, at most `limit` bytes, within [`PATIENCE`] idle limits, because a document
+    /// that arrives in drops is of no use.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where it is longer; what [`Response::stream`] says.
+    /// [`ErrorKind::Invalid`] if it is longer; as [`Response::stream`].
     pub(crate) async fn bytes(self, limit: usize) -> Result<Bytes> {
         let endpoint = self.endpoint.clone();
         let show = trace::show(&self.response);
@@ -118,7 +118,7 @@ impl Response {
             let error = Error::new(ErrorKind::Invalid, message).answer(status, None);
             error.target(endpoint)
         })?;
-        // What is no success is for people to read.
+        // The body of an error is for people to read.
         let all = match status {
             200 => all,
             _ => sent_secrets.hide(all),
@@ -128,10 +128,10 @@ impl Response {
     }
 }
 
-/// Idle limits in which a document is to arrive.
+/// The idle limits within which a document must arrive.
 const PATIENCE: u32 = 5;
 
-/// All of it; `None` where that is more than `limit` bytes.
+/// All of it; `None` if that is more than `limit` bytes.
 async fn gathered(mut stream: ByteStream, limit: usize) -> Result<Option<Bytes>> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.next().await.transpose()? {

@@ -1,4 +1,4 @@
-//! What was said in confidence is taken out of what is told of the answer: some servers repeat it
+//! Removes a request's secrets from the text of its answer, because some servers repeat them
 //! (wire.md P3).
 
 use base64::Engine;
@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 
 use crate::credentials::Secret;
 
-/// Shorter passwords are words of their own, which would be taken out of any text.
+/// Shorter passwords are common words, which would be removed from any text.
 const SHORTEST: usize = 4;
 
-/// What a request tells that nobody else is to read.
+/// The secrets of a request.
 #[derive(Clone, Default)]
 pub(crate) struct SentSecrets {
     headers: Vec<HeaderValue>,
@@ -20,12 +20,12 @@ pub(crate) struct SentSecrets {
 }
 
 impl SentSecrets {
-    /// About `secret`, which the body tells.
+    /// Adds `secret`, which the body contains.
     pub(super) fn about(&mut self, secret: &Secret) {
         self.told.push(secret.clone());
     }
 
-    /// The same, and about the headers that only the origin may see.
+    /// The same, with the secrets in headers that only the origin may see.
     pub(super) fn with(&self, headers: &HeaderMap) -> Self {
         let secret = headers.values().filter(|value| value.is_sensitive());
         SentSecrets {
@@ -44,7 +44,7 @@ impl SentSecrets {
     }
 }
 
-/// What a header tells: all of it, what follows the scheme, and the password in that.
+/// The secrets in a header: the whole value, the part after the scheme, and the password in it.
 fn secrets_of(value: &HeaderValue) -> Vec<Secret> {
     let Ok(value) = value.to_str() else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What goes wrong with TLS, in words: whose certificate is not good, and why.
+//! Explains TLS errors: which certificate is not valid, and why.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::causes::causes;
 use super::trust::is_authority;
 use wharf_core::{Distrust, Error, ErrorKind};
 
-/// Names of a certificate that are listed.
+/// The most names of a certificate in a message.
 const NAMES: usize = 5;
 
-/// What TLS has to say of a failure.
+/// The explanation of a TLS error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) kind: ErrorKind,
@@ -44,8 +44,8 @@ impl Told {
     }
 }
 
-/// What TLS is about in `error`, if it is about TLS. `missed`: the peer, or another that the same
-/// client talked to, asked for a client certificate in vain.
+/// The explanation of `error`, if it is about TLS. `missed`: the peer, or another host of the same
+/// client, asked for a client certificate and got none.
 pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<Told> {
     let error = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())?;
     Some(match error {
@@ -59,7 +59,7 @@ pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<
             Distrust::Terms,
             "it speaks no TLS that is safe: 1.2 or newer is needed",
         ),
-        // Said by our own verifier.
+        // From our own verifier.
         Tls::General(why) => Told::untrusted(Distrust::Certificate, why),
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Told::new(
             ErrorKind::Unreachable,
@@ -106,7 +106,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// A day in front of which a word stands, if it is one that there is.
+/// " on" and the day, if the time is valid.
 fn on(time: UnixTime) -> String {
     let moment = SignedDuration::try_from(Duration::from_secs(time.as_secs()));
     let moment = moment.and_then(Timestamp::from_duration);
@@ -116,7 +116,8 @@ fn on(time: UnixTime) -> String {
     }
 }
 
-/// The names of a certificate, which its parser lists as `DnsName("a.example")`; `None`: it has none.
+/// The names of a certificate, which the parser formats as `DnsName("a.example")`; `None`: it has
+/// none.
 fn names(presented: &[String]) -> Option<String> {
     let bare = |name: &String| {
         let inner = name
@@ -135,7 +136,7 @@ fn alerted(alert: AlertDescription, missed: bool) -> Told {
     let wanted = || Told::new(ErrorKind::Unauthorized, "it wants a client certificate");
     match alert {
         AlertDescription::CertificateRequired => wanted(),
-        // What servers of older TLS say, and some of newer.
+        // Sent by servers with older TLS, and some with newer.
         AlertDescription::BadCertificate | AlertDescription::HandshakeFailure if missed => wanted(),
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate

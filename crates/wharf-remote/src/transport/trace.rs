@@ -1,4 +1,4 @@
-//! What is written to the log of each exchange: request and answer, and no secret (wire.md P3).
+//! Logs each exchange: request and answer, without secrets (wire.md P3).
 
 use std::time::Instant;
 
@@ -11,24 +11,24 @@ use super::redact::{Excerpt, SafeHeaders, SafeUrl, Show};
 use super::request::Head;
 use wharf_core::Error;
 
-/// Notes the answer to a question whether anybody is there.
+/// Logs the answer to a probe.
 pub(super) fn probed(url: &Url, status: StatusCode) {
     debug!(url = %SafeUrl(url), status = status.as_u16(), "somebody is there");
 }
 
-/// What may be shown of the body of an answer.
+/// Whether the body of an answer may be shown.
 pub(super) fn show(response: &reqwest::Response) -> Show {
     Show::of(response.headers(), Some(response.status().as_u16()))
 }
 
-/// Notes a body, `of` a request or an answer.
+/// Logs a body, `of` a request or an answer.
 pub(super) fn body(show: Show, of: &str, bytes: &[u8]) {
     if show == Show::Document && !bytes.is_empty() && enabled!(Level::TRACE) {
         trace!("{of}: {}", Excerpt(bytes));
     }
 }
 
-/// Notes a request.
+/// Logs a request.
 pub(super) fn asked(head: &Head, content: &Body) {
     let (method, url) = (&head.method, SafeUrl(&head.url));
     let headers = SafeHeaders {
@@ -41,7 +41,7 @@ pub(super) fn asked(head: &Head, content: &Body) {
     }
 }
 
-/// Notes its answer.
+/// Logs its answer.
 pub(super) fn answered(head: &Head, response: &reqwest::Response, started: Instant) {
     let (method, url) = (&head.method, SafeUrl(&head.url));
     let headers = SafeHeaders {
@@ -52,13 +52,13 @@ pub(super) fn answered(head: &Head, response: &reqwest::Response, started: Insta
     debug!(%method, %url, status, ms, %headers, "answer");
 }
 
-/// Notes that no answer came.
+/// Logs that no answer arrived.
 pub(super) fn unanswered(head: &Head, error: &Error, started: Instant) {
     let (method, url) = (&head.method, SafeUrl(&head.url));
     debug!(%method, %url, ms = milliseconds(started), %error, "no answer");
 }
 
-/// Notes that the body's source failed.
+/// Logs that the body's source failed.
 pub(super) fn unsent(error: &Error) {
     debug!(%error, "the source failed while it was sent");
 }

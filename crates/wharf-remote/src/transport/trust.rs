@@ -1,7 +1,7 @@
-//! Judges the certificates that hosts show, and shows ours.
+//! Verifies the certificates of hosts, and sends client certificates.
 //!
-//! Loading whom the system trusts takes some milliseconds, as long as a whole push of nothing new
-//! to a registry over plain http. So it is done when the first certificate is to be judged.
+//! Loading the system's authorities takes some milliseconds, as long as an unchanged push over
+//! plain http. So they are loaded when the first certificate is verified.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,11 +25,11 @@ use wharf_core::{Error, ErrorKind, Result};
 
 type Judged<T> = std::result::Result<T, rustls::Error>;
 
-/// TLS as `tls` says; `roots` in place of those the system trusts. What is let pass is noted in
-/// `passed`.
+/// The TLS configuration for `tls`, with `roots` instead of the system's authorities. Accepted
+/// unverified certificates are recorded in `passed`.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] where the program chose a cryptography that knows no current TLS.
+/// [`ErrorKind::Unsupported`] if the program's cryptography provider has no current TLS.
 pub(super) fn config(
     tls: &Tls,
     roots: Option<&Certificates>,
@@ -60,11 +60,10 @@ pub(super) fn config(
     Ok((config, shown))
 }
 
-/// Names that are kept in mind.
+/// The most names that are remembered.
 const NAMES: usize = 256;
 
-/// What was shown: the client certificates there are, whether anybody wanted to see one, and whose
-/// own certificates were taken.
+/// The client certificates, whether a host asked for one, and the hosts with accepted certificates.
 #[derive(Debug)]
 pub(super) struct Shown {
     identities: Vec<Identity>,
@@ -73,12 +72,12 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Whether somebody asked for a client certificate in vain.
+    /// Whether a host asked for a client certificate and got none.
     pub(super) fn is_missed(&self) -> bool {
         self.identities.is_empty() && self.asked.load(Ordering::Relaxed)
     }
 
-    /// Whether a certificate for this name was taken.
+    /// Whether a certificate for this name was accepted.
     pub(super) fn has_met(&self, name: &str) -> bool {
         self.met.lock().contains(name)
     }
@@ -100,7 +99,7 @@ impl ResolvesClientCert for Shown {
         self.asked.store(true, Ordering::Relaxed);
         let mut all = self.identities.iter();
         let fits = |known: &&Identity| known.is_signed_by(authorities) && known.can_sign(schemes);
-        // Some who ask do not say whom they believe.
+        // Some hosts ask without naming accepted issuers.
         let shown = all.find(fits).or(self.identities.first());
         shown.map(Identity::key)
     }
@@ -110,7 +109,7 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// Judges certificates.
+/// Verifies certificates.
 #[derive(Debug)]
 struct Judge {
     authorities: Certificates,
@@ -123,7 +122,7 @@ struct Judge {
 }
 
 impl Judge {
-    /// Who judges by the book.
+    /// The standard verifier.
     fn strict(&self) -> Judged<&Arc<dyn ServerCertVerifier>> {
         let strict = self.strict.get_or_init(|| match &self.roots {
             Some(roots) => self.trusting(roots),
@@ -151,7 +150,7 @@ impl Judge {
     }
 }
 
-/// Whether a server was refused because it showed an authority's own certificate.
+/// Whether a server was refused because it presented an authority's own certificate.
 pub(super) fn is_authority(verdict: &rustls::Error) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = verdict
     else {
@@ -217,9 +216,8 @@ impl ServerCertVerifier for Judge {
 }
 
 impl Judge {
-    /// A certificate that is trusted itself may be that of an authority, as those are that openssl
-    /// signs with their own key. The book has no room for these; its verdict says that the dates are
-    /// good, which it looks at before.
+    /// Accepts a trusted certificate that is an authority itself, like openssl's self-signed ones.
+    /// The standard verifier refuses those, after it has checked their dates.
     fn trusted_itself(
         &self,
         verdict: rustls::Error,
@@ -236,7 +234,7 @@ impl Judge {
         Ok(ServerCertVerified::assertion())
     }
 
-    /// Where anybody is good, certificates too old to check a signature with are.
+    /// Without verification, certificates that are too old to check a signature are accepted too.
     fn lenient(&self, judged: Judged<HandshakeSignatureValid>) -> Judged<HandshakeSignatureValid> {
         match self.verification {
             Verification::None => Ok(HandshakeSignatureValid::assertion()),

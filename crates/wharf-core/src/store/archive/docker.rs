@@ -1,4 +1,4 @@
-//! What `docker save` writes: configs, layers, and `manifest.json` that ties them together.
+//! The archives of `docker save`: configs, layers, and `manifest.json` that lists them.
 //!
 //! It has no manifests, so an image of it is a [`Draft`](crate::draft::Draft) until its layers were sent once.
 
@@ -23,8 +23,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// An archive as `docker save` writes it.
 ///
-/// As a [`Source`] it has the configs, and the layers of the drafts made so far whose digest is
-/// known; it has no manifests and resolves nothing.
+/// As a [`Source`] it has the configs, and the layers of known digest of the drafts made so far. It
+/// has no manifests and resolves nothing.
 #[derive(Debug)]
 pub struct DockerArchive {
     pub(super) members: Arc<Members>,
@@ -64,7 +64,7 @@ impl DockerArchive {
         })
     }
 
-    /// What the archive is called in messages.
+    /// The name of the archive in messages.
     pub fn name(&self) -> &str {
         self.members.name()
     }
@@ -74,10 +74,10 @@ impl DockerArchive {
         &self.images
     }
 
-    /// The image that `choice` means.
+    /// The image that `choice` selects.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`], with a list of what there is.
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`], with a list of the images.
     pub fn select(&self, choice: &ImageChoice) -> Result<&DockerImage> {
         select(&self.images, choice).map_err(|error| error.target(self.name()))
     }

@@ -11,16 +11,16 @@ use crate::layer::{LayerMemory, Settings, gzip};
 use crate::store::files::Region;
 use crate::verify;
 
-/// Where content of known digest comes from.
+/// The source of content of known digest.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// From the archive as it is.
     Stored(Region),
-    /// From a layer that is compressed anew each time.
+    /// From a layer that is compressed again each time.
     Made(Made),
 }
 
-/// A layer that is compressed each time it is read, to bytes that are known beforehand.
+/// A layer that is compressed each time it is read, with a known result.
 #[derive(Clone, Debug)]
 pub(super) struct Made {
     pub(super) tar: Tar,
@@ -30,7 +30,7 @@ pub(super) struct Made {
     pub(super) size: u64,
 }
 
-/// A layer that lies uncompressed in the archive.
+/// An uncompressed layer of the archive.
 #[derive(Clone, Debug)]
 pub(super) struct Tar {
     pub(super) region: Region,
@@ -38,7 +38,7 @@ pub(super) struct Tar {
 }
 
 impl Tar {
-    /// The compressed layer; fails where the uncompressed one is not what the config promises.
+    /// The compressed layer. Fails if the uncompressed one does not match the config.
     pub(super) fn compressed(&self, settings: &Settings) -> ByteStream {
         let promised = Descriptor::new(
             MediaType::OCI_LAYER,
@@ -48,7 +48,7 @@ impl Tar {
         let name = self.region.name.clone();
         let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
             match error.kind() {
-                // Errors of the file name it already.
+                // Errors of the file contain its name already.
                 ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),
                 _ => error,
             }
@@ -59,7 +59,7 @@ impl Tar {
 
 impl Made {
     /// The bytes from `offset` on. They are made from the beginning and checked here, so that a
-    /// memory that is wrong is given up.
+    /// wrong memory is dropped.
     pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
         let made = self.clone();
         let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);

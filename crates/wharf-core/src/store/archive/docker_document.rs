@@ -21,7 +21,7 @@ pub(super) struct ManifestEntry {
     pub(super) layers: Option<Vec<String>>,
 }
 
-/// What the config of an image says.
+/// The parsed config of an image.
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) descriptor: Descriptor,
@@ -30,7 +30,7 @@ pub(super) struct Config {
     pub(super) platform: Platform,
 }
 
-/// The images of the archive, or `None` where it has no `manifest.json`. Blocking.
+/// The images of the archive, or `None` if it has no `manifest.json`. Blocking.
 pub(super) fn read(members: &Members) -> Result<Option<Vec<ManifestEntry>>> {
     let Some(bytes) = members.document(MANIFEST_FILE)? else {
         return Ok(None);
@@ -61,14 +61,14 @@ pub(super) fn config(members: &Members, entry: &ManifestEntry) -> Result<Config>
     })
 }
 
-/// What an image names and the archive does not have.
+/// The error of a file that an image names and the archive lacks.
 pub(super) fn missing(members: &Members, what: &str, path: &str) -> Error {
     let path = path.escape_debug();
     let said = format!("{MANIFEST_FILE} names {what} {path}, which the archive does not have");
     Error::new(ErrorKind::NotFound, said).target(members.name())
 }
 
-/// Docker names a config after its digest; other names promise nothing.
+/// Docker names a config after its digest; other names are not checked.
 fn check_name(path: &str, actual: &Digest) -> Result<()> {
     let file = path.rsplit('/').next().unwrap_or(path);
     let hex = file.strip_suffix(".json").unwrap_or(file);

@@ -5,11 +5,11 @@ use wharf_oci::{Descriptor, Digest, Platform, Reference, Tag};
 /// One image of a docker archive.
 #[derive(Clone, Debug)]
 pub struct DockerImage {
-    /// The config blob; its digest is what docker calls the image id.
+    /// The config blob; its digest is docker's image id.
     pub config: Descriptor,
     /// The names the image was saved under, as they are in the archive.
     pub repo_tags: Vec<String>,
-    /// What the config says the image is for.
+    /// The platform that the config states.
     pub platform: Platform,
     pub(super) layers: Vec<String>,
     pub(super) diff_ids: Vec<Digest>,
@@ -25,7 +25,7 @@ impl DockerImage {
         tags.collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 
-    /// Its names, or where it has none the digest of its config: one line.
+    /// Its names, or the digest of its config if it has none: one line.
     pub fn label(&self) -> String {
         if self.repo_tags.is_empty() {
             return self.config.digest.to_string();

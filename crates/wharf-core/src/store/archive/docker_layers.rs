@@ -1,4 +1,4 @@
-//! The layers of a docker archive: stored as they are, recalled, or compressed on their way.
+//! The layers of a docker archive: stored as they are, recalled, or compressed on the way.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::files::{Files, Region};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
-/// The media types of a draft, which must all come from one house.
+/// The media types of a draft, which must all be of one family.
 struct MediaTypes {
     manifest: MediaType,
     config: MediaType,
@@ -25,13 +25,13 @@ struct MediaTypes {
 }
 
 impl DockerArchive {
-    /// The image as a draft: layers that are compressed are read once to learn their digest,
-    /// others are compressed while they are sent, or recalled from an earlier run.
+    /// The image as a draft. Reads compressed layers once to learn their digest. Other layers are
+    /// compressed while they are sent, or recalled from an earlier run.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] where config and `manifest.json` disagree on the number of layers;
-    /// [`ErrorKind::NotFound`] for a layer that is not there; [`ErrorKind::Unsupported`] for a
-    /// layer in a compression that no registry knows.
+    /// [`ErrorKind::Corrupt`] if config and `manifest.json` disagree on the number of layers;
+    /// [`ErrorKind::NotFound`] for a missing layer; [`ErrorKind::Unsupported`] for a layer in a
+    /// compression that registries do not know.
     pub async fn draft(&self, image: &DockerImage) -> Result<Draft> {
         if image.layers.len() != image.diff_ids.len() {
             let said = format!(
@@ -88,7 +88,7 @@ impl DockerArchive {
     }
 
     /// A layer that is compressed already: one pass to learn its digest. Its diff id is not
-    /// compared: it would have to be decompressed for that.
+    /// checked, because that needs decompression.
     async fn stored_layer(&self, region: Region, media_type: MediaType) -> Result<Descriptor> {
         if let Some(digest) = self.learned(&region) {
             return Ok(Descriptor::new(media_type, digest, region.length));
@@ -105,7 +105,7 @@ impl DockerArchive {
         Ok(Descriptor::new(media_type, digest, size))
     }
 
-    /// The digest of a layer that another image has too.
+    /// The known digest of a layer that another image has too.
     fn learned(&self, region: &Region) -> Option<Digest> {
         let known = self.known.lock();
         let mut stored = known.iter().filter_map(|(digest, content)| match content {
@@ -117,7 +117,7 @@ impl DockerArchive {
         Some(digest.clone())
     }
 
-    /// A layer to be compressed, or known from having been so before.
+    /// A layer to compress, or one recalled from an earlier run.
     fn tar_layer(&self, tar: Tar, types: &MediaTypes) -> DraftLayer {
         let settings = self.options.compression.clone();
         let layer = pending(tar.clone(), settings.clone(), types);
@@ -146,8 +146,8 @@ impl DockerArchive {
     }
 }
 
-/// Layers smaller than this, in bytes, are made and sent again in less time than is spent on going
-/// on with them in another process.
+/// Layers smaller than this, in bytes, are made and sent again faster than resumed in another
+/// process.
 const WORTHWHILE: u64 = 4 << 20;
 
 fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
@@ -164,7 +164,7 @@ fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
 }
 
 impl MediaTypes {
-    /// Docker's own, unless a layer is in a compression that only the OCI has a type for.
+    /// Docker's own types, unless a layer has a compression that only OCI has a type for.
     fn for_layers(layers: &[(Region, Option<Packing>)]) -> MediaTypes {
         if layers
             .iter()

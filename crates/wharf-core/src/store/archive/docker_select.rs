@@ -1,4 +1,4 @@
-//! Which of an archive's images is meant.
+//! Selects one of the images of an archive.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -17,9 +17,9 @@ pub enum ImageChoice {
     /// The only one there is.
     #[default]
     Only,
-    /// By a name: `name:tag` as the archive has it, a whole reference, or a tag alone.
+    /// By a name: `name:tag` as in the archive, a full reference, or a tag only.
     Name(String),
-    /// By the digest of its config, which docker calls the image id.
+    /// By the digest of its config, docker's image id.
     Config(Digest),
     /// By its place in `manifest.json`, from 0.
     Place(usize),
@@ -28,7 +28,7 @@ pub enum ImageChoice {
 impl FromStr for ImageChoice {
     type Err = Infallible;
 
-    /// `sha256:…` is a config, `@N` a place, nothing the only image, all else a name.
+    /// `sha256:…` is a config, `@N` a place, empty text the only image, anything else a name.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         if text.is_empty() {
             return Ok(ImageChoice::Only);
@@ -42,7 +42,7 @@ impl FromStr for ImageChoice {
     }
 }
 
-/// The image of `images` that `choice` means.
+/// The image of `images` that `choice` selects.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`], with a list of what there is.
@@ -82,7 +82,7 @@ pub(super) fn select<'a>(
     }
 }
 
-/// The images of this name; where there are none, those of this tag.
+/// The images of this name; if there are none, those of this tag.
 fn named<'a>(images: &'a [DockerImage], name: &str) -> Vec<&'a DockerImage> {
     let wanted = canonical(name);
     let by_name: Vec<_> = images

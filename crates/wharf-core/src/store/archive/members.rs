@@ -1,4 +1,4 @@
-//! The files of a scanned tar, by name, with links followed inside it.
+//! The files of a scanned tar, by name. Follows links within the tar.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::file::read_exactly_at;
 use crate::store::files::{Files, Region};
 use crate::{Error, ErrorKind, Result};
 
-/// Links from one to the next that are followed; a circle is longer than any number.
+/// The most links to follow in a chain; a cycle exceeds any number.
 const MOST_LINKS: usize = 16;
 
 /// The most bytes of a JSON document in an archive.
@@ -39,12 +39,12 @@ impl Members {
         })
     }
 
-    /// Whether `path` is there at all, be it a file or a link.
+    /// Whether `path` exists, as a file or a link.
     pub(super) fn has(&self, path: &str) -> bool {
         self.entries.contains_key(path)
     }
 
-    /// All of a small file, or `None` where there is none. Blocking.
+    /// All of a small file, or `None` if there is none. Blocking.
     pub(super) fn document(&self, path: &str) -> Result<Option<Bytes>> {
         let Some(region) = self.find(path)? else {
             return Ok(None);

@@ -1,6 +1,6 @@
-//! One pass over the headers of a tar: where each file lies, without reading any content.
+//! One pass over the headers of a tar: finds the place of each file, without reading any content.
 //!
-//! Names are keys of a map and nothing else: no path of an archive is ever joined to one of ours.
+//! Names are only keys of a map: a path of an archive is never joined to a path on disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,23 +14,23 @@ use crate::{Error, ErrorKind, Result};
 
 const BLOCK: u64 = 512;
 
-/// More entries than any image archive has, few enough to keep in memory.
+/// More entries than any image archive has, but few enough for memory.
 const MOST_ENTRIES: usize = 1_000_000;
 
 /// The most bytes of a long name, or of a set of pax records.
 const MOST_EXTENSION: u64 = 1 << 20;
 
-/// What a path in the archive is.
+/// The kind of a path in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// A file whose `length` bytes begin at `offset` of the archive.
+    /// A file of `length` bytes at `offset` of the archive.
     File { offset: u64, length: u64 },
     /// A link to another path of the archive.
     Link { target: String },
 }
 
-/// Finds every file and link of the tar in `file`, which has `length` bytes; of entries with one
-/// name the last counts, as it does when a tar is unpacked. `name` is for errors. Blocking.
+/// Finds every file and link of the tar in `file`, which has `length` bytes. The last entry of a
+/// name counts, as when a tar is unpacked. `name` is for errors. Blocking.
 pub(super) fn scan(file: &File, length: u64, name: &str) -> Result<HashMap<String, Entry>> {
     let mut scan = Scan {
         file,
@@ -49,7 +49,7 @@ struct Scan<'a> {
     entries: HashMap<String, Entry>,
 }
 
-/// What extension headers said about the entry that follows them.
+/// The content of extension headers about the following entry.
 #[derive(Default)]
 struct Extension {
     path: Option<Vec<u8>>,
@@ -114,7 +114,7 @@ impl Scan<'_> {
         Err(malformed(at, &"no header of a tar entry here"))
     }
 
-    /// Steps over `size` bytes of content, padded to whole blocks; says where they begin.
+    /// Skips `size` bytes of content, padded to whole blocks. Returns their start.
     fn skip(&mut self, at: u64, size: u64) -> Result<u64> {
         let content = self.position;
         let end = content.checked_add(size);
@@ -124,7 +124,7 @@ impl Scan<'_> {
                 self.length
             )));
         }
-        // The file may end within the padding: the missing end mark is found there.
+        // The file may end within the padding; the missing end mark is detected there.
         self.position = content + size.div_ceil(BLOCK) * BLOCK;
         Ok(content)
     }
@@ -205,7 +205,7 @@ impl Scan<'_> {
 }
 
 impl Extension {
-    /// Takes what matters of pax records (POSIX pax, "pax Extended Header").
+    /// Reads the relevant pax records (POSIX pax, "pax Extended Header").
     fn pax(&mut self, records: &[u8]) -> std::io::Result<()> {
         for record in PaxExtensions::new(records) {
             let record = record?;
@@ -230,7 +230,7 @@ fn is_extension(kind: EntryType) -> bool {
         || kind.is_pax_global_extensions()
 }
 
-/// Some writers give these a size although no content follows.
+/// Some writers state a size for these although no content follows.
 fn is_header_only(kind: EntryType) -> bool {
     kind.is_hard_link()
         || kind.is_symlink()
@@ -244,8 +244,8 @@ fn link(target: Option<String>) -> Option<Entry> {
     target.map(|target| Entry::Link { target })
 }
 
-/// `path` below `folder` without `.`, `..` and doubled slashes; `None` where it is absolute, leaves
-/// the archive, names its root, or is not UTF-8: nothing that is looked for has such a path.
+/// `path` below `folder` without `.`, `..` and doubled slashes. `None` if it is absolute, leaves
+/// the archive, names its root, or is not UTF-8: no file that is looked up has such a path.
 fn normal(folder: &[u8], path: &[u8]) -> Option<String> {
     if path.starts_with(b"/") {
         return None;

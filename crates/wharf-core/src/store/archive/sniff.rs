@@ -1,8 +1,8 @@
-//! What bytes are, told by how they begin and never by a name.
+//! Finds the format of content from its first bytes, never from a name.
 
 use crate::{Error, ErrorKind};
 
-/// How many bytes are enough to tell.
+/// The number of bytes that suffices.
 pub(super) const ENOUGH: usize = 512;
 
 /// A compression that a whole file, or a layer, may have.
@@ -33,7 +33,7 @@ impl Packing {
         Some(packing)
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Packing::Gzip => "gzip",
@@ -64,13 +64,13 @@ pub(super) fn is_tar(block: &[u8]) -> bool {
     stored.is_ok_and(|stored| stored == sum)
 }
 
-/// The error about content that begins with `head` and should have been a tar.
+/// The error about content that begins with `head` and should be a tar.
 pub(super) fn not_a_tar(head: &[u8]) -> Error {
     let message = format!("not a tar: looks like {}", looks_like(head));
     Error::new(ErrorKind::Invalid, message)
 }
 
-/// What content that is neither a tar nor compressed looks like, for a message.
+/// A guess at the format of content that is neither a tar nor compressed, for a message.
 fn looks_like(head: &[u8]) -> &'static str {
     let known: [(&[u8], &str); 9] = [
         (b"PK\x03\x04", "a zip archive"),

@@ -1,4 +1,4 @@
-//! From whatever is given to a plain tar in a file: decompressed and spooled only where needed.
+//! Turns the input into a plain tar in a file. Decompresses and spools only if needed.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -11,17 +11,17 @@ use super::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
 use crate::spool::{self, Spooled};
 use crate::{Error, ErrorKind, Result};
 
-/// An archive that was compressed twice is taken; more than that is a mistake or an attack.
+/// An archive may be compressed twice; more is a mistake or an attack.
 const MOST_PACKINGS: usize = 2;
 
-/// Memory that a decoder of xz may take: twice what `xz -9` asks for, and some.
+/// The most memory of an xz decoder: a little more than twice what `xz -9` needs.
 const XZ_MEMORY: u64 = 160 << 20;
 
-/// What is decompressed may always be as large as this, in bytes.
+/// Decompressed output may always have this size, in bytes.
 const ALWAYS: u64 = 1 << 30;
 
-/// Beyond that, it may be so many times as large as what was read for it: archives of real files
-/// stay far below, and one that was made to fill disks does not.
+/// Beyond that, output may be this many times as large as the input. Archives of real files stay
+/// far below; one made to fill disks does not.
 const GROWTH: u64 = 200;
 
 /// A file that is not compressed, presumably a tar.
@@ -69,7 +69,7 @@ fn from_reader(reader: Box<dyn Read + Send>, name: String, spool_dir: &Path) -> 
     Ok(Unpacked { file, length, name })
 }
 
-/// Takes all compressions off, outermost first.
+/// Removes all compressions, outermost first.
 fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>> {
     let position = Arc::new(AtomicU64::new(0));
     let mut reader: Box<dyn Read + Send> = Box::new(Counted {
@@ -79,7 +79,7 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
     for _ in 0..=MOST_PACKINGS {
         let head = head(&mut reader).map_err(|error| Error::io(name, error))?;
         let packing = Packing::of(&head);
-        // Said before a stream of something else, perhaps without an end, fills the disk.
+        // Checked before an endless stream of something else fills the disk.
         if packing.is_none() && head.len() == ENOUGH && !is_tar(&head) {
             return Err(not_a_tar(&head).target(name));
         }
@@ -102,7 +102,7 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
     Err(Error::new(ErrorKind::Invalid, said).target(name))
 }
 
-/// Gives what `reader` decompresses to; members that follow one another are one content.
+/// A reader of the decompressed content; concatenated members are one content.
 fn decoder(
     reader: Box<dyn Read + Send>,
     packing: Packing,
@@ -139,7 +139,7 @@ impl Read for Counted {
     }
 }
 
-/// What came of decompressing, as long as it is in proportion to what was read.
+/// Decompressed output that fails when it grows out of proportion to the input.
 struct Bounded<R> {
     reader: R,
     position: Arc<AtomicU64>,
@@ -164,7 +164,7 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// A decoder whose errors say what it is, and how far the file was read.
+/// A decoder with errors that name the format and the position in the file.
 struct Decoded {
     reader: Box<dyn Read + Send>,
     packing: Packing,
@@ -175,7 +175,7 @@ impl Read for Decoded {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.reader.read(buffer).map_err(|error| {
             if error.raw_os_error().is_some() {
-                // The file's, not the decoder's.
+                // An error of the file, not of the decoder.
                 return error;
             }
             let offset = self.position.load(Ordering::Relaxed);

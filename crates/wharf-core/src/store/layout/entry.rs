@@ -1,7 +1,7 @@
-//! What `index.json` lists, and how an entry is found by what people call it.
+//! The entries of `index.json`, and how a name selects one.
 //!
-//! Names in a layout are free text: a tag, or a whole reference. An entry that is called exactly
-//! what was asked for goes before one whose reference only ends in that tag.
+//! Names in a layout are free text: a tag, or a full reference. An entry with exactly the wanted
+//! name precedes one with a reference that only ends in that tag.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use wharf_oci::{
     ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME, Descriptor, Digest, Reference, Tag,
 };
 
-/// One thing that a layout lists as its own: an image, an index, an artifact.
+/// One thing that a layout lists: an image, an index, an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The descriptor in `index.json`, annotations included.
     pub descriptor: Descriptor,
-    /// What it is called there, as fully as it is said: a whole reference where there is one.
+    /// Its fullest name in the layout: a full reference if there is one.
     pub name: Option<String>,
-    /// The tag that this name is or ends in.
+    /// The tag that is this name or its end.
     pub tag: Option<Tag>,
 }
 
 impl Entry {
-    /// The entry that a descriptor in `index.json` stands for.
+    /// The entry of a descriptor in `index.json`.
     pub(crate) fn new(descriptor: Descriptor) -> Self {
         let names = [ref_name(&descriptor), containerd_name(&descriptor)];
         let tag = names.iter().flatten().find_map(|name| tag_of(name));
@@ -43,7 +43,7 @@ impl Entry {
         ref_name(&self.descriptor) == Some(text) || containerd_name(&self.descriptor) == Some(text)
     }
 
-    /// Whether one of its names means `text`: ends in that tag, or is the same reference.
+    /// Whether one of its names matches `text`: ends in that tag, or is the same reference.
     fn means(&self, text: &str) -> bool {
         let names = [
             ref_name(&self.descriptor),
@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-/// For lists that people choose from; what a stranger wrote is escaped.
+/// For lists that people choose from; foreign text is escaped.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = ref_name(&self.descriptor).or(self.name.as_deref()) {
@@ -72,7 +72,7 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The entries that `text`, a digest, name or tag, may mean: the best kind of match only.
+/// The entries that match `text`, a digest, name or tag: only those of the best kind of match.
 pub(crate) fn matching(entries: Vec<Entry>, text: &str) -> Vec<Entry> {
     if let Ok(digest) = text.parse::<Digest>() {
         return kept(entries, |entry| entry.descriptor.digest == digest);
@@ -83,7 +83,7 @@ pub(crate) fn matching(entries: Vec<Entry>, text: &str) -> Vec<Entry> {
     kept(entries, |entry| entry.means(text))
 }
 
-/// The one content that all of `entries` are; its name and tag only where they agree on them.
+/// The single content of all `entries`; with name and tag only if they agree on them.
 pub(crate) fn only(entries: &[Entry]) -> Option<Entry> {
     let (first, others) = entries.split_first()?;
     if others
@@ -95,7 +95,7 @@ pub(crate) fn only(entries: &[Entry]) -> Option<Entry> {
     Some(common_names(first.descriptor.clone(), entries))
 }
 
-/// `descriptor` under the name and the tag that all of `entries` have.
+/// `descriptor` with the name and tag that all of `entries` share.
 pub(crate) fn common_names(descriptor: Descriptor, entries: &[Entry]) -> Entry {
     let first = entries.first();
     let named = first.filter(|first| entries.iter().all(|entry| entry.name == first.name));
@@ -139,7 +139,7 @@ fn tag_of(name: &str) -> Option<Tag> {
         .or_else(|| whole_reference(name)?.tag().cloned())
 }
 
-/// A reference that says more than a tag could.
+/// A full reference, if `name` is more than a tag.
 fn whole_reference(name: &str) -> Option<Reference> {
     name.contains(['/', ':']).then(|| name.parse().ok())?
 }

@@ -1,12 +1,12 @@
-//! How `index.json` changes when a manifest is written: a pure function.
+//! Pure changes of `index.json` when a manifest is written or deleted.
 //!
-//! What others wrote there stays as it is, but for the one name that moves.
+//! Foreign entries stay as they are, except for the name that moves.
 
 use wharf_oci::{ANNOTATION_REF_NAME, Descriptor, Index, Tag};
 
 use super::entry::{containerd_name, ref_name};
 
-/// Lists `manifest`, under `tag` where given; says whether `index` is another now.
+/// Lists `manifest`, under `tag` if given. Returns whether `index` changed.
 pub(super) fn enter(index: &mut Index, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
     match tag {
         Some(tag) => enter_tagged(index, manifest, tag),
@@ -50,7 +50,7 @@ fn enter_tagged(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
     true
 }
 
-/// Takes a tag away; what it named stays listed, by digest. Says whether it named anything.
+/// Removes a tag; its manifest stays listed by digest. Returns whether the tag existed.
 pub(super) fn untag(index: &mut Index, tag: &Tag) -> bool {
     let mut found = false;
     for entry in &mut index.manifests {
@@ -59,7 +59,7 @@ pub(super) fn untag(index: &mut Index, tag: &Tag) -> bool {
             found = true;
         }
     }
-    // Of equal entries without any name one is enough.
+    // Keeps one of several equal entries without a name.
     let mut nameless = std::collections::HashSet::new();
     index.manifests.retain(|entry| {
         let named = ref_name(entry).is_some() || containerd_name(entry).is_some();
@@ -68,14 +68,14 @@ pub(super) fn untag(index: &mut Index, tag: &Tag) -> bool {
     found
 }
 
-/// Lists a manifest no more, under whatever name. Says whether it was listed.
+/// Removes a manifest under all names. Returns whether it was listed.
 pub(super) fn remove(index: &mut Index, digest: &wharf_oci::Digest) -> bool {
     let before = index.manifests.len();
     index.manifests.retain(|entry| entry.digest != *digest);
     index.manifests.len() < before
 }
 
-/// A tag names one thing only: entries of other content lose it, and go if it was all they had.
+/// Removes a tag from entries of other content, and entries that had no other name.
 fn take_from_others(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
     let mut moved = false;
     index.manifests.retain_mut(|entry| {

@@ -29,7 +29,7 @@ impl Files for Tree {
     fn find(&self, path: &str) -> Result<Option<Region>> {
         let path = self.root.join(path);
         let name = path.display().to_string();
-        // Opening comes second: a pipe would keep whoever opens it waiting.
+        // Opened only afterwards: opening a pipe would block.
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => {

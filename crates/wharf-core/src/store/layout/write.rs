@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all: a temporary file beside, fsync, rename, fsync.
+//! Writes files whole or not at all: a temporary file beside, fsync, rename, fsync.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
@@ -12,16 +12,16 @@ use crate::blob::ByteStream;
 use crate::verify::blocking;
 use crate::{Error, Result};
 
-/// How the names of temporary files begin.
+/// The prefix of temporary files.
 const PREFIX: &str = ".wharf-";
 
-/// After this long nobody writes a temporary file any more, whatever locks say.
+/// A temporary file of this age is abandoned, whatever its lock says.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Younger files may be about to be locked by who made them.
+/// A younger file may be about to be locked by its writer.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A file that has no name yet; dropped, it is gone.
+/// A file without its final name; dropping it deletes it.
 #[derive(Debug)]
 pub(super) struct NewFile {
     file: File,
@@ -39,8 +39,8 @@ impl NewFile {
             .tempfile_in(root)
             .map_err(|error| Error::io(root.display(), error))?;
         let (file, path) = file.into_parts();
-        // Held as long as the file is open: who finds it unlocked knows that its writer is gone.
-        // Where a file system knows no locks, only the age speaks.
+        // Held as long as the file is open: an unlocked file has lost its writer. Without locks in
+        // the file system, only the age counts.
         let _ = file.try_lock();
         Ok(NewFile {
             file,
@@ -52,7 +52,7 @@ impl NewFile {
     /// Writes all of `stream`.
     ///
     /// # Errors
-    /// What the stream says, or the system.
+    /// The stream's error, or the system's.
     pub(super) async fn fill(mut self, mut stream: ByteStream) -> Result<Self> {
         while let Some(chunk) = stream.next().await.transpose()? {
             self = blocking(move || self.write(&chunk).map(|()| self)).await??;
@@ -67,7 +67,7 @@ impl NewFile {
             .map_err(|error| Error::io(self.path.display(), error))
     }
 
-    /// Gives it its name, in place of whatever had it. Durable on return. Blocking.
+    /// Gives it its final name, replacing an existing file. Durable on return. Blocking.
     pub(super) fn publish(self, path: &Path) -> Result<()> {
         let named = |error| Error::io(path.display(), error);
         let directory = path.parent().unwrap_or(&self.root);
@@ -79,7 +79,7 @@ impl NewFile {
         sync_directory(directory)
     }
 
-    /// As [`NewFile::publish`], but what is there already stays. Blocking.
+    /// As [`NewFile::publish`], but keeps an existing file. Blocking.
     pub(super) fn publish_unless_there(self, path: &Path) -> Result<()> {
         let named = |error| Error::io(path.display(), error);
         self.file.sync_all().map_err(named)?;
@@ -91,12 +91,12 @@ impl NewFile {
     }
 }
 
-/// Whether a file of this name is one of ours that has no name yet.
+/// Whether this is the name of one of our temporary files.
 pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
-/// Removes what processes that died left in `root`. Blocking, best effort.
+/// Removes what dead processes left in `root`. Blocking, best effort.
 pub(super) fn remove_stale(root: &Path) {
     let Ok(files) = fs::read_dir(root) else {
         return;
@@ -139,7 +139,7 @@ fn create_directory(directory: &Path, root: &Path) -> Result<()> {
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> Result<()> {
     match File::open(directory).and_then(|directory| directory.sync_all()) {
-        // Some network file systems do not know this, and have no need of it.
+        // Some network file systems do not support this, and do not need it.
         Err(error) if error.kind() != Io::InvalidInput => {
             Err(Error::io(directory.display(), error))
         }
@@ -152,7 +152,8 @@ fn sync_directory(_directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Temporary files are private by default, but content is for whoever may read the directory.
+/// Temporary files are private by default, but content is for all users that may read the
+/// directory.
 #[cfg(unix)]
 fn readable_by_others(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
-//! The index that lists referrers under a tag, where a registry does not list them itself
+//! The index that lists referrers under a tag, for registries that do not list them
 //! (distribution-spec: "Referrers Tag Schema"). Pure: bytes in, bytes out.
 //!
-//! What others wrote into it, fields and entries that we do not know, survives.
+//! Foreign and unknown fields and entries survive.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,15 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Tag};
 
 use wharf_core::{Error, ErrorKind, Result};
 
-/// The listing of one subject.
+/// The list of one subject.
 #[derive(Clone, Debug)]
 pub(crate) struct ReferrersIndex {
     document: Map<String, Value>,
-    /// By digest, as text: the order in which they are written.
+    /// By digest as text, which is also the order in the document.
     entries: BTreeMap<String, Value>,
 }
 
-/// The tag under which the referrers of `subject` are listed: its digest with a dash, cut to what
-/// a tag may have.
+/// The tag of the list for `subject`: its digest with a dash, cut to the length of a tag.
 pub(crate) fn fallback_tag(subject: &Digest) -> Result<Tag> {
     let algorithm = subject.algorithm().to_string();
     let text = format!("{algorithm:.32}-{:.64}", subject.hex());
@@ -45,8 +44,8 @@ impl ReferrersIndex {
     /// Reads a listing.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where it is not an OCI index of schema version 2: it is not ours to
-    /// overwrite.
+    /// [`ErrorKind::Invalid`] if it is not an OCI index of schema version 2, which must not be
+    /// overwritten.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let invalid = |why: &str| {
             let message = format!("{why}, so it is not the list of referrers it should be");
@@ -89,7 +88,7 @@ impl ReferrersIndex {
         self.entries.is_empty()
     }
 
-    /// Lists a referrer, unless it is listed.
+    /// Adds a referrer, unless it is listed.
     pub(crate) fn add(&mut self, referrer: &Descriptor) {
         let entry = || json!(referrer);
         self.entries
@@ -97,7 +96,7 @@ impl ReferrersIndex {
             .or_insert_with(entry);
     }
 
-    /// Lists everything that `other` lists, as well.
+    /// Adds everything that `other` lists.
     pub(crate) fn merge(&mut self, other: &ReferrersIndex) {
         for (digest, entry) in &other.entries {
             self.entries
@@ -117,14 +116,14 @@ impl ReferrersIndex {
         digests.all(|digest| self.entries.contains_key(digest))
     }
 
-    /// What is listed here and not in `other`, as far as it can be read.
+    /// The entries listed here and not in `other`, as far as they can be parsed.
     pub(crate) fn missing_from(&self, other: &ReferrersIndex) -> Vec<Descriptor> {
         let mut missing = self.descriptors();
         missing.retain(|referrer| !other.contains(&referrer.digest));
         missing
     }
 
-    /// What is listed, as far as it can be read.
+    /// The entries, as far as they can be parsed.
     pub(crate) fn descriptors(&self) -> Vec<Descriptor> {
         let entries = self.entries.values().cloned();
         entries
@@ -135,7 +134,7 @@ impl ReferrersIndex {
     /// The manifest to put, sorted by digest.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where it is too large.
+    /// [`ErrorKind::Invalid`] if it is too large.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         let mut document = self.document.clone();
         let entries: Vec<&Value> = self.entries.values().collect();
@@ -228,7 +227,7 @@ mod tests {
         assert!(ours.covers(&listing) && !listing.covers(&ours));
         assert_eq!(Value::Object(listing.document.clone())["x"], json!([1]));
         assert_eq!(listing.entries.get("md5:1"), Some(&entry));
-        // It is not ours to drop, though no manifest can be made of it here.
+        // A foreign entry is kept, though it cannot be parsed.
         assert_eq!(listing.descriptors(), []);
     }
 }

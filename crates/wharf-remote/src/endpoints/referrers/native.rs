@@ -1,4 +1,4 @@
-//! The referrers that a registry lists itself (distribution-spec: "Listing Referrers", end-12).
+//! The registry's own list of referrers (distribution-spec: "Listing Referrers", end-12).
 
 use std::collections::HashSet;
 
@@ -13,28 +13,28 @@ use crate::endpoints::link_header;
 use crate::transport::{Request, Response, follow};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Pages of a list: some say that there is a next one after each, with nothing on it.
+/// The most pages of a list: some registries announce an empty next page for ever.
 const PAGES: usize = 1000;
 
 /// Bytes of a page.
 const PAGE: usize = 8 << 20;
 
-/// Bytes of all pages of a list; some hundred thousand referrers.
+/// The most bytes of all pages of a list: some hundred thousand referrers.
 const LIST: usize = 64 << 20;
 
 /// Whether the registry has the API.
 ///
 /// # Errors
-/// Where its answer says neither yes nor no.
+/// If the answer is neither yes nor no.
 pub(super) async fn is_there(api: &Api, subject: &Digest) -> Result<bool> {
     let url = api.urls().await?.referrers(api.name(), subject);
     Ok(page(api, url).await?.is_some())
 }
 
-/// All referrers of a subject; `None` where the registry has no such API.
+/// All referrers of a subject; `None` if the registry has no such API.
 ///
 /// # Errors
-/// What the registry says; [`ErrorKind::Invalid`] where its answer is no list, or has no end.
+/// The registry's error; [`ErrorKind::Invalid`] if its answer is not a list, or has no end.
 pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
     let first = api.urls().await?.referrers(api.name(), subject);
     let (mut url, mut seen) = (first.clone(), HashSet::new());
@@ -79,7 +79,7 @@ pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descr
     }
 }
 
-/// A page; `None` where there is no such API.
+/// A page; `None` if there is no such API.
 async fn page(api: &Api, url: Url) -> Result<Option<Response>> {
     let request =
         Request::new(Method::GET, url).header(ACCEPT, MediaType::OCI_IMAGE_INDEX.as_str());
@@ -88,7 +88,7 @@ async fn page(api: &Api, url: Url) -> Result<Option<Response>> {
         200 => {
             let kind = response.header("content-type");
             let kind = kind.and_then(|kind| MediaType::from_content_type(kind).ok());
-            // Some answer any path with a page of their own.
+            // Some servers answer any path with a web page.
             Ok((kind == Some(MediaType::OCI_IMAGE_INDEX)).then_some(response))
         }
         400 | 404 | 405 | 406 | 501 => Ok(None),

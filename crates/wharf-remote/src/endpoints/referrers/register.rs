@@ -1,18 +1,18 @@
-//! Manifests that refer to a subject: registered by the registry, or listed under a tag
+//! Registers referrers with their subject: the registry lists them, or a list under a tag does
 //! (distribution-spec: "Pushing Manifests with Subject", "Listing Referrers"; wire.md F2 to F5).
 //!
 //! # Why nothing is lost
 //!
-//! The list under the tag is read, changed and put back, and several may do so at once. Where the
-//! registry decides conditions (`If-Match`) the write is refused when the list has changed, and that
-//! is all. Most do not, and then nothing tells whom a write has overwritten. So every writer
-//! - writes soon after it has read, and writes all that it knows: what it reads and what it wrote,
-//! - reads back what it wrote, at once and once more a while later, longer than a writer takes
-//!   between reading and writing, and writes again when something of it is missing.
+//! Several writers may read, change and put back the list under the tag at once. A registry that
+//! decides conditions (`If-Match`) refuses a write to a changed list. Most registries do not, and
+//! then a writer does not see what it overwrites. So every writer
+//! - writes soon after it has read, and writes both what it reads and what it wrote before,
+//! - reads the list back at once, and again after longer than a writer takes between reading and
+//!   writing, and writes again if an entry is missing.
 //!
-//! An entry can be lost only to a writer that read before the entry came and wrote after that last
-//! look. Writers that share a directory of locks wait for each other, so that this takes a machine
-//! that stands still between two requests for several times the time that it usually takes.
+//! An entry is lost only to a writer that reads before the entry is written and writes after that
+//! last check. Writers that share a directory of locks wait for each other, so this needs a machine
+//! that stalls between two requests for several times the usual time.
 
 use std::time::Duration;
 
@@ -32,40 +32,40 @@ use crate::transport::{LaneKind, Request, Response};
 use crate::turns;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// What is to become of the list.
+/// A change of the list.
 #[derive(Clone, Debug)]
 enum Change {
     Add(Box<Descriptor>),
     Remove(Digest),
 }
 
-/// How often the list is changed again because others changed it too.
+/// The most tries when other writers change the list too.
 const TRIES: u32 = 40;
 
-/// After this long no further try is begun.
+/// No further try starts after this time.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Entries that are looked for at a time.
+/// Entries that are checked at a time.
 const CHECKS: usize = 8;
 
-/// The wait before the next change grows from one to the other, with jitter.
+/// The wait before the next change grows between these limits, with jitter.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The first wait after something broke.
+/// The first wait after an error.
 const BREAK: Duration = Duration::from_millis(250);
 
-/// The last look comes this much later than reading and writing took, within limits.
+/// The last check waits this many times the time of reading and writing, within limits.
 const LATER: u32 = 4;
 const SOONEST_LOOK: Duration = Duration::from_millis(100);
 const LATEST_LOOK: Duration = Duration::from_secs(3);
 
-/// Sees to it that a manifest that was put is found as a referrer of its subject. `answer` is what
-/// the registry said to the PUT. Tries again by itself: the manifest need not be put again (wire.md F5).
+/// Makes sure that a manifest that was put is listed as a referrer of its subject. `answer` is the
+/// registry's answer to the PUT. Retries by itself: the manifest is not put again (wire.md F5).
 ///
 /// # Errors
-/// What the registry says in the end; [`ErrorKind::Unsupported`] where it does not list referrers
-/// and the client is not to do so.
+/// The registry's last error; [`ErrorKind::Unsupported`] if it does not list referrers and the
+/// fallback is disabled.
 pub(crate) async fn register(api: &Api, manifest: &Manifest, answer: &Response) -> Result<()> {
     let Some(subject) = manifest.subject() else {
         return Ok(());
@@ -87,14 +87,14 @@ pub(crate) async fn register(api: &Api, manifest: &Manifest, answer: &Response) 
         update(api, &subject.digest, &change).await
     };
     step.await.map_err(|error| {
-        // What can be tried again was; the manifest itself is in place.
+        // This step was retried already; the manifest itself is in place.
         error
             .transient(false)
             .target(format_args!("referrers of {}", subject.digest))
     })
 }
 
-/// Sees to it that a manifest that is gone is not listed as a referrer of its subject.
+/// Removes a deleted manifest from the referrers of its subject.
 ///
 /// # Errors
 /// As [`register`].
@@ -105,14 +105,14 @@ pub(crate) async fn unregister(api: &Api, subject: &Digest, referrer: &Digest) -
         }
         update(api, subject, &Change::Remove(referrer.clone())).await
     };
-    // The manifest is gone: deleting it again would find nothing, and say nothing of the list.
+    // The manifest is gone: deleting it again would find nothing, and not repair the list.
     step.await.map_err(|error| error.transient(false))
 }
 
 /// The referrers of a subject, from the registry or from the list under the tag.
 ///
 /// # Errors
-/// What the registry says; [`ErrorKind::Invalid`] where its answer is no list.
+/// The registry's error; [`ErrorKind::Invalid`] if its answer is not a list.
 pub(crate) async fn list(api: &Api, subject: &Digest) -> Result<Vec<Descriptor>> {
     if let Some(listed) = native::list(api, subject).await? {
         api.host().learn_referrers(true);
@@ -123,7 +123,7 @@ pub(crate) async fn list(api: &Api, subject: &Digest) -> Result<Vec<Descriptor>>
     Ok(listing.index.descriptors())
 }
 
-/// Whether the registry lists referrers itself: asked once, as only definite answers count.
+/// Whether the registry lists referrers itself. Asked until there is one definite answer.
 async fn is_supported(api: &Api, subject: &Digest) -> Result<bool> {
     if let Some(known) = api.host().lists_referrers() {
         return Ok(known);
@@ -149,7 +149,7 @@ async fn is_supported(api: &Api, subject: &Digest) -> Result<bool> {
     }
 }
 
-/// Changes the list under the tag, and makes sure that it stays changed.
+/// Changes the list under the tag, and makes sure that the change stays.
 async fn update(api: &Api, subject: &Digest, change: &Change) -> Result<()> {
     let tag = fallback_tag(subject)?;
     let key = (api.name().clone(), subject.clone());
@@ -198,8 +198,8 @@ async fn pause(wait: &mut Duration, error: &Error) {
     *wait = (*wait * 2).min(LONGEST_WAIT);
 }
 
-/// Reads, changes, writes, looks. Whether the change is in and seems to stay; `known` is what this
-/// writer wrote so far and nobody took out before.
+/// Reads, changes, writes and checks the list. Returns whether the change is in and stays. `known`
+/// has the entries of this writer that were not deleted.
 async fn attempt(
     api: &Api,
     tag: &Tag,
@@ -239,7 +239,7 @@ async fn attempt(
     Ok(is_so(&read(api, tag).await?.index))
 }
 
-/// Of what this writer wrote and is listed no more, what was deleted is not listed again.
+/// Drops from `known` the entries that are no longer listed because they were deleted.
 async fn drop_deleted(
     api: &Api,
     known: &mut ReferrersIndex,
@@ -259,7 +259,7 @@ async fn drop_deleted(
 /// What is under the tag.
 struct TagList {
     index: ReferrersIndex,
-    /// Its entity tag; `None` where nothing is there, or the registry names none.
+    /// Its entity tag; `None` if there is no list, or the registry sends none.
     etag: Option<String>,
     there: bool,
 }
@@ -294,11 +294,11 @@ async fn read(api: &Api, tag: &Tag) -> Result<TagList> {
 
 /// What became of a write.
 enum Written {
-    /// The registry decides conditions, and this one held.
+    /// Written; the registry checked the condition.
     Decided,
-    /// It was written; whether the condition was looked at is not known.
+    /// Written; the registry may have ignored the condition.
     Unsure,
-    /// The list has changed meanwhile.
+    /// Not written: the list has changed meanwhile.
     Declined,
 }
 
@@ -323,7 +323,7 @@ async fn write(api: &Api, tag: &Tag, index: &ReferrersIndex, found: &TagList) ->
         return Ok(Written::Declined);
     }
     answer::expect(response, &[200, 201, 202]).await?;
-    // Ours is known to decide; others show an ETag and do not look at conditions.
+    // Only the embedded registry is known to check; others send an ETag and ignore conditions.
     let decided = api.host().is_ours() && (found.etag.is_some() || !found.there);
     Ok(if decided {
         Written::Decided
@@ -332,12 +332,12 @@ async fn write(api: &Api, tag: &Tag, index: &ReferrersIndex, found: &TagList) ->
     })
 }
 
-/// What became of an empty list.
+/// The result of deleting an empty list.
 enum Deleted {
     Gone,
     /// It is not empty any more.
     Changed,
-    /// The registry does not let tags be deleted.
+    /// The registry does not delete tags.
     Refused,
 }
 

@@ -1,4 +1,4 @@
-//! A blob in chunks, each a request of its own (distribution-spec: "Pushing a blob in chunks").
+//! Sends a blob in chunks, one request each (distribution-spec: "Pushing a blob in chunks").
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::transport::{Again, Body, Payload};
 use wharf_core::blob::{Blob, ByteStream};
 use wharf_core::{Error, Result};
 
-/// How often a registry may say that it is elsewhere than we think, for one blob.
+/// How often a registry may correct the position of one blob.
 const CORRECTIONS: u32 = 3;
 
-/// Sends what is read in chunks of at most `size` bytes. Does not end the session.
+/// Sends the bytes in chunks of at most `size` bytes. Does not end the session.
 ///
 /// # Errors
 /// What the source or the registry says.
@@ -30,7 +30,7 @@ pub(super) async fn send_chunks(
     let (blob, total) = (reading.blob, reading.blob.descriptor().size);
     let mut position = reading.offset;
     let mut bytes = Cursor::new(reading.stream);
-    // Where the stream that the chunks are cut from begins.
+    // The position at which the current stream begins.
     let mut begun = position;
     let mut corrections = 0;
     while position < total {
@@ -46,7 +46,7 @@ pub(super) async fn send_chunks(
         match patch(api, session, body, Some(span)).await {
             Ok(()) => {
                 position = span.end;
-                // A chunk that was made anew was not taken from the stream.
+                // A chunk that was made again did not come from the stream.
                 if bytes.lock().await.given != span.end - begun {
                     (bytes, begun) = (reopened(blob, position).await?, position);
                 }
@@ -64,12 +64,12 @@ pub(super) async fn send_chunks(
     Ok(())
 }
 
-/// The blob from `position` on, to cut chunks from; nothing of it is asked for before it is needed.
+/// The blob from `position` on, to cut chunks from; read only when needed.
 async fn reopened(blob: &Blob, position: u64) -> Result<Arc<Mutex<Cursor>>> {
     Ok(Cursor::new(Reading::open(blob, position).await?.stream))
 }
 
-/// How to have the bytes of one chunk once more.
+/// How to get the bytes of one chunk again.
 fn again(blob: &Blob, span: Span) -> Again {
     let blob = blob.clone();
     Arc::new(move || {
@@ -82,7 +82,7 @@ fn again(blob: &Blob, span: Span) -> Again {
     })
 }
 
-/// Where the registry is, when it refused a chunk as beginning at the wrong place (416).
+/// The registry's position, if it refused a chunk for its start (416).
 async fn elsewhere(session: &mut Session, error: &Error, total: u64) -> Result<Option<u64>> {
     if error.status() != Some(416) {
         return Ok(None);
@@ -96,12 +96,12 @@ fn lost(position: u64) -> Error {
     Error::new(wharf_core::ErrorKind::Rejected, message)
 }
 
-/// A stream that several bodies are cut from, one after the other.
+/// A stream that is cut into several bodies, one after the other.
 struct Cursor {
     stream: ByteStream,
-    /// What came beyond the end of the last body.
+    /// The bytes read beyond the end of the last body.
     left: Bytes,
-    /// How many bytes were given to bodies.
+    /// The number of bytes given to bodies.
     given: u64,
 }
 
@@ -114,7 +114,7 @@ impl Cursor {
         }))
     }
 
-    /// The next `length` bytes as a stream, or fewer where it ends.
+    /// The next `length` bytes as a stream, or fewer at the end.
     fn take(this: &Arc<Mutex<Self>>, length: u64) -> ByteStream {
         let state = (Arc::clone(this), length);
         stream::try_unfold(state, |(cursor, wanted)| async move {

@@ -1,4 +1,4 @@
-//! Content whose digest is learned while it is sent (wire.md U2, S3).
+//! Sends content and learns its digest on the way (wire.md U2, S3).
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use wharf_core::{Error, ErrorKind, Result, Side};
 
 const GONE: &str = "the registry wants the request once more, and its bytes come only once";
 
-/// Sends what is read, from its beginning or from where a session is that broke off, and says what
-/// it was. Tries once; a try that broke off leaves its session to the next one.
+/// Sends the content, from its beginning or from the position of an interrupted session, and
+/// returns its descriptor. Tries once; an interrupted try leaves its session to the next one.
 ///
 /// # Errors
-/// What the source or the registry says; the session is given up where it cannot be gone on with.
+/// The error of the source or the registry. A session that cannot be resumed is cancelled.
 pub(crate) async fn ingest(
     api: &Api,
     media_type: &MediaType,
@@ -51,7 +51,7 @@ pub(crate) async fn ingest(
             note
         }
     };
-    // The session may be gone because it became the blob, and only the answer was lost.
+    // The session may be gone because it was committed, and only the answer was lost.
     if let Ok((digest, size)) = intake.learned() {
         let descriptor = Descriptor::new(media_type.clone(), digest, size);
         if blobs::contains(api, &descriptor).await? {
@@ -61,7 +61,7 @@ pub(crate) async fn ingest(
     }
     let stream = match intake.open(0).await {
         Ok(stream) => first(stream).await?,
-        // There is no beginning to go back to: what went wrong before is what went wrong.
+        // The beginning is gone, so the earlier error is the cause.
         Err(error) => return Err(earlier.unwrap_or(error)),
     };
     let mut session = put_blob::begin(api).await?;
@@ -85,7 +85,7 @@ fn closed(session: Session, media_type: &MediaType, (digest, size): (Digest, u64
     Descriptor::new(media_type.clone(), digest, size)
 }
 
-/// Sends what a session that has `length` bytes lacks (wire.md U5, U6).
+/// Sends the bytes after the `length` that a session has (wire.md U5, U6).
 async fn rest(
     api: &Api,
     session: &mut Session,
@@ -96,7 +96,7 @@ async fn rest(
     sent(api, session, intake, length, stream).await
 }
 
-/// Sends the bytes from `offset` on, and ends the session.
+/// Sends the bytes from `offset` on, and commits the session.
 async fn sent(
     api: &Api,
     session: &mut Session,
@@ -143,7 +143,7 @@ fn again(intake: &Arc<dyn Intake>, offset: u64) -> Again {
     })
 }
 
-/// Chunks that were our own idea are not made another time where a registry takes none.
+/// Stops sending chunks that the user did not ask for if the registry refuses them.
 fn unwanted(api: &Api, error: Error, size: u64) -> Error {
     let host = api.host();
     if !Manner::Chunks(size).is_unwanted(&error, host.chunk_size(), &host.learned()) {
@@ -153,12 +153,12 @@ fn unwanted(api: &Api, error: Error, size: u64) -> Error {
     error.transient(true)
 }
 
-/// The most bytes of a stream that are held: as many for each transfer at a time.
+/// The most bytes of a stream held in memory by each transfer.
 const HELD: u64 = 8 << 20;
 
-/// In chunks of how many bytes the stream goes, if in chunks: one that is larger than what is held
-/// goes as a whole, whatever its length. What follows other bytes says where it belongs, and for
-/// that its length must be known.
+/// The chunk size of the stream, if it is sent in chunks. Chunks larger than [`HELD`] are not used:
+/// the stream then goes in one body. A rest must go in chunks, because `Content-Range` needs their
+/// length.
 fn held_size(api: &Api, session: &Session, offset: u64) -> Option<u64> {
     let (host, learned) = (api.host(), api.host().learned());
     let careful = offset > 0 || (learned.forgets && !learned.unchunked);
@@ -168,8 +168,8 @@ fn held_size(api: &Api, session: &Session, offset: u64) -> Option<u64> {
     (size <= HELD).then_some(size)
 }
 
-/// A body that is too large, or whose length must be known, is another time cut smaller, where
-/// the stream can be had another time (wire.md U4).
+/// Makes a body that was too large, or lacked a length, transient: the next try uses smaller
+/// chunks, if the stream can be read again (wire.md U4).
 fn too_large(api: &Api, error: Error, least: u64) -> Error {
     if !matches!(error.status(), Some(411 | 413)) {
         return error;
@@ -185,8 +185,8 @@ fn too_large(api: &Api, error: Error, least: u64) -> Error {
     error.transient(true)
 }
 
-/// Sends the stream, which begins at `position`, in chunks of `size` bytes, each held in memory so
-/// that its length is known.
+/// Sends the stream, which begins at `position`, in chunks of `size` bytes. Each is held in memory,
+/// so that its length is known.
 async fn chunked(
     api: &Api,
     session: &mut Session,
@@ -212,7 +212,7 @@ async fn chunked(
     }
 }
 
-/// Up to `size` bytes of the stream, after `left`; and what came beyond them.
+/// Up to `size` bytes of `left` and the stream, and the rest of the last chunk.
 async fn gather(stream: &mut ByteStream, left: Bytes, size: u64) -> Result<(Vec<Bytes>, Bytes)> {
     let (mut chunk, mut wanted, mut left) = (Vec::new(), size, left);
     loop {

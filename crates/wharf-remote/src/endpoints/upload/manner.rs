@@ -1,37 +1,36 @@
-//! In which manner a blob is sent: a pure choice from what was asked for and what was learned.
+//! Selects how a blob is sent: a pure choice from the settings and from what was learned.
 
 use crate::hosts::Experience;
 use wharf_core::Error;
 
-/// How the bytes of a blob of known digest get into its session.
+/// How to send the bytes of a blob of known digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// One PUT that carries everything and ends the session (wire.md U1).
     Whole,
     /// One PATCH that carries everything, and an empty PUT.
     Patch,
-    /// PATCHes of at most so many bytes each, and an empty PUT (wire.md U4).
+    /// PATCHes of at most this many bytes each, and an empty PUT (wire.md U4).
     Chunks(u64),
 }
 
 /// The first chunk size tried after a body was too large, in bytes.
 const LARGE: u64 = 64 << 20;
 
-/// Front ends that limit bodies allow a mebibyte or more; this is below all of them.
+/// The smallest chunk size tried: front ends that limit bodies allow a mebibyte or more.
 const SMALLEST: u64 = 512 << 10;
 
-/// Chunks for registries that forget the bytes of a request that broke off: what is lost with a
-/// connection is at most this much.
+/// The chunk size for registries that forget the bytes of a broken request: a broken connection
+/// loses at most this much.
 const CAREFUL: u64 = 16 << 20;
 
-/// Chunks for a blob of `size` bytes that are no larger than `limit`, nor so small that the
-/// registry, which wants at least `least`, refuses them.
+/// Chunks of at most `limit` bytes, but at least `least`, the registry's minimum.
 fn chunks(limit: u64, least: u64) -> Manner {
     Manner::Chunks(limit.max(least).max(1))
 }
 
 impl Manner {
-    /// How to send `size` bytes; `asked` is the largest chunk the user wants.
+    /// How to send `size` bytes; `asked` is the user's largest chunk.
     pub(super) fn choose(
         asked: Option<u64>,
         learned: &Experience,
@@ -62,7 +61,7 @@ impl Manner {
         }
     }
 
-    /// Whether `error` says that a registry takes no chunks, which were our own idea.
+    /// Whether `error` says that a registry refuses chunks that the user did not ask for.
     pub(super) fn is_unwanted(
         self,
         error: &Error,
@@ -77,19 +76,19 @@ impl Manner {
     }
 }
 
-/// The size of chunks after those of `refused` bytes were too large, for a registry that wants at
-/// least `least`; `None`: there is none.
+/// The next smaller chunk size after `refused` bytes were too large, at least `least`; `None`:
+/// there is none.
 pub(super) fn smaller(refused: u64, least: u64) -> Option<u64> {
     below(refused / 4, refused, least)
 }
 
-/// `limit`, or as little as is tried at all before it is given up, where that is below `refused`.
+/// `limit`, or the smallest size that is tried, if that is below `refused`.
 fn below(limit: u64, refused: u64, least: u64) -> Option<u64> {
     let limit = limit.max(SMALLEST).max(least);
     (limit < refused).then_some(limit)
 }
 
-/// Whether a registry does not take a blob in one PUT, rather than not this blob or not from us.
+/// Whether a registry refuses blobs in one PUT, rather than this blob or this client.
 fn refuses(error: &Error) -> bool {
     const ABOUT_THE_BLOB: [&str; 8] = [
         "BLOB_UPLOAD_UNKNOWN",
@@ -181,7 +180,7 @@ mod tests {
         }
         let expected = [64 * MIB, 16 * MIB, 4 * MIB, MIB, MIB / 2].map(Manner::Chunks);
         assert_eq!(sizes, expected);
-        // A limit of 1 MiB, which is usual, lies between its half and an eighth of it.
+        // A usual limit of 1 MiB lies between these two sizes.
         assert_eq!(
             Manner::Chunks(5 * MIB / 4).after(&answered(413), 5 * MIB / 2, 0),
             Some(Manner::Chunks(MIB / 2))

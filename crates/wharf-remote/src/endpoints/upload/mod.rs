@@ -1,4 +1,4 @@
-//! How a blob gets into a repository (distribution-spec: "Pushing blobs").
+//! Uploads blobs (distribution-spec: "Pushing blobs").
 
 mod chunks;
 mod ingest;

@@ -1,5 +1,5 @@
-//! Blobs that a registry links from another repository, instead of having them sent again
-//! (distribution-spec: "Mounting a blob from another repository"; wire.md M1, M2, E4, E5).
+//! Mounts blobs from another repository instead of sending them (distribution-spec: "Mounting a
+//! blob from another repository"; wire.md M1, M2, E4, E5).
 
 use http::Method;
 use wharf_oci::{Digest, Repository, RepositoryName};
@@ -10,7 +10,7 @@ use crate::transport::Request;
 use wharf_core::blob::Blob;
 use wharf_core::verify::blocking;
 
-/// What came of asking for a mount.
+/// The result of asking for a mount.
 #[expect(
     clippy::large_enum_variant,
     reason = "one at a time, and moved at once"
@@ -18,42 +18,42 @@ use wharf_core::verify::blocking;
 pub(super) enum Asked {
     /// The registry has the blob in our repository now.
     Mounted,
-    /// It has not, but opened a session for it.
+    /// Not mounted; the registry opened a session instead.
     Opened(Session),
-    /// There was nothing to ask for, or the registry could not make sense of it.
+    /// There was no mount source, or the registry refused the request.
     Nothing,
 }
 
-/// Where a mount may come from.
+/// A source for a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum From {
     /// A repository of the same registry that has it.
     Here(RepositoryName),
-    /// One that is believed to have it, from memory (wire.md E4).
+    /// One that probably has it, from memory (wire.md E4).
     Believed(RepositoryName),
     /// A repository of another registry, which the registry may know as well.
     Elsewhere(Repository),
-    /// Wherever the registry finds it.
+    /// Any repository; the registry finds it.
     Anywhere,
 }
 
-/// Has the registry mount the blob, where there is reason to believe that it can.
+/// Asks the registry to mount the blob, if there is a likely source.
 pub(super) async fn ask(api: &Api, blob: &Blob) -> Asked {
     let (asking, of) = (api.clone(), blob.clone());
-    // The first question may read what is remembered from a file.
+    // The first lookup may read the memory's file.
     let candidate = blocking(move || candidate(&asking, &of)).await;
     let Ok(Some(from)) = candidate else {
         return Asked::Nothing;
     };
     let (owned, digest) = (api.clone(), blob.descriptor().digest.clone());
-    // A session that the answer opens is to be ended, should nobody wait for it any more.
+    // Runs to its end even if the caller is dropped, because the answer may open a session.
     let asking = async move { ask_for(&owned, &digest, from).await };
     api.host().ready_to_open().await;
     let asked = api.host().janitor().see_through(asking).await;
     asked.unwrap_or(Asked::Nothing)
 }
 
-/// Whether a certain repository of the registry is believed to have the blob.
+/// Whether a known repository of the registry probably has the blob.
 pub(super) async fn is_believed(api: &Api, blob: &Blob) -> bool {
     let (asking, of) = (api.clone(), blob.clone());
     let candidate = blocking(move || candidate(&asking, &of)).await;
@@ -74,8 +74,8 @@ async fn ask_for(api: &Api, digest: &Digest, from: From) -> Asked {
         return Asked::Nothing;
     };
     let url = endpoint.mount(api.name(), &pairs);
-    // A registry that cannot or will not mount may still take the bytes (wire.md M2): whatever
-    // else goes wrong will be seen when the blob is sent.
+    // A registry that does not mount may still accept the bytes (wire.md M2). Other errors show
+    // when the blob is sent.
     let response = match api.send(Request::new(Method::POST, url)).await {
         Ok(response) => response,
         Err(error) => {
@@ -107,15 +107,16 @@ fn candidate(api: &Api, blob: &Blob) -> Option<From> {
     if let Some(name) = api.elsewhere(digest) {
         return Some(From::Believed(name));
     }
-    // One large registry fails on `mount` alone (wire.md M1): only those known to take it.
+    // One large registry fails on `mount` alone, so only those known to accept it get it (wire.md
+    // M1).
     if api.host().finds_blobs() {
         return Some(From::Anywhere);
     }
     if here.registry().is_docker_hub() {
         return None;
     }
-    // One that is private to this machine or network means nothing to another registry. Nor is a
-    // registry told of others that were only seen once: what they hold is not its business.
+    // Not for a local or private source, which means nothing to another registry. Nor for a
+    // registry that was only seen once: its content is not disclosed to another registry.
     let known = |origin: &Repository| {
         let registry = origin.registry();
         !registry.is_local() && !registry.is_private()

@@ -1,5 +1,5 @@
-//! A blob of known digest: gone on with, mounted, or sent. Tries once, in as many manners as the
-//! registry makes necessary; a try that broke off leaves its session to the next one.
+//! Resumes, mounts or sends a blob of known digest. Tries once, in as many manners as the registry
+//! requires; an interrupted try leaves its session to the next one.
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -19,15 +19,15 @@ use wharf_core::blob::Blob;
 use wharf_core::store::Outcome;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Blobs of at most so many bytes go in one POST where a registry takes that (wire.md U1).
+/// Blobs of at most this many bytes go in one POST if the registry accepts that (wire.md U1).
 const SMALL: u64 = 64 * 1024;
 
-/// Whether asking for a mount says all that a question for existence would (wire.md E5).
+/// Whether the mount request replaces the existence check (wire.md E5).
 pub(crate) fn asks_first(api: &Api, size: u64) -> bool {
     api.host().finds_blobs() && size > SMALL
 }
 
-/// Sends a blob whose digest is known, or has the registry mount it.
+/// Sends a blob of known digest, or mounts it.
 ///
 /// # Errors
 /// What the source or the registry says.
@@ -60,8 +60,8 @@ pub(crate) async fn put(api: &Api, blob: &Blob) -> Result<Outcome> {
     afresh(api, session, reading, note).await
 }
 
-/// Sends the rest of a blob to a session that has `length` bytes of it. An error comes without
-/// a note where the session was kept, and its note with it.
+/// Sends the rest of a blob to a session that has `length` bytes of it. If the session was kept,
+/// the error has no note, because the session has it.
 async fn go_on(
     api: &Api,
     blob: &Blob,
@@ -95,8 +95,8 @@ pub(super) fn stop(session: Session, key: Option<&Digest>, error: Error) -> (Err
     (error, note)
 }
 
-/// Whether the session may be as good as it was: codes that mean "try again" may well be about
-/// the session itself.
+/// Whether the session may still be usable. "Try again" codes do not count, because they may be
+/// about the session itself.
 pub(super) fn broke_off(error: &Error) -> bool {
     let kind = error.kind();
     error.is_transient() && (kind.is_transient() || kind == ErrorKind::Unreachable)
@@ -154,7 +154,8 @@ fn manner_of(api: &Api, blob: &Blob, session: &Session) -> Manner {
     Manner::choose(host.chunk_size(), &host.learned(), size, least)
 }
 
-/// Opens a session. Once asked for, it is waited for: it is to be ended if it is not wanted.
+/// Opens a session. The request runs to its end even if the caller is dropped, so that the session
+/// can be cancelled.
 ///
 /// # Errors
 /// What the registry says.
@@ -165,12 +166,12 @@ pub(super) async fn begin(api: &Api) -> Result<Session> {
         let response = owned.send(Request::new(Method::POST, url)).await?;
         Session::opened(&owned, &answer::expect(response, &[202]).await?)
     };
-    // Waiting can be given up; what was asked for cannot.
+    // The wait can be cancelled; the request cannot.
     api.host().ready_to_open().await;
     api.host().janitor().see_through(opening).await?
 }
 
-/// Sends a small blob in the request that would open its session.
+/// Sends a small blob with the request that opens its session.
 async fn at_once(api: &Api, blob: &Blob) -> Result<Outcome> {
     let descriptor = blob.descriptor();
     let bytes = blob.read_all(SMALL).await?;
@@ -183,14 +184,14 @@ async fn at_once(api: &Api, blob: &Blob) -> Result<Outcome> {
     let response = api.send(request).await?;
     let session = match response.status().as_u16() {
         201 => return Ok(Outcome::Written),
-        // The body was not looked at: the answer is that to any other POST.
+        // The body was ignored: the answer opens a session.
         202 => Session::opened(api, &response)?,
         _ => {
             let error = answer::error(response).await;
             if error.is_transient() {
                 return Err(error);
             }
-            // Whatever is wrong with it, it is no reason not to go the usual way.
+            // After any other error the usual way may still work.
             tracing::debug!(%error, "not taken with the POST");
             begin(api).await?
         }

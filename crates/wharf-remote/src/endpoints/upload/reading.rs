@@ -5,10 +5,10 @@ use futures::{StreamExt, stream};
 use wharf_core::Result;
 use wharf_core::blob::{Blob, ByteStream};
 
-/// A blob and how far its stream is.
+/// A blob and its stream.
 pub(super) struct Reading<'a> {
     pub(super) blob: &'a Blob,
-    /// The position of the stream's first byte; 0: the whole is checked as it flows.
+    /// The position of the stream's first byte. At 0 the whole blob is checked as it flows.
     pub(super) offset: u64,
     pub(super) stream: ByteStream,
 }
@@ -33,14 +33,14 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A blob's bytes from `offset` on. From the beginning they are checked against the digest; a
-/// rest is checked for its length, and by the registry, which has seen the beginning.
+/// A blob's bytes from `offset` on. From 0 they are checked against the digest. A rest is checked
+/// for its length; the registry, which has the beginning, checks the digest.
 pub(super) async fn bytes(blob: &Blob, offset: u64) -> Result<ByteStream> {
     if offset == 0 {
         return blob.read().await;
     }
     if blob.descriptor().size <= offset {
-        // Nothing is asked of a source that may have no answer to that.
+        // Does not open the source, which may not support an offset at its end.
         return Ok(stream::empty().boxed());
     }
     blob.read_rest(offset).await

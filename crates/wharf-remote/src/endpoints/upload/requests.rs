@@ -1,4 +1,4 @@
-//! The requests that carry the bytes of a blob, and the one that ends its session.
+//! Sends the bytes of a blob, and commits its session.
 
 use std::sync::atomic::Ordering;
 
@@ -15,7 +15,7 @@ use crate::transport::{Body, Request, Response, Wait};
 use wharf_core::blob::ByteStream;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Which bytes of a blob a request carries: from one position up to another, exclusive.
+/// The bytes of a blob in a request: from one position up to another, exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: u64,
@@ -30,7 +30,7 @@ pub(super) fn counted(session: &Session, stream: ByteStream) -> ByteStream {
         .boxed()
 }
 
-/// Sends a body to a session, which then goes on where the answer says (wire.md U3).
+/// Sends a body to a session, which then moves to the URL of the answer (wire.md U3).
 ///
 /// # Errors
 /// What the body's source or the registry says.
@@ -47,7 +47,7 @@ pub(super) async fn patch(
     session.follow(&response.map_err(lost)?)
 }
 
-/// A session that the registry lost is no word about the blob: another one may do.
+/// Makes the loss of a session transient: another session may work.
 fn lost(error: Error) -> Error {
     let codes = error.diagnostic().map(|diagnostic| &diagnostic.errors);
     let lost = codes.is_some_and(|codes| {
@@ -60,7 +60,7 @@ fn lost(error: Error) -> Error {
     }
 }
 
-/// Ends a session: the registry checks the digest and keeps the blob.
+/// Commits a session: the registry checks the digest and stores the blob.
 ///
 /// # Errors
 /// What the body's source or the registry says.
@@ -99,7 +99,7 @@ fn ranged(request: Request, range: Option<Span>) -> Request {
     }
 }
 
-/// An odd answer to a commit counts when the blob is there (wire.md U3).
+/// Accepts an odd answer to a commit if the blob is there (wire.md U3).
 async fn confirm(api: &Api, digest: &Digest, response: Response) -> Result<()> {
     let url = api.urls().await?.blob(api.name(), digest);
     let there = api.send(Request::new(Method::HEAD, url).verified()).await?;

@@ -1,5 +1,4 @@
-//! Sessions that broke off before, in this process or an earlier one, are gone on with
-//! (wire.md U5, U6).
+//! Resumes sessions that broke off before, in this process or an earlier one (wire.md U5, U6).
 
 use super::session::Session;
 use crate::api::Api;
@@ -12,24 +11,24 @@ use wharf_core::intake::Intake;
 use wharf_core::verify::blocking;
 use wharf_oci::Digest;
 
-/// What there is of a blob already.
+/// The part of a blob that a registry has.
 #[expect(
     clippy::large_enum_variant,
     reason = "one at a time, and moved at once"
 )]
 pub(super) enum Resumable {
-    /// A session that has so many bytes of it, at least one.
+    /// A session with this many bytes of it, at least one.
     Session(Session, u64),
-    /// No session; with the note, if it is to be noted.
+    /// No session; with the note to use for a new one, if any.
     Nothing(Option<Note>),
 }
 
-/// What a session is looked for.
+/// The content that a session is searched for.
 #[derive(Clone, Copy)]
 pub(super) struct Sought<'a> {
     /// Names it in this process, where there is a further try.
     key: Option<&'a Digest>,
-    /// Names it in others, where they are to know of it.
+    /// Its key in other processes, if they may resume it.
     noted: Option<&'a Digest>,
     /// The most bytes a session can have of it.
     most: u64,
@@ -54,10 +53,10 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// Looks for a session that lives.
+/// Looks for a live session.
 ///
 /// # Errors
-/// Where the registry cannot be asked right now: the session is kept for the next try.
+/// If the registry cannot be asked now; the session is kept for the next try.
 pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
     let host = api.host();
     let take = |key| host.sessions().take(api.name(), key);
@@ -86,7 +85,7 @@ pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
         Some(length) if (1..=sought.most).contains(&length) => {
             return Ok(Resumable::Session(session, length));
         }
-        // Bytes were sent and are not there: from now on in pieces that are acknowledged.
+        // Bytes were sent and are not there: from now on chunks are acknowledged one by one.
         None | Some(0) if forgot => host.learn_sending(|learned| learned.forgets = true),
         _ => {}
     }
@@ -114,7 +113,7 @@ async fn noted(
         return Ok(Err(None));
     };
     let root = api.urls().await?.root();
-    // A note is a file that others may have written: it is read as a registry's word is.
+    // Another process may have written the note, so its URL is checked like a registry's.
     let url = session.and_then(|url| follow(&root, url.as_str()).ok());
     Ok(match url {
         Some(url) => Ok(KeptSession::new(url, Some(note))),

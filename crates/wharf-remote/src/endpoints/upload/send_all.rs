@@ -13,10 +13,11 @@ use crate::api::Api;
 use crate::transport::{Body, Payload};
 use wharf_core::Result;
 
-/// Sends everything that is read to the session, and ends it.
+/// Sends all bytes to the session, and commits it.
 ///
 /// # Errors
-/// What the source or the registry says; the session is then as far as the registry knows.
+/// The error of the source or the registry. The session is then in the state that the registry
+/// knows.
 pub(super) async fn send_all(
     api: &Api,
     session: &mut Session,
@@ -29,11 +30,11 @@ pub(super) async fn send_all(
         end: reading.size(),
     };
     if span.start == span.end {
-        // Nothing to send, but the digest of nothing is still to be checked.
+        // Nothing to send, but the digest must still be checked.
         reading.stream.try_for_each(|_| async { Ok(()) }).await?;
         return finish(api, session, &digest, Body::Empty, None).await;
     }
-    // What begins at the beginning and is all there is needs no range.
+    // A body from the beginning needs no range.
     let range = (span.start > 0).then_some(span);
     match manner {
         Manner::Whole => {

@@ -21,25 +21,25 @@ use wharf_core::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(crate) struct Session {
     api: Api,
-    /// `None`: it ended, or waits for the next try.
+    /// `None`: it has ended, or waits for the next try.
     place: Option<KeptSession>,
-    /// The smallest chunk the registry takes, in bytes, but for the last one.
+    /// The smallest chunk that the registry accepts, in bytes; the last one may be smaller.
     least: u64,
 }
 
-/// How often, and how soon after another, a session is asked to end. A registry may be busy with
-/// the request that broke off just before.
+/// How often, and at what interval, to try to cancel a session. The registry may be busy with the
+/// request that broke off.
 const CANCELS: u32 = 8;
 const CANCEL_WAIT: Duration = Duration::from_millis(120);
 
-/// How long ending one session may take in all.
+/// The most time for cancelling one session.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
 impl Session {
     /// The session that an answer to POST opened.
     ///
     /// # Errors
-    /// Where the answer names none, or one that we do not go to.
+    /// If the answer names none, or one that must not be used.
     pub(super) fn opened(api: &Api, response: &Response) -> Result<Self> {
         let least = response.header("oci-chunk-min-length");
         let least = least.and_then(|text| text.trim().parse().ok());
@@ -63,7 +63,7 @@ impl Session {
         self.least
     }
 
-    /// To be set when bytes are sent to it.
+    /// The flag to set when bytes are sent to it.
     pub(super) fn moved(&self) -> Arc<AtomicBool> {
         let moved = self.place.as_ref().map(|place| Arc::clone(&place.moved));
         moved.unwrap_or_default()
@@ -79,7 +79,7 @@ impl Session {
         place.map(|place| &place.url).ok_or_else(ended)
     }
 
-    /// Has other processes know of it, should this one be killed.
+    /// Notes the session for other processes, in case this one is killed.
     pub(super) fn note(&mut self, note: Option<Note>) {
         if let (Some(place), Some(mut note)) = (&mut self.place, note) {
             note.write(&place.url);
@@ -87,10 +87,10 @@ impl Session {
         }
     }
 
-    /// Goes on where the answer to a PATCH or GET says, if it says so (wire.md U3).
+    /// Moves to the `Location` of an answer to PATCH or GET, if there is one (wire.md U3).
     ///
     /// # Errors
-    /// Where that is a place that we do not go to.
+    /// If that URL must not be used.
     pub(super) fn follow(&mut self, response: &Response) -> Result<()> {
         if response.header("location").is_none() {
             return Ok(());
@@ -107,10 +107,10 @@ impl Session {
         Ok(())
     }
 
-    /// How many bytes it has; `None` where it is gone or the registry cannot say.
+    /// How many bytes it has; `None` if it is gone or the registry does not say.
     ///
     /// # Errors
-    /// Where the answer may be another one a moment later.
+    /// If the answer may change a moment later.
     pub(super) async fn status(&mut self) -> Result<Option<u64>> {
         let request = Request::new(Method::GET, self.url()?.clone());
         let response = self.api.send(request).await?;
@@ -121,22 +121,23 @@ impl Session {
             }
             _ => {
                 let error = answer::error(response).await;
-                // A registry that lost track says so with codes that elsewhere mean "again".
+                // A registry that lost the session may answer with codes that otherwise mean "try
+                // again".
                 let passing = matches!(error.status(), Some(408 | 429 | 503));
                 if passing { Err(error) } else { Ok(None) }
             }
         }
     }
 
-    /// It is a blob now, or gone.
+    /// Ends it: it is a blob now, or gone.
     pub(super) fn close(mut self) {
         if let Some(note) = self.place.take().and_then(|place| place.note) {
             note.clear();
         }
     }
 
-    /// Has it end; its note is there for the next session of the blob, and says nothing until then.
-    /// Where there is none, dropping the session is better: the note stays until the end is sure.
+    /// Cancels it, and returns its emptied note for the next session of the blob. If there is no
+    /// next session, drop it instead: the note then stays until the registry confirms.
     pub(super) fn give_up(mut self) -> Option<Note> {
         let mut place = self.place.take()?;
         let note = place.note.take();
@@ -144,12 +145,12 @@ impl Session {
         note.map(Note::emptied)
     }
 
-    /// The registry does not know it any more; its note is as that of one that was given up.
+    /// Ends a session that the registry has lost, and returns its emptied note.
     pub(super) fn forget(mut self) -> Option<Note> {
         self.place.take()?.note.map(Note::emptied)
     }
 
-    /// Leaves it for the next try to send `digest`.
+    /// Keeps it for the next try to send `digest`.
     pub(super) fn keep(mut self, digest: &Digest) {
         if let Some(place) = self.place.take() {
             let host = self.api.host();
@@ -173,7 +174,7 @@ pub(crate) fn end_kept(api: &Api, digest: &Digest) {
     }
 }
 
-/// Has a session end in the background. Its note stays where the registry could not be told, so
+/// Cancels a session in the background. Its note stays if the registry could not be reached, so
 /// that a later process finds it.
 fn cancel(place: KeptSession, api: &Api) {
     let owned = api.clone();
@@ -185,7 +186,7 @@ fn cancel(place: KeptSession, api: &Api) {
     });
 }
 
-/// Whether the registry knows that the session has ended.
+/// Cancels a session. Returns whether the registry knows.
 async fn delete(api: &Api, url: &Url) -> bool {
     for _ in 0..CANCELS {
         let request = Request::new(Method::DELETE, url.clone());
@@ -202,8 +203,8 @@ async fn delete(api: &Api, url: &Url) -> bool {
     false
 }
 
-/// The number of bytes that `0-N` says there are: N is the position of the last one. `0-0` may
-/// mean one byte or none: with none, nothing is lost by starting anew.
+/// The number of bytes in `0-N`: N is the position of the last one. `0-0` may mean one byte or
+/// none; it counts as none, since starting again loses at most one byte.
 pub(crate) fn length(range: &str) -> Option<u64> {
     let range = range.trim().trim_start_matches("bytes");
     let (start, end) = range.trim_start_matches(['=', ' ']).split_once('-')?;
@@ -215,7 +216,7 @@ pub(crate) fn length(range: &str) -> Option<u64> {
     }
 }
 
-/// Where the registry says the session is.
+/// The `Location` of an answer.
 fn location(response: &Response) -> Result<Url> {
     let Some(location) = response.header("location") else {
         let message = format!("answered {} without a Location", response.status());
