@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use url::Host;
 
 use super::tls::Authority;
@@ -90,8 +91,8 @@ pub struct Neighbour(What);
 enum What {
     /// As URLs have it: lower case, without brackets.
     Host { host: String, port: Option<u16> },
-    /// All addresses that share so many leading bits.
-    Network { base: IpAddr, bits: u8 },
+    /// An address alone is a network of one.
+    Network(IpNet),
 }
 
 impl Neighbour {
@@ -101,32 +102,15 @@ impl Neighbour {
             What::Host { host, port } => {
                 *host == at.host.trim_end_matches('.') && port.is_none_or(|port| port == at.port)
             }
-            What::Network { .. } => at.host.parse().is_ok_and(|address| self.has(address)),
+            What::Network(_) => at.host.parse().is_ok_and(|address| self.has(address)),
         }
     }
 
     /// Whether it is a network with this address in it.
     pub(super) fn has(&self, address: IpAddr) -> bool {
-        let What::Network { base, bits } = &self.0 else {
-            return false;
-        };
-        match (base, address.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => shares(
-                u128::from(base.to_bits()),
-                u128::from(address.to_bits()),
-                32 - bits,
-            ),
-            (IpAddr::V6(base), IpAddr::V6(address)) => {
-                shares(base.to_bits(), address.to_bits(), 128 - bits)
-            }
-            _ => false,
-        }
+        let address = address.to_canonical();
+        matches!(&self.0, What::Network(network) if network.contains(&address))
     }
-}
-
-/// Whether both are the same but for so many last bits.
-fn shares(one: u128, other: u128, but: u8) -> bool {
-    (one ^ other).checked_shr(u32::from(but)).unwrap_or(0) == 0
 }
 
 impl FromStr for Neighbour {
@@ -137,16 +121,12 @@ impl FromStr for Neighbour {
             let message = "neither HOST[:PORT], an address nor a network such as 10.0.0.0/8";
             Error::new(ErrorKind::Invalid, message).target(text)
         };
-        if let Some((base, bits)) = text.split_once('/') {
-            let base = base.parse::<IpAddr>().map_err(|_| invalid())?;
-            let most = if base.is_ipv4() { 32 } else { 128 };
-            let bits = bits.parse().ok().filter(|bits| *bits <= most);
-            let bits = bits.ok_or_else(invalid)?;
-            return Ok(Neighbour(What::Network { base, bits }));
+        if text.contains('/') {
+            let network = text.parse().map_err(|_| invalid())?;
+            return Ok(Neighbour(What::Network(network)));
         }
-        if let Ok(base) = text.parse::<IpAddr>() {
-            let bits = if base.is_ipv4() { 32 } else { 128 };
-            return Ok(Neighbour(What::Network { base, bits }));
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Neighbour(What::Network(address.into())));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().map_err(|_| invalid())?)),
@@ -183,10 +163,8 @@ impl fmt::Display for Neighbour {
                 }
                 port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
-            What::Network { base, bits } if *bits == if base.is_ipv4() { 32 } else { 128 } => {
-                write!(f, "{base}")
-            }
-            What::Network { base, bits } => write!(f, "{base}/{bits}"),
+            What::Network(one) if one.prefix_len() == one.max_prefix_len() => one.addr().fmt(f),
+            What::Network(network) => network.fmt(f),
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use url::{Host, Url};
 
 use wharf_core::{Error, ErrorKind, Result};
@@ -119,7 +120,7 @@ pub struct Exceptions(Vec<Exception>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exception {
     Everybody,
-    Network(IpAddr, u8),
+    Network(IpNet),
     Address(IpAddr, Option<u16>),
     /// `suffix` begins with a dot; `itself`: the name without that too.
     Domain {
@@ -155,7 +156,7 @@ impl Exceptions {
         address.is_loopback()
             || self.0.iter().any(|exception| match exception {
                 Exception::Everybody => true,
-                Exception::Network(network, bits) => lies_in(address, *network, *bits),
+                Exception::Network(network) => network.contains(&address),
                 Exception::Address(other, at) => *other == address && fits(*at, port),
                 Exception::Domain { .. } => false,
             })
@@ -188,9 +189,8 @@ fn exception(entry: &str) -> Option<Exception> {
     if entry == "*" {
         return Some(Exception::Everybody);
     }
-    if let Some((address, bits)) = entry.split_once('/') {
-        let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse().ok()?);
-        return Some(Exception::Network(address.to_canonical(), bits));
+    if entry.contains('/') {
+        return entry.parse().ok().map(Exception::Network);
     }
     let bare = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     if let Some(address) = bare(entry) {
@@ -214,22 +214,6 @@ fn exception(entry: &str) -> Option<Exception> {
         itself,
         port,
     })
-}
-
-fn lies_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let same = |one: u128, other: u128, width: u32| {
-        let Some(rest) = width.checked_sub(u32::from(bits)) else {
-            return false;
-        };
-        one.checked_shr(rest).unwrap_or(0) == other.checked_shr(rest).unwrap_or(0)
-    };
-    match (address, network) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            same(one.to_bits().into(), other.to_bits().into(), 32)
-        }
-        (IpAddr::V6(one), IpAddr::V6(other)) => same(one.to_bits(), other.to_bits(), 128),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

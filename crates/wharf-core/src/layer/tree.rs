@@ -343,6 +343,8 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use wharf_oci::Digest;
+
     use super::*;
 
     fn write(root: &Path) -> Result<Vec<u8>> {
@@ -411,6 +413,33 @@ mod tests {
         for (_, path, link) in &found[1..] {
             assert_eq!(link.len(), path.len());
         }
+    }
+
+    #[test]
+    fn the_bytes_of_a_tree_are_those_of_earlier_versions() {
+        let root = tempfile::tempdir().unwrap();
+        for length in [99, 100, 101, 300] {
+            let directory = root.path().join(format!("d{length:03}"));
+            fs::create_dir(&directory).unwrap();
+            let names = ["a".repeat(length / 2), "b".repeat(length - length / 2 - 6)];
+            let path = directory.join(names.join("-"));
+            if length < 250 {
+                fs::write(&path, vec![b'x'; 10 * length]).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            }
+            fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+            symlink("../".repeat(length / 3), directory.join("up")).unwrap();
+        }
+        let options = TreeOptions {
+            owners: Owners::default(),
+            times: Times::Fixed(1_700_000_000),
+        };
+        let digest = Digest::of(&write_with(root.path(), &options).unwrap());
+        // Another digest here is another layer to push for each user.
+        assert_eq!(
+            digest.hex(),
+            "8d248652ef4d9a97edaf44876df01e73df2a91cd23b8f282a3a7df77e92a6ebc"
+        );
     }
 
     #[test]
