@@ -11,7 +11,7 @@ fn hello() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello")
 }
 
-/// The parsed content of a descriptor, whose digest and size are checked.
+/// The parsed content of a descriptor. Checks digest and size.
 fn checked(descriptor: &Value) -> Vec<u8> {
     let digest = descriptor["digest"].as_str().expect("a digest is text");
     let path = hello().join("blobs").join(digest.replace(':', "/"));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 
 use wharf_testkit::compress::compress_bytes;
 use wharf_testkit::{
@@ -40,19 +41,27 @@ fn diff_id(run: &Run) -> &str {
         .unwrap()
 }
 
+/// A registry of each kind; Debian's where it is installed.
+fn registries(home: &Path) -> (Served, Option<DockerRegistry>) {
+    (
+        Served::start(&home.join("registry")),
+        DockerRegistry::start(),
+    )
+}
+
+fn addresses(served: &Served, docker: Option<&DockerRegistry>) -> Vec<SocketAddr> {
+    let docker = docker.map(DockerRegistry::address);
+    [served.address].into_iter().chain(docker).collect()
+}
+
 #[test]
 fn o3_a_file_is_pushed_once_and_its_digest_printed() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("blob");
     let bytes = seeded_bytes(1, 2_000_000);
     fs::write(&path, &bytes).unwrap();
-    let served = Served::start(&home.path().join("registry"));
-    let docker = DockerRegistry::start();
-    let addresses = [
-        Some(served.address),
-        docker.as_ref().map(DockerRegistry::address),
-    ];
-    for address in addresses.into_iter().flatten() {
+    let (served, docker) = registries(home.path());
+    for address in addresses(&served, docker.as_ref()) {
         let proxy = RecordingProxy::start(address);
         let push = [
             "blob",
@@ -81,13 +90,8 @@ fn o3_a_file_is_pushed_once_and_its_digest_printed() {
 fn o3_u2_standard_input_is_pushed_as_it_is() {
     let home = tempfile::tempdir().unwrap();
     let bytes = seeded_bytes(1, 3_000_000);
-    let served = Served::start(&home.path().join("registry"));
-    let docker = DockerRegistry::start();
-    let addresses = [
-        Some(served.address),
-        docker.as_ref().map(DockerRegistry::address),
-    ];
-    for address in addresses.into_iter().flatten() {
+    let (served, docker) = registries(home.path());
+    for address in addresses(&served, docker.as_ref()) {
         let push = ["blob", "push", &format!("{address}/a"), "-"];
         let run = piped(home.path(), &push, &bytes);
         assert_eq!(

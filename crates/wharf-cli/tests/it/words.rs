@@ -12,7 +12,7 @@ use crate::common::{Run, wharf};
 fn who_is_not_let_in_is_told_what_it_takes() {
     let nothing = "no credentials in HOME/.docker/config.json, HOME/session/containers/auth.json, \
         HOME/.config/containers/auth.json";
-    let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: who are you?";
+    let head = "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: authentication required";
     assert_eq!(
         told(wants("Basic"), Verb::Pull, Login::None),
         format!("{head}; {nothing} (wharf auth login HOST)")
@@ -111,7 +111,7 @@ fn a_token_server_is_quoted_and_its_troubles_are_told_from_refusals() {
     assert_eq!(
         ask(token, Login::Given),
         format!(
-            "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: who are you?; \
+            "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: authentication required; \
              tried the credentials from WHARF_AUTH, for {scope}; the token that was made for it \
              was refused (do the clocks of HOST and its token server agree?)"
         )
@@ -279,12 +279,12 @@ fn a_web_page_is_no_answer_of_a_registry() {
 fn a_login_that_is_refused_is_not_told_to_log_in() {
     assert_eq!(
         told(wants("Basic"), Verb::LogIn, Login::None),
-        "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: who are you?; tried the credentials from \
+        "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: authentication required; tried the credentials from \
          this login (are user name and password right?)"
     );
     assert_eq!(
         told(wants("Negotiate"), Verb::LogIn, Login::None),
-        "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: who are you?; it wants negotiate, which \
+        "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: authentication required; it wants negotiate, which \
          is not known here"
     );
 }

@@ -47,6 +47,23 @@ async fn stored(registry: &Running, path: &str) -> u64 {
     registry.storage.status(&id, &name).await.unwrap()
 }
 
+/// Waits until the storage has bytes of a session.
+async fn until_begun(registry: &Running, path: &str) {
+    while stored(registry, path).await == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Sends what is missing of `content` behind the first `arrived` bytes, and commits it.
+async fn finish(registry: &Running, path: &str, content: &[u8], arrived: usize) {
+    let rest = content.get(arrived..).unwrap().to_vec();
+    let range = format!("{arrived}-{}", content.len() - 1);
+    let target = format!("{path}?digest={}", Digest::of(content));
+    let headers = [("content-range", range.as_str())];
+    let put = registry.send("PUT", &target, &headers, rest).await;
+    assert_eq!(put.status(), 201);
+}
+
 /// Sends the head of a request with a body of `promised` bytes, and then fewer bytes.
 async fn broken_off(
     registry: &Running,
@@ -76,17 +93,10 @@ async fn u5_bytes_of_a_request_that_broke_off_stay_and_the_upload_goes_on() {
             let arrived = 2 * MIB + 12_345;
             let sent = content.get(..arrived).unwrap();
             let peer = broken_off(&registry, method, &target, content.len(), sent).await;
-            while stored(&registry, &path).await == 0 {
-                tokio::task::yield_now().await;
-            }
+            until_begun(&registry, &path).await;
             drop(peer);
             assert_eq!(length(&registry, &path).await, arrived, "{method}");
-            let rest = content.get(arrived..).unwrap().to_vec();
-            let range = format!("{arrived}-{}", content.len() - 1);
-            let target = format!("{path}?digest={digest}");
-            let headers = [("content-range", range.as_str())];
-            let put = registry.send("PUT", &target, &headers, rest).await;
-            assert_eq!(put.status(), 201);
+            finish(&registry, &path, &content, arrived).await;
             let blob = format!("/v2/a/blobs/{digest}");
             let read = registry.get(&blob).await.bytes().await.unwrap();
             assert_eq!(read, content);
@@ -99,24 +109,16 @@ async fn u5_bytes_of_a_request_that_broke_off_stay_and_the_upload_goes_on() {
 async fn u5_a_reset_connection_loses_only_what_the_server_had_not_read() {
     for registry in both().await.1 {
         let content = seeded_bytes(2, 6 * MIB);
-        let digest = Digest::of(&content);
         let path = registry.begin("a").await;
         let sent = content.get(..3 * MIB).unwrap();
         let peer = broken_off(&registry, "PATCH", &path, content.len(), sent).await;
-        while stored(&registry, &path).await == 0 {
-            tokio::task::yield_now().await;
-        }
+        until_begun(&registry, &path).await;
         let before = usize::try_from(stored(&registry, &path).await).unwrap();
         peer.set_zero_linger().unwrap();
         drop(peer);
         let arrived = length(&registry, &path).await;
         assert!((before..=3 * MIB).contains(&arrived), "{arrived}");
-        let rest = content.get(arrived..).unwrap().to_vec();
-        let range = format!("{arrived}-{}", content.len() - 1);
-        let target = format!("{path}?digest={digest}");
-        let headers = [("content-range", range.as_str())];
-        let put = registry.send("PUT", &target, &headers, rest).await;
-        assert_eq!(put.status(), 201);
+        finish(&registry, &path, &content, arrived).await;
     }
 }
 
@@ -160,9 +162,7 @@ impl Writing {
         let request = registry.client.patch(url);
         let request = request.body(reqwest::Body::wrap_stream(receiver));
         let answer = tokio::spawn(async move { request.send().await.unwrap() });
-        while stored(&registry, &path).await == 0 {
-            tokio::task::yield_now().await;
-        }
+        until_begun(&registry, &path).await;
         Writing {
             registry,
             directory,
@@ -234,9 +234,7 @@ async fn u8_a_put_into_a_cancelled_session_makes_no_blob() {
         let target = format!("{path}?digest={digest}");
         let sent = content.get(..2 * MIB).unwrap();
         let mut peer = broken_off(&registry, "PUT", &target, content.len(), sent).await;
-        while stored(&registry, &path).await == 0 {
-            tokio::task::yield_now().await;
-        }
+        until_begun(&registry, &path).await;
         assert_eq!(registry.status("DELETE", &path).await, 204);
         peer.write_all(content.get(2 * MIB..).unwrap())
             .await

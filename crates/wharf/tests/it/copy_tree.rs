@@ -40,6 +40,11 @@ async fn tree(source: &Memory) -> Root {
     index(source, &[one, blob, descriptor(&inner).clone()]).await
 }
 
+async fn last_child(source: &Memory, root: &Root) -> Descriptor {
+    let manifest = source.manifest(descriptor(root)).await.unwrap();
+    manifest.links().pop().unwrap().descriptor
+}
+
 #[tokio::test]
 async fn rule_6_a_child_is_what_the_index_above_it_says() {
     type Lie = fn(&mut Descriptor);
@@ -133,14 +138,7 @@ async fn o2_children_are_put_before_the_index_and_the_tag_last() {
         .filter(|line| line.starts_with("PUT /v2/app/manifests/"))
         .collect();
     assert_eq!(puts.len(), 4);
-    let inner = source
-        .manifest(descriptor(&root))
-        .await
-        .unwrap()
-        .links()
-        .pop()
-        .unwrap()
-        .descriptor;
+    let inner = last_child(&source, &root).await;
     assert!(puts[2].ends_with(&inner.digest.to_string()), "{puts:?}");
     assert!(puts[3].ends_with("/v1"), "{puts:?}");
     let last_blob = lines
@@ -183,14 +181,7 @@ async fn s5_a_child_that_is_missing_is_named_before_anything_is_uploaded() {
 async fn e2_what_is_below_a_manifest_that_is_there_is_not_asked_for() {
     let (source, store) = (Memory::new(), Memory::new());
     let root = tree(&source).await;
-    let inner = source
-        .manifest(descriptor(&root))
-        .await
-        .unwrap()
-        .links()
-        .pop()
-        .unwrap()
-        .descriptor;
+    let inner = last_child(&source, &root).await;
     let inner = source.manifest(&inner).await.unwrap();
     store.put_manifest(&inner, None).await.unwrap();
     let summary = copy(&source, &store, &[root], &options().0).await.unwrap();

@@ -174,7 +174,7 @@ async fn r7_work_that_is_given_up_frees_its_place() {
     // The first request has the only place.
     tokio::select! {
         biased;
-        _ = &mut hanging => unreachable!("nobody answers"),
+        _ = &mut hanging => unreachable!("it is never answered"),
         _ = &mut waiting => unreachable!("there is no place"),
         () = server.arrived(1) => {}
     }

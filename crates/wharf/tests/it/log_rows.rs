@@ -18,12 +18,7 @@ async fn p3_logs_and_errors_tell_everything_but_secrets() {
         return;
     }
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = tracing::subscriber::set_default(log.subscriber());
 
     let session = Answer::status(202)
         .header("Location", SECRET_SESSION)

@@ -98,7 +98,7 @@ fn keeping(kept: &Kept, conditions: Conditions) -> Script {
 /// Makes the server identify itself as the embedded registry.
 fn ours(server: Script) -> Script {
     let own = Answer::status(200).header("Server", "wharf/0.1.0");
-    server.on("HEAD", "/v2/*/manifests/who", [own])
+    server.on("HEAD", "/v2/*/manifests/named", [own])
 }
 
 fn descriptor(kind: MediaType, bytes: &[u8]) -> Descriptor {
@@ -195,8 +195,8 @@ async fn o6_several_tags_are_one_put_where_that_is_known_to_work() {
     );
     let server = FaultServer::start(script);
     let store = store(server.address());
-    let who = Selector::Tag(tag("who"));
-    store.resolve(&who).await.unwrap_err();
+    let named = Selector::Tag(tag("named"));
+    store.resolve(&named).await.unwrap_err();
     let manifest = referrerless();
     store
         .put_tags(&manifest, &[tag("a"), tag("b"), tag("c")])

@@ -47,12 +47,7 @@ impl log::Log for Ear {
 
 fn listen() -> Log {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    tracing::subscriber::set_global_default(log.subscriber()).unwrap();
     log::set_boxed_logger(Box::new(Ear(log.clone()))).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     log
@@ -77,7 +72,7 @@ fn token_server() -> FaultServer {
 /// A registry that requires credentials, and redirects uploads to signed URLs of a store.
 fn registry(challenge: &str, store: &FaultServer, manifest: Answer) -> FaultServer {
     let bare = |request: &RecordedRequest| request.header("authorization").is_none();
-    let refusal = Answer::error(401, "UNAUTHORIZED", "who are you?")
+    let refusal = Answer::error(401, "UNAUTHORIZED", "authentication required")
         .header("WWW-Authenticate", challenge)
         .header("Set-Cookie", "session=hunter2-cookie");
     let signed = format!(

@@ -114,7 +114,8 @@ pub(crate) fn page(status: u16, title: &str) -> Answer {
 }
 
 pub(crate) fn wants(challenge: &str) -> Answer {
-    Answer::error(401, "UNAUTHORIZED", "who are you?").header("WWW-Authenticate", challenge)
+    Answer::error(401, "UNAUTHORIZED", "authentication required")
+        .header("WWW-Authenticate", challenge)
 }
 
 /// A registry that accepts the user, with this answer to a POST.

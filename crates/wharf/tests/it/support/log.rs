@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What was written. Clones share it.
@@ -13,6 +14,15 @@ impl Log {
     pub(crate) fn add(&self, text: &str) {
         let mut bytes = self.0.lock().expect("no writer panics");
         bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// Writes every event of every level to this log.
+    pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+        tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish()
     }
 
     pub(crate) fn text(&self) -> String {

@@ -127,7 +127,7 @@ pub(crate) fn reference(address: SocketAddr, rest: &str) -> Reference {
     format!("{address}/{rest}").parse().expect("a reference")
 }
 
-/// A layer of a generated image, whose bytes are read from memory.
+/// A layer of a generated image. Its bytes are read from memory.
 pub(crate) fn layer(seed: u64, len: usize) -> PendingLayer {
     let bytes = std::io::Cursor::new(seeded_bytes(seed, len));
     let input = LayerInput::reader("test", bytes);

@@ -15,13 +15,13 @@ pub(crate) const MANIFEST: &str = "/v2/*/manifests/*";
 /// `Authorization` of the user `me` with the password `hidden`.
 pub(crate) const BASIC: &str = "Basic bWU6aGlkZGVu";
 
-/// The requests whose line starts with `start`.
+/// The request lines that start with `start`.
 pub(crate) fn lines(server: &FaultServer, start: &str) -> Vec<String> {
     let lines = server.lines().into_iter();
     lines.filter(|line| line.starts_with(start)).collect()
 }
 
-/// How many requests have a line that starts with `start`.
+/// How many request lines start with `start`.
 pub(crate) fn count(server: &FaultServer, start: &str) -> usize {
     lines(server, start).len()
 }
