@@ -1,4 +1,4 @@
-//! Arguments that several commands take, as types: what was typed is parsed before a command runs.
+//! Arguments of several commands, as types: they are parsed before a command runs.
 
 use std::error;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ pub(crate) struct Image(pub(crate) Reference);
 #[derive(Clone, Debug)]
 pub(crate) struct InRepository(pub(crate) Repository);
 
-/// A registry that one logs in to: `ghcr.io`, `localhost:5000`.
+/// A registry to log in to: `ghcr.io`, `localhost:5000`.
 #[derive(Clone, Debug)]
 pub(crate) struct Host(pub(crate) Registry);
 
@@ -26,7 +26,7 @@ pub(crate) struct Host(pub(crate) Registry);
 #[derive(Clone, Debug)]
 pub(crate) struct Anywhere {
     pub(crate) place: Place,
-    /// The words that were typed.
+    /// The text as typed.
     pub(crate) typed: String,
 }
 
@@ -52,7 +52,7 @@ impl FromStr for InRepository {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let invalid = |message: String| Error::new(ErrorKind::Invalid, message);
         let reference: Reference = match (text.parse(), text.parse::<Registry>()) {
-            // What looks like a tag is a port.
+            // The apparent tag is a port.
             (_, Ok(_)) => {
                 let message = format!("{text} names no repository, as {text}/team/app does");
                 return Err(invalid(message).into());
@@ -88,10 +88,10 @@ impl FromStr for Anywhere {
 }
 
 impl OnDisk {
-    /// Reads what has no prefix as a path, which need not be text.
+    /// Parses text without a prefix as a path, which need not be valid UTF-8.
     ///
     /// # Errors
-    /// Names the part that is wrong.
+    /// Names the wrong part.
     pub(crate) fn parse(text: &OsStr) -> Result<Self, Unreadable> {
         Ok(OnDisk(LocalPlace::parse(text)?))
     }

@@ -1,4 +1,4 @@
-//! The command line as a whole: what can be typed, and running it.
+//! The whole command line: its arguments, and running them.
 
 use clap::Parser;
 use wharf::Result;
@@ -21,20 +21,20 @@ pub(crate) struct CommandLine {
     command: Command,
 }
 
-/// How a command ended that did not fail.
+/// How a command ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It did what it was told.
+    /// It finished.
     Done,
-    /// It was given up; what it had begun is cleaned away.
+    /// It was cancelled by a signal; what it had begun is cleaned up.
     Interrupted(Signal),
 }
 
 impl CommandLine {
-    /// Runs the command that was typed, and gives it up when a signal says so.
+    /// Runs the command, and cancels it on a signal.
     ///
     /// # Errors
-    /// What the command says.
+    /// The error of the command.
     pub(crate) async fn run(self, printer: Printer) -> Result<Ended> {
         let CommandLine { global, command } = self;
         let context = Context::new(global, printer, command.effect());
@@ -42,7 +42,7 @@ impl CommandLine {
         let work = command.run(&context);
         let ended = match on_signal {
             OnSignal::End => work.await.map(|()| Ended::Done),
-            // Dropping the work ends it: files in the making are removed, connections closed.
+            // Dropping the work cancels it: unfinished files are removed, connections closed.
             OnSignal::Abandon => tokio::select! {
                 outcome = work => outcome.map(|()| Ended::Done),
                 signal = signals::first() => signal.map(Ended::Interrupted),

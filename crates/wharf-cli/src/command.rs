@@ -1,4 +1,4 @@
-//! What every command is: arguments with their help, and what they do.
+//! The trait of commands: arguments with their help, and their work.
 //!
 //! A command is one file and one line in a list made with [`commands!`].
 
@@ -7,9 +7,9 @@ use wharf::Result;
 use crate::context::Context;
 use crate::flags::Effect;
 
-/// What can be run: a command, or a group of commands.
+/// A command, or a group of commands.
 pub(crate) trait Run {
-    /// Does what was typed.
+    /// Runs the command.
     ///
     /// # Errors
     /// One line for the user.
@@ -20,18 +20,18 @@ pub(crate) trait Run {
         Effect::Lasting
     }
 
-    /// What a signal does to it.
+    /// The effect of a signal on it.
     fn on_signal(&self) -> OnSignal {
         OnSignal::Abandon
     }
 }
 
-/// What happens to a command when the user or a service manager wants it to end.
+/// What a signal from the user or a service manager does to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnSignal {
-    /// Its work is dropped, and the exit code names the signal.
+    /// Its work is dropped, and the exit code states the signal.
     Abandon,
-    /// It watches for signals itself, and ends well.
+    /// It waits for signals itself, and ends successfully.
     End,
 }
 
@@ -55,7 +55,7 @@ macro_rules! commands {
         impl $crate::command::Run for $list {
             async fn run(self, context: &$crate::context::Context) -> wharf::Result<()> {
                 match self {
-                    // What a command waits for is too large for the stack of its caller.
+                    // The future of a command is too large for the stack of its caller.
                     $( $list::$command(command) => Box::pin(command.run(context)).await, )*
                 }
             }

@@ -1,4 +1,4 @@
-//! What a copy would do: a line for each blob, manifest and tag, and a summary.
+//! Prints what a copy would do: a line for each blob, manifest and tag, and a summary.
 //!
 //! The plan is the data here, so it goes to standard output.
 
@@ -12,10 +12,11 @@ use crate::printer::{Printer, Voice};
 use crate::progress::Company;
 use crate::units::{bytes, count, kind};
 
-/// Prints what `survey` found for a copy to `destination`; in company the summary names it.
+/// Prints what `survey` found for a copy to `destination`; with several destinations the summary
+/// names it.
 ///
 /// # Errors
-/// When standard output cannot be written to.
+/// If standard output cannot be written to.
 pub(crate) fn print(
     printer: &Printer,
     destination: &str,
@@ -36,12 +37,12 @@ pub(crate) fn print(
     Ok(())
 }
 
-/// One thing that would be done, or left.
+/// One thing that would be done, or skipped.
 enum Step<'a> {
     Blob(&'static str, &'a Descriptor),
     Mount(&'a Descriptor, String),
     Layer(&'a PendingLayer),
-    /// A manifest that is made when its layers are.
+    /// A manifest that is made when its layers are made.
     PutDraft,
     Tag(String),
 }

@@ -1,4 +1,4 @@
-//! What the user's environment says: the only file that reads variables and looks at terminals.
+//! Reads the user's environment: the only file that reads variables and checks terminals.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -13,25 +13,24 @@ use crate::printer::Screen;
 /// The variable that holds credentials for one run.
 pub(crate) const LOGINS: &str = "WHARF_AUTH";
 
-/// What the environment says about TLS.
+/// The environment's settings for TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsPlaces {
     /// A file of trusted certificates.
     pub(crate) roots: Option<PathBuf>,
     /// Directories of such files.
     pub(crate) root_directories: Vec<PathBuf>,
-    /// Directories of the system, which is trusted as well.
+    /// The system's directories, which are trusted too.
     pub(crate) system: Vec<PathBuf>,
     /// Whether the environment keeps the library from finding those of the system.
     pub(crate) system_is_hidden: bool,
-    /// The one directory of certificates by host, where the environment names one.
+    /// The directory of certificates by host, if the environment names one.
     pub(crate) certs_dir: Option<PathBuf>,
-    /// Directories of certificates by host that are looked in otherwise.
+    /// The default directories of certificates by host.
     pub(crate) certs: Vec<PathBuf>,
 }
 
-/// What standard error can show: a terminal that says nothing of itself, or that it is dumb, does
-/// not redraw.
+/// What standard error can show. A terminal without a type, or of type `dumb`, does not redraw.
 pub(crate) fn screen() -> Screen {
     let able = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
     match io::stderr().is_terminal() && (able || cfg!(windows)) {
@@ -40,20 +39,20 @@ pub(crate) fn screen() -> Screen {
     }
 }
 
-/// Whether standard error is a terminal, which shows colours.
+/// Whether standard error is a terminal, and so shows colours.
 pub(crate) fn has_colours() -> bool {
     io::stderr().is_terminal()
 }
 
-/// The directory of `hosts.toml` files, where a variable names one.
+/// The directory of `hosts.toml` files, if a variable names one.
 pub(crate) fn hosts_directory() -> Option<PathBuf> {
     path("WHARF_HOSTS_DIR")
 }
 
-/// Where the embedded registry keeps its content (XDG Base Directory Specification).
+/// The directory of the embedded registry's content (XDG Base Directory Specification).
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where the user has no home directory.
+/// [`ErrorKind::Invalid`] if the user has no home directory.
 pub(crate) fn registry_directory() -> Result<PathBuf> {
     let base = base_directory("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
         Error::new(
@@ -64,7 +63,7 @@ pub(crate) fn registry_directory() -> Result<PathBuf> {
     Ok(base.join("wharf/registry"))
 }
 
-/// Where things are remembered between runs, if there is a place.
+/// The cache directory, if there is one.
 pub(crate) fn cache_directory() -> Option<PathBuf> {
     Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("wharf"))
 }
@@ -73,7 +72,7 @@ pub(crate) fn cache_directory() -> Option<PathBuf> {
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where it is no number of seconds.
+/// [`ErrorKind::Invalid`] if it is not a number of seconds.
 pub(crate) fn source_date_epoch() -> Result<Times> {
     let Some(text) = env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
         return Ok(Times::Kept);
@@ -108,8 +107,8 @@ fn system_roots() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where Podman and Docker look for certificates by host, in Podman's order; below `home` are the
-/// user's own.
+/// The directories of certificates by host of Podman and Docker, in Podman's order; the user's own
+/// are below `home`.
 fn usual_certs(home: Option<&Path>) -> Vec<PathBuf> {
     let own = [".config/containers/certs.d", ".config/docker/certs.d"];
     let own = home.map(|home| own.map(|place| home.join(place)));
@@ -120,10 +119,10 @@ fn usual_certs(home: Option<&Path>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The proxies that the environment names, in capitals or not, as other tools read it.
+/// The proxies of the environment, in upper or lower case, as in other tools.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where a variable names none; it is not quoted.
+/// [`ErrorKind::Invalid`] if a variable is malformed; its value is not quoted.
 pub(crate) fn proxies() -> Result<Proxies> {
     let text = |names: [&'static str; 2]| {
         names.into_iter().find_map(|name| {
@@ -147,7 +146,7 @@ pub(crate) fn proxies() -> Result<Proxies> {
     })
 }
 
-/// Where temporary files go.
+/// The directory for temporary files.
 pub(crate) fn temporary_directory() -> PathBuf {
     env::temp_dir()
 }
@@ -157,18 +156,18 @@ pub(crate) fn logins() -> Option<String> {
     env::var_os(LOGINS).map(|text| text.to_string_lossy().into_owned())
 }
 
-/// The directories in which the system looks for programs.
+/// The system's search path for programs.
 pub(crate) fn programs() -> Vec<PathBuf> {
     let path = env::var_os("PATH");
     path.map(|path| env::split_paths(&path).collect())
         .unwrap_or_default()
 }
 
-/// Files of credentials: first those that the user points to, then where other tools keep them.
-/// Docker's file comes before Podman's, as in other tools.
+/// Files of credentials: first those that the user names, then those of other tools. Docker's file
+/// precedes Podman's, as in other tools.
 pub(crate) fn login_files() -> Vec<PathBuf> {
     let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
-    // A directory, which may be yet to be made.
+    // A directory, which may not exist yet.
     let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
     let docker_first = docker.is_some();
     let docker = docker.or_else(|| below("HOME", ".docker/config.json"));
@@ -193,8 +192,8 @@ pub(crate) fn login_files() -> Vec<PathBuf> {
     files
 }
 
-/// Podman's files (containers-auth.json(5)): that of the user's session, or where there is none the
-/// one under the user's number, then the one that lasts.
+/// Podman's files (containers-auth.json(5)): that of the user's session, else the one under the
+/// user id, then the persistent one.
 fn podman_files(
     session: Option<PathBuf>,
     user: Option<u32>,
@@ -211,7 +210,7 @@ fn denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// The user's number, where Podman keeps logins by it.
+/// The user id, on systems where Podman uses it for logins.
 fn user() -> Option<u32> {
     #[cfg(target_os = "linux")]
     {
@@ -223,13 +222,13 @@ fn user() -> Option<u32> {
     None
 }
 
-/// The path in a variable that is set and not empty.
+/// The path in a variable, if it is set and not empty.
 fn path(variable: &str) -> Option<PathBuf> {
     let value = env::var_os(variable).filter(|value| !value.is_empty());
     value.map(PathBuf::from)
 }
 
-/// The specification has relative paths in these variables ignored.
+/// The specification says to ignore relative paths in these variables.
 fn base_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| {
         env::var_os(name)

@@ -1,15 +1,15 @@
-//! What is said where several things failed, each on its own.
+//! The errors of several independent failures.
 
 use wharf::{Error, Result};
 
 use crate::hints;
 use crate::printer::Printer;
 
-/// Of several errors the last is given, to be said as that of the command; the others are said. What
-/// is wrong with a source is the same for all destinations, and said once.
+/// Returns the last of several errors as the error of the command, and prints the others. Prints an
+/// error of the source, which is the same for all destinations, once.
 ///
 /// # Errors
-/// The last of `failed`, if there is any.
+/// The last of `failed`, if any.
 pub(crate) fn all(mut failed: Vec<Error>) -> Result<()> {
     let Some(last) = failed.pop() else {
         return Ok(());

@@ -9,7 +9,7 @@ use wharf_oci::Registry;
 use crate::env::LOGINS;
 use crate::flags::{FLAG, THIS_LOGIN};
 
-/// The error in one line, with a hint where there is one.
+/// The error in one line, with a hint if there is one.
 pub(crate) fn line(error: &Error) -> String {
     match hint(error) {
         Some(hint) => format!("{error} ({hint})"),

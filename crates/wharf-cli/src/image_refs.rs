@@ -1,4 +1,4 @@
-//! The file that `--image-refs` names: whole or not there at all.
+//! The file that `--image-refs` names: written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use wharf::{Error, Result};
 
-/// A place for references that can be written to, found before there are any.
+/// A place for references, checked for writing before there are any.
 #[derive(Debug)]
 pub(crate) struct ImageRefs {
     path: PathBuf,
@@ -16,17 +16,17 @@ pub(crate) struct ImageRefs {
 
 #[derive(Debug)]
 enum Place {
-    /// A device or a pipe is written to: a rename would put a plain file in its place.
+    /// A device or a pipe is written directly: a rename would replace it with a plain file.
     Stream(File),
     /// A file is written beside its place, and renamed.
     Beside(NamedTempFile, PathBuf),
 }
 
 impl ImageRefs {
-    /// Gets ready to write to `path`, which stays as it is until then.
+    /// Prepares writing to `path`, which stays as it is until then.
     ///
     /// # Errors
-    /// What the system says, naming the file.
+    /// The system's error, naming the file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let place = match fs::metadata(path) {
             Ok(there) if there.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
@@ -45,10 +45,10 @@ impl ImageRefs {
         })
     }
 
-    /// Writes one line a reference.
+    /// Writes one line per reference.
     ///
     /// # Errors
-    /// What the system says, naming the file.
+    /// The system's error, naming the file.
     pub(crate) fn write(self, references: &[String]) -> Result<()> {
         let text: String = references
             .iter()
@@ -62,7 +62,7 @@ impl ImageRefs {
     }
 }
 
-/// Names such as `/dev/stdout` stand for a file that is open already, perhaps with words in it.
+/// Names such as `/dev/stdout` mean a file that is open already, perhaps with content.
 fn is_open_stream(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc")
 }

@@ -4,14 +4,14 @@ use std::fmt::{self, Display};
 
 use serde_json::Value;
 
-/// An object in the making. Its first field says what kind of line it is.
+/// A JSON object that is being built. Its first field states the kind of line.
 #[derive(Clone, Debug)]
 pub(crate) struct JsonLine {
     fields: String,
 }
 
 impl JsonLine {
-    /// A line whose field `key` is `kind`.
+    /// A line with the field `key` set to `kind`.
     pub(crate) fn new(key: &str, kind: &str) -> Self {
         let line = JsonLine {
             fields: String::new(),

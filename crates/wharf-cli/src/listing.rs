@@ -1,4 +1,4 @@
-//! What an image is, in a few lines for people.
+//! Describes an image in a few lines for people.
 
 use wharf::Result;
 use wharf::store::Source;
@@ -9,7 +9,7 @@ use crate::units::{bytes, short};
 /// One line for the manifest and one for each thing it links to.
 ///
 /// # Errors
-/// Where the manifest cannot be read.
+/// If the manifest cannot be read.
 pub(crate) async fn lines(source: &dyn Source, root: &Descriptor) -> Result<Vec<String>> {
     let manifest = source.manifest(root).await?;
     let kind = if root.media_type.is_index() {

@@ -1,4 +1,4 @@
-//! What the library traces, on standard error, as much of it as was asked for.
+//! Writes the library's log to standard error, at the requested level.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::env;
 
-/// Starts it; each `--verbose` shows one level more.
+/// Starts it; each `--verbose` adds a level.
 pub(crate) fn start(verbose: u8) {
     let level = match verbose {
         0 => "error",
@@ -14,7 +14,7 @@ pub(crate) fn start(verbose: u8) {
         2 => "debug",
         _ => "trace",
     };
-    // What other crates trace is not written for users.
+    // The logs of other crates are not meant for users.
     let filter = format!("error,wharf={level},wharf_registry={level}");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))

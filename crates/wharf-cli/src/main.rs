@@ -1,7 +1,7 @@
-//! The command-line tool `wharf`: a face over the library, without logic of its own.
+//! The command-line tool `wharf`: it calls the library, without logic of its own.
 //!
-//! [`cli`] says what can be typed, [`flags`] what the flags of several commands mean; each command
-//! is a file of [`commands`]. Errors are printed here and nowhere else, once, in one line.
+//! [`cli`] has the command line, [`flags`] the meaning of flags of several commands; each command
+//! is a file in [`commands`]. Errors are printed only here, once, in one line.
 
 mod arguments;
 mod cli;

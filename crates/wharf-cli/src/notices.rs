@@ -1,4 +1,4 @@
-//! What the user is told while requests are made: one line, above the bars if there are any.
+//! Notices for the user during requests: one line each, above the bars if there are any.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use wharf::remote::{Leniency, LeniencyObserver, PauseObserver};
 
 use crate::printer::Printer;
 
-/// Says such lines.
+/// Prints notices.
 #[derive(Debug)]
 pub(crate) struct Notices {
     printer: Printer,
 }
 
 impl Notices {
-    /// Lines by `printer`.
+    /// Notices on `printer`.
     pub(crate) fn new(printer: Printer) -> Self {
         Notices { printer }
     }
@@ -37,7 +37,7 @@ impl LeniencyObserver for Notices {
     }
 }
 
-/// Whole seconds, never fewer than there are.
+/// Whole seconds, rounded up.
 fn rounded(wait: Duration) -> String {
     format!("{} s", wait.as_millis().div_ceil(1000))
 }

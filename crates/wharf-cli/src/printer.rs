@@ -14,7 +14,7 @@ const SCHEMA: u64 = 1;
 /// What is printed on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Voice {
-    /// Nothing but errors.
+    /// Only errors.
     Silent,
     /// Lines for a file or a pipe.
     Plain,
@@ -24,10 +24,10 @@ pub(crate) enum Voice {
     Json,
 }
 
-/// What standard error is.
+/// The kind of standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Screen {
-    /// A terminal whose lines can be written again.
+    /// A terminal that can redraw lines.
     Redraws,
     /// Anything else.
     Lines,

@@ -1,4 +1,4 @@
-//! The two ways in which people and service managers end a program politely.
+//! The two signals by which people and service managers end a program.
 
 use std::io;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What shells expect: 128 and the signal's number.
+    /// As shells expect: 128 plus the signal's number.
     pub(crate) fn exit_code(self) -> ExitCode {
         match self {
             Signal::Interrupt => ExitCode::from(130),
@@ -24,10 +24,10 @@ impl Signal {
     }
 }
 
-/// Waits for the first such request.
+/// Waits for the first such signal.
 ///
 /// # Errors
-/// When the system does not let signals be awaited.
+/// If the system does not support waiting for signals.
 pub(crate) async fn first() -> Result<Signal> {
     wait().await.map_err(|error| Error::io("signals", error))
 }

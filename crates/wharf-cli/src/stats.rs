@@ -1,4 +1,4 @@
-//! How much was asked of registries, said at the end of a command (wire.md P4).
+//! Prints the number of requests at the end of a command (wire.md P4).
 
 use wharf::remote::Client;
 
@@ -6,7 +6,7 @@ use crate::flags::Moving;
 use crate::json_line::JsonLine;
 use crate::printer::{Printer, Voice};
 
-/// Says the requests of `client` by kind, where that was asked for.
+/// Prints the requests of `client` by kind, if requested.
 pub(crate) fn say(printer: &Printer, moving: &Moving, client: &Client) {
     if !moving.stats {
         return;

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Formats and parses numbers for people.
 
 use std::num::{IntErrorKind, NonZeroU64, ParseIntError};
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wharf_oci::{Digest, MediaType};
 
-/// Digits of a digest's hex that are enough to tell the blobs of an image apart.
+/// Hex digits of a digest that suffice to distinguish the blobs of an image.
 const SHORT: usize = 12;
 
 /// A number of bytes in decimal units: `474 B`, `12.3 MB`.
@@ -29,7 +29,7 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// So many of a thing, in the number that fits: `1 blob`, `2 blobs`.
+/// A number of things, singular or plural: `1 blob`, `2 blobs`.
 pub(crate) fn count(number: u64, thing: &str) -> String {
     match number {
         1 => format!("1 {thing}"),
@@ -48,7 +48,7 @@ pub(crate) fn short(digest: &Digest) -> String {
     format!("{}:{}", digest.algorithm(), hex.get(..SHORT).unwrap_or(hex))
 }
 
-/// What content of a media type is, in a word.
+/// The kind of content of a media type, in one word.
 pub(crate) fn kind(media_type: &MediaType) -> &'static str {
     match () {
         () if media_type.is_layer() => "layer",
@@ -59,11 +59,11 @@ pub(crate) fn kind(media_type: &MediaType) -> &'static str {
     }
 }
 
-/// Reads a number of bytes, as it is or with `k`, `M` or `G` for thousands, millions and
-/// thousands of millions, `Ki`, `Mi` or `Gi` for powers of 1024.
+/// Parses a number of bytes, plain or with `k`, `M` or `G` for powers of 1000, or `Ki`, `Mi` or
+/// `Gi` for powers of 1024.
 ///
 /// # Errors
-/// Words for the user, where it is none.
+/// A message for the user, if it is not a number.
 pub(crate) fn size(text: &str) -> Result<NonZeroU64, String> {
     const UNITS: [(&str, u64); 6] = [
         ("Ki", 1 << 10),
@@ -84,10 +84,10 @@ pub(crate) fn size(text: &str) -> Result<NonZeroU64, String> {
     bytes.and_then(NonZeroU64::new).ok_or_else(none)
 }
 
-/// Reads a number that is not zero.
+/// Parses a number that is not zero.
 ///
 /// # Errors
-/// Words for the user, where it is none, or too large.
+/// A message for the user, if it is not a number, or too large.
 pub(crate) fn at_least_one<N>(text: &str) -> Result<N, String>
 where
     N: FromStr<Err = ParseIntError>,

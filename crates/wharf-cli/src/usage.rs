@@ -11,8 +11,8 @@ use crate::arguments::Unreadable;
 use crate::hints;
 use crate::printer::{Printer, ProgressChoice, Screen};
 
-/// Prints help or version where that was asked for, otherwise the error. Scripts know only 0 and
-/// 1 as exit codes of such tools, so clap's 2 becomes 1.
+/// Prints help or version if requested, otherwise the error. Scripts expect only 0 and 1 as exit
+/// codes of such tools, so clap's 2 becomes 1.
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -37,7 +37,7 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Whether `arguments`, which could not be parsed, ask for lines for programs.
+/// Whether `arguments`, which could not be parsed, select JSON lines.
 fn wants_json(mut arguments: impl Iterator<Item = OsString>) -> bool {
     let mut is_value = false;
     arguments.any(|argument| {
@@ -47,7 +47,7 @@ fn wants_json(mut arguments: impl Iterator<Item = OsString>) -> bool {
     })
 }
 
-/// The error in one line. Some say themselves which argument they are about.
+/// The error in one line. Some errors name their argument themselves.
 fn line(error: &clap::Error) -> String {
     match error.source().and_then(|source| source.downcast_ref()) {
         Some(Unreadable(error)) => hints::line(error),

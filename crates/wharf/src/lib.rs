@@ -16,7 +16,7 @@
 //! }
 //! ```
 //!
-//! Six small programs in `examples/` go on from here: `push_layout`, `push_generated`,
+//! Six small programs in `examples/` continue from here: `push_layout`, `push_generated`,
 //! `stream_layer`, `attach_artifact`, `push_two` and `progress`.
 //!
 //! # A map
@@ -35,9 +35,9 @@
 //!
 //! # Sources and stores
 //!
-//! A [`Source`] is what content is read from, a [`Store`] what it is written to as well; each is
+//! Content is read from a [`Source`] and written to a [`Store`], which is a source too. Each is
 //! *one repository*: in a registry, a layout directory, an archive, memory. Push, pull and copy are
-//! [`copy::copy`] with other arguments, and whoever writes a source of their own can push it:
+//! [`copy::copy`] with other arguments, and your own sources can be pushed the same way:
 //!
 //! ```no_run
 //! use wharf::copy::{Root, copy};
@@ -61,43 +61,42 @@
 //!
 //! # Errors
 //!
-//! Everything that can fail gives an [`Error`]: [`Error::kind`] is for programs, `Display` is one
-//! line for people, with what it was about, what the registry said, and how often it was tried.
-//! [`Error::failed_side`] says which end of a copy it was. No error holds a secret.
+//! Everything that can fail returns an [`Error`]: [`Error::kind`] is for programs, `Display` is one
+//! line for people, with the target, the registry's answer, and the number of tries.
+//! [`Error::failed_side`] says which side of a copy failed. No error holds a secret.
 //!
 //! # Progress
 //!
-//! An [`Observer`] in [`CopyOptions`] is told each [`Event`]; [`copy::Tally`] sums them up to bytes
-//! complete and in total, which are the same at the end. [`remote::PauseObserver`] is told when a
-//! registry asks to wait, and [`Client::requests`] counts requests. The library prints nothing; it
-//! logs through `tracing`, without secrets.
+//! An [`Observer`] in [`CopyOptions`] gets each [`Event`]; [`copy::Tally`] sums them up to complete
+//! and total bytes, which are equal at the end. [`remote::PauseObserver`] is called when a registry
+//! asks to wait, and [`Client::requests`] counts requests. The library prints nothing; it logs
+//! through `tracing`, without secrets.
 //!
 //! # Retries and limits
 //!
-//! Work that met a transient error is tried again as [`copy::RetryPolicy`] says, a blob or manifest
-//! at a time together with the question whether it is there; a blob goes on where the registry has
-//! it, and so does a layer that is made while it is sent. Of a stream that comes once the last 16 MiB
-//! are kept for that. That is the only level of retries: [`remote::RemoteRepository`] used by itself
-//! tries once.
-//! `jobs` in [`CopyOptions`] bounds what moves at once, and [`remote::Limits`] the requests of each
-//! kind to a registry, fewer while it says that they are too many. [`remote::Timeouts`] bound each
-//! wait, never the whole.
+//! [`copy::RetryPolicy`] decides when work is tried again after a transient error: one blob or
+//! manifest at a time, with its existence check. An interrupted blob continues where the registry
+//! has it, and so does a layer that is made while it is sent; of a stream that comes once the last
+//! 16 MiB are kept for that. There is no other level of retries: [`remote::RemoteRepository`] used
+//! by itself tries once. `jobs` in [`CopyOptions`] bounds concurrent transfers, and
+//! [`remote::Limits`] the concurrent requests of each kind to a registry; fewer while it refuses
+//! with "too many". [`remote::Timeouts`] bound each wait, never the total time.
 //!
-//! Dropping a future cancels its work. Sessions it had open are ended in the background;
-//! [`Client::tidy`] waits for that before a process ends.
+//! Dropping a future cancels its work. Its open sessions are cancelled in the background; call
+//! [`Client::tidy`] to wait for that before the process ends.
 //!
 //! # TLS and proxies
 //!
-//! [`remote::Tls`] says who may vouch for a host, which client certificate it is shown and whether
-//! its certificate matters: for all hosts, for one, or as a [`remote::TlsSource`] such as
-//! [`remote::CertsDirs`] knows. [`remote::Proxies`] says what goes through a proxy. A
-//! [`remote::LeniencyObserver`] is told where [`remote::Insecure::Yes`] made a difference.
+//! [`remote::Tls`] has the trusted authorities and the client certificates for a host, and whether
+//! its certificate is verified: for all hosts, for one, or from a [`remote::TlsSource`] such as
+//! [`remote::CertsDirs`]. [`remote::Proxies`] selects proxies. A [`remote::LeniencyObserver`] is
+//! called where [`remote::Insecure::Yes`] made a difference.
 //!
 //! # Memory
 //!
 //! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a
-//! mebibyte, and 16 MiB of a stream that comes once, whatever the sizes. Manifests are, up to 8 MiB
-//! each and 128 MiB in one copy.
+//! mebibyte, and 16 MiB of a stream that comes once, whatever the sizes. Manifests are held in
+//! memory, up to 8 MiB each and 128 MiB in one copy.
 //!
 //! # Number of requests
 //!

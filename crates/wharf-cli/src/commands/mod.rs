@@ -1,5 +1,5 @@
-//! The commands, each a file: arguments, help and what it does. `rustfmt` does not see files that
-//! are named in this list only; `cargo xtask check` looks at them.
+//! The commands, one file each: arguments, help and work. `rustfmt` does not find files that are
+//! named only in this list; `cargo xtask check` formats them.
 
 crate::command::commands! {
     /// The commands.

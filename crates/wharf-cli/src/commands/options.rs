@@ -1,4 +1,4 @@
-//! `wharf help options`: the flags that every command takes, as a page of help.
+//! `wharf help options`: the flags of every command, as a page of help.
 
 use wharf::Result;
 
@@ -15,7 +15,7 @@ use crate::context::Context;
 pub(crate) struct Options;
 
 impl Run for Options {
-    /// Says where the page is; parsing a command line never prints it.
+    /// Names the page; parsing a command line never runs this.
     async fn run(self, context: &Context) -> Result<()> {
         context
             .printer

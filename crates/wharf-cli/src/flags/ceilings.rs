@@ -14,7 +14,7 @@ pub(super) struct Ceilings(Limits);
 const MOST: usize = 4096;
 
 impl Ceilings {
-    /// As the library takes them; a registry may ask to wait for at most `patience`.
+    /// The library's limits; a registry may ask to wait for at most `patience`.
     pub(super) fn limits(self, patience: Duration) -> Limits {
         Limits { patience, ..self.0 }
     }

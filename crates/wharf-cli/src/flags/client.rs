@@ -1,4 +1,4 @@
-//! What the flags and the environment mean for the client of a command.
+//! Builds the client of a command from flags and environment.
 
 use std::path::PathBuf;
 
@@ -9,19 +9,19 @@ use wharf::remote::{Client, ClientBuilder, Insecure};
 use super::Global;
 use crate::env;
 
-/// Where a client keeps what it learns.
+/// The memories of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Memories {
-    /// What is known of registries.
+    /// The memory of registries.
     pub(crate) registries: RegistryMemory,
-    /// The directory of everything that is kept between runs; `None` where nothing is.
+    /// The directory of everything kept between runs; `None` if nothing is.
     pub(crate) cache: Option<PathBuf>,
 }
 
-/// A client that does what the flags say; its credentials are still to be given.
+/// A client with the settings of the flags, without credentials.
 ///
 /// # Errors
-/// Where files of certificates cannot be used, or a proxy makes no sense.
+/// If files of certificates cannot be used, or a proxy is malformed.
 pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilder> {
     let mut builder = Client::builder()
         .insecure(match flags.insecure {

@@ -9,13 +9,13 @@ use wharf_oci::Registry;
 
 use crate::env::{self, LOGINS};
 
-/// The flag that gives some.
+/// The flag for credentials.
 pub(crate) const FLAG: &str = "--creds";
 
 /// The name of the credentials that a login checks.
 pub(crate) const THIS_LOGIN: &str = "this login";
 
-/// Flags about credentials, which every command takes.
+/// Flags about credentials, of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Credentials")]
 pub(super) struct LoginArgs {
@@ -55,23 +55,23 @@ impl std::fmt::Debug for Hidden {
     }
 }
 
-/// Where to look, most important first.
+/// The sources, most important first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Logins {
-    /// What [`FLAG`] gave.
+    /// The values of [`FLAG`].
     flags: Vec<Hidden>,
-    /// What [`LOGINS`] holds.
+    /// The value of [`LOGINS`].
     given: Option<Hidden>,
-    /// Files of credentials; logins go to the first.
+    /// Files of credentials; logins are written to the first.
     files: Vec<PathBuf>,
     /// Directories of programs such as credential helpers.
     programs: Vec<PathBuf>,
-    /// Whether a flag named the file: then it must be there to be read.
+    /// Whether a flag named the file; then it must exist.
     named: bool,
 }
 
 impl LoginArgs {
-    /// Where to look: first in what was given, then in files.
+    /// The sources: given credentials first, then files.
     pub(super) fn logins(&self) -> Logins {
         Logins {
             flags: self.creds.clone(),
@@ -87,10 +87,10 @@ impl LoginArgs {
 }
 
 impl Logins {
-    /// The file that logins go to.
+    /// The file for logins.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where there is no place for one.
+    /// [`ErrorKind::Invalid`] if there is no place for one.
     pub(crate) fn first(&self) -> Result<AuthFile> {
         let first = self.files.first().ok_or_else(|| {
             let message = "no place for credentials: neither DOCKER_CONFIG nor HOME is set";
@@ -103,11 +103,10 @@ impl Logins {
         Helpers::default().path(self.programs.clone())
     }
 
-    /// All of them, as one.
+    /// All sources, as one.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where what was given makes no sense; where a file that was named is not
-    /// there.
+    /// [`ErrorKind::Invalid`] if given credentials are malformed; if a named file is missing.
     pub(crate) fn credentials(&self) -> Result<Chain> {
         let helpers = self.helpers();
         let mut places: Vec<Arc<dyn Credentials>> = vec![Arc::new(self.given()?)];
@@ -123,7 +122,7 @@ impl Logins {
     /// The credentials that were given for this run. They are used before all files.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where what was given makes no sense.
+    /// [`ErrorKind::Invalid`] if given credentials are malformed.
     pub(crate) fn given(&self) -> Result<Chain> {
         let mut places: Vec<Arc<dyn Credentials>> = Vec::new();
         for Hidden(flag) in &self.flags {
@@ -143,7 +142,7 @@ impl Logins {
     }
 }
 
-/// HOST=USER:PASSWORD, from `source`. What is wrong with it is told without quoting it.
+/// Parses HOST=USER:PASSWORD, from `source`. Errors do not quote it.
 fn parse(line: &str, source: &str) -> Result<Given> {
     let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
     let parts = line.split_once('=').and_then(|(host, login)| {

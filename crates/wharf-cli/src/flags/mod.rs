@@ -1,4 +1,4 @@
-//! Flags that several commands take, and what they mean to the library.
+//! Flags of several commands, and their meaning for the library.
 
 mod ceilings;
 mod client;

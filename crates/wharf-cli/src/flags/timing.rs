@@ -1,11 +1,11 @@
-//! How long anything may take: the flags, how times are typed, and what they mean.
+//! Limits on waiting: the flags, the format of times, and their meaning.
 
 use std::time::Duration;
 
 use wharf::copy::RetryPolicy;
 use wharf::remote::Timeouts;
 
-/// Flags about waiting, which every command takes.
+/// Flags about waiting, of every command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Timeouts, in seconds or as 500ms, 30s, 2m, 1h")]
 pub(super) struct Timing {
@@ -72,7 +72,7 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// How long to wait for what.
+    /// The timeouts.
     pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: self.timeout_connect,
@@ -82,7 +82,7 @@ impl Timing {
         }
     }
 
-    /// When to try again, `tries` times in all.
+    /// The retries, with `tries` tries in all.
     pub(super) fn retry(&self, tries: u32) -> RetryPolicy {
         let usual = RetryPolicy::default();
         RetryPolicy {
@@ -93,13 +93,13 @@ impl Timing {
         }
     }
 
-    /// For how long a registry may ask us to wait.
+    /// How long a registry may ask to wait.
     pub(super) fn patience(&self) -> Duration {
         self.max_retry_after
     }
 }
 
-/// The longest wait that makes sense.
+/// The longest allowed wait.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn some_time(text: &str) -> Result<Duration, String> {

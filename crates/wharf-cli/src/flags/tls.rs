@@ -9,7 +9,7 @@ use wharf::{Error, ErrorKind, Result};
 
 use crate::env::TlsPlaces;
 
-/// Flags about TLS, which every command takes.
+/// Flags about TLS, of every command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub(super) struct TlsArgs {
@@ -28,10 +28,10 @@ pub(super) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// Has clients do what the flags and `places` say. All files that are named are read now.
+    /// Applies the flags and `places` to a client. Reads all named files now.
     ///
     /// # Errors
-    /// Where a file is missing or malformed; it is named.
+    /// If a file is missing or malformed; names the file.
     pub(super) fn apply(&self, places: TlsPlaces, builder: ClientBuilder) -> Result<ClientBuilder> {
         let mut tls = Tls {
             identities: self.identity()?.into_iter().collect(),
@@ -82,7 +82,7 @@ fn existing(directory: &Path) -> Result<PathBuf> {
 fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
     let directories = &places.root_directories;
     if places.roots.is_none() && directories.is_empty() {
-        // macOS and Windows have them elsewhere, and do not look at the environment.
+        // macOS and Windows have them elsewhere, and ignore the environment.
         if !places.system_is_hidden || cfg!(any(windows, target_vendor = "apple")) {
             return Ok(None);
         }
@@ -108,7 +108,7 @@ fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
     Ok(Some(roots))
 }
 
-/// Adds what is in the files of `directories`.
+/// Adds the certificates in the files of `directories`.
 fn collect(directories: &[PathBuf], roots: &mut Certificates) {
     let entries = directories
         .iter()

@@ -1,7 +1,7 @@
 //! A bar for each blob that is moving, on a terminal, below the lines that stay.
 //!
-//! A blob has a bar only while it moves, so there are never more than `--jobs`, however many
-//! layers there are.
+//! A blob has a bar only while it moves, so there are at most `--jobs` bars, for any number of
+//! layers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,7 +52,7 @@ impl Bars {
         }
     }
 
-    /// Takes the bar of a blob away, where it has one.
+    /// Removes the bar of a blob, if it has one.
     fn end(&self, key: &SubjectKey) {
         let bar = self.bars().remove(key);
         if let Some(bar) = bar {
@@ -61,7 +61,7 @@ impl Bars {
         }
     }
 
-    /// Takes all bars away: what failed or was given up leaves a clean terminal.
+    /// Removes all bars, so that a failed or cancelled copy leaves a clean terminal.
     fn end_all(&self) {
         let keys: Vec<SubjectKey> = self.bars().keys().cloned().collect();
         for key in &keys {
@@ -84,7 +84,7 @@ impl Observer for Bars {
             _ => {}
         }
         if let Some(line) = plain::line(&event) {
-            // Between bars only their owner knows where there is room for a line.
+            // The owner of the bars must print lines between them.
             drop(self.all.println(self.label.before(&line)));
         }
     }

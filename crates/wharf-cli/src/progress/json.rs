@@ -22,7 +22,7 @@ pub(super) struct Json {
 }
 
 impl Json {
-    /// Lines by `printer` about a copy to `destination`.
+    /// Lines on `printer` about a copy to `destination`.
     pub(super) fn new(printer: Printer, destination: &str) -> Self {
         Json {
             printer,
@@ -40,7 +40,7 @@ impl Observer for Json {
     }
 }
 
-/// What lines need to know of earlier events.
+/// The state from earlier events that lines need.
 #[derive(Debug)]
 struct Lines {
     destination: String,
@@ -60,7 +60,7 @@ impl Lines {
         }
     }
 
-    /// The lines that an event at this time makes.
+    /// The lines of an event at this time.
     fn of(&mut self, event: &Event<'_>, now: Instant) -> Vec<JsonLine> {
         let held_back = self.held_back(event);
         self.tally.on(event);
@@ -95,7 +95,7 @@ impl Lines {
         held_back.into_iter().chain(line.map(sums)).collect()
     }
 
-    /// The last position of what ends with this event, where it was not shown.
+    /// The last position of content that ends with this event, if it was not shown.
     fn held_back(&mut self, event: &Event<'_>) -> Option<JsonLine> {
         let subject = match *event {
             Event::Retried(subject, _) | Event::Finished(subject, ..) => subject,
@@ -172,7 +172,7 @@ impl Lines {
     }
 }
 
-/// Names a layer that has, or had, no digest: always the same way within a copy.
+/// Names a layer that has, or had, no digest; always equally within a copy.
 fn with_layer(line: JsonLine, layer: &PendingLayer) -> JsonLine {
     let line = line.text("layer", layer.key());
     match layer.diff_id() {

@@ -1,4 +1,4 @@
-//! What a line for people begins with where several copies are shown at once.
+//! The prefix of lines for people when several copies are shown at once.
 
 /// The name of a destination, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +10,7 @@ impl Label {
         Label(Some(destination.to_owned()))
     }
 
-    /// `line`, with the label before it.
+    /// `line` with the label as prefix.
     pub(crate) fn before(&self, line: &str) -> String {
         match &self.0 {
             Some(name) => format!("{name}: {line}"),

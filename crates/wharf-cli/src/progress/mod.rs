@@ -1,6 +1,6 @@
-//! What is seen of a copy while it works, and of what it did: a file for each way to show it.
+//! Shows a copy while it works, and its summary: one file for each form.
 //!
-//! What was there already is not worth a line: the summary counts it.
+//! Content that was there already gets no line; the summary counts it.
 
 mod bars;
 mod json;

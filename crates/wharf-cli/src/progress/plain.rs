@@ -7,7 +7,7 @@ use super::label::Label;
 use super::words;
 use crate::printer::Printer;
 
-/// Says lines.
+/// Prints lines.
 #[derive(Debug)]
 pub(super) struct Plain {
     printer: Printer,
@@ -15,7 +15,7 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    /// Lines by `printer`, each with `label` before it.
+    /// Lines on `printer`, each with the prefix `label`.
     pub(super) fn new(printer: Printer, label: Label) -> Self {
         Plain { printer, label }
     }
@@ -29,7 +29,7 @@ impl Observer for Plain {
     }
 }
 
-/// What is worth a line that stays, whatever moves below it.
+/// The permanent line of an event, if it gets one.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match *event {
         Event::Retried(subject, again) => Some(words::retried(&words::subject(subject), again)),

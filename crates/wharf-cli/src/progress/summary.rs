@@ -1,4 +1,4 @@
-//! What a copy did, in one line.
+//! The summary of a copy, in one line.
 
 use std::time::Duration;
 

@@ -1,14 +1,14 @@
-//! How often an advancing blob is worth a line: pure, the caller brings the time.
+//! Limits how often the progress of a blob is shown. Pure: the caller passes the time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use wharf::copy::SubjectKey;
 
-/// A blob's advance is shown at most so often.
+/// The least time between two lines about a blob's progress.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Remembers for each blob that moves what was shown of it.
+/// Remembers what was shown of each moving blob.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     moving: HashMap<SubjectKey, Shown>,
@@ -17,7 +17,7 @@ pub(super) struct Throttle {
 #[derive(Clone, Copy, Debug, Default)]
 struct Shown {
     at: Option<Instant>,
-    /// The last position, where it was not shown.
+    /// The last position, if it was not shown.
     held_back: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Picks how a copy is shown.
+//! Selects how a copy is shown.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +30,7 @@ impl Company {
         }
     }
 
-    /// What lines for people about `destination` begin with.
+    /// The prefix of lines for people about `destination`.
     pub(crate) fn label(self, destination: &str) -> Label {
         match self {
             Company::Alone => Label::default(),
@@ -45,13 +45,13 @@ pub(crate) struct Progress {
     printer: Printer,
     started: Instant,
     destination: String,
-    /// What lines for people begin with.
+    /// The prefix of lines for people.
     label: Label,
     observer: Arc<dyn Observer>,
 }
 
 impl Progress {
-    /// Starts the clock of a copy to `destination`, as it is called for people.
+    /// Starts the clock of a copy to `destination`, its name for people.
     pub(crate) fn new(printer: &Printer, destination: &str, company: Company) -> Self {
         let label = company.label(destination);
         let observer: Arc<dyn Observer> = match printer.voice() {
@@ -74,7 +74,7 @@ impl Progress {
         Arc::clone(&self.observer)
     }
 
-    /// Says in one line what was done.
+    /// Prints in one line what was done.
     pub(crate) fn finish(&self, verb: &str, summary: &Summary) {
         let time = self.started.elapsed();
         match self.printer.voice() {

@@ -7,7 +7,7 @@ use wharf_oci::Descriptor;
 use crate::hints;
 use crate::units::{bytes, kind, seconds, short};
 
-/// What an event is about, as a line names it.
+/// The name of an event's subject in lines.
 pub(super) fn subject(subject: Subject<'_>) -> String {
     match subject {
         Subject::Content(descriptor) => name(descriptor),
@@ -15,13 +15,13 @@ pub(super) fn subject(subject: Subject<'_>) -> String {
     }
 }
 
-/// What a blob is called: `layer     sha256:df176e10389e`.
+/// The name of a blob: `layer sha256:df176e10389e`.
 fn name(descriptor: &Descriptor) -> String {
     let digest = short(&descriptor.digest);
     format!("{:<8}  {digest}", kind(&descriptor.media_type))
 }
 
-/// A layer that has no digest yet: by diff id, else by where it comes from.
+/// The name of a layer without a digest: its diff id, else its input.
 fn layer_name(layer: &PendingLayer) -> String {
     let plain = |letter: char| if letter.is_control() { '?' } else { letter };
     let name = layer.diff_id().map(short);

@@ -57,7 +57,7 @@ pub enum Event<'a> {
 pub enum Subject<'a> {
     /// A blob or manifest of known digest.
     Content(&'a Descriptor),
-    /// A layer that has no digest before it was sent once.
+    /// A layer that has no digest until it was sent once.
     Layer(&'a PendingLayer),
 }
 

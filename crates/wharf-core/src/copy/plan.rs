@@ -1,4 +1,4 @@
-//! What a copy will do, as plain data: made from manifests, obeyed by the executor.
+//! What a copy will do, as plain data: made from manifests, carried out by the executor.
 //!
 //! Invariant: everything a planned manifest links to is planned too, or was in the store.
 
@@ -6,16 +6,16 @@ use wharf_oci::{Descriptor, Manifest, Tag};
 
 use crate::draft::{Draft, PendingLayer, RecalledLayer};
 
-/// Where a copy starts, and what that is called at its end.
+/// A root of a copy, and its tags at the destination.
 #[derive(Clone, Debug)]
 pub struct Root {
     /// The manifest, or the image that becomes one.
     pub content: RootContent,
-    /// The tags it gets in the store; none: it is there by digest only.
+    /// The tags it gets in the store; none: it is put by digest only.
     pub tags: Vec<Tag>,
 }
 
-/// What a root is. It comes [`From`] a descriptor, an entry of a layout, a draft or a new image.
+/// The content of a root. Made [`From`] a descriptor, an entry of a layout, a draft or a new image.
 #[derive(Clone, Debug)]
 pub enum RootContent {
     /// A manifest of the source.
@@ -24,40 +24,40 @@ pub enum RootContent {
     Draft(Draft),
 }
 
-/// Everything a copy will do. Made by [`Plan::build`], which changes nothing; [`Plan::survey`] asks
-/// what it would mean, and [`Plan::execute`] does it.
+/// Everything a copy will do. [`Plan::build`] makes it and changes nothing; [`Plan::survey`] finds
+/// out what it would do, and [`Plan::execute`] does it.
 ///
-/// A plan is data, and may be read, changed or made by hand: what it does not name is not done.
+/// A plan is data: it can be read, changed or made by hand. What it does not name is not done.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Distinct blobs to check and move, largest first: configs, layers and what else manifests
-    /// link to. Those that the store has are still among them.
+    /// Distinct blobs to check and move, largest first: configs, layers and other links of
+    /// manifests. It includes blobs that the store has.
     pub blobs: Vec<Descriptor>,
     /// Distinct layers to make and move; their digests are learned on the way.
     pub pending: Vec<PendingLayer>,
-    /// Layers among `blobs` that are made instead where what is remembered of them is wrong.
+    /// Layers among `blobs` that are made instead if what is remembered of them is wrong.
     pub recalled: Vec<RecalledLayer>,
     /// Manifests below the roots, in groups: each group links to earlier ones only.
     pub children: Vec<Vec<Manifest>>,
-    /// Root manifests that are still to be put, or tagged, in the order given; after `children`.
+    /// Root manifests to put or tag, in the order given; after `children`.
     pub roots: Vec<PlannedManifest>,
     /// Roots that become manifests once their layers are made.
     pub drafts: Vec<PlannedDraft>,
     /// Manifests the store has, with everything below them.
     pub existing: Vec<Descriptor>,
-    /// Layers left out because their makers do not let them be distributed.
+    /// Non-distributable layers that are left out.
     pub skipped: Vec<Descriptor>,
-    /// What each root is, in the order given; `None` for drafts.
+    /// The descriptor of each root, in the order given; `None` for drafts.
     pub named: Vec<Option<Descriptor>>,
 }
 
-/// A root manifest and the tags it still has to get.
+/// A root manifest and the tags it still needs.
 #[derive(Debug)]
 pub struct PlannedManifest {
     /// The exact bytes to put.
     pub manifest: Manifest,
-    /// What it was made of, where that has layers that are only remembered: should one of them be
-    /// another, the manifest is as well.
+    /// The draft it was made of, if that has layers that are only remembered. If one of them turns
+    /// out different, so does the manifest.
     pub draft: Option<Draft>,
     /// The tags to put it under; none: by digest.
     pub tags: Vec<Tag>,
@@ -75,8 +75,8 @@ pub struct PlannedDraft {
 }
 
 impl Plan {
-    /// Bytes of all content whose size is known, in the store already or not. Sizes are what
-    /// manifests say, so the sum stops at the largest number there is.
+    /// Bytes of all content of known size, in the store already or not. The sum of the stated sizes
+    /// saturates.
     pub fn bytes(&self) -> u64 {
         let manifests = self
             .children

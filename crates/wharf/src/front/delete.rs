@@ -1,4 +1,4 @@
-//! Tags and manifests are deleted.
+//! Deletes tags and manifests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,8 +9,8 @@ use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 
 impl Wharf {
-    /// Takes a tag away, or a manifest with all its tags, whichever `at` says: here no tag does not
-    /// mean `latest`.
+    /// Deletes the tag that `at` names, or the manifest of its digest with all tags. Here no tag
+    /// does not mean `latest`.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -23,9 +23,9 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where `at` has neither tag nor digest, or both;
-    /// [`ErrorKind::NotFound`] where it names nothing; [`ErrorKind::Unsupported`] where the
-    /// registry does not delete; what it says otherwise.
+    /// [`ErrorKind::Invalid`] if `at` has neither tag nor digest, or both; [`ErrorKind::NotFound`]
+    /// if it names nothing; [`ErrorKind::Unsupported`] if the registry does not delete; its other
+    /// errors.
     pub async fn delete(&self, at: &Reference) -> Result<()> {
         let selector = deletable(at).map_err(|error| error.target(at))?;
         let store = self.repository(at.repository());
@@ -35,7 +35,7 @@ impl Wharf {
             let deleting = store.delete(&selector);
             async move {
                 match deleting.await {
-                    // A try whose answer was lost had deleted it.
+                    // An earlier try deleted it, and its answer was lost.
                     Err(error) if again && error.kind() == ErrorKind::NotFound => Ok(()),
                     outcome => outcome,
                 }
@@ -45,10 +45,10 @@ impl Wharf {
     }
 }
 
-/// What [`Wharf::delete`] takes away: exactly what `at` names. Makes no request.
+/// What [`Wharf::delete`] deletes: exactly what `at` names. Sends no request.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where `at` has neither tag nor digest, or both. The error does not name
+/// [`ErrorKind::Invalid`] if `at` has neither tag nor digest, or both. The error does not name
 /// `at`.
 pub fn deletable(at: &Reference) -> Result<Selector> {
     let message = match (at.tag(), at.digest()) {

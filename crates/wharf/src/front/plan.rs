@@ -1,4 +1,4 @@
-//! What a push would do.
+//! Plans a push without doing it.
 
 use wharf_oci::Reference;
 
@@ -9,8 +9,8 @@ use crate::place::pairing;
 use crate::store::Source;
 
 impl Wharf {
-    /// Says what [`Wharf::push`] would do with the same arguments, and changes nothing. For the plan
-    /// itself there is [`Plan::build`](crate::copy::Plan::build).
+    /// Finds out what [`Wharf::push`] would do with the same arguments, and changes nothing.
+    /// [`Plan::build`](crate::copy::Plan::build) makes the plan itself.
     ///
     /// ```no_run
     /// use wharf::copy::Fate;
@@ -28,7 +28,7 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// As [`Wharf::push`], where content is missing at the source or the registry cannot be asked.
+    /// As [`Wharf::push`], if content is missing at the source or the registry cannot be asked.
     pub async fn plan(
         &self,
         source: &dyn Source,

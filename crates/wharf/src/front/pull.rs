@@ -1,4 +1,4 @@
-//! Out of a registry into a store, and from place to place.
+//! Copies from a registry into a store, and from place to place.
 
 use wharf_oci::Reference;
 
@@ -9,9 +9,9 @@ use crate::place::{Access, OpenedStore, Place};
 use crate::store::Store;
 
 impl Wharf {
-    /// Copies the image that `from` names out of its registry into `into`: a
-    /// [`Layout`](crate::Layout), for example. It keeps the tag of `from`; where that has a digest
-    /// alone, it gets none.
+    /// Copies the image that `from` names from its registry into `into`, for example a
+    /// [`Layout`](crate::Layout). It keeps the tag of `from`, and gets none if `from` has only a
+    /// digest.
     ///
     /// ```no_run
     /// use wharf::{Client, Layout, Wharf};
@@ -26,7 +26,7 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where `from` names nothing, or nothing for
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if `from` names nothing, or nothing for
     /// the platform of the options; otherwise as [`crate::copy::copy`].
     pub async fn pull(&self, from: &Reference, into: &dyn Store) -> Result<Copied> {
         let from = self.open(&Place::Registry(from.clone())).await?;
@@ -37,8 +37,8 @@ impl Wharf {
         self.copy_root(from.source.as_ref(), into, root).await
     }
 
-    /// Copies from place to place. The tag at `to` is, in this order, the one written there, the one
-    /// at `from`, and in a registry `latest`.
+    /// Copies from place to place. The tag at `to` is the one written there, else the one at
+    /// `from`, else, in a registry, `latest`.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -52,7 +52,7 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// As [`Wharf::open`], [`Wharf::destination`] and [`Wharf::write`]; a place that is only read is
+    /// As [`Wharf::open`], [`Wharf::destination`] and [`Wharf::write`]. A read-only destination is
     /// refused first.
     pub async fn copy(&self, from: &Place, to: &Place) -> Result<Copied> {
         OpenedStore::check(to)?;

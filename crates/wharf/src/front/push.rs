@@ -1,4 +1,4 @@
-//! Pushing: copies whose destinations are references.
+//! Pushes: copies to references.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::{Error, ErrorKind, Result};
 /// What a push did. `Display` gives the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// Where it is: the repository, and the digest of what was pushed.
+    /// The repository, with the digest of the pushed content.
     pub reference: Reference,
     /// The manifest that was pushed.
     pub descriptor: Descriptor,
-    /// What was done for that.
+    /// What was done.
     pub summary: Summary,
 }
 
 impl Wharf {
     /// Pushes `content` of `source`, a manifest with everything below it or an image that is made
-    /// on the way, to `to`: under the tag there, by digest where `to` has a digest alone, else as
-    /// `latest`. An image whose layers are all made on the way needs nothing of its source: an
-    /// empty [`Memory`](crate::store::Memory) will do.
+    /// on the way, to `to`: under its tag, by digest if it has only a digest, else as `latest`. If
+    /// all layers of an image are made on the way, the source can be an empty
+    /// [`Memory`](crate::store::Memory).
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where `to` has a digest that is not that of `content`; otherwise as
+    /// [`ErrorKind::Invalid`] if `to` has a digest other than that of `content`; otherwise as
     /// [`copy::copy`]: no tag has moved then, and a second push does only what is missing.
     pub async fn push(
         &self,
@@ -46,12 +46,11 @@ impl Wharf {
         Ok(Pushed::new(to.repository(), copied))
     }
 
-    /// Pushes an index: everything below it first, depth first, then the index. [`Wharf::push`]
-    /// does that too; this refuses anything else, so that an image of one platform is never
-    /// pushed in its place.
+    /// Pushes an index: everything below it first, depth first, then the index. Like
+    /// [`Wharf::push`], but fails if `index` is not an index.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where `index` is none; otherwise as [`Wharf::push`].
+    /// [`ErrorKind::Invalid`] if `index` is not an index; otherwise as [`Wharf::push`].
     pub async fn push_index(
         &self,
         source: &dyn Source,
@@ -109,8 +108,8 @@ impl Wharf {
         told.collect()
     }
 
-    /// Pushes a layer, or another blob, that is made while it is sent, and says what it became. No
-    /// manifest names it yet: a registry may sweep it away after a while.
+    /// Pushes a layer, or another blob, that is made while it is sent, and returns its descriptor
+    /// and diff id. No manifest links to it yet, so a registry may delete it after a while.
     ///
     /// # Errors
     /// As [`copy::push_layer`].
@@ -118,8 +117,8 @@ impl Wharf {
         copy::push_layer(&self.repository(to), layer, &self.options().copy).await
     }
 
-    /// Pushes a blob of known digest unless it is there. No manifest names it yet: a registry may
-    /// sweep it away after a while.
+    /// Pushes a blob of known digest unless it is there. No manifest links to it yet, so a registry
+    /// may delete it after a while.
     ///
     /// # Errors
     /// As [`copy::push_blob`].

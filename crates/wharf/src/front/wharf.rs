@@ -1,4 +1,4 @@
-//! What all verbs share: a client, and how they work.
+//! The shared state of all verbs: a client and options.
 
 use std::sync::Arc;
 
@@ -30,13 +30,13 @@ pub struct Wharf {
     options: Arc<Options>,
 }
 
-/// How the verbs of a [`Wharf`] work.
+/// The options of the verbs of a [`Wharf`].
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// How content is copied. Its retry policy is that of every verb.
+    /// The options of copies. Their retry policy applies to every verb.
     pub copy: CopyOptions,
-    /// How places are opened. Its platform is also the one that [`Wharf::manifest`],
-    /// [`Wharf::config`] and [`Wharf::tag`] pick out of an index.
+    /// The options for opening places. Their platform also selects the image of an index in
+    /// [`Wharf::manifest`], [`Wharf::config`] and [`Wharf::tag`].
     pub places: PlaceOptions,
 }
 
@@ -55,7 +55,7 @@ impl Wharf {
         Wharf::with_options(client, Options::default())
     }
 
-    /// A front door that works as `options` say.
+    /// A front door with these options.
     pub fn with_options(client: Client, options: impl Into<Options>) -> Self {
         Wharf {
             client,
@@ -63,8 +63,8 @@ impl Wharf {
         }
     }
 
-    /// The same front door, whose copies report their progress to `observer`: made anew for each
-    /// copy that is reported apart from others.
+    /// The same front door with copies that report to `observer`. Make one for each copy that is
+    /// reported separately.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         let mut options = Options::clone(&self.options);
@@ -77,7 +77,7 @@ impl Wharf {
         &self.client
     }
 
-    /// How its verbs work.
+    /// The options of its verbs.
     pub fn options(&self) -> &Options {
         &self.options
     }

@@ -1,4 +1,4 @@
-//! What was opened is copied: from one source to one store, or to several at once.
+//! Copies an opened source to one opened store, or to several at once.
 
 use std::sync::Arc;
 
@@ -15,21 +15,21 @@ use crate::{Error, ErrorKind, Result};
 pub struct Copied {
     /// The manifest that was copied, as the store has it.
     pub descriptor: Descriptor,
-    /// What was done for that.
+    /// What was done.
     pub summary: Summary,
 }
 
 /// One of several stores that a copy goes to.
 #[derive(Clone, Debug)]
 pub struct Receiver<'a> {
-    /// Where content is written.
+    /// The store to write to.
     pub store: &'a OpenedStore,
     /// Gets the progress of the copy to this store.
     pub observer: Arc<dyn Observer>,
 }
 
 impl Wharf {
-    /// Copies what was opened to a store that was opened for it.
+    /// Copies an opened source to a store that was opened for it.
     ///
     /// # Errors
     /// As [`copy::copy`]: no tag has moved then, and a second copy does only what is missing.
@@ -39,7 +39,7 @@ impl Wharf {
         self.copy_root(from.source.as_ref(), store, root).await
     }
 
-    /// Copies what was opened to several stores at once: what several of them lack is read, and
+    /// Copies an opened source to several stores at once: what several of them lack is read, and
     /// made, once. The observer of the options gets no events: each receiver has its own.
     ///
     /// # Errors
@@ -61,10 +61,10 @@ impl Wharf {
         self.copy_roots(from.source.as_ref(), &destinations).await
     }
 
-    /// Says what [`Wharf::write`] would do with the same arguments, and changes nothing.
+    /// Finds out what [`Wharf::write`] would do with the same arguments, and changes nothing.
     ///
     /// # Errors
-    /// As [`Wharf::write`], where content is missing at the source or the store cannot be asked.
+    /// As [`Wharf::write`], if content is missing at the source or the store cannot be asked.
     pub async fn plan_write(&self, from: &OpenedSource, to: &OpenedStore) -> Result<Survey> {
         let (source, store) = (from.source.as_ref(), to.store.as_ref());
         self.survey(source, store, root(&from.content, to)).await

@@ -32,15 +32,15 @@ pub enum Place {
 /// Content on disk or on standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPlace {
-    /// What the text says that it is.
+    /// The form that the text states.
     pub form: Form,
-    /// Where it is.
+    /// The path, or standard input.
     pub at: PathOrStdin,
-    /// Which image of several.
+    /// The selected image, if there are several.
     pub choice: Option<Choice>,
 }
 
-/// What a place on disk is said to be.
+/// The stated form of a place on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A path without a prefix: opening it finds out what it is.
@@ -49,11 +49,11 @@ pub enum Form {
     Layout,
     /// `oci-archive:`, a tar of an image layout.
     OciArchive,
-    /// `docker-archive:`, what `docker save` writes.
+    /// `docker-archive:`, the output of `docker save`.
     DockerArchive,
 }
 
-/// Where local content is.
+/// A path, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathOrStdin {
     /// A file or a directory.
@@ -72,10 +72,10 @@ pub enum Choice {
 }
 
 impl Place {
-    /// Reads a side of a copy: text without a prefix is a registry reference.
+    /// Parses one side of a copy: text without a prefix is a registry reference.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the part that is wrong.
+    /// [`ErrorKind::Invalid`], naming the wrong part.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some((form, rest)) = split_form(text) {
             return local(form, rest)
@@ -114,10 +114,10 @@ impl From<LocalPlace> for Place {
 }
 
 impl LocalPlace {
-    /// Reads what can be pushed from disk: text without a prefix is a path.
+    /// Parses a source of a push: text without a prefix is a path.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the part that is wrong.
+    /// [`ErrorKind::Invalid`], naming the wrong part.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let Some(text) = text.to_str() else {
             return Ok(LocalPlace {
@@ -163,7 +163,7 @@ fn split_form(text: &str) -> Option<(Form, &str)> {
 
 fn local(form: Form, text: &str) -> Result<LocalPlace> {
     let (path, choice) = match text.rsplit_once('@') {
-        // A digest that is cut short or mistyped must not become part of a path.
+        // A truncated or mistyped digest must not become part of a path.
         Some((path, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
             let digest: Digest = digest.parse().map_err(invalid)?;
             (path, Some(Choice::Selector(Selector::Digest(digest))))

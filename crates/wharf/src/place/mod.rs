@@ -1,8 +1,8 @@
-//! Places by name: what `oci:DIR:TAG`, `docker-archive:FILE` or a registry reference means.
+//! Places by name: `oci:DIR:TAG`, `docker-archive:FILE` or a registry reference.
 //!
-//! A [`Place`] is text turned into a type; reading it touches neither disk nor network. An
-//! [`OpenedSource`] is what was found there, with the one root that is meant; an [`OpenedStore`] is
-//! where it is written to, with the tags that it gets.
+//! A [`Place`] is parsed text; parsing touches neither disk nor network. An [`OpenedSource`] is an
+//! opened source with its selected root; an [`OpenedStore`] is an opened store with the tags for
+//! that root.
 
 mod address;
 mod naming;

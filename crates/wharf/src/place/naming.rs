@@ -1,4 +1,4 @@
-//! Names for images that came without one: what the archive says, else what the file is called.
+//! Names for images without one: the archive's name for it, else the name of the file.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ fn stem(path: &Path) -> Option<String> {
 
 const SUFFIXES: [&str; 7] = [".tar", ".tgz", ".gz", ".zst", ".xz", ".bz2", ".oci"];
 
-/// Letters and digits, with single dashes for all that stands between them.
+/// Letters and digits, with single dashes for everything in between.
 fn sanitised(stem: &str) -> String {
     stem.split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|part| !part.is_empty())

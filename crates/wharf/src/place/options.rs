@@ -1,4 +1,4 @@
-//! How places are opened: plain values, as the library reads no environment.
+//! How to open places: plain values, because the library reads no environment.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use wharf_oci::{Platform, PlatformError};
 use crate::layer::{LayerMemory, Settings};
 use crate::store::archive::ArchiveOptions;
 
-/// How places are opened.
+/// How to open places.
 #[derive(Clone, Debug)]
 pub struct PlaceOptions {
-    /// Which images of an index are meant; all by default.
+    /// Which images of an index to use; all by default.
     pub platform: PlatformChoice,
     /// The directory for temporary files, `/tmp` by default. An archive that is compressed, or read
-    /// from a stream, needs as much room there as it has bytes.
+    /// from a stream, needs its size there.
     pub spool_dir: PathBuf,
-    /// The file that remembers layers compressed by earlier runs; by default there is none, and
-    /// layers are compressed anew.
+    /// The file that remembers layers compressed by earlier runs; by default none, so layers are
+    /// compressed again.
     pub layer_memory: Option<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ impl PlaceOptions {
     }
 }
 
-/// Which images of an index are meant.
+/// Which images of an index to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PlatformChoice {
     /// The whole index.
@@ -62,7 +62,7 @@ impl From<Platform> for PlatformChoice {
 impl FromStr for PlatformChoice {
     type Err = PlatformError;
 
-    /// Reads `all`, or a platform: `OS/ARCH[/VARIANT][:OSVERSION]`.
+    /// Parses `all`, or a platform: `OS/ARCH[/VARIANT][:OSVERSION]`.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
         match text {
             "all" => Ok(PlatformChoice::All),
@@ -71,12 +71,12 @@ impl FromStr for PlatformChoice {
     }
 }
 
-/// How much of a layout is meant.
+/// Which part of a layout to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Part {
     /// One of the manifests that it lists.
     #[default]
     One,
-    /// All of them, as the index that `index.json` is.
+    /// All of them, as the index `index.json`.
     Whole,
 }

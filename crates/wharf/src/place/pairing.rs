@@ -18,7 +18,7 @@ pub(crate) fn root(content: RootContent, to: &Reference) -> Result<Root> {
 /// that it has at its source; else `latest`.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where `to` has a digest, and `content` has another or none yet.
+/// [`ErrorKind::Invalid`] if `to` has a digest, and `content` has another or none yet.
 pub(crate) fn tags(to: &Reference, content: &RootContent, own: Option<&Tag>) -> Result<Vec<Tag>> {
     if let Some(digest) = to.digest() {
         agree(digest, content).map_err(|error| error.target(to))?;

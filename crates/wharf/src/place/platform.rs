@@ -9,14 +9,14 @@ use crate::draft::DraftConfig;
 use crate::store::{Entry, Source};
 use crate::{Error, ErrorKind, Result};
 
-/// An image has one level of indexes, seldom two: this many is a mistake or an attack.
+/// The most indexes to read: an image has one level, seldom two, so more is a mistake or an attack.
 const MOST_INDEXES: usize = 64;
 
-/// The one of several entries of a layout that is for the wanted platform.
+/// The entry of a layout for the wanted platform.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::Ambiguous`] where there are several,
-/// saying what there is.
+/// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::Ambiguous`] if there are several; both
+/// list the platforms.
 pub(super) async fn among(
     source: &dyn Source,
     entries: Vec<Entry>,
@@ -50,7 +50,7 @@ pub(super) async fn among(
     }
 }
 
-/// The platforms that an image or index is for, as far as it says so.
+/// The platforms of an image or index, as far as it states them.
 async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<Platform>> {
     if let Some(platform) = &descriptor.platform {
         return Ok(vec![platform.clone()]);
@@ -79,10 +79,10 @@ async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platfor
     Ok(config.platform())
 }
 
-/// The image of `content` for the wanted platform; content that is no index must be for it.
+/// The image of `content` for the wanted platform. Content that is not an index must be for it.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] where there is none, saying what there is.
+/// [`ErrorKind::NotFound`] if there is none; lists the platforms.
 pub(super) async fn narrow(
     source: &dyn Source,
     content: &RootContent,
@@ -136,13 +136,13 @@ pub(crate) fn list(images: &[Descriptor]) -> String {
     platforms.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// The images of an index, in their order, with those of the indexes it holds.
+/// The images of an index, in their order, including those of nested indexes.
 async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
     let mut leaves = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open: Vec<Descriptor> = index.manifests.iter().rev().cloned().collect();
     while let Some(next) = open.pop() {
-        // An entry that says its platform needs no look inside, whatever it is.
+        // An entry that states its platform is not opened, whatever it is.
         if next.platform.is_some() || !next.media_type.is_index() {
             leaves.push(next);
             continue;

@@ -1,4 +1,4 @@
-//! Opens the store at a place, and pairs it with a source: tags, digest agreement, fresh layouts.
+//! Opens the store at a place, and pairs it with a source: tags, digest agreement, new layouts.
 
 use std::fs;
 use std::path::Path;
@@ -16,25 +16,25 @@ use crate::{Error, ErrorKind, Result, Side};
 /// Whether a store is written to or only asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// A layout is made where there is none.
+    /// Writing: a layout is made if there is none.
     #[default]
     Write,
-    /// The place stays as it is, for a plan.
+    /// Asking only, for a plan: the place stays as it is.
     Ask,
 }
 
-/// A store that was opened, and the tags that a root gets in it.
+/// An opened store, with the tags for a root.
 ///
-/// Dropping it takes a layout away again that was made for it and stayed empty.
+/// Dropping it removes a layout that was made for it and stayed empty.
 #[derive(Debug)]
 pub struct OpenedStore {
-    /// Where content is written.
+    /// The store to write to.
     pub store: Arc<dyn Store>,
-    /// What messages call it, without a tag: `localhost:5000/app`, `oci:DIR`.
+    /// Its name in messages, without a tag: `localhost:5000/app`, `oci:DIR`.
     pub name: String,
-    /// The tags that the root gets; without any it is there by digest only.
+    /// The tags for the root; without any it is put by digest only.
     pub tags: Vec<Tag>,
-    /// The repository, where it is one of a registry.
+    /// The repository, if it is in a registry.
     pub repository: Option<Repository>,
     _fresh: Option<Fresh>,
 }
@@ -49,7 +49,7 @@ struct Fresh {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        // An empty layout that cannot be taken away does no harm.
+        // An empty layout that cannot be removed does no harm.
         if self.layout.clear_unused().unwrap_or(false) && self.directory {
             let _ = fs::remove_dir(self.layout.directory());
         }
@@ -57,7 +57,7 @@ impl Drop for Fresh {
 }
 
 impl OpenedStore {
-    /// A store that needs no opening.
+    /// A store that is open already.
     pub fn new(store: Arc<dyn Store>, name: impl Into<String>, tags: Vec<Tag>) -> Self {
         OpenedStore {
             store,
@@ -71,8 +71,8 @@ impl OpenedStore {
     /// Opens `place` for the root of `source`.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a place that is only read; [`ErrorKind::Invalid`] where it
-    /// has a digest that is not that of the root; what opening a layout says.
+    /// [`ErrorKind::Unsupported`] for a read-only place; [`ErrorKind::Invalid`] if it has a digest
+    /// other than the root's; the errors of opening a layout.
     pub async fn open(
         place: &Place,
         source: &OpenedSource,
@@ -85,11 +85,11 @@ impl OpenedStore {
         }
     }
 
-    /// Opens a repository. Where `reference` has no tag, the root keeps its own, else it gets
-    /// `latest`; beside a digest it gets none.
+    /// Opens a repository. If `reference` has no tag, the root keeps its own, or gets `latest`;
+    /// beside a digest it gets none.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where `reference` has a digest that is not that of the root.
+    /// [`ErrorKind::Invalid`] if `reference` has a digest other than the root's.
     pub fn registry(reference: &Reference, source: &OpenedSource, client: &Client) -> Result<Self> {
         let tags = pairing::tags(reference, &source.content, source.tag.as_ref())?;
         let repository = reference.repository().clone();
@@ -124,7 +124,7 @@ impl OpenedStore {
     /// Whether `place` can be written to at all, before anything is opened.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a place that is only read.
+    /// [`ErrorKind::Unsupported`] for a read-only place.
     pub fn check(place: &Place) -> Result<()> {
         match place {
             Place::Registry(_) => Ok(()),
@@ -153,7 +153,7 @@ impl OpenedStore {
     }
 }
 
-/// The layout in a directory. One that would be made is, for a plan, a store with nothing in it.
+/// The layout in a directory. For a plan, a missing one is an empty store.
 fn open_layout(directory: &Path, access: Access) -> Result<(Arc<dyn Store>, Option<Fresh>)> {
     let before = Before::of(directory);
     match (access, before) {
@@ -170,7 +170,7 @@ fn open_layout(directory: &Path, access: Access) -> Result<(Arc<dyn Store>, Opti
     }
 }
 
-/// What was at a place before a layout was made there.
+/// The state of a place before a layout was made there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,

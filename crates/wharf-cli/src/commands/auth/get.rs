@@ -14,7 +14,7 @@ pub(crate) struct Get {
     host: Option<String>,
 }
 
-/// What a helper prints that has nothing for a registry; other programs look for these words.
+/// The output of a helper without credentials for a registry; other programs search for this text.
 const NOTHING: &str = "credentials not found in native keychain";
 
 impl Run for Get {

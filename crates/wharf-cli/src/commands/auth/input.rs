@@ -8,10 +8,10 @@ use wharf::{Error, ErrorKind, Result, verify};
 /// Longer than any password or name of a registry.
 const LIMIT: u64 = 64 * 1024;
 
-/// Reads standard input to its end, without the end of its line. `what` names what it should be.
+/// Reads standard input to its end, without the final line break. `what` names the expected input.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where it is too long for that; where it cannot be read.
+/// [`ErrorKind::Invalid`] if it is too long; if it cannot be read.
 pub(super) async fn read(what: &'static str) -> Result<Secret> {
     verify::blocking(move || {
         let mut text = String::new();

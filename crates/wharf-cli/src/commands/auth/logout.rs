@@ -15,7 +15,7 @@ pub(crate) struct Logout {
 }
 
 impl Run for Logout {
-    /// Removes them, and says where there are still some.
+    /// Removes them, and says where others remain.
     async fn run(self, context: &Context) -> Result<()> {
         let (Host(registry), say) = (self.host, |line: &str| context.printer.say(line));
         let file = context.logins.first()?;

@@ -34,7 +34,7 @@ impl Run for Serve {
         OnSignal::End
     }
 
-    /// Serves until a signal comes, which is no failure.
+    /// Serves until a signal arrives, which is a success.
     async fn run(self, context: &Context) -> Result<()> {
         let address = address(&self.address).await?;
         let directory = match self.disk {
@@ -46,7 +46,7 @@ impl Run for Serve {
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
         let shutdown = async {
-            // Without signals there is nothing to wait for: serve for ever.
+            // Without signals it serves for ever.
             if signals::first().await.is_err() {
                 std::future::pending::<()>().await;
             }

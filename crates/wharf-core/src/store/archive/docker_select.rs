@@ -45,7 +45,7 @@ impl FromStr for ImageChoice {
 /// The image of `images` that `choice` selects.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`], with a list of what there is.
+/// [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`], with a list of the images.
 pub(super) fn select<'a>(
     images: &'a [DockerImage],
     choice: &ImageChoice,
