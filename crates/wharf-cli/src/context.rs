@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use wharf::Result;
-use wharf::copy::RetryPolicy;
+use wharf::copy::CopyOptions;
 use wharf::credentials::{Chain, Credentials};
 use wharf::memory::RegistryMemory;
 use wharf::place::PlaceOptions;
 use wharf::remote::Client;
+use wharf::{Options, Result, Wharf};
 
 use crate::embedded::Running;
 use crate::env;
-use crate::flags::{self, Effect, Global, Logins, Memories};
+use crate::flags::{self, Effect, Global, Logins, Memories, Moving};
 use crate::notices::Notices;
 use crate::printer::Printer;
 
@@ -23,8 +23,6 @@ pub(crate) struct Context {
     pub(crate) printer: Printer,
     /// What was typed for all commands.
     pub(crate) flags: Global,
-    /// How hard single requests and copies are tried.
-    pub(crate) retry: RetryPolicy,
     /// Where credentials are looked for.
     pub(crate) logins: Logins,
     /// Shared by all clients of a command, and written at its end unless that changes nothing.
@@ -59,7 +57,6 @@ impl Context {
         };
         Context {
             printer,
-            retry: flags.retry(),
             logins: flags.logins(),
             flags,
             memories: Memories { registries, cache },
@@ -79,6 +76,29 @@ impl Context {
         let client = self.client_showing(Arc::new(self.logins.credentials()?))?;
         self.opened().client = Some(client.clone());
         Ok(client)
+    }
+
+    /// The library's front door, with the one client.
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn wharf(&self) -> Result<Wharf> {
+        Ok(self.front(self.client()?, self.flags.copy_options()))
+    }
+
+    /// The library's front door, with this client, for a copy as `moving` says.
+    pub(crate) fn wharf_of(&self, client: Client, moving: &Moving) -> Wharf {
+        self.front(client, moving.options(&self.flags))
+    }
+
+    fn front(&self, client: Client, copy: CopyOptions) -> Wharf {
+        let cache = self.memories.cache.as_ref();
+        let places = PlaceOptions {
+            platform: self.flags.platform.clone(),
+            spool_dir: env::temporary_directory(),
+            layer_memory: cache.map(|cache| cache.join("layers")),
+        };
+        Wharf::with_options(client, Options { copy, places })
     }
 
     /// A client that shows these credentials and no others.
@@ -136,15 +156,5 @@ impl Context {
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How places are opened.
-    pub(crate) fn place_options(&self) -> PlaceOptions {
-        let cache = self.memories.cache.as_ref();
-        PlaceOptions {
-            platform: self.flags.platform.clone(),
-            spool_dir: env::temporary_directory(),
-            layer_memory: cache.map(|cache| cache.join("layers")),
-        }
     }
 }

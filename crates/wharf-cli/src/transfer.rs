@@ -1,120 +1,79 @@
-//! One copy, to one destination or several, as the user sees it: with progress while it works and a summary at its end.
+//! A copy to one store or several, as the user sees it: progress, then a summary of each.
 
-use std::sync::Arc;
-
-use wharf::copy::{self, NoObserver, Plan, Root, copy_to_all};
+use wharf::front::Receiver;
 use wharf::place::{OpenedSource, OpenedStore};
-use wharf::{Error, ErrorKind, Result};
+use wharf::{Error, ErrorKind, Result, Wharf};
 use wharf_oci::Descriptor;
 
-use crate::context::Context;
 use crate::dry_run;
-use crate::flags::Moving;
+use crate::flags::Effect;
+use crate::printer::Printer;
 use crate::progress::{Company, Progress};
 
-/// What is copied, how, and what that is called.
+/// What is copied, how, and the word for it.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
+    /// Copies, as the flags say.
+    pub(crate) wharf: &'a Wharf,
     /// What is copied.
-    pub(crate) chosen: &'a OpenedSource,
-    /// How.
-    pub(crate) moving: &'a Moving,
+    pub(crate) source: &'a OpenedSource,
+    /// Without effect, the plan is printed instead.
+    pub(crate) effect: Effect,
     /// What was done, for the summary: `pushed`.
     pub(crate) verb: &'static str,
+    /// Where words go.
+    pub(crate) printer: &'a Printer,
 }
 
 impl Transfer<'_> {
-    /// Does it, and says what the root is in the store; in a dry run it prints what would be
-    /// done, and there is no root.
+    /// Copies to one store, and says what the root is there; a dry run has none.
     ///
     /// # Errors
     /// The first final one of the copy.
-    pub(crate) async fn run(
-        &self,
-        to: &OpenedStore,
-        context: &Context,
-    ) -> Result<Option<Descriptor>> {
-        let mut outcomes = self.run_all(&[to], context).await;
+    pub(crate) async fn run(&self, to: &OpenedStore) -> Result<Option<Descriptor>> {
+        let mut outcomes = self.run_all(std::slice::from_ref(to)).await;
         let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
         outcomes.pop().ok_or_else(nowhere)?
     }
 
-    /// Does it for several destinations at once: each fails or succeeds on its own, in the order
-    /// given, as with [`Transfer::run`].
-    pub(crate) async fn run_all(
-        &self,
-        to: &[&OpenedStore],
-        context: &Context,
-    ) -> Vec<Result<Option<Descriptor>>> {
-        if !self.moving.dry_run {
-            return self.copy(to, context).await;
+    /// Copies to several stores at once. Each fails or succeeds on its own, in the order given, as
+    /// with [`Transfer::run`].
+    pub(crate) async fn run_all(&self, to: &[OpenedStore]) -> Vec<Result<Option<Descriptor>>> {
+        match self.effect {
+            Effect::Lasting => self.write(to).await,
+            Effect::None => self.plan(to).await,
         }
-        let mut outcomes = Vec::new();
-        for destination in to {
-            let company = Company::of(to.len());
-            let survey = self.survey(destination, company, context).await;
-            outcomes.push(survey.map(|()| None));
-        }
-        outcomes
     }
 
-    async fn copy(
-        &self,
-        to: &[&OpenedStore],
-        context: &Context,
-    ) -> Vec<Result<Option<Descriptor>>> {
+    async fn write(&self, to: &[OpenedStore]) -> Vec<Result<Option<Descriptor>>> {
         let company = Company::of(to.len());
-        let shown = to.iter().map(|to| {
-            let progress = Progress::new(&context.printer, &to.name, company);
-            (progress, [self.root(to)])
-        });
-        let shown: Vec<(Progress, [Root; 1])> = shown.collect();
-        let destinations = to
+        let shown = to
             .iter()
-            .zip(&shown)
-            .map(|(to, (progress, roots))| copy::Destination {
-                store: to.store.as_ref(),
-                roots,
-                observer: progress.observer(),
-            });
-        let destinations: Vec<_> = destinations.collect();
-        let options = self.moving.options(&context.flags, Arc::new(NoObserver));
-        let source = self.chosen.source.as_ref();
-        let outcomes = copy_to_all(source, &destinations, &options).await;
-        let told = outcomes
-            .into_iter()
-            .zip(&shown)
-            .map(|(outcome, (progress, _))| {
-                let mut summary = outcome?;
-                progress.finish(self.verb, &summary);
-                let unnamed = || Error::new(ErrorKind::Invalid, "the copy named no root");
-                summary.roots.pop().ok_or_else(unnamed).map(Some)
-            });
+            .map(|to| Progress::new(self.printer, &to.name, company));
+        let shown: Vec<Progress> = shown.collect();
+        let receivers = to.iter().zip(&shown).map(|(store, progress)| Receiver {
+            store,
+            observer: progress.observer(),
+        });
+        let receivers: Vec<_> = receivers.collect();
+        let outcomes = self.wharf.write_to_all(self.source, &receivers).await;
+        let told = outcomes.into_iter().zip(&shown).map(|(outcome, progress)| {
+            let copied = outcome?;
+            progress.finish(self.verb, &copied.summary);
+            Ok(Some(copied.descriptor))
+        });
         told.collect()
     }
 
-    fn root(&self, to: &OpenedStore) -> Root {
-        Root {
-            content: self.chosen.content.clone(),
-            tags: to.tags.clone(),
+    async fn plan(&self, to: &[OpenedStore]) -> Vec<Result<Option<Descriptor>>> {
+        let mut outcomes = Vec::new();
+        for store in to {
+            let company = Company::of(to.len());
+            let survey = self.wharf.plan_write(self.source, store).await;
+            let printed = survey
+                .and_then(|survey| dry_run::print(self.printer, &store.name, company, &survey));
+            outcomes.push(printed.map(|()| None));
         }
-    }
-
-    /// What there would be to do: finds what is wrong with the source.
-    ///
-    /// # Errors
-    /// Where content is missing.
-    pub(crate) async fn plan(&self, to: &OpenedStore, context: &Context) -> Result<Plan> {
-        let options = self.moving.options(&context.flags, Arc::new(NoObserver));
-        let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
-        Plan::build(source, store, &[self.root(to)], &options).await
-    }
-
-    async fn survey(&self, to: &OpenedStore, company: Company, context: &Context) -> Result<()> {
-        let options = self.moving.options(&context.flags, Arc::new(NoObserver));
-        let (source, store) = (self.chosen.source.as_ref(), to.store.as_ref());
-        let plan = self.plan(to, context).await?;
-        let survey = plan.survey(source, store, &options).await?;
-        dry_run::print(&context.printer, &to.name, company, &survey)
+        outcomes
     }
 }

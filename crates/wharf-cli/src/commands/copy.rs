@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wharf::place::{Access, OpenedSource, OpenedStore, Place};
+use wharf::place::{Access, OpenedStore, Place};
 use wharf::{Error, Result};
 
 use crate::arguments::{Anywhere, Unreadable};
@@ -46,28 +46,29 @@ impl Run for Copy {
 
     /// Copies; standard output stays empty.
     async fn run(self, context: &Context) -> Result<()> {
-        let (source, destination) = (&self.source.place, &self.destination.place);
-        OpenedStore::check(destination)?;
+        let (from, to) = (&self.source.place, &self.destination.place);
+        OpenedStore::check(to)?;
         // One client for both sides: what one repository has, the other may mount.
-        let client = context.client()?;
-        let options = context.place_options();
-        let chosen = OpenedSource::open(source, &client, &context.retry, &options).await;
-        let chosen = match source {
-            Place::Registry(_) => chosen.map_err(|error| hinted(error, &self.source.typed))?,
-            Place::Local(_) => chosen?,
+        let wharf = context.wharf_of(context.client()?, &self.moving);
+        let source = wharf.open(from).await.map_err(|error| match from {
+            Place::Registry(_) => hinted(error, &self.source.typed),
+            Place::Local(_) => error,
+        })?;
+        let effect = self.moving.effect();
+        let access = match effect {
+            Effect::None => Access::Ask,
+            Effect::Lasting => Access::Write,
         };
-        let access = match self.moving.dry_run {
-            true => Access::Ask,
-            false => Access::Write,
-        };
-        let destination = OpenedStore::open(destination, &chosen, &client, access).await?;
+        let destination = wharf.destination(to, &source, access).await?;
         let transfer = Transfer {
-            chosen: &chosen,
-            moving: &self.moving,
+            wharf: &wharf,
+            source: &source,
+            effect,
             verb: "copied",
+            printer: &context.printer,
         };
-        transfer.run(&destination, context).await?;
-        stats::say(&context.printer, &self.moving, &client);
+        transfer.run(&destination).await?;
+        stats::say(&context.printer, &self.moving, wharf.client());
         Ok(())
     }
 }

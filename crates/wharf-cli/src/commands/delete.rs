@@ -1,11 +1,7 @@
 //! `wharf delete IMAGE…`: tags, or manifests by digest, out of registries (wire.md O9).
 
-use std::cell::Cell;
-
-use wharf::remote::Client;
-use wharf::store::Store;
-use wharf::{Error, ErrorKind, Result};
-use wharf_oci::{Reference, Selector};
+use wharf::Result;
+use wharf::front::deletable;
 
 use crate::arguments::Image;
 use crate::command::Run;
@@ -33,54 +29,19 @@ impl Run for Delete {
     /// Deletes nothing where an IMAGE makes no sense; else each on its own. Standard output stays
     /// empty.
     async fn run(self, context: &Context) -> Result<()> {
-        let (mut targets, mut failed) = (Vec::new(), Vec::new());
-        for Image(reference) in self.images {
-            match selector(&reference) {
-                Ok(at) => targets.push((reference, at)),
-                Err(error) => failed.push(error),
-            }
-        }
-        failures::all(failed)?;
-        let (client, mut failed) = (context.client()?, Vec::new());
-        for (reference, at) in &targets {
-            match delete(reference, at, &client, context).await {
-                Ok(()) => context.printer.say(&format!("deleted {reference}")),
+        let images = self.images.iter().map(|Image(image)| image);
+        let unclear = images.clone().filter_map(|image| {
+            let error = deletable(image).err()?;
+            Some(error.target(image))
+        });
+        failures::all(unclear.collect())?;
+        let (wharf, mut failed) = (context.wharf()?, Vec::new());
+        for image in images {
+            match wharf.delete(image).await {
+                Ok(()) => context.printer.say(&format!("deleted {image}")),
                 Err(error) => failed.push(error),
             }
         }
         failures::all(failed)
     }
-}
-
-/// What is to be deleted: nothing is deleted that was not named.
-fn selector(reference: &Reference) -> Result<Selector> {
-    let message = match (reference.tag(), reference.digest()) {
-        (Some(tag), None) => return Ok(Selector::Tag(tag.clone())),
-        (None, Some(digest)) => return Ok(Selector::Digest(digest.clone())),
-        (None, None) => "no tag and no digest; write REPOSITORY:TAG or REPOSITORY@DIGEST",
-        (Some(_), Some(_)) => {
-            "a tag and a digest; write REPOSITORY:TAG to delete the tag, REPOSITORY@DIGEST to \
-             delete the manifest with all its tags"
-        }
-    };
-    Err(Error::new(ErrorKind::Invalid, message).target(reference))
-}
-
-async fn delete(
-    reference: &Reference,
-    at: &Selector,
-    client: &Client,
-    context: &Context,
-) -> Result<()> {
-    let repository = client.repository(reference.repository());
-    let tried = Cell::new(false);
-    let delete = async || match repository.delete(at).await {
-        // An earlier try deleted it, and its answer was lost.
-        Err(error) if error.kind() == ErrorKind::NotFound && tried.get() => Ok(()),
-        outcome => {
-            tried.set(true);
-            outcome
-        }
-    };
-    context.retry.run(delete).await
 }

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use wharf::Result;
-use wharf::place::{OpenedSource, OpenedStore, Part};
-use wharf::remote::Client;
-use wharf_oci::Reference;
+use wharf::place::Part;
+use wharf_oci::{Reference, Repository};
 
 use crate::arguments::{Image, OnDisk};
 use crate::command::Run;
@@ -53,30 +52,30 @@ impl Run for Push {
     /// Pushes to each REF; prints each with its digest. Whether the file for the references can be
     /// written is known before anything is sent.
     async fn run(self, context: &Context) -> Result<()> {
-        let references: Vec<Reference> =
-            self.references.iter().map(|Image(to)| to.clone()).collect();
-        let OnDisk(local) = &self.path;
-        let part = match self.index {
-            true => Part::Whole,
-            false => Part::One,
-        };
+        let references = self.references.iter().map(|Image(to)| to.clone());
+        let references: Vec<Reference> = references.collect();
         let image_refs = self.image_refs.as_deref().map(ImageRefs::open);
         let image_refs = image_refs.transpose()?;
-        let options = context.place_options();
-        let chosen = OpenedSource::local(local, part, &context.retry, &options).await?;
         let client = match references.is_empty() {
             // The embedded registry has another port each time.
             true => context.forgetful_client()?,
             false => context.client()?,
         };
-        let pushed = match references.is_empty() {
-            true => embed::push(&chosen, &local.at, &self.moving, &client, context)
-                .await?
-                .into_iter()
-                .collect(),
-            false => to_registries(&self.moving, &references, &chosen, &client, context).await?,
+        let wharf = context.wharf_of(client, &self.moving);
+        let (OnDisk(place), part) = (&self.path, self.part());
+        let source = wharf.open_local(place, part).await?;
+        let transfer = Transfer {
+            wharf: &wharf,
+            source: &source,
+            effect: self.moving.effect(),
+            verb: "pushed",
+            printer: &context.printer,
         };
-        stats::say(&context.printer, &self.moving, &client);
+        let pushed = match references.is_empty() {
+            true => embed::push(&transfer, &place.at, context).await?,
+            false => to_registries(&transfer, &references).await?,
+        };
+        stats::say(&context.printer, &self.moving, wharf.client());
         match image_refs {
             Some(file) => file.write(&pushed),
             None => Ok(()),
@@ -84,70 +83,38 @@ impl Run for Push {
     }
 }
 
-/// Pushes to all at once, reading and compressing everything once; each REF fails or succeeds on
-/// its own. What was pushed is printed; of several errors the last is given, the others are said.
-async fn to_registries(
-    moving: &Moving,
-    references: &[Reference],
-    chosen: &OpenedSource,
-    client: &Client,
-    context: &Context,
-) -> Result<Vec<String>> {
-    let repositories = by_repository(references, chosen, client)?;
-    let transfer = Transfer {
-        chosen,
-        moving,
-        verb: "pushed",
-    };
-    let destinations: Vec<&OpenedStore> = repositories.iter().map(|(to, _)| to).collect();
-    let outcomes = transfer.run_all(&destinations, context).await;
-    let (mut pushed, mut failed) = (Vec::new(), Vec::new());
-    for (outcome, (_, references)) in outcomes.into_iter().zip(&repositories) {
+impl Push {
+    fn part(&self) -> Part {
+        match self.index {
+            true => Part::Whole,
+            false => Part::One,
+        }
+    }
+}
+
+/// Pushes to all at once. Each repository fails or succeeds on its own; each REF that was pushed is
+/// printed. Of several errors the last is returned, and the others are printed.
+async fn to_registries(transfer: &Transfer<'_>, to: &[Reference]) -> Result<Vec<String>> {
+    let stores = transfer.wharf.destinations(to, transfer.source)?;
+    let outcomes = transfer.run_all(&stores).await;
+    let (mut roots, mut failed) = (Vec::new(), Vec::new());
+    for (store, outcome) in stores.into_iter().zip(outcomes) {
         match outcome {
+            Ok(Some(root)) => roots.push((store.repository, root)),
             Ok(None) => {}
-            Ok(Some(root)) => {
-                for (position, reference) in references {
-                    let line = (*reference).clone().with_digest(root.digest.clone());
-                    pushed.push((*position, line.to_string()));
-                }
-            }
             Err(error) => failed.push(error),
         }
     }
-    pushed.sort();
-    for (_, line) in &pushed {
-        context.printer.data(line)?;
-    }
-    failures::all(failed)?;
-    Ok(pushed.into_iter().map(|(_, line)| line).collect())
-}
-
-type Destinations<'a> = Vec<(OpenedStore, Vec<(usize, &'a Reference)>)>;
-
-/// Each repository once, with all its tags (wire.md O6), and the references that name it.
-fn by_repository<'a>(
-    references: &'a [Reference],
-    chosen: &OpenedSource,
-    client: &Client,
-) -> Result<Destinations<'a>> {
-    let mut repositories: Destinations<'a> = Vec::new();
-    for (position, reference) in references.iter().enumerate() {
-        let destination = OpenedStore::registry(reference, chosen, client)?;
-        let same = repositories.iter_mut().find(|(_, of)| {
-            of.iter()
-                .any(|(_, one)| one.repository() == reference.repository())
-        });
-        match same {
-            Some((known, of)) => {
-                for tag in destination.tags {
-                    if !known.tags.contains(&tag) {
-                        known.tags.push(tag);
-                    }
-                }
-                of.push((position, reference));
-            }
-            None => repositories.push((destination, vec![(position, reference)])),
+    let mut pushed = Vec::new();
+    for reference in to {
+        let same = |store: &Option<Repository>| store.as_ref() == Some(reference.repository());
+        if let Some((_, root)) = roots.iter().find(|(store, _)| same(store)) {
+            pushed.push(reference.with_digest(root.digest.clone()).to_string());
         }
     }
-    Ok(repositories)
+    for line in &pushed {
+        transfer.printer.data(line)?;
+    }
+    failures::all(failed)?;
+    Ok(pushed)
 }

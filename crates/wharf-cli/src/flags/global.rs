@@ -2,10 +2,9 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::ArgAction;
-use wharf::copy::{CopyOptions, Nondistributable, Observer, RetryPolicy};
+use wharf::copy::{CopyOptions, Nondistributable};
 use wharf::place::PlatformChoice;
 use wharf::remote::Neighbour;
 
@@ -112,20 +111,14 @@ impl Global {
         !self.requests.no_cache
     }
 
-    /// How hard single requests and copies are tried.
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.timing.retry(self.requests.retries.get())
-    }
-
-    /// What any copy may do, telling `observer`.
-    pub(crate) fn copy_options(&self, observer: Arc<dyn Observer>) -> CopyOptions {
+    /// How any copy works.
+    pub(crate) fn copy_options(&self) -> CopyOptions {
         CopyOptions {
             nondistributable: match self.requests.allow_nondistributable_artifacts {
                 true => Nondistributable::Move,
                 false => Nondistributable::Skip,
             },
-            retry: self.retry(),
-            observer,
+            retry: self.timing.retry(self.requests.retries.get()),
             ..CopyOptions::default()
         }
     }

@@ -1,9 +1,8 @@
 //! Flags of commands that copy images.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use wharf::copy::{CopyOptions, Existing, Observer};
+use wharf::copy::{CopyOptions, Existing};
 
 use super::Global;
 use crate::units;
@@ -48,8 +47,8 @@ impl Moving {
         }
     }
 
-    /// What a copy may do, telling `observer`.
-    pub(crate) fn options(&self, global: &Global, observer: Arc<dyn Observer>) -> CopyOptions {
+    /// How a copy works.
+    pub(crate) fn options(&self, global: &Global) -> CopyOptions {
         CopyOptions {
             jobs: self.jobs.get(),
             checks: self.checks.get(),
@@ -57,7 +56,7 @@ impl Moving {
                 true => Existing::Check,
                 false => Existing::Trust,
             },
-            ..global.copy_options(observer)
+            ..global.copy_options()
         }
     }
 }

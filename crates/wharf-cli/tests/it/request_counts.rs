@@ -9,8 +9,13 @@ use crate::common::{Served, done};
 
 /// The methods of the requests of `wharf push` with these arguments.
 fn pushed(proxy: &RecordingProxy, home: &Path, arguments: &[&str]) -> Vec<String> {
+    requests(proxy, home, &[&["push", "-q"], arguments].concat())
+}
+
+/// The methods of the requests of a command.
+fn requests(proxy: &RecordingProxy, home: &Path, arguments: &[&str]) -> Vec<String> {
     proxy.forget();
-    done(home, &[&["push", "-q"], arguments].concat());
+    done(home, arguments);
     let requests = proxy.requests().into_iter();
     requests.map(|request| request.method).collect()
 }
@@ -58,4 +63,18 @@ fn no_cache_writes_nothing() {
     let path = layout.directory().to_str().unwrap();
     done(home.path(), &["push", "--no-cache", path, &reference]);
     assert!(!home.path().join(".cache").exists());
+}
+
+#[test]
+fn tag_costs_two_requests() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(Some("1.0"), &[LayerSpec::random(1, 5000)]);
+    let served = Served::start(&home.path().join("registry"));
+    let proxy = RecordingProxy::start(served.address);
+    let path = layout.directory().to_str().unwrap();
+    let image = format!("{}/app:1", proxy.address());
+    pushed(&proxy, home.path(), &[path, &image]);
+    let tagged = requests(&proxy, home.path(), &["tag", &image, "2"]);
+    assert_eq!(tagged, ["GET", "PUT"]);
 }

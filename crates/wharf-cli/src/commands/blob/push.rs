@@ -6,13 +6,12 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use wharf::blob::Blob;
-use wharf::copy::{CopyOptions, push_blob, push_layer};
 use wharf::layer::{
     Family, LayerInput, Packing, PendingLayer, Settings, TreeOptions, ZstdSettings,
 };
-use wharf::store::{Outcome, Store};
-use wharf::{Error, ErrorKind, Result, Side, file};
-use wharf_oci::{Descriptor, MediaType};
+use wharf::store::Outcome;
+use wharf::{Error, ErrorKind, Result, Side, Wharf, file};
+use wharf_oci::{Descriptor, MediaType, Repository};
 
 use crate::arguments::InRepository;
 use crate::command::Run;
@@ -55,14 +54,13 @@ impl Run for Push {
     /// Pushes and prints the digest.
     async fn run(self, context: &Context) -> Result<()> {
         let InRepository(repository) = &self.repository;
-        let store = context.client()?.repository(repository);
         let content = Content::open(&self).await;
         let content = content.map_err(|error| error.side(Side::Source))?;
         let name = repository.to_string();
         let progress = Progress::new(&context.printer, &name, Company::Alone);
-        let options = context.flags.copy_options(progress.observer());
+        let wharf = context.wharf()?.observed_by(progress.observer());
         let started = Instant::now();
-        let (descriptor, did) = content.push(&store, &options, context).await?;
+        let (descriptor, did) = content.push(repository, &wharf, context).await?;
         let (size, time) = (bytes(descriptor.size), seconds(started.elapsed()));
         context.printer.say(&format!("{did}, {size}; {time}"));
         context.printer.data(&descriptor.digest.to_string())
@@ -103,13 +101,13 @@ impl Content {
     /// Gives what it is, and words for what was done.
     async fn push(
         &self,
-        store: &dyn Store,
-        options: &CopyOptions,
+        to: &Repository,
+        wharf: &Wharf,
         context: &Context,
     ) -> Result<(Descriptor, &'static str)> {
         match self {
             Content::Known(blob) => {
-                let did = match push_blob(store, blob, options).await? {
+                let did = match wharf.push_blob(blob, to).await? {
                     Outcome::Existed => "already there",
                     Outcome::Mounted => "mounted",
                     Outcome::Written => "pushed",
@@ -117,7 +115,7 @@ impl Content {
                 Ok((blob.descriptor().clone(), did))
             }
             Content::Unknown(layer) => {
-                let made = push_layer(store, layer, options).await?;
+                let made = wharf.push_layer(layer, to).await?;
                 if let Some(diff_id) = &made.diff_id {
                     context.printer.say(&format!("diff id {diff_id}"));
                 }

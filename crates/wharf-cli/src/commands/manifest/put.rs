@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wharf::store::Store;
 use wharf::{Error, ErrorKind, Result, Side, verify};
-use wharf_oci::{MAX_MANIFEST_SIZE, Manifest, MediaType, Reference};
+use wharf_oci::{MAX_MANIFEST_SIZE, MediaType};
 
 use crate::arguments::Image;
 use crate::command::Run;
@@ -38,35 +37,32 @@ Example:
 impl Run for Put {
     /// Puts it and prints its reference with digest. What is no manifest is never sent.
     async fn run(self, context: &Context) -> Result<()> {
-        let Image(reference) = &self.reference;
-        let manifest = manifest(&self, reference).await;
-        let manifest =
-            manifest.map_err(|error| error.target(name(&self.file)).side(Side::Source))?;
-        let store = context.client()?.repository(reference.repository());
-        let put = async || store.put_root(&manifest, reference.tag()).await;
-        let put = context.retry.run(put).await;
-        put.map_err(|error| error.side(Side::Destination))?;
-        let media_type = manifest.media_type();
-        let line = format!("{reference}: put as {media_type}");
+        let Image(to) = &self.reference;
+        let media_type = self.media_type.as_ref();
+        let bytes = content(&self.file).await;
+        let put = match bytes {
+            Ok(bytes) => context.wharf()?.put(media_type, bytes, to).await,
+            Err(error) => Err(error.side(Side::Source)),
+        };
+        let put = put.map_err(|error| match error.failed_side() {
+            Some(Side::Source) => error.target(name(&self.file)),
+            _ => error,
+        })?;
+        let line = format!("{to}: put as {}", put.media_type);
         context.printer.say(&line);
-        let pushed = reference.with_digest(manifest.digest().clone());
+        let pushed = to.with_digest(put.digest);
         context.printer.data(&pushed.to_string())
     }
 }
 
-async fn manifest(args: &Put, reference: &Reference) -> Result<Manifest> {
-    let file = args.file.clone();
+async fn content(file: &OsStr) -> Result<Vec<u8>> {
+    let file = file.to_owned();
     let bytes = verify::blocking(move || read(&file)).await??;
     if bytes.len() as u64 > MAX_MANIFEST_SIZE {
         let message = format!("more than {MAX_MANIFEST_SIZE} bytes, the limit of a manifest");
         return Err(Error::new(ErrorKind::Invalid, message));
     }
-    let media_type = args.media_type.as_ref();
-    Ok(Manifest::parse_raw(
-        media_type,
-        bytes.into(),
-        reference.digest(),
-    )?)
+    Ok(bytes)
 }
 
 /// All of it, or one byte more than a manifest may have: standard input may never end.
