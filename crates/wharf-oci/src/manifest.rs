@@ -7,9 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::outline::{check_size, read};
-use crate::{
-    ArtifactManifest, Descriptor, Digest, ImageManifest, Index, ManifestError, MediaType, Schema1,
-};
+use crate::{Descriptor, Digest, ManifestError, MediaType, Payload};
 
 /// A manifest as received, with its descriptor and its parsed form. Cloning is cheap.
 ///
@@ -26,23 +24,6 @@ pub struct Manifest {
     descriptor: Descriptor,
     bytes: Bytes,
     payload: Arc<Payload>,
-}
-
-/// What a manifest says, by kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are images, and it lives behind a pointer"
-)]
-pub enum Payload {
-    /// An image, or an artifact in the form of one.
-    Image(ImageManifest),
-    /// A manifest of manifests.
-    Index(Index),
-    /// An artifact in the form that OCI dropped.
-    Artifact(ArtifactManifest),
-    /// A Docker schema 1 image.
-    Schema1(Schema1),
 }
 
 /// An edge from a manifest to content that must be in a store before it.
@@ -67,9 +48,6 @@ pub enum Role {
     Blob,
 }
 
-/// The most bytes that a manifest may have.
-pub const MAX_MANIFEST_SIZE: u64 = 8 << 20;
-
 impl Manifest {
     /// Parses a manifest. `media_type` is what the carrier says: the HTTP header or the descriptor.
     ///
@@ -78,7 +56,7 @@ impl Manifest {
     /// The digest is the sha256 of the bytes, of a signed schema 1 manifest that of its payload.
     ///
     /// # Errors
-    /// When the bytes are more than [`MAX_MANIFEST_SIZE`], not JSON of the form that the media type
+    /// When the bytes are more than [`MAX_MANIFEST_SIZE`](crate::MAX_MANIFEST_SIZE), not JSON of the form that the media type
     /// requires, or of two kinds at once; when carrier and document disagree on the type.
     pub fn parse(media_type: Option<&MediaType>, bytes: Bytes) -> Result<Manifest, ManifestError> {
         let (media_type, payload, signed) = read(media_type, &bytes)?;
@@ -220,7 +198,7 @@ impl Manifest {
     /// All content that must be in a store before this manifest, in the document's order.
     ///
     /// The subject is not among them: it may be put later or never. Empty for schema 1, which
-    /// states no sizes (see [`Schema1::fs_layers`]).
+    /// states no sizes (see [`Schema1::fs_layers`](crate::Schema1::fs_layers)).
     pub fn links(&self) -> Vec<Link> {
         let link = |role| {
             move |descriptor: &Descriptor| Link {
@@ -248,7 +226,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Algorithm;
+    use crate::{Algorithm, MAX_MANIFEST_SIZE};
 
     fn descriptor(media_type: MediaType, content: &str) -> Descriptor {
         Descriptor::new(

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::text::Printable;
-use crate::{Digest, MAX_MANIFEST_SIZE, MediaType};
+use crate::{Digest, MediaType};
+
+/// The most bytes that a manifest may have.
+pub const MAX_MANIFEST_SIZE: u64 = 8 << 20;
 
 /// Why bytes are not a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

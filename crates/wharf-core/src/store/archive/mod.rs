@@ -21,5 +21,5 @@ pub use self::docker::DockerArchive;
 pub use self::docker_image::DockerImage;
 pub use self::docker_select::ImageChoice;
 pub use self::oci::OciArchive;
-pub use self::open::{Archive, Input, open};
-pub use self::options::ArchiveOptions;
+pub use self::open::{Archive, open};
+pub use self::options::{ArchiveOptions, Input};

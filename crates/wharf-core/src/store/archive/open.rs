@@ -1,27 +1,16 @@
 //! Opens an archive of whatever kind.
 
-use std::fmt;
-use std::io::Read;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::docker::DockerArchive;
 use super::docker_document::{self, ManifestEntry};
 use super::members::Members;
 use super::oci::OciArchive;
-use super::options::ArchiveOptions;
+use super::options::{ArchiveOptions, Input};
 use super::unpack::unpack;
 use crate::store::files::Files;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
-
-/// Where an archive comes from.
-pub enum Input {
-    /// A file, or anything else with a name that can be read, such as a named pipe.
-    Path(PathBuf),
-    /// A stream, standard input for example, and what to call it in messages.
-    Reader(Box<dyn Read + Send>, String),
-}
 
 /// An archive, by what is inside.
 #[derive(Debug)]
@@ -90,13 +79,4 @@ fn nothing_inside(members: &Members) -> Error {
         )
     };
     error.target(members.name())
-}
-
-impl fmt::Debug for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Input::Path(path) => f.debug_tuple("Path").field(path).finish(),
-            Input::Reader(_, name) => f.debug_tuple("Reader").field(name).finish(),
-        }
-    }
 }

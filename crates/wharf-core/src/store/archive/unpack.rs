@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Input;
+use super::options::Input;
 use super::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
 use crate::spool::{self, Spooled};
 use crate::{Error, ErrorKind, Result};
