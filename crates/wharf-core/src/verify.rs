@@ -49,6 +49,33 @@ pub fn sized(stream: ByteStream, size: u64, digest: &Digest) -> ByteStream {
     .boxed()
 }
 
+/// Checks `stream` against `digest` as it flows, where its size is not known: its last chunk is held
+/// back until the digest is right.
+pub fn named(stream: ByteStream, digest: &Digest) -> ByteStream {
+    let hasher = Hasher::new(digest.algorithm());
+    let state = Some((stream, hasher, Bytes::new(), digest.clone()));
+    stream::try_unfold(state, |state| async move {
+        let Some((mut stream, mut hasher, held, digest)) = state else {
+            return Ok(None);
+        };
+        while let Some(chunk) = stream.next().await.transpose()? {
+            if chunk.is_empty() {
+                continue;
+            }
+            let updated = update(hasher, chunk).await?;
+            hasher = updated.0;
+            return Ok(Some((held, Some((stream, hasher, updated.1, digest)))));
+        }
+        let actual = hasher.finish();
+        match actual == digest {
+            true => Ok(Some((held, None))),
+            false => Err(Error::digest_mismatch(&digest, &actual)),
+        }
+    })
+    .try_filter(|chunk| std::future::ready(!chunk.is_empty()))
+    .boxed()
+}
+
 /// What `check` makes of `stream`: what it finds wrong with the bytes is said of the source, which
 /// is called `name`; what the stream itself says names it already.
 #[doc(hidden)]
@@ -238,6 +265,28 @@ mod tests {
                 .to_string()
                 .contains("at least 4 bytes, expected 3")
         );
+    }
+
+    #[tokio::test]
+    async fn without_a_size_the_last_chunk_waits_for_the_digest() {
+        let read = async |chunks: &[&'static str], promised: &str| {
+            let chunks = chunks
+                .iter()
+                .map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
+            let chunks: Vec<Result<Bytes>> = chunks.collect();
+            let digest = Digest::of(promised.as_bytes());
+            let stream = named(stream::iter(chunks).boxed(), &digest);
+            stream.collect::<Vec<Result<Bytes>>>().await
+        };
+        for chunks in [&["ab", "", "c"][..], &["abc"], &["a", "b", "c", ""]] {
+            let seen: Result<Vec<Bytes>> = read(chunks, "abc").await.into_iter().collect();
+            assert_eq!(seen.unwrap().concat(), b"abc");
+        }
+        assert!(read(&[], "").await.is_empty());
+        let seen = read(&["ab", "x"], "abc").await;
+        assert_eq!(seen[0].as_ref().unwrap(), "ab");
+        assert_eq!(seen[1].as_ref().unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(seen.len(), 2);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! The API of one registry for one repository: what every endpoint file is given, and the one way
-//! by which their requests go out.
+//! The API of a registry, and of one repository in it: what every endpoint file is given, and the
+//! one way by which their requests go out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,22 +20,27 @@ use wharf_core::Result;
 const REFUSAL: usize = 64 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(1);
 
-/// One repository of a registry, the registry's host, and the transport to it. Cheap to clone.
+/// One repository of a registry. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     repository: Repository,
-    transport: Transport,
-    host: Arc<Host>,
+    registry: RegistryApi,
     /// Whether it is written to, and its tokens are to allow that from the first one on.
     written: Arc<AtomicBool>,
+}
+
+/// A registry as a whole: its host, and the transport to it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct RegistryApi {
+    transport: Transport,
+    host: Arc<Host>,
 }
 
 impl Api {
     pub(crate) fn new(repository: Repository, transport: Transport, host: Arc<Host>) -> Self {
         Api {
             repository,
-            transport,
-            host,
+            registry: RegistryApi { transport, host },
             written: Arc::default(),
         }
     }
@@ -50,7 +55,7 @@ impl Api {
     }
 
     pub(crate) fn host(&self) -> &Host {
-        &self.host
+        &self.registry.host
     }
 
     /// Where the endpoints are.
@@ -58,7 +63,7 @@ impl Api {
     /// # Errors
     /// Where the host does not answer, if its scheme is still to be found out.
     pub(crate) async fn urls(&self) -> Result<&Urls> {
-        self.host.urls(&self.transport).await
+        self.registry.urls().await
     }
 
     /// Says that the repository will be written to.
@@ -69,14 +74,14 @@ impl Api {
     /// The other repository of this registry in which a blob was seen last: it may be mounted from
     /// there (wire.md E4).
     pub(crate) fn elsewhere(&self, blob: &Digest) -> Option<RepositoryName> {
-        self.host.memory().elsewhere(&self.repository, blob)
+        self.host().memory().elsewhere(&self.repository, blob)
     }
 
     /// Takes back that a blob was seen in a repository of this registry: it was not mounted.
     pub(crate) fn forget(&self, from: &RepositoryName, blob: &Digest) {
         let registry = self.repository.registry().clone();
         if let Ok(from) = Repository::new(registry, from.clone()) {
-            self.host.memory().forget_blob(&from, blob);
+            self.host().memory().forget_blob(&from, blob);
         }
     }
 
@@ -87,19 +92,70 @@ impl Api {
     /// # Errors
     /// Where no answer came, or no token could be had.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
-        // Large, and part of many futures.
-        Box::pin(self.send_and_answer(request)).await
+        let needed = self.needed(&request);
+        self.registry.send(Some(self.name()), needed, request).await
     }
 
-    async fn send_and_answer(&self, request: Request) -> Result<Response> {
+    /// Sends a request with what is known to be wanted; a refusal stands.
+    ///
+    /// # Errors
+    /// As [`Api::send`].
+    pub(crate) async fn send_once(&self, request: Request) -> Result<Response> {
+        let needed = self.needed(&request);
+        let registry = &self.registry;
+        registry.send_once(self.name(), &needed, request).await
+    }
+
+    fn needed(&self, request: &Request) -> ScopeSet {
+        let access = match self.written.load(Ordering::Relaxed) {
+            true => Access::Write,
+            false => Access::Read,
+        };
+        needed(request.method(), request.url(), self.name(), access)
+    }
+}
+
+impl RegistryApi {
+    pub(crate) fn new(transport: Transport, host: Arc<Host>) -> Self {
+        RegistryApi { transport, host }
+    }
+
+    /// Where the endpoints are.
+    ///
+    /// # Errors
+    /// As [`Api::urls`].
+    pub(crate) async fn urls(&self) -> Result<&Urls> {
+        self.host.urls(&self.transport).await
+    }
+
+    /// As [`Api::send`], for a request that needs `needed`: with the credentials for the repository
+    /// `name`, or those for the registry as a whole.
+    ///
+    /// # Errors
+    /// As [`Api::send`].
+    pub(crate) async fn send(
+        &self,
+        name: Option<&RepositoryName>,
+        needed: ScopeSet,
+        request: Request,
+    ) -> Result<Response> {
+        // Large, and part of many futures.
+        Box::pin(self.send_and_answer(name, needed, request)).await
+    }
+
+    async fn send_and_answer(
+        &self,
+        name: Option<&RepositoryName>,
+        needed: ScopeSet,
+        request: Request,
+    ) -> Result<Response> {
         let root = self.urls().await?.root();
         // A session may be kept at another origin, which sees no credentials.
         if !same_origin(request.url(), &root) {
             return self.dispatch(request).await;
         }
         let authorizer = self.host.authorizer();
-        let asker = self.asker(&root);
-        let needed = self.needed(&request);
+        let asker = self.asker(name, &root);
         let shown = authorizer.known(asker, &needed).await?;
         let (request, again) = request.twice();
         let response = self.dispatch(with(request, shown.as_ref())).await?;
@@ -132,18 +188,18 @@ impl Api {
         Ok(noted(authorizer, response, Some(&better), &needed))
     }
 
-    /// Sends a request with what is known to be wanted; a refusal stands.
-    ///
-    /// # Errors
-    /// As [`Api::send`].
-    pub(crate) async fn send_once(&self, request: Request) -> Result<Response> {
+    async fn send_once(
+        &self,
+        name: &RepositoryName,
+        needed: &ScopeSet,
+        request: Request,
+    ) -> Result<Response> {
         let root = self.urls().await?.root();
         if !same_origin(request.url(), &root) {
             return self.dispatch(request).await;
         }
-        let needed = self.needed(&request);
-        let shown = self.host.authorizer().known(self.asker(&root), &needed);
-        let shown = shown.await?;
+        let asker = self.asker(Some(name), &root);
+        let shown = self.host.authorizer().known(asker, needed).await?;
         self.dispatch(with(request, shown.as_ref())).await
     }
 
@@ -151,20 +207,12 @@ impl Api {
         self.host.dispatch(&self.transport, request).await
     }
 
-    fn asker<'a>(&'a self, root: &'a Url) -> Asker<'a> {
+    fn asker<'a>(&'a self, name: Option<&'a RepositoryName>, root: &'a Url) -> Asker<'a> {
         Asker {
             transport: &self.transport,
             root,
-            name: Some(self.name()),
+            name,
         }
-    }
-
-    fn needed(&self, request: &Request) -> ScopeSet {
-        let access = match self.written.load(Ordering::Relaxed) {
-            true => Access::Write,
-            false => Access::Read,
-        };
-        needed(request.method(), request.url(), self.name(), access)
     }
 }
 

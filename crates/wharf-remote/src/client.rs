@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use wharf_oci::{Registry, Repository, RepositoryName};
+use wharf_oci::{Registry, Repository};
 
 use crate::api::Api;
-use crate::auth::{self, Access, Checked};
-use crate::credentials::{Credentials, Secret};
-use crate::hosts::Janitor;
+use crate::credentials::Credentials;
 use crate::hosts::{ClientSettings, Host};
 use crate::journal::Journal;
 use crate::memory::RegistryMemory;
@@ -264,19 +262,14 @@ impl ClientBuilder {
             referrers_fallback: self.referrers_fallback,
             list_tries: self.list_tries,
             locks: self.locks,
-            janitor: Janitor::default(),
+            janitor: Arc::default(),
             credentials: self.credentials,
         };
-        let inner = Inner {
+        Ok(Client::of(
             transport,
-            shared: Arc::new(shared),
-            hosts: Lock::default(),
-            hosts_directory: self.hosts_directory.map(HostsDirectory::new),
-            mirrors: Lock::default(),
-        };
-        Ok(Client {
-            inner: Arc::new(inner),
-        })
+            shared,
+            self.hosts_directory.map(HostsDirectory::new),
+        ))
     }
 }
 
@@ -296,43 +289,6 @@ impl Client {
     /// until they sweep them.
     pub async fn tidy(&self, limit: Duration) {
         self.inner.shared.janitor.finish(limit).await;
-    }
-
-    /// Whether a registry takes the credentials that this client finds for it. One that wants
-    /// none takes all, which is told.
-    ///
-    /// # Errors
-    /// [`wharf_core::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
-    pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
-        let (host, transport) = (self.host(registry), self.transport(registry));
-        let check = async {
-            let root = host.urls(&transport).await?.root();
-            auth::check(host.authorizer(), &transport, &root).await
-        };
-        check.await.map_err(|error| error.target(registry))
-    }
-
-    /// The value of the header `Authorization` for requests to `repository`, by another program:
-    /// a token that allows `access`, and mounts from the repositories `sources` of the same
-    /// registry; or user name and password, where the registry wants those.
-    ///
-    /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where nothing need be shown, or there is nothing to show;
-    /// what the registry and its token server say.
-    pub async fn authorization(
-        &self,
-        repository: &Repository,
-        access: Access,
-        sources: &[RepositoryName],
-    ) -> Result<Secret> {
-        let host = self.host(repository.registry());
-        let transport = self.transport(repository.registry());
-        let shown = async {
-            let (authorizer, name) = (host.authorizer(), repository.name());
-            let root = host.urls(&transport).await?.root();
-            auth::authorization(authorizer, &transport, &root, name, access, sources).await
-        };
-        shown.await.map_err(|error| error.target(repository))
     }
 
     /// Writes what was learned of registries to their memory's files, where it has any: also when
@@ -380,11 +336,40 @@ impl Client {
         Ok(RemoteSource::new(own, Arc::clone(mirrors)))
     }
 
-    fn transport(&self, registry: &Registry) -> Transport {
+    /// The same client with other credentials. Both share connections, settings and memory;
+    /// what a registry was shown is not shared.
+    #[must_use]
+    pub fn showing(&self, credentials: Arc<dyn Credentials>) -> Client {
+        let shared = ClientSettings {
+            credentials: Some(credentials),
+            ..ClientSettings::clone(&self.inner.shared)
+        };
+        let transport = self.inner.transport.clone();
+        Client::of(transport, shared, self.inner.hosts_directory.clone())
+    }
+
+    fn of(
+        transport: Transport,
+        shared: ClientSettings,
+        hosts_directory: Option<HostsDirectory>,
+    ) -> Client {
+        let inner = Inner {
+            transport,
+            shared: Arc::new(shared),
+            hosts: Lock::default(),
+            hosts_directory,
+            mirrors: Lock::default(),
+        };
+        Client {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(super) fn transport(&self, registry: &Registry) -> Transport {
         self.inner.transport.on_behalf_of(registry)
     }
 
-    fn host(&self, registry: &Registry) -> Arc<Host> {
+    pub(super) fn host(&self, registry: &Registry) -> Arc<Host> {
         let mut hosts = self.inner.hosts.lock();
         let host = hosts.entry(registry.clone()).or_insert_with(|| {
             Arc::new(Host::new(registry.clone(), Arc::clone(&self.inner.shared)))

@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod auth;
 mod client;
+mod client_registry;
 mod client_tls;
 pub mod credentials;
 mod endpoints;
@@ -25,6 +26,8 @@ mod turns;
 
 pub use self::auth::{Access, Checked};
 pub use self::client::{Client, ClientBuilder};
+pub use self::endpoints::blobs::BlobPart;
+pub use self::endpoints::pages::{NextPage, Page};
 pub use self::mirrors::RemoteSource;
 pub use self::near::Neighbour;
 pub use self::proxies::{Exceptions, Proxies, Proxy};

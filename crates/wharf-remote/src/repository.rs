@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository, Selector, Tag};
 
 use crate::api::Api;
-use crate::endpoints::{blobs, delete, manifests, put_manifest, referrers, tags, upload};
+use crate::endpoints::blobs::{self, BlobPart};
+use crate::endpoints::pages::{NextPage, Page};
+use crate::endpoints::{delete, manifests, put_manifest, referrers, tags, upload};
 use crate::memory::RegistryMemory;
 use crate::sighted;
 use wharf_core::blob::Blob;
@@ -43,6 +45,31 @@ impl RemoteRepository {
             sighted::fetched(self.memory(), self.repository(), manifest);
         }
         self.about(fetched)
+    }
+
+    /// A page of tags: the first one, or the one that the page before names as the next.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](wharf_core::ErrorKind::NotFound) where the repository does not exist;
+    /// [`ErrorKind::Invalid`](wharf_core::ErrorKind::Invalid) where the answer is no page of tags.
+    pub async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
+        self.about(tags::page(&self.api, at).await)
+    }
+
+    /// The bytes of a blob that is known by its digest alone, from byte `start` to before byte
+    /// `end`. Where the registry says the size of the blob, so does the answer. The bytes are not
+    /// compared with the digest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](wharf_core::ErrorKind::NotFound) where it is not here; what the
+    /// registry says.
+    pub async fn blob_part(
+        &self,
+        digest: &Digest,
+        start: u64,
+        end: Option<u64>,
+    ) -> Result<BlobPart> {
+        blobs::part(&self.api, digest, start, end).await
     }
 
     fn memory(&self) -> &RegistryMemory {
@@ -92,7 +119,7 @@ impl Source for RemoteRepository {
     }
 
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
-        self.about(tags::page(&self.api, after, limit).await)
+        self.about(tags::after(&self.api, after, limit).await)
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {

@@ -46,6 +46,24 @@ impl From<wharf_oci::ReferenceError> for Error {
     }
 }
 
+impl From<wharf_oci::RegistryError> for Error {
+    fn from(error: wharf_oci::RegistryError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
+impl From<wharf_oci::PlatformError> for Error {
+    fn from(error: wharf_oci::PlatformError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
+impl From<wharf_oci::ConfigError> for Error {
+    fn from(error: wharf_oci::ConfigError) -> Self {
+        Error::new(ErrorKind::Invalid, error.to_string())
+    }
+}
+
 impl From<wharf_oci::NameError> for Error {
     fn from(error: wharf_oci::NameError) -> Self {
         Error::new(ErrorKind::Invalid, error.to_string())

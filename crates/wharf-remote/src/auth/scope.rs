@@ -55,6 +55,13 @@ impl ScopeSet {
         set
     }
 
+    /// What listing the repositories of a registry needs.
+    pub(crate) fn catalog() -> Self {
+        let mut set = ScopeSet::default();
+        set.add("registry", "catalog", ["*"]);
+        set
+    }
+
     fn repository<const N: usize>(name: &str, actions: [&str; N]) -> Self {
         let mut set = ScopeSet::default();
         set.add("repository", name, actions);

@@ -1,9 +1,9 @@
 //! Blobs of a repository that are read or asked for (distribution-spec: "Pulling blobs",
 //! "Checking if content exists in the registry").
 
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::Method;
-use http::header::RANGE;
+use http::header::{CONTENT_RANGE, RANGE};
 use wharf_oci::{Descriptor, Digest};
 
 use super::explain::{self, Get};
@@ -19,15 +19,7 @@ pub(crate) fn open(api: &Api, descriptor: &Descriptor) -> Blob {
     let (api, digest) = (api.clone(), descriptor.digest.clone());
     let blob = Blob::new(descriptor.clone(), move |offset| {
         let (api, digest) = (api.clone(), digest.clone());
-        async move {
-            let of = (digest.clone(), api.repository().clone());
-            let named =
-                move |error: Error| error.target(format_args!("blob {}", of.0)).target(&of.1);
-            let stream = fetch(&api, &digest, offset).await.map_err(&named)?;
-            let broken = move |error: Error| named(error.moving());
-            Ok(stream.map_err(broken).boxed())
-        }
-        .boxed()
+        async move { Ok(part(&api, &digest, offset, None).await?.bytes) }.boxed()
     });
     blob.with_name(&origin.to_string()).with_origin(origin)
 }
@@ -83,20 +75,73 @@ async fn unanswered(api: &Api, response: Response, digest: &Digest) -> Result<Er
     Ok(explain::error(api, response, Get::Blob(url)).await)
 }
 
-async fn fetch(api: &Api, digest: &Digest, offset: u64) -> Result<ByteStream> {
+/// Bytes of a blob, as a registry gives them.
+#[non_exhaustive]
+pub struct BlobPart {
+    /// The size of the whole blob, where the registry says it.
+    pub size: Option<u64>,
+    /// The bytes that were asked for, unchecked.
+    pub bytes: ByteStream,
+}
+
+/// The bytes of a blob from `start` to before `end`.
+pub(crate) async fn part(
+    api: &Api,
+    digest: &Digest,
+    start: u64,
+    end: Option<u64>,
+) -> Result<BlobPart> {
+    let of = (digest.clone(), api.repository().clone());
+    let named = move |error: Error| error.target(format_args!("blob {}", of.0)).target(&of.1);
+    let BlobPart { size, bytes } = fetch(api, digest, start, end).await.map_err(&named)?;
+    let broken = move |error: Error| named(error.moving());
+    Ok(BlobPart {
+        size,
+        bytes: bytes.map_err(broken).boxed(),
+    })
+}
+
+async fn fetch(api: &Api, digest: &Digest, start: u64, end: Option<u64>) -> Result<BlobPart> {
     let url = api.urls().await?.blob(api.name(), digest);
     let mut request = Request::new(Method::GET, url).verified();
-    if offset > 0 {
-        request = request.header(RANGE, &format!("bytes={offset}-"));
+    let last = end.map(|end| end.saturating_sub(1));
+    if start > 0 || end.is_some() {
+        let last = last.map(|last| last.to_string()).unwrap_or_default();
+        request = request.header(RANGE, &format!("bytes={start}-{last}"));
     }
     let response = answer::expect(api.send(request).await?, &[200, 206]).await?;
     // A registry that knows no ranges sends everything.
-    let skip = if response.status().as_u16() == 200 {
-        offset
-    } else {
-        0
+    let (skip, size) = match response.status().as_u16() {
+        200 => (start, length(&response)),
+        _ => (0, total(&response, start)?),
     };
-    Ok(after(response.stream(), skip))
+    let bytes = after(response.stream(), skip);
+    let bytes = match end {
+        Some(end) => first(bytes, end.saturating_sub(start)),
+        None => bytes,
+    };
+    Ok(BlobPart { size, bytes })
+}
+
+/// The size of the whole that the answer to a request for a range says.
+///
+/// # Errors
+/// [`ErrorKind::Rejected`] where the range is another than the one from `start`.
+fn total(response: &Response, start: u64) -> Result<Option<u64>> {
+    let Some(range) = response.header(CONTENT_RANGE.as_str()) else {
+        return Ok(None);
+    };
+    let other = || {
+        let message = "gave another range of the blob than was asked for";
+        Error::new(ErrorKind::Rejected, message).target(response.endpoint())
+    };
+    let range = range.trim().strip_prefix("bytes ").ok_or_else(other)?;
+    let (range, total) = range.split_once('/').ok_or_else(other)?;
+    let first = range.split('-').next().and_then(|first| first.parse().ok());
+    match first == Some(start) {
+        true => Ok(total.parse().ok()),
+        false => Err(other()),
+    }
 }
 
 /// The stream without its first `skip` bytes.
@@ -109,6 +154,22 @@ fn after(stream: ByteStream, mut skip: u64) -> ByteStream {
             chunk.split_off(dropped as usize)
         })
         .boxed()
+}
+
+/// The first `left` bytes of the stream.
+fn first(stream: ByteStream, left: u64) -> ByteStream {
+    stream::try_unfold((stream, left), |(mut stream, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let Some(mut chunk) = stream.next().await.transpose()? else {
+            return Ok(None);
+        };
+        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let left = left.saturating_sub(chunk.len() as u64);
+        Ok(Some((chunk, (stream, left))))
+    })
+    .boxed()
 }
 
 fn length(response: &Response) -> Option<u64> {

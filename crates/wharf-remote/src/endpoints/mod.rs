@@ -1,10 +1,12 @@
 //! The endpoints of the distribution API: what is asked of a registry, and what its answers mean.
 
 pub(crate) mod blobs;
+pub(crate) mod catalog;
 pub(crate) mod delete;
 mod explain;
 pub(crate) mod link_header;
 pub(crate) mod manifests;
+pub(crate) mod pages;
 pub(crate) mod put_manifest;
 pub(crate) mod referrers;
 pub(crate) mod tags;

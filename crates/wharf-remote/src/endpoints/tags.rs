@@ -1,37 +1,40 @@
 //! The tags of a repository (distribution-spec: "Listing Tags").
 
 use http::Method;
-use wharf_oci::Tag;
+use url::Url;
+use wharf_oci::{NameError, Tag};
 
-use crate::answer::{self, Answered};
+use super::pages::{self, ENTRIES, NextPage, Page};
 use crate::api::Api;
 use crate::transport::Request;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::Result;
 
-/// Bytes of a page.
-const PAGE: usize = 8 << 20;
+#[derive(serde::Deserialize)]
+struct Listed {
+    tags: Option<Vec<String>>,
+}
 
-/// A page of tags.
-pub(crate) async fn page(api: &Api, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
-    #[derive(serde::Deserialize)]
-    struct Listed {
-        tags: Option<Vec<String>>,
-    }
+/// At most `limit` tags, those after `after` where given.
+pub(crate) async fn after(api: &Api, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
     let url = api.urls().await?.tags(api.name(), after, limit);
-    let response = api.send(Request::new(Method::GET, url)).await?;
-    let response = answer::expect(response, &[200]).await?;
-    let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
-    let bytes = response.bytes(PAGE).await?;
-    if let Some(error) = answered.page(&bytes) {
-        return Err(error);
-    }
-    let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&endpoint);
-    let listed: Listed =
-        serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
-    let tags = listed.tags.unwrap_or_default().into_iter();
-    tags.map(|tag| {
-        tag.parse()
-            .map_err(|error: wharf_oci::NameError| invalid(error.to_string()))
-    })
-    .collect()
+    Ok(ask(api, url, None).await?.items)
+}
+
+/// A page of tags: the first one, or the one that the registry named as the next.
+pub(crate) async fn page(api: &Api, at: Option<&NextPage>) -> Result<Page<Tag>> {
+    let url = match at {
+        Some(next) => next.url().clone(),
+        None => api.urls().await?.tags(api.name(), None, ENTRIES),
+    };
+    ask(api, url, at).await
+}
+
+async fn ask(api: &Api, url: Url, at: Option<&NextPage>) -> Result<Page<Tag>> {
+    let response = api.send(Request::new(Method::GET, url.clone())).await?;
+    let tags = |listed: Listed| {
+        let tags = listed.tags.unwrap_or_default().into_iter();
+        tags.map(|tag| tag.parse())
+            .collect::<std::result::Result<Vec<Tag>, NameError>>()
+    };
+    pages::read(response, &url, at, tags).await
 }

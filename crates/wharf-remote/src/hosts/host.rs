@@ -62,7 +62,7 @@ pub(crate) struct Way {
 }
 
 /// What all hosts of a client have in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientSettings {
     pub(crate) insecure: Insecure,
     pub(crate) tattler: Tattler,
@@ -75,7 +75,7 @@ pub(crate) struct ClientSettings {
     pub(crate) referrers_fallback: ReferrersFallback,
     pub(crate) list_tries: NonZeroU32,
     pub(crate) locks: Option<PathBuf>,
-    pub(crate) janitor: Janitor,
+    pub(crate) janitor: Arc<Janitor>,
     pub(crate) credentials: Option<Arc<dyn Credentials>>,
 }
 

@@ -10,6 +10,5 @@ mod urls;
 
 pub(crate) use self::experience::Experience;
 pub(crate) use self::host::{ClientSettings, Host, Way};
-pub(crate) use self::janitor::Janitor;
 pub(crate) use self::kept_sessions::KeptSession;
 pub(crate) use self::urls::{Urls, with_digest};

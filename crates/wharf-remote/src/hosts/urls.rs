@@ -85,6 +85,13 @@ impl Urls {
         url
     }
 
+    /// A page of repositories; no endpoint of the distribution spec.
+    pub(crate) fn catalog(&self, limit: usize) -> Url {
+        let mut url = self.at("_catalog".to_owned());
+        url.query_pairs_mut().append_pair("n", &limit.to_string());
+        url
+    }
+
     /// Names, digests and tags have no character that means anything else in a path.
     fn at(&self, path: String) -> Url {
         let mut url = self.base.clone();

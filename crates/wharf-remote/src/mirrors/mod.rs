@@ -9,6 +9,7 @@ mod candidates;
 mod hosts_directory;
 mod hosts_file;
 mod mirror;
+mod single;
 mod source;
 
 pub(super) use self::hosts_directory::HostsDirectory;

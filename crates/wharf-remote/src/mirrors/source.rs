@@ -25,7 +25,7 @@ use wharf_core::{Error, ErrorKind, Result};
 /// mounted from, are about the registry, whoever gave the bytes.
 #[derive(Clone, Debug)]
 pub struct RemoteSource {
-    candidates: Candidates,
+    pub(super) candidates: Candidates,
 }
 
 impl RemoteSource {
@@ -41,7 +41,11 @@ impl RemoteSource {
     }
 
     /// What the first mirror gives that gives anything.
-    async fn at_mirrors<T, F>(&self, need: Need, ask: impl Fn(Api) -> F + Send) -> Option<T>
+    pub(super) async fn at_mirrors<T, F>(
+        &self,
+        need: Need,
+        ask: impl Fn(Api) -> F + Send,
+    ) -> Option<T>
     where
         F: Future<Output = Result<T>> + Send,
     {
@@ -115,7 +119,7 @@ impl Source for RemoteSource {
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         let ask = |mirror: Api| {
             let after = after.cloned();
-            async move { tags::page(&mirror, after.as_ref(), limit).await }
+            async move { tags::after(&mirror, after.as_ref(), limit).await }
         };
         match self.at_mirrors(Need::Resolve, ask).await {
             Some(tags) => Ok(tags),

@@ -13,7 +13,10 @@
 //!
 #![doc = include_str!("../../../../docs/requests.md")]
 
+mod blob;
 mod delete;
+mod list;
+mod login;
 mod open;
 mod plan;
 mod pull;
@@ -23,7 +26,9 @@ mod tag;
 mod wharf;
 mod write;
 
+pub use self::blob::OpenedBlob;
 pub use self::delete::deletable;
+pub use self::login::LoggedIn;
 pub use self::push::Pushed;
 pub use self::read::Content;
 pub use self::wharf::{Options, Wharf};

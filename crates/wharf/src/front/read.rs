@@ -36,7 +36,7 @@ impl Wharf {
     /// [`ErrorKind::NotFound`] where `at` names nothing, or nothing for the platform; what the
     /// registry says otherwise.
     pub async fn manifest(&self, at: &Reference) -> Result<Manifest> {
-        let source = self.repository(at.repository());
+        let source = self.client().source(at.repository()).await?;
         let selector = at.selector();
         let manifest = self.retry(|| source.manifest_at(&selector)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;

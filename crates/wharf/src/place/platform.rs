@@ -74,9 +74,7 @@ async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<P
 
 async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platform> {
     let bytes = source.blob(config).read_all(MAX_CONFIG_SIZE).await?;
-    let config = ImageConfig::parse(&bytes)
-        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
-    Ok(config.platform())
+    Ok(ImageConfig::parse(&bytes)?.platform())
 }
 
 /// The image of `content` for the wanted platform. Content that is not an index must be for it.

@@ -1,8 +1,9 @@
 //! What each call of the front door costs in requests, as `docs/requests.md` promises (wire.md P4).
 
+use futures::TryStreamExt;
 use wharf::layer::{Family, NewImage};
 use wharf::oci::{ImageConfig, Selector};
-use wharf::{Descriptor, Manifest, MediaType, Memory, Source};
+use wharf::{Descriptor, Digest, Manifest, MediaType, Memory, Source};
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
 use crate::support::{
@@ -190,6 +191,12 @@ async fn p4_pull_manifest_and_config_cost_what_is_promised() {
     assert_eq!(methods(&proxy), ["GET"]);
     wharf.config(&to).await.unwrap();
     assert_eq!(methods(&proxy), ["GET", "GET"]);
+    let digest = Digest::of(&seeded_bytes(1, 100));
+    for range in [0..100, 10..20] {
+        let blob = wharf.blob(to.repository(), &digest, range).await.unwrap();
+        blob.bytes.try_collect::<Vec<_>>().await.unwrap();
+        assert_eq!(methods(&proxy), ["GET"]);
+    }
     wharf.referrers(&to).await.unwrap();
     assert_eq!(methods(&proxy), ["HEAD", "GET", "GET"]);
 }

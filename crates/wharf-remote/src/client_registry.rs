@@ -1,0 +1,67 @@
+//! What a client asks of a registry as a whole: its repositories, and what credentials are worth.
+
+use wharf_oci::{Registry, Repository, RepositoryName};
+
+use crate::api::RegistryApi;
+use crate::auth::{self, Access, Checked};
+use crate::client::Client;
+use crate::credentials::Secret;
+use crate::endpoints::catalog;
+use crate::endpoints::pages::{NextPage, Page};
+use wharf_core::Result;
+
+impl Client {
+    /// A page of the repositories of a registry: the first one, or the one that the page before
+    /// names as the next.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::Unsupported`] where the registry does not list them;
+    /// [`wharf_core::ErrorKind::Invalid`] where the answer is no page of repositories; what it says
+    /// otherwise.
+    pub async fn catalog_page(
+        &self,
+        registry: &Registry,
+        at: Option<&NextPage>,
+    ) -> Result<Page<RepositoryName>> {
+        let api = RegistryApi::new(self.transport(registry), self.host(registry));
+        let page = catalog::page(&api, at).await;
+        page.map_err(|error| error.target(registry))
+    }
+
+    /// Whether a registry takes the credentials that this client finds for it. One that wants
+    /// none takes all, which is told.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
+    pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
+        let (host, transport) = (self.host(registry), self.transport(registry));
+        let check = async {
+            let root = host.urls(&transport).await?.root();
+            auth::check(host.authorizer(), &transport, &root).await
+        };
+        check.await.map_err(|error| error.target(registry))
+    }
+
+    /// The value of the header `Authorization` for requests to `repository`, by another program:
+    /// a token that allows `access`, and mounts from the repositories `sources` of the same
+    /// registry; or user name and password, where the registry wants those.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::NotFound`] where nothing need be shown, or there is nothing to show;
+    /// what the registry and its token server say.
+    pub async fn authorization(
+        &self,
+        repository: &Repository,
+        access: Access,
+        sources: &[RepositoryName],
+    ) -> Result<Secret> {
+        let host = self.host(repository.registry());
+        let transport = self.transport(repository.registry());
+        let shown = async {
+            let (authorizer, name) = (host.authorizer(), repository.name());
+            let root = host.urls(&transport).await?.root();
+            auth::authorization(authorizer, &transport, &root, name, access, sources).await
+        };
+        shown.await.map_err(|error| error.target(repository))
+    }
+}

@@ -1,0 +1,43 @@
+//! The repositories of a registry (distribution: "Listing Repositories"). Not every registry lists
+//! them, and some list those only that the credentials may see.
+
+use http::Method;
+use wharf_oci::{NameError, RepositoryName};
+
+use super::pages::{self, ENTRIES, NextPage, Page};
+use crate::api::RegistryApi;
+use crate::auth::ScopeSet;
+use crate::transport::Request;
+use wharf_core::{Error, ErrorKind, Result};
+
+#[derive(serde::Deserialize)]
+struct Listed {
+    repositories: Option<Vec<String>>,
+}
+
+/// A page of repositories: the first one, or the one that the registry named as the next.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where the registry lists none; what it says otherwise.
+pub(crate) async fn page(api: &RegistryApi, at: Option<&NextPage>) -> Result<Page<RepositoryName>> {
+    let url = match at {
+        Some(next) => next.url().clone(),
+        None => api.urls().await?.catalog(ENTRIES),
+    };
+    let request = Request::new(Method::GET, url.clone());
+    let response = api.send(None, ScopeSet::catalog(), request).await?;
+    let names = |listed: Listed| {
+        let names = listed.repositories.unwrap_or_default().into_iter();
+        names
+            .map(|name| name.parse())
+            .collect::<std::result::Result<Vec<RepositoryName>, NameError>>()
+    };
+    let read = pages::read(response, &url, at, names).await;
+    read.map_err(|error| match error.status() {
+        Some(404 | 405 | 501) if at.is_none() => {
+            let message = "the registry does not list its repositories";
+            Error::new(ErrorKind::Unsupported, message).source(error)
+        }
+        _ => error,
+    })
+}

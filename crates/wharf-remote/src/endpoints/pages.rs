@@ -1,0 +1,135 @@
+//! Lists that come in pages: one page, and where the registry says that the next one is
+//! (distribution-spec: "Listing Tags").
+//!
+//! The `Link` is followed as it is: what continues a list is for the registry to say. It may lead
+//! to another path or query, and never to another origin.
+
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::link_header;
+use crate::answer::{self, Answered};
+use crate::transport::{Response, follow, same_origin};
+use wharf_core::{Error, ErrorKind, Result};
+
+/// Entries of a page that are asked for; a registry may give fewer.
+pub(super) const ENTRIES: usize = 1000;
+
+/// Bytes of a page.
+const PAGE: usize = 8 << 20;
+
+/// Pages of a list: a hostile registry names a next page after each.
+const PAGES: usize = 10_000;
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The entries, in the order of the registry.
+    pub items: Vec<T>,
+    /// Where the list goes on; `None`: this was the last page.
+    pub next: Option<NextPage>,
+}
+
+/// Where a list goes on, as the registry said.
+#[derive(Clone, Debug)]
+pub struct NextPage {
+    url: Url,
+    number: usize,
+}
+
+impl NextPage {
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+/// Reads the answer to a request for the page `at` of a list, whose URL is `asked`.
+///
+/// # Errors
+/// What the registry says; [`ErrorKind::Invalid`] where the answer is no such document, is too
+/// long, or names a next page that is not followed.
+pub(super) async fn read<D, T, E>(
+    response: Response,
+    asked: &Url,
+    at: Option<&NextPage>,
+    items: impl FnOnce(D) -> std::result::Result<Vec<T>, E>,
+) -> Result<Page<T>>
+where
+    D: DeserializeOwned,
+    E: std::fmt::Display,
+{
+    let response = answer::expect(response, &[200]).await?;
+    let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
+    let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&endpoint);
+    let number = at.map_or(1, |at| at.number + 1);
+    let next = response.all("link").find_map(link_header::next);
+    let next = next.map(|link| following(asked, number, link));
+    let bytes = response.bytes(PAGE).await?;
+    if let Some(error) = answered.page(&bytes) {
+        return Err(error);
+    }
+    let document: D = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+    let items = items(document).map_err(|error| invalid(error.to_string()))?;
+    let next = next
+        .transpose()
+        .map_err(|error| error.target(&endpoint))?
+        .flatten();
+    Ok(Page { items, next })
+}
+
+/// The page that `link` leads to, from page `number` of a list, whose URL is `asked`.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where it is not followed.
+fn following(asked: &Url, number: usize, link: &str) -> Result<Option<NextPage>> {
+    let invalid = |error: &str| Err(Error::new(ErrorKind::Invalid, error));
+    let url = follow(asked, link)?;
+    match () {
+        // A page that names itself as the next one is the last.
+        () if url == *asked => Ok(None),
+        () if !same_origin(&url, asked) => invalid("the next page is on another host"),
+        () if number >= PAGES => invalid("the list has too many pages"),
+        () => Ok(Some(NextPage { url, number })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_next_page_is_followed_at_the_same_origin_until_there_are_too_many() {
+        let asked = Url::parse("https://r.example/v2/a/tags/list?n=2").unwrap();
+        for (link, number, expected) in [
+            (
+                "?n=2&last=b",
+                1,
+                Ok(Some("https://r.example/v2/a/tags/list?n=2&last=b")),
+            ),
+            (
+                "/other?page=%2f",
+                1,
+                Ok(Some("https://r.example/other?page=%2f")),
+            ),
+            ("/v2/a/tags/list?n=2", 1, Ok(None)),
+            (
+                "https://other.example/v2/a/tags/list",
+                1,
+                Err(ErrorKind::Invalid),
+            ),
+            (
+                "http://r.example/v2/a/tags/list",
+                1,
+                Err(ErrorKind::Invalid),
+            ),
+            ("file:///etc/passwd", 1, Err(ErrorKind::Rejected)),
+            ("?last=b", PAGES, Err(ErrorKind::Invalid)),
+        ] {
+            let found = following(&asked, number, link);
+            let found = found.map(|next| next.map(|next| next.url.to_string()));
+            let found = found.map_err(|error| error.kind());
+            assert_eq!(found, expected.map(|url| url.map(str::to_owned)), "{link}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Blobs are read by digest: whole or in part.
+
+use std::ops::{Bound, RangeBounds};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use wharf_oci::{Digest, Repository};
+
+use super::Wharf;
+use crate::blob::ByteStream;
+use crate::copy::RetryPolicy;
+use crate::remote::RemoteSource;
+use crate::{Error, ErrorKind, Result, Side, verify};
+
+/// A read that breaks off goes on as long as it makes progress, but no more than this many times
+/// the allowed tries.
+const PROGRESS_FACTOR: u32 = 40;
+
+/// A blob that is being read.
+#[non_exhaustive]
+pub struct OpenedBlob {
+    /// The size of the whole blob, where the registry says it.
+    pub size: Option<u64>,
+    /// The bytes that were asked for.
+    pub bytes: ByteStream,
+}
+
+impl Wharf {
+    /// Reads the blob `digest` of a repository, with one request: all of it (`..`), or a range of
+    /// bytes. Where the registry breaks off, the stream continues with a request for the rest, as
+    /// the retry policy allows.
+    ///
+    /// A whole blob is compared with its digest as it flows: its last chunk is given out only when
+    /// the digest is right. A part of one cannot be checked.
+    ///
+    /// ```no_run
+    /// use futures::TryStreamExt;
+    /// use wharf::{Client, Digest, Wharf};
+    ///
+    /// # async fn example(layer: Digest) -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let at = "registry.example/app".parse()?;
+    /// let mut blob = wharf.blob(&at, &layer, ..).await?;
+    /// while let Some(chunk) = blob.bytes.try_next().await? {
+    ///     println!("{} bytes", chunk.len());
+    /// }
+    /// let start = wharf.blob(&at, &layer, ..512).await?;
+    /// # drop(start);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where the repository has no such blob; [`ErrorKind::Invalid`] for a
+    /// range without bytes; what the registry says. In the stream, [`ErrorKind::Corrupt`] where the
+    /// bytes are not those of the digest.
+    pub async fn blob(
+        &self,
+        at: &Repository,
+        digest: &Digest,
+        range: impl RangeBounds<u64> + Send,
+    ) -> Result<OpenedBlob> {
+        let (start, end) = limits(&range).map_err(|error| error.target(digest))?;
+        drop(range);
+        let source = self.client().source(at).await?;
+        let part = self.retry(|| source.blob_part(digest, start, end)).await;
+        let part = part.map_err(|error| error.side(Side::Source))?;
+        let reading = Reading {
+            source,
+            digest: digest.clone(),
+            retry: self.options().copy.retry,
+            at: start,
+            end: end.into_iter().chain(part.size).min(),
+            bytes: part.bytes,
+            breaks: 0,
+            fruitless: 0,
+        };
+        let bytes = stream::try_unfold(reading, |mut reading| async move {
+            let chunk = reading
+                .next()
+                .await
+                .map_err(|error| error.side(Side::Source))?;
+            Ok(chunk.map(|chunk| (chunk, reading)))
+        });
+        let bytes = match (start, end) {
+            (0, None) => {
+                let of = (digest.clone(), at.clone());
+                let named = move |error: Error| match error.failed_side() {
+                    None => error.target(format_args!("blob {}", of.0)).target(&of.1),
+                    Some(_) => error,
+                };
+                let checked = verify::named(bytes.boxed(), digest);
+                checked
+                    .map_err(move |error| named(error).side(Side::Source))
+                    .boxed()
+            }
+            _ => bytes.boxed(),
+        };
+        Ok(OpenedBlob {
+            size: part.size,
+            bytes,
+        })
+    }
+}
+
+/// The first byte of a range, and the first one after it.
+fn limits(range: &impl RangeBounds<u64>) -> Result<(u64, Option<u64>)> {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(last) => Some(last.saturating_add(1)),
+        Bound::Excluded(end) => Some(*end),
+        Bound::Unbounded => None,
+    };
+    match end.is_none_or(|end| start < end) {
+        true => Ok((start, end)),
+        false => Err(Error::new(ErrorKind::Invalid, "a range without bytes")),
+    }
+}
+
+/// A read that goes on where it broke off.
+struct Reading {
+    source: RemoteSource,
+    digest: Digest,
+    retry: RetryPolicy,
+    /// The next byte.
+    at: u64,
+    /// The first byte that is not read, where that is known.
+    end: Option<u64>,
+    bytes: ByteStream,
+    /// How often it broke off.
+    breaks: u32,
+    /// How often in a row it broke off without a byte.
+    fruitless: u32,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let error = match self.bytes.next().await {
+                Some(Ok(chunk)) => {
+                    self.at = self.at.saturating_add(chunk.len() as u64);
+                    self.fruitless = 0;
+                    return Ok(Some(chunk));
+                }
+                None if self.end.is_none_or(|end| self.at >= end) => return Ok(None),
+                None => Error::new(ErrorKind::Interrupted, "blob ends before its size")
+                    .transient(true)
+                    .target(&self.digest)
+                    .target(self.source.repository()),
+                Some(Err(error)) => error,
+            };
+            self.breaks += 1;
+            self.fruitless += 1;
+            let most = self.retry.tries.saturating_mul(PROGRESS_FACTOR);
+            if self.fruitless >= self.retry.tries || self.breaks >= most {
+                return Err(error);
+            }
+            self.bytes = self.reopened(error).await?;
+        }
+    }
+
+    /// Opens the rest, after the wait that the policy wants after `error`.
+    async fn reopened(&mut self, error: Error) -> Result<ByteStream> {
+        let (source, digest, at, end) = (&self.source, &self.digest, self.at, self.end);
+        let mut broken = Some(error);
+        let reopen = || {
+            let broken = broken.take();
+            async move {
+                match broken {
+                    Some(error) => Err(error),
+                    None => source.blob_part(digest, at, end).await,
+                }
+            }
+        };
+        Ok(self.retry.run(reopen).await?.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_its_first_byte_and_the_first_one_after_it() {
+        assert_eq!(limits(&(..)).unwrap(), (0, None));
+        assert_eq!(limits(&(5..)).unwrap(), (5, None));
+        assert_eq!(limits(&(5..=9)).unwrap(), (5, Some(10)));
+        assert_eq!(limits(&(..512)).unwrap(), (0, Some(512)));
+        assert_eq!(limits(&(5..5)).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}

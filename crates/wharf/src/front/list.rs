@@ -1,0 +1,106 @@
+//! Lists of a registry, page by page: the tags of a repository, and the repositories.
+
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use wharf_oci::{Registry, Repository, RepositoryName, Tag};
+
+use super::Wharf;
+use crate::remote::{NextPage, Page};
+use crate::{Error, Result, Side};
+
+impl Wharf {
+    /// The tags of a repository, in the order of its registry. A page is asked for when the tags
+    /// before it are taken; dropping the stream asks for no more.
+    ///
+    /// ```no_run
+    /// use futures::TryStreamExt;
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let mut tags = wharf.tags(&"registry.example/app".parse()?);
+    /// while let Some(tag) = tags.try_next().await? {
+    ///     println!("{tag}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// In the stream, which ends with it: [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where
+    /// the repository does not exist; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) where a page
+    /// is no list of tags, or the list has no end; what the registry says.
+    pub fn tags(&self, repository: &Repository) -> BoxStream<'static, Result<Tag>> {
+        let (wharf, repository) = (self.clone(), repository.clone());
+        all(move |at| {
+            let (wharf, repository) = (wharf.clone(), repository.clone());
+            async move {
+                let source = wharf.client().source(&repository).await?;
+                wharf.retry(|| source.tag_page(at.as_ref())).await
+            }
+        })
+    }
+
+    /// The repositories of a registry, in its order. Pages are asked for as with [`Wharf::tags`].
+    ///
+    /// ```no_run
+    /// use futures::TryStreamExt;
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let registry = "registry.example".parse()?;
+    /// let names: Vec<_> = wharf.catalog(&registry).try_collect().await?;
+    /// println!("{} repositories", names.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// In the stream, which ends with it: [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
+    /// where the registry does not list its repositories; otherwise as with [`Wharf::tags`].
+    pub fn catalog(&self, registry: &Registry) -> BoxStream<'static, Result<RepositoryName>> {
+        let (wharf, registry) = (self.clone(), registry.clone());
+        all(move |at| {
+            let (wharf, registry) = (wharf.clone(), registry.clone());
+            async move {
+                let client = wharf.client();
+                wharf
+                    .retry(|| client.catalog_page(&registry, at.as_ref()))
+                    .await
+            }
+        })
+    }
+}
+
+/// Where a list is.
+enum Position {
+    Start,
+    At(NextPage),
+    End,
+}
+
+/// The entries of all pages that `ask` gives.
+fn all<T, F>(ask: impl Fn(Option<NextPage>) -> F + Send + 'static) -> BoxStream<'static, Result<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<Page<T>>> + Send + 'static,
+{
+    let pages = stream::try_unfold(Position::Start, move |position| {
+        let page = match position {
+            Position::Start => Some(ask(None)),
+            Position::At(next) => Some(ask(Some(next))),
+            Position::End => None,
+        };
+        async move {
+            let Some(page) = page else {
+                return Ok::<_, Error>(None);
+            };
+            let page = page.await.map_err(|error| error.side(Side::Source))?;
+            let next = page.next.map_or(Position::End, Position::At);
+            let items = stream::iter(page.items.into_iter().map(Ok::<T, Error>));
+            Ok(Some((items, next)))
+        }
+    });
+    pages.try_flatten().boxed()
+}

@@ -1,0 +1,92 @@
+//! Credentials are checked and kept, and shown to other programs.
+
+use std::sync::Arc;
+
+use wharf_oci::{Registry, Repository, RepositoryName};
+
+use super::Wharf;
+use crate::credentials::{AuthFile, Credential, Given, Secret};
+use crate::remote::{Access, Checked};
+use crate::{Error, ErrorKind, Result};
+
+/// What messages call the place of credentials that are being checked.
+const THIS_LOGIN: &str = "this login";
+
+/// What a login did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// What the registry said to the credentials.
+    pub checked: Checked,
+    /// The file or helper that keeps them.
+    pub kept_in: String,
+}
+
+impl Wharf {
+    /// Shows `credential`, and nothing else, to `registry`, and keeps it in `file` or in the helper
+    /// that the file names, unless the registry refuses it.
+    ///
+    /// ```no_run
+    /// use wharf::credentials::{AuthFile, Credential, Helpers};
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let file = AuthFile::new("auth.json", &Helpers::default());
+    /// let credential = Credential::password("me", "secret".into());
+    /// let login = wharf.login(&"registry.example".parse()?, &credential, &file).await?;
+    /// println!("kept in {}", login.kept_in);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the user name has a colon, or name or password is empty;
+    /// [`ErrorKind::Unauthorized`] where the registry refuses it; what goes wrong on the way, and
+    /// when it is kept.
+    pub async fn login(
+        &self,
+        registry: &Registry,
+        credential: &Credential,
+        file: &AuthFile,
+    ) -> Result<LoggedIn> {
+        check(credential)?;
+        let given = Given::new(registry.clone(), credential.clone(), THIS_LOGIN);
+        let client = self.client().showing(Arc::new(given));
+        let checked = self.retry(|| client.check_credentials(registry)).await?;
+        let kept_in = file.keep(registry, credential).await?;
+        Ok(LoggedIn { checked, kept_in })
+    }
+
+    /// The value of the header `Authorization` that another program needs for `repository`: a token
+    /// that allows `access`, and mounts from the repositories `sources` of the same registry; or
+    /// user name and password, where the registry wants those.
+    ///
+    /// # Errors
+    /// As [`Client::authorization`](crate::remote::Client::authorization).
+    pub async fn authorization(
+        &self,
+        repository: &Repository,
+        access: Access,
+        sources: &[RepositoryName],
+    ) -> Result<Secret> {
+        let client = self.client();
+        let ask = || client.authorization(repository, access, sources);
+        self.retry(ask).await
+    }
+}
+
+fn check(credential: &Credential) -> Result<()> {
+    let invalid = |why: &str| Err(Error::new(ErrorKind::Invalid, why));
+    match credential {
+        // RFC 7617: the first colon ends the name.
+        Credential::Password { username, .. } if username.contains(':') => {
+            invalid("a user name has no colon")
+        }
+        Credential::Password { username, password }
+            if username.is_empty() || password.is_empty() =>
+        {
+            invalid("user name and password must not be empty")
+        }
+        _ => Ok(()),
+    }
+}
