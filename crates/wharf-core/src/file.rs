@@ -174,19 +174,18 @@ mod positioned {
 mod positioned {
     use std::fs::File;
     use std::io::{Read, Seek, SeekFrom};
-    use std::sync::Mutex;
+
+    use crate::sync::Lock;
 
     /// Clones of a handle share one position, so seek and read must not interleave.
-    static POSITION: Mutex<()> = Mutex::new(());
+    static POSITION: Lock<()> = Lock::new(());
 
     pub(super) fn read_exact_at(
         file: &File,
         buffer: &mut [u8],
         offset: u64,
     ) -> std::io::Result<()> {
-        let _guard = POSITION
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _guard = POSITION.lock();
         let mut file = file;
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)

@@ -34,7 +34,7 @@ impl Proxy {
         self.0.scheme() == "https"
     }
 
-    /// With user name and password, for whoever talks to it.
+    /// With user name and password, for the connection to it.
     pub(super) fn url(&self) -> &Url {
         &self.0
     }
@@ -98,7 +98,7 @@ pub struct Proxies {
     pub http: Option<Proxy>,
     /// For requests over TLS.
     pub https: Option<Proxy>,
-    /// Who is reached directly.
+    /// Hosts that are reached directly.
     pub except: Exceptions,
 }
 

@@ -27,7 +27,7 @@ const CHECKSUM_DIGITS: usize = 16;
 #[derive(Debug)]
 pub struct LayerMemory {
     file: Lines,
-    entries: Lock<HashMap<(Digest, String), Made>>,
+    entries: Lock<HashMap<(Digest, String), CompressedBlob>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,11 +35,11 @@ struct Line {
     diff_id: Digest,
     settings: String,
     /// `None`: the earlier entry is wrong.
-    made: Option<Made>,
+    made: Option<CompressedBlob>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Made {
+struct CompressedBlob {
     digest: Digest,
     size: u64,
 }
@@ -74,7 +74,7 @@ impl LayerMemory {
 
     /// Remembers a compressed layer. Writes one line to the file, or gives up.
     pub fn remember(&self, diff_id: &Digest, settings: &Settings, descriptor: &Descriptor) {
-        let made = Made {
+        let made = CompressedBlob {
             digest: descriptor.digest.clone(),
             size: descriptor.size,
         };
@@ -90,7 +90,7 @@ impl LayerMemory {
         self.note(diff_id, settings, None);
     }
 
-    fn note(&self, diff_id: &Digest, settings: &Settings, made: Option<Made>) {
+    fn note(&self, diff_id: &Digest, settings: &Settings, made: Option<CompressedBlob>) {
         let (diff_id, settings) = key(diff_id, settings);
         let line = encoded(&Line {
             diff_id,

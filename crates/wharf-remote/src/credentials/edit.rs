@@ -23,7 +23,7 @@ pub(super) fn with_entry(
     let bytes = without_mark(bytes);
     let blank = bytes.iter().all(u8::is_ascii_whitespace);
     let bytes = if blank { b"{}" } else { bytes };
-    let mut document: Object = serde_json::from_slice(bytes)?;
+    let mut document: RawObject = serde_json::from_slice(bytes)?;
     if entry.is_some() && !document.0.iter().any(|(name, _)| name == AUTHS) {
         document.0.push((AUTHS.to_owned(), raw("{}")?));
     }
@@ -37,8 +37,8 @@ pub(super) fn with_entry(
         .rev()
         .filter(|(name, _)| name == AUTHS)
     {
-        let mut auths: Object = match value.get() {
-            "null" => Object::default(),
+        let mut auths: RawObject = match value.get() {
+            "null" => RawObject::default(),
             text => serde_json::from_str(text)?,
         };
         let before = auths.0.len();
@@ -64,9 +64,9 @@ const AUTHS: &str = "auths";
 
 /// The fields of a JSON object in their order, with values as written.
 #[derive(Default)]
-struct Object(Vec<(String, Box<RawValue>)>);
+struct RawObject(Vec<(String, Box<RawValue>)>);
 
-impl Object {
+impl RawObject {
     /// One field per line, indented with `depth` tabs, as Docker writes it.
     fn text(&self, depth: usize) -> String {
         let (inner, outer) = ("\t".repeat(depth), "\t".repeat(depth.saturating_sub(1)));
@@ -86,22 +86,22 @@ impl Object {
     }
 }
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
-            type Value = Object;
+            type Value = RawObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Object(fields))
+                Ok(RawObject(fields))
             }
         }
         deserializer.deserialize_map(Fields)

@@ -98,7 +98,7 @@ impl AuthFile {
 
     fn late(&self) -> Error {
         let seconds = self.limit.as_secs_f64();
-        let message = format!("nothing came of it within {seconds} s");
+        let message = format!("no text came within {seconds} s");
         let error = Error::new(ErrorKind::Timeout, message).transient(false);
         error.target(self.path.display())
     }
@@ -285,7 +285,7 @@ mod tests {
         drop(both.read(true).write(true).open(&pipe).unwrap());
         for answer in answers {
             let error = answer.unwrap_err();
-            let line = format!("{}: nothing came of it within 0.05 s", pipe.display());
+            let line = format!("{}: no text came within 0.05 s", pipe.display());
             assert_eq!(error.to_string(), line);
             assert!(!error.is_transient());
         }

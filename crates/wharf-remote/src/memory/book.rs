@@ -8,7 +8,7 @@ use wharf_core::state::Lines;
 use wharf_oci::{Digest, Registry, Repository, Tag};
 
 use super::facts::{Fact, Learned};
-use super::line::{self, Line};
+use super::line::{self, MemoryLine};
 use super::moment::Moment;
 use super::sightings::{self, Sighting, Sightings};
 
@@ -38,7 +38,7 @@ pub(super) struct Bounds {
 
 /// What lines say.
 #[derive(Debug)]
-struct Known {
+struct BookContents {
     sightings: Sightings,
     facts: HashMap<Registry, Learned>,
 }
@@ -48,7 +48,7 @@ struct Known {
 pub(super) struct Book {
     bounds: Bounds,
     file: Option<Lines>,
-    known: Known,
+    known: BookContents,
     /// What was learned and is not in the file yet.
     unwritten: Vec<u8>,
     /// Whether what the file says is known.
@@ -62,7 +62,7 @@ impl Book {
             bounds,
             loaded: file.is_none(),
             file,
-            known: Known::new(bounds),
+            known: BookContents::new(bounds),
             unwritten: Vec::new(),
         }
     }
@@ -70,7 +70,7 @@ impl Book {
     /// Reads the file, unless it was read before. Blocking, briefly.
     pub(super) fn load(&mut self) {
         if let Some(file) = self.file.as_ref().filter(|_| !self.loaded) {
-            let mut known = Known::new(self.bounds);
+            let mut known = BookContents::new(self.bounds);
             known.read(&file.read());
             known.read(&self.unwritten);
             self.known = known;
@@ -93,7 +93,7 @@ impl Book {
         if known.is_some_and(|seen| seen.is_within(FRESH, now)) {
             return;
         }
-        self.note(Line::Seen {
+        self.note(MemoryLine::Seen {
             at: now,
             place: repository.into(),
             digests: vec![digest.clone()],
@@ -111,7 +111,7 @@ impl Book {
         if known.is_some_and(|(known, seen)| known == digest && seen.is_within(FRESH, now)) {
             return;
         }
-        self.note(Line::Tag {
+        self.note(MemoryLine::Tag {
             at: now,
             place: repository.into(),
             tag: tag.clone(),
@@ -120,14 +120,14 @@ impl Book {
     }
 
     pub(super) fn forget(&mut self, repository: &Repository, digest: &Digest) {
-        self.note(Line::Gone {
+        self.note(MemoryLine::Gone {
             place: repository.into(),
             digest: digest.clone(),
         });
     }
 
     pub(super) fn forget_tag(&mut self, repository: &Repository, tag: &Tag, now: Moment) {
-        self.note(Line::Tag {
+        self.note(MemoryLine::Tag {
             at: now,
             place: repository.into(),
             tag: tag.clone(),
@@ -140,14 +140,14 @@ impl Book {
         if known.is_some_and(|learned| learned.is_within(FRESH, now)) {
             return;
         }
-        self.note(Line::Fact {
+        self.note(MemoryLine::Fact {
             at: now,
             host: host.clone(),
             fact,
         });
     }
 
-    fn note(&mut self, news: Line) {
+    fn note(&mut self, news: MemoryLine) {
         if self.file.is_some() && self.unwritten.len() < MOST_UNWRITTEN {
             line::write(&news, &mut self.unwritten);
         }
@@ -192,7 +192,7 @@ impl Unwritten {
     /// Where the file cannot be written.
     pub(super) fn write(&self) -> std::io::Result<()> {
         let shorten = |lines: &[u8]| {
-            let mut known = Known::new(self.bounds);
+            let mut known = BookContents::new(self.bounds);
             known.read(lines);
             // Half of the limit leaves room, so that not every process must shorten it again.
             let most = usize::try_from(self.bounds.bytes / 2).unwrap_or(usize::MAX);
@@ -205,9 +205,9 @@ impl Unwritten {
     }
 }
 
-impl Known {
-    fn new(bounds: Bounds) -> Known {
-        Known {
+impl BookContents {
+    fn new(bounds: Bounds) -> BookContents {
+        BookContents {
             sightings: Sightings::new(bounds.sightings),
             facts: HashMap::new(),
         }
@@ -219,9 +219,9 @@ impl Known {
         }
     }
 
-    fn learn(&mut self, line: Line) {
+    fn learn(&mut self, line: MemoryLine) {
         match line {
-            Line::Seen { at, place, digests } => {
+            MemoryLine::Seen { at, place, digests } => {
                 let Some(repository) = place.repository().map(Arc::new) else {
                     return;
                 };
@@ -229,12 +229,12 @@ impl Known {
                     self.sightings.saw(&repository, digest, at);
                 }
             }
-            Line::Gone { place, digest } => {
+            MemoryLine::Gone { place, digest } => {
                 if let Some(repository) = place.repository() {
                     self.sightings.forget(&repository, &digest);
                 }
             }
-            Line::Tag {
+            MemoryLine::Tag {
                 at,
                 place,
                 tag,
@@ -247,7 +247,7 @@ impl Known {
                 (Some(repository), None) => self.sightings.forget_tag(&repository, &tag),
                 (None, _) => {}
             },
-            Line::Fact { at, host, fact } => {
+            MemoryLine::Fact { at, host, fact } => {
                 if self.facts.len() < HOSTS || self.facts.contains_key(&host) {
                     self.facts.entry(host).or_default().learn(fact, at);
                 }
@@ -261,7 +261,7 @@ impl Known {
         for (host, learned) in &self.facts {
             for (fact, at) in learned.iter(now) {
                 let host = host.clone();
-                line::write(&Line::Fact { at, host, fact }, &mut text);
+                line::write(&MemoryLine::Fact { at, host, fact }, &mut text);
             }
         }
         let mut all = self.sightings.newest_first();
@@ -288,7 +288,7 @@ fn write_part(part: &[Sighting<'_>], text: &mut Vec<u8>) {
     let (at, place) = (first.seen, line::RepositoryParts::from(&**first.repository));
     for sighting in part {
         if let Some(tag) = sighting.tag {
-            let news = Line::Tag {
+            let news = MemoryLine::Tag {
                 at,
                 place: place.clone(),
                 tag: tag.clone(),
@@ -300,7 +300,7 @@ fn write_part(part: &[Sighting<'_>], text: &mut Vec<u8>) {
     let digests = part.iter().filter(|sighting| sighting.tag.is_none());
     let digests: Vec<_> = digests.map(|sighting| sighting.digest.clone()).collect();
     if !digests.is_empty() {
-        line::write(&Line::Seen { at, place, digests }, text);
+        line::write(&MemoryLine::Seen { at, place, digests }, text);
     }
 }
 
@@ -312,8 +312,8 @@ mod tests {
 
     const NOW: Moment = Moment(1_800_000_000);
 
-    fn known(text: &[u8]) -> Known {
-        let mut known = Known::new(Bounds {
+    fn known(text: &[u8]) -> BookContents {
+        let mut known = BookContents::new(Bounds {
             sightings: 50,
             bytes: 0,
         });
@@ -325,15 +325,15 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn seen(repository: &Repository, digest: &Digest, at: Moment) -> Line {
-        Line::Seen {
+    fn seen(repository: &Repository, digest: &Digest, at: Moment) -> MemoryLine {
+        MemoryLine::Seen {
             at,
             place: repository.into(),
             digests: vec![digest.clone()],
         }
     }
 
-    fn text(lines: &[Line]) -> Vec<u8> {
+    fn text(lines: &[MemoryLine]) -> Vec<u8> {
         let mut text = Vec::new();
         for line in lines {
             line::write(line, &mut text);
@@ -351,19 +351,19 @@ mod tests {
         let lines = text(&[
             seen(&app, &one, NOW),
             seen(&other, &two, NOW),
-            Line::Tag {
+            MemoryLine::Tag {
                 at: NOW,
                 place: (&other).into(),
                 tag: tag.clone(),
                 digest: Some(two.clone()),
             },
-            Line::Fact {
+            MemoryLine::Fact {
                 at: NOW,
                 host: app.registry().clone(),
                 fact: Fact::Referrers(false),
             },
             seen(&other, &one, NOW),
-            Line::Gone {
+            MemoryLine::Gone {
                 place: (&other).into(),
                 digest: one.clone(),
             },
@@ -407,7 +407,7 @@ mod tests {
 
     #[test]
     fn writing_ends_at_the_limit_with_the_newest() {
-        let mut known = Known::new(Bounds {
+        let mut known = BookContents::new(Bounds {
             sightings: 1000,
             bytes: 0,
         });
@@ -435,7 +435,7 @@ mod tests {
                 let app = repository(&format!("r.io/app{}", number % 7));
                 let (place, digest) = ((&app).into(), Digest::of(&[*number]));
                 match gone {
-                    true => Line::Gone { place, digest },
+                    true => MemoryLine::Gone { place, digest },
                     false => seen(&app, &digest, Moment(*at)),
                 }
             }).collect();

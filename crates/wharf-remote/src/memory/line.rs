@@ -12,7 +12,7 @@ use super::moment::Moment;
 /// What was learned. Later lines of a file count more than earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Line {
+pub(super) enum MemoryLine {
     /// The content was in the repository.
     Seen {
         at: Moment,
@@ -62,14 +62,14 @@ impl RepositoryParts {
 }
 
 /// The lines of `bytes` that make sense. Others are a later version's, or were cut off by a crash.
-pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = Line> {
+pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = MemoryLine> {
     let lines = bytes.split(|byte| *byte == b'\n');
     let lines = lines.filter_map(|line| serde_json::from_slice(line).ok());
-    lines.filter(|line| !matches!(line, Line::Fact { fact, .. } if !fact.is_sane()))
+    lines.filter(|line| !matches!(line, MemoryLine::Fact { fact, .. } if !fact.is_sane()))
 }
 
 /// Adds `line` to `bytes`.
-pub(super) fn write(line: &Line, bytes: &mut Vec<u8>) {
+pub(super) fn write(line: &MemoryLine, bytes: &mut Vec<u8>) {
     // No line of ours fails: a vector takes everything, and no key is anything but text.
     if let Ok(text) = serde_json::to_vec(line) {
         bytes.extend(text);

@@ -31,11 +31,11 @@ const BLOBS: Bounds = Bounds {
 /// writing files is blocking, brief, and never an error: without them less is remembered.
 #[derive(Clone, Debug)]
 pub struct RegistryMemory {
-    inner: Arc<Inner>,
+    inner: Arc<Books>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Books {
     names: Lock<Book>,
     blobs: Lock<Book>,
 }
@@ -60,7 +60,7 @@ impl RegistryMemory {
     }
 
     fn new(names: Option<Lines>, blobs: Option<Lines>) -> RegistryMemory {
-        let inner = Inner {
+        let inner = Books {
             names: Lock::new(Book::new(NAMES, names)),
             blobs: Lock::new(Book::new(BLOBS, blobs)),
         };

@@ -22,7 +22,7 @@ use wharf_core::{Error, ErrorKind, Result};
 /// clone; made by [`Client::source`](crate::Client::source).
 ///
 /// Its methods try each mirror once, and then the registry. Messages, and where a blob may be
-/// mounted from, are about the registry, whoever gave the bytes.
+/// mounted from, are about the registry, whichever host gave the bytes.
 #[derive(Clone, Debug)]
 pub struct RemoteSource {
     pub(super) candidates: Candidates,

@@ -13,7 +13,7 @@ use url::Url;
 use super::follow::authority;
 use super::leniency::{Leniency, Passed, Tattler};
 use super::names::{Names, Reach, Within};
-use super::trust::{self, Shown};
+use super::trust::{self, ShownIdentities};
 use crate::proxies::Proxies;
 use crate::tls::{Authority, Place, Tls, TlsSettings, Verification};
 use wharf_core::sync::Lock;
@@ -44,7 +44,7 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
     pub(super) http: reqwest::Client,
-    shown: Arc<Shown>,
+    shown: Arc<ShownIdentities>,
     passed: Arc<Passed>,
 }
 
@@ -70,12 +70,12 @@ pub(super) struct Clients {
 }
 
 /// The target of a request over TLS, and the registry it is made for.
-type Way = (Authority, Option<Authority>);
+type ClientKey = (Authority, Option<Authority>);
 
 #[derive(Debug, Default)]
 struct Known {
     /// `None`: without TLS, for any host.
-    ways: HashMap<(Option<Way>, Reach), Speaker>,
+    ways: HashMap<(Option<ClientKey>, Reach), Speaker>,
     /// The newest last.
     speakers: Vec<(Tls, Reach, Speaker)>,
     /// The hosts that answered a request.
@@ -181,7 +181,7 @@ impl Clients {
         Ok(speaker)
     }
 
-    fn tls(&self, (at, registry): &Way) -> Result<Tls> {
+    fn tls(&self, (at, registry): &ClientKey) -> Result<Tls> {
         let settings = &self.settings.tls;
         let own = settings.known(at)?;
         let sender = match registry {

@@ -34,9 +34,9 @@ pub(super) fn config(
     tls: &Tls,
     roots: Option<&Certificates>,
     passed: &Arc<Passed>,
-) -> Result<(ClientConfig, Arc<Shown>)> {
+) -> Result<(ClientConfig, Arc<ShownIdentities>)> {
     let provider = provider();
-    let shown = Arc::new(Shown {
+    let shown = Arc::new(ShownIdentities {
         identities: tls.identities.clone(),
         asked: AtomicBool::new(false),
         met: Lock::default(),
@@ -65,13 +65,13 @@ const NAMES: usize = 256;
 
 /// The client certificates, whether a host asked for one, and the hosts with accepted certificates.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct ShownIdentities {
     identities: Vec<Identity>,
     asked: AtomicBool,
     met: Lock<HashSet<String>>,
 }
 
-impl Shown {
+impl ShownIdentities {
     /// Whether a host asked for a client certificate and got none.
     pub(super) fn is_missed(&self) -> bool {
         self.identities.is_empty() && self.asked.load(Ordering::Relaxed)
@@ -90,7 +90,7 @@ impl Shown {
     }
 }
 
-impl ResolvesClientCert for Shown {
+impl ResolvesClientCert for ShownIdentities {
     fn resolve(
         &self,
         authorities: &[&[u8]],
@@ -117,7 +117,7 @@ struct Judge {
     verification: Verification,
     provider: Arc<CryptoProvider>,
     strict: OnceLock<Judged<Arc<dyn ServerCertVerifier>>>,
-    shown: Arc<Shown>,
+    shown: Arc<ShownIdentities>,
     passed: Arc<Passed>,
 }
 

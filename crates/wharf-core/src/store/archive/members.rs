@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::scan::{self, Entry};
+use super::scan::{self, TarEntry};
 use super::sniff::{ENOUGH, Packing};
 use super::unpack::Unpacked;
 use crate::file::read_exactly_at;
@@ -24,7 +24,7 @@ pub(super) const MOST_DOCUMENT: u64 = 8 << 20;
 pub(super) struct Members {
     file: Arc<File>,
     name: String,
-    entries: HashMap<String, Entry>,
+    entries: HashMap<String, TarEntry>,
 }
 
 impl Members {
@@ -75,8 +75,8 @@ impl Files for Members {
         for _ in 0..=MOST_LINKS {
             match self.entries.get(at) {
                 None => return Ok(None),
-                Some(Entry::Link { target }) => at = target,
-                Some(Entry::File { offset, length }) => {
+                Some(TarEntry::Link { target }) => at = target,
+                Some(TarEntry::File { offset, length }) => {
                     return Ok(Some(Region {
                         file: Arc::clone(&self.file),
                         name: format!("{}: {}", self.name, path.escape_debug()),

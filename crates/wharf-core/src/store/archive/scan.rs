@@ -22,7 +22,7 @@ const MOST_EXTENSION: u64 = 1 << 20;
 
 /// The kind of a path in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum TarEntry {
     /// A file of `length` bytes at `offset` of the archive.
     File { offset: u64, length: u64 },
     /// A link to another path of the archive.
@@ -31,7 +31,7 @@ pub(super) enum Entry {
 
 /// Finds every file and link of the tar in `file`, which has `length` bytes. The last entry of a
 /// name counts, as when a tar is unpacked. `name` is for errors. Blocking.
-pub(super) fn scan(file: &File, length: u64, name: &str) -> Result<HashMap<String, Entry>> {
+pub(super) fn scan(file: &File, length: u64, name: &str) -> Result<HashMap<String, TarEntry>> {
     let mut scan = Scan {
         file,
         length,
@@ -46,7 +46,7 @@ struct Scan<'a> {
     file: &'a File,
     length: u64,
     position: u64,
-    entries: HashMap<String, Entry>,
+    entries: HashMap<String, TarEntry>,
 }
 
 /// The content of extension headers about the following entry.
@@ -179,7 +179,7 @@ impl Scan<'_> {
             .link
             .or_else(|| header.link_name_bytes().map(Into::into));
         let entry = match kind {
-            EntryType::Regular | EntryType::Continuous => Some(Entry::File {
+            EntryType::Regular | EntryType::Continuous => Some(TarEntry::File {
                 offset: content,
                 length: size,
             }),
@@ -240,8 +240,8 @@ fn is_header_only(kind: EntryType) -> bool {
         || kind.is_block_special()
 }
 
-fn link(target: Option<String>) -> Option<Entry> {
-    target.map(|target| Entry::Link { target })
+fn link(target: Option<String>) -> Option<TarEntry> {
+    target.map(|target| TarEntry::Link { target })
 }
 
 /// `path` below `folder` without `.`, `..` and doubled slashes. `None` if it is absolute, leaves
@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    fn scan_bytes(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
+    fn scan_bytes(bytes: &[u8]) -> Result<HashMap<String, TarEntry>> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         scan(&file, bytes.len() as u64, "x.tar")
@@ -309,12 +309,12 @@ mod tests {
         bytes
     }
 
-    fn file(offset: u64, length: u64) -> Entry {
-        Entry::File { offset, length }
+    fn file(offset: u64, length: u64) -> TarEntry {
+        TarEntry::File { offset, length }
     }
 
-    fn link_to(target: &str) -> Entry {
-        Entry::Link {
+    fn link_to(target: &str) -> TarEntry {
+        TarEntry::Link {
             target: target.to_owned(),
         }
     }
@@ -430,7 +430,7 @@ mod tests {
                 bytes[at] ^= flip;
             }
             for entry in scan_bytes(&bytes).into_iter().flat_map(HashMap::into_values) {
-                if let Entry::File { offset, length } = entry {
+                if let TarEntry::File { offset, length } = entry {
                     prop_assert!(offset + length <= bytes.len() as u64);
                 }
             }
