@@ -2,13 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wharf::{Error, ErrorKind, Result};
-use wharf_registry::storage::Disk;
+use wharf_registry::storage::Storage;
 use wharf_registry::{Registry, Server};
 
 /// The address of the registry in references, when it is served with the defaults.
@@ -34,8 +33,8 @@ pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server
         let message = "not a directory; a registry needs one for its content";
         return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
     }
-    let disk = Disk::open(directory).await?;
-    Server::from_listener(listener, Registry::new(Arc::new(disk)))
+    let storage = Storage::on_disk(directory).await?;
+    Server::from_listener(listener, Registry::new(storage))
 }
 
 /// Serves `directory` on a free port of the loopback address until it is stopped.

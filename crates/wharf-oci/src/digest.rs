@@ -159,7 +159,10 @@ impl fmt::Display for Algorithm {
 
 /// Computes a digest of bytes that arrive in pieces; its state can be saved.
 #[derive(Clone)]
-pub struct Hasher(State);
+pub struct Hasher {
+    state: State,
+    length: u64,
+}
 
 #[derive(Clone)]
 enum State {
@@ -171,24 +174,31 @@ impl Hasher {
     /// A hasher that has seen no bytes.
     pub fn new(algorithm: Algorithm) -> Hasher {
         use sha2::Digest as _;
-        Hasher(match algorithm {
+        let state = match algorithm {
             Algorithm::Sha256 => State::Sha256(Sha256::new()),
             Algorithm::Sha512 => State::Sha512(Sha512::new()),
-        })
+        };
+        Hasher { state, length: 0 }
     }
 
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         use sha2::Digest as _;
-        match &mut self.0 {
+        match &mut self.state {
             State::Sha256(state) => state.update(bytes),
             State::Sha512(state) => state.update(bytes),
         }
+        self.length += bytes.len() as u64;
+    }
+
+    /// How many bytes it has taken.
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// The algorithm of the digest to come.
     pub fn algorithm(&self) -> Algorithm {
-        match self.0 {
+        match self.state {
             State::Sha256(_) => Algorithm::Sha256,
             State::Sha512(_) => Algorithm::Sha512,
         }
@@ -207,7 +217,8 @@ impl Hasher {
     /// ```
     pub fn save(&self) -> Vec<u8> {
         let mut bytes = saved_head(self.algorithm()).into_bytes();
-        match &self.0 {
+        bytes.extend_from_slice(&self.length.to_le_bytes());
+        match &self.state {
             State::Sha256(state) => bytes.extend_from_slice(&state.serialize()),
             State::Sha512(state) => bytes.extend_from_slice(&state.serialize()),
         }
@@ -224,22 +235,28 @@ impl Hasher {
         let Some((bytes, found)) = saved.split_last_chunk() else {
             return Err(HasherStateError::Corrupt);
         };
-        let state = |algorithm| bytes.strip_prefix(saved_head(algorithm).as_bytes());
-        let restored = if let Some(state) = state(Algorithm::Sha256) {
-            deserialize(state).map(State::Sha256)
-        } else if let Some(state) = state(Algorithm::Sha512) {
-            deserialize(state).map(State::Sha512)
-        } else {
-            return Err(HasherStateError::Format);
+        let rest = |algorithm| {
+            let rest = bytes.strip_prefix(saved_head(algorithm).as_bytes());
+            rest.map(|rest| (algorithm, rest))
         };
+        let rest = rest(Algorithm::Sha256).or_else(|| rest(Algorithm::Sha512));
+        let (algorithm, rest) = rest.ok_or(HasherStateError::Format)?;
+        let restored = rest.split_first_chunk().and_then(|(length, state)| {
+            let state = match algorithm {
+                Algorithm::Sha256 => State::Sha256(deserialize(state)?),
+                Algorithm::Sha512 => State::Sha512(deserialize(state)?),
+            };
+            let length = u64::from_le_bytes(*length);
+            Some(Hasher { state, length })
+        });
         let restored = restored.filter(|_| checksum(bytes) == *found);
-        restored.map(Hasher).ok_or(HasherStateError::Corrupt)
+        restored.ok_or(HasherStateError::Corrupt)
     }
 
     /// The digest of all bytes taken.
     pub fn finish(self) -> Digest {
         use sha2::Digest as _;
-        match self.0 {
+        match self.state {
             State::Sha256(state) => Digest {
                 algorithm: Algorithm::Sha256,
                 hex: to_hex(&state.finalize()),
@@ -383,9 +400,12 @@ mod tests {
         let saved = hasher.save();
         assert_eq!(
             Digest::of(&saved).hex(),
-            "d9686a761484d8ed2d910ac823e5be58b2c300759097926debd8a48216838954"
+            "0e77e6f8b384e50ee3c8f3bb05fa65f62bfc934cd8816914aaedcab97ef32e92"
         );
-        assert_eq!(saved.len(), "wharf-hasher 1 sha256\n".len() + 40 + 64 + 32);
+        assert_eq!(
+            saved.len(),
+            "wharf-hasher 1 sha256\n".len() + 8 + 40 + 64 + 32
+        );
         assert_eq!(Hasher::restore(b"").unwrap_err(), HasherStateError::Corrupt);
         let later = [b"wharf-hasher 2 sha256\n", saved.as_slice()].concat();
         assert_eq!(
@@ -421,6 +441,7 @@ mod tests {
                 hasher.update(&head);
                 let mut restored = Hasher::restore(&hasher.save()).unwrap();
                 prop_assert_eq!(restored.algorithm(), algorithm);
+                prop_assert_eq!(restored.length(), head.len() as u64);
                 restored.update(&tail);
                 let whole = [head.clone(), tail.clone()].concat();
                 prop_assert_eq!(restored.finish(), Digest::of_with(algorithm, &whole));

@@ -4,5 +4,5 @@ use http::Method;
 
 /// Finds out what a request means.
 pub fn route(method: &Method, path: &str, query: &str) {
-    let _ = crate::route::route(method, path, query);
+    let _ = crate::http::route::route(method, path, query);
 }

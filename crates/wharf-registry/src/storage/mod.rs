@@ -1,19 +1,26 @@
-//! Where a registry keeps its content.
+//! The rules of a registry, above whatever [`Driver`](crate::driver::Driver) keeps its bytes.
 //!
-//! A [`Storage`] hands out the library's stores, one for each repository, and adds what only a
-//! registry needs: upload sessions, mounts, conditional writes, deletion of blobs, lists of
-//! referrers and of repositories.
+//! Content is in one pool, each digest once. It is read through a link of a repository only, so a
+//! repository never shows what was not pushed or mounted to it. A link is made after its content.
+//!
+//! A manifest is there when its link is. Its referrer link is made before its link, and its tags
+//! after it; deletion goes the other way. What a process that dies leaves is not shown, or is a
+//! manifest with fewer tags, and the same change can be made again. `manifests.rs` says how
+//! changes at the same time stay apart.
+//!
+//! Deletion removes links. The pool keeps the bytes, because nothing is collected yet. A mount
+//! touches them, so that a later collection takes them for young.
 
+mod blobs;
 mod condition;
-pub mod disk;
-mod interface;
-mod listing;
-mod memory;
-mod session;
+mod filling;
+mod link;
+mod manifests;
+mod referrers;
+mod repositories;
+mod sessions;
+mod upgrade;
 
 pub use condition::{Condition, EntityTags, Written};
-pub use disk::Disk;
-pub use interface::Storage;
-pub use listing::{ReferrersPage, ReferrersQuery};
-pub use memory::Memory;
-pub use session::{SessionId, SessionIdError};
+pub use referrers::{ReferrersPage, ReferrersQuery};
+pub use repositories::Storage;

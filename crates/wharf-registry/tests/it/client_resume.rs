@@ -21,7 +21,7 @@ use wharf::layer::{Family, LayerInput, NewImage, Packing, PendingLayer};
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 use wharf::remote::Client;
 use wharf::store::{Memory, Source, Store};
-use wharf_registry::storage::Disk;
+use wharf_registry::storage::Storage;
 use wharf_registry::{Registry, Server};
 use wharf_testkit::{RecordingProxy, files_below, seeded_bytes};
 
@@ -37,7 +37,7 @@ struct Served {
 impl Served {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let storage = Arc::new(Disk::open(directory.path()).await.unwrap());
+        let storage = Storage::on_disk(directory.path()).await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(address, Registry::new(storage)).await.unwrap();
         let proxy = RecordingProxy::start(server.local_addr());

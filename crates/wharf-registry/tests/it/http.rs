@@ -440,16 +440,16 @@ async fn a_request_under_way_ends_after_the_shutdown_began() {
     let directory = tempfile::tempdir().unwrap();
     let registry = Running::over(disk(directory.path()).await).await;
     let (address, client) = (registry.address, registry.client.clone());
-    let storage = Arc::clone(&registry.storage);
+    let storage = registry.storage.clone();
     let repository = "a".parse().unwrap();
-    let id = storage.begin(&repository).await.unwrap();
+    let session = storage.begin(&repository).await.unwrap();
     let (sender, receiver) = futures::channel::mpsc::unbounded::<std::io::Result<Vec<u8>>>();
     // More than a batch, so that part of it is written before the end.
     sender.unbounded_send(Ok(vec![1; 3 << 20])).unwrap();
-    let url = format!("http://{address}/v2/a/blobs/uploads/{id}");
+    let url = format!("http://{address}/v2/a/blobs/uploads/{}", session.id);
     let body = reqwest::Body::wrap_stream(receiver);
     let sending = tokio::spawn(client.patch(url).body(body).send());
-    while storage.status(&id, &repository).await.unwrap() == 0 {
+    while storage.status(&session).await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
     let stopping = tokio::spawn(registry.stop());

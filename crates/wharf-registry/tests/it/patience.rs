@@ -1,25 +1,22 @@
 //! A client that sends a request and then reads nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use wharf::oci::MediaType;
-use wharf::store::Store;
-use wharf_registry::storage::{Memory, Storage};
+use wharf::oci::Digest;
+use wharf_registry::storage::Storage;
 use wharf_registry::{Registry, Server};
 
 #[tokio::test]
 async fn a_peer_that_reads_nothing_is_cut_off() {
-    let storage = Arc::new(Memory::new());
-    let store: Arc<dyn Store> = storage.repository(&"a".parse().unwrap()).await.unwrap();
+    let storage = Storage::in_memory();
     // Far more than the buffers of any socket.
     let content = bytes::Bytes::from(vec![7; 64 << 20]);
+    let digest = Digest::of(&content);
     let bytes = Box::pin(futures::stream::iter([Ok(content)]));
-    let media_type = MediaType::OCTET_STREAM;
-    let ingested = store.ingest(&media_type, wharf::intake::once(bytes)).await;
-    let digest = ingested.unwrap().digest;
+    let name = "a".parse().unwrap();
+    storage.put_blob(&name, &digest, bytes).await.unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
     let server = Server::bind(address, Registry::new(storage)).await.unwrap();
     let server = server.write_timeout(Duration::from_millis(50));

@@ -1,10 +1,8 @@
 //! Referrers. distribution-spec: "Listing Referrers", "Pushing Manifests with Subject".
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use wharf::oci::Digest;
-use wharf_registry::storage::{Memory, Storage};
+use wharf_registry::storage::{ReferrersQuery, Storage};
 use wharf_registry::{Referrers, Registry};
 
 use crate::common::{IMAGE, INDEX, Running, both, code, disk, document, header, index};
@@ -98,9 +96,10 @@ async fn referrers_are_listed_with_artifact_type_and_annotations() {
         expected.sort_by_key(|(digest, _)| digest.clone());
         let expected: Vec<_> = expected.into_iter().map(|(_, found)| found).collect();
         assert_eq!(list(&registry, &subject_path()).await, expected);
-        let store = registry.storage.repository(&"a".parse().unwrap()).await;
-        let found = store.unwrap().referrers(&Digest::of(b"subject")).await;
-        assert_eq!(json!(found.unwrap()), json!(expected));
+        let query = ReferrersQuery::all(Digest::of(b"subject"));
+        let name = "a".parse().unwrap();
+        let found = registry.storage.referrers(&name, &query).await.unwrap();
+        assert_eq!(json!(found.descriptors), json!(expected));
     }
 }
 
@@ -197,8 +196,8 @@ async fn a_long_list_comes_in_pages_of_four_mebibytes() {
 
 #[tokio::test]
 async fn a_registry_may_have_no_referrers() {
-    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-    let registry = Registry::new(Arc::clone(&storage)).referrers(Referrers::Off);
+    let storage = Storage::in_memory();
+    let registry = Registry::new(storage.clone()).referrers(Referrers::Off);
     let registry = Running::start(registry, storage).await;
     let path = "/v2/a/manifests/v1";
     let answer = registry.put_with(path, &[], &referrer("quiet")).await;

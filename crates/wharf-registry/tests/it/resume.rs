@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use wharf::oci::Digest;
-use wharf_registry::storage::SessionId;
+use wharf_registry::driver::Session;
 use wharf_registry::{Registry, Server};
 use wharf_testkit::process::only;
 use wharf_testkit::{files_below, seeded_bytes};
@@ -42,9 +42,11 @@ fn ends_at(answer: &Response) -> usize {
 
 /// The bytes of a session in the storage, whichever request writes to it.
 async fn stored(registry: &Running, path: &str) -> u64 {
-    let id: SessionId = path.rsplit_once('/').unwrap().1.parse().unwrap();
-    let name = "a".parse().unwrap();
-    registry.storage.status(&id, &name).await.unwrap()
+    let session = Session {
+        repository: "a".parse().unwrap(),
+        id: path.rsplit_once('/').unwrap().1.parse().unwrap(),
+    };
+    registry.storage.status(&session).await.unwrap()
 }
 
 /// Waits until the storage has bytes of a session.

@@ -5,14 +5,13 @@
 use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use wharf::ErrorKind;
 use wharf::blob::ByteStream;
-use wharf::oci::{Algorithm, Digest, MediaType, RepositoryName};
-use wharf_registry::storage::{Disk, Storage};
+use wharf::oci::{Algorithm, Digest, RepositoryName};
+use wharf_registry::storage::Storage;
 use wharf_registry::{Registry, Server};
 use wharf_testkit::process::only;
 use wharf_testkit::{files_below, seeded_bytes};
@@ -48,17 +47,12 @@ async fn writes_blobs_until_it_is_killed() {
     let Some(directory) = given_directory() else {
         return;
     };
-    let disk = Disk::open(directory).await.unwrap();
-    let store = disk.repository(&name()).await.unwrap();
+    let storage = Storage::on_disk(directory).await.unwrap();
     for seed in 0.. {
         let content = seeded_bytes(seed, 700_000);
-        store
-            .ingest(
-                &MediaType::OCTET_STREAM,
-                wharf::intake::once(bytes_of(content)),
-            )
-            .await
-            .unwrap();
+        let digest = Digest::of(&content);
+        let bytes = bytes_of(content);
+        storage.put_blob(&name(), &digest, bytes).await.unwrap();
     }
 }
 
@@ -88,12 +82,11 @@ async fn a_killed_process_leaves_only_whole_blobs() {
             path.display()
         );
     }
-    let disk = Disk::open(directory.path()).await.unwrap();
-    let store = disk.repository(&name()).await.unwrap();
+    let storage = Storage::on_disk(directory.path()).await.unwrap();
     for entry in std::fs::read_dir(&links).unwrap() {
         let hex = entry.unwrap().file_name().into_string().unwrap();
         let digest: Digest = format!("sha256:{hex}").parse().unwrap();
-        assert_eq!(store.blob_size(&digest).await.unwrap(), 700_000);
+        assert_eq!(storage.blob_size(&name(), &digest).await.unwrap(), 700_000);
     }
 }
 
@@ -103,17 +96,17 @@ async fn refuses_what_does_not_fit() {
     let Some(directory) = given_directory() else {
         return;
     };
-    let disk = Disk::open(&directory).await.unwrap();
-    let id = disk.begin(&name()).await.unwrap();
+    let storage = Storage::on_disk(&directory).await.unwrap();
+    let session = storage.begin(&name()).await.unwrap();
     let big = seeded_bytes(1, 8 << 20);
-    let sent = disk
-        .append(&id, &name(), None, Algorithm::Sha256, bytes_of(big.clone()))
+    let sent = storage
+        .append(&session, None, Algorithm::Sha256, bytes_of(big.clone()))
         .await;
     assert_eq!(sent.unwrap_err().kind(), ErrorKind::NoSpace);
-    let gone = disk.status(&id, &name()).await.unwrap_err();
+    let gone = storage.status(&session).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let registry = Registry::new(Arc::new(disk));
+    let registry = Registry::new(storage);
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), registry)
         .await
         .unwrap();

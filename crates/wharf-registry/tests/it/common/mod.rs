@@ -1,15 +1,16 @@
 //! A registry for a test, on a port of its own, used over HTTP.
 
+pub(crate) mod stepped;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wharf::oci::Digest;
-use wharf_registry::storage::{Disk, Memory, Storage};
+use wharf_registry::storage::Storage;
 use wharf_registry::{Registry, Server};
 
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -19,17 +20,17 @@ pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) client: Client,
-    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) storage: Storage,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
 
 impl Running {
-    pub(crate) async fn over(storage: Arc<dyn Storage>) -> Self {
-        Self::start(Registry::new(Arc::clone(&storage)), storage).await
+    pub(crate) async fn over(storage: Storage) -> Self {
+        Self::start(Registry::new(storage.clone()), storage).await
     }
 
-    pub(crate) async fn start(registry: Registry, storage: Arc<dyn Storage>) -> Self {
+    pub(crate) async fn start(registry: Registry, storage: Storage) -> Self {
         let address = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(address, registry).await.unwrap();
         let address = server.local_addr();
@@ -117,14 +118,14 @@ impl Running {
 pub(crate) async fn both() -> (tempfile::TempDir, Vec<Running>) {
     let directory = tempfile::tempdir().unwrap();
     let running = vec![
-        Running::over(Arc::new(Memory::new())).await,
+        Running::over(Storage::in_memory()).await,
         Running::over(disk(directory.path()).await).await,
     ];
     (directory, running)
 }
 
-pub(crate) async fn disk(directory: &Path) -> Arc<dyn Storage> {
-    Arc::new(Disk::open(directory).await.unwrap())
+pub(crate) async fn disk(directory: &Path) -> Storage {
+    Storage::on_disk(directory).await.unwrap()
 }
 
 pub(crate) fn header(answer: &Response, name: &str) -> String {

@@ -1,0 +1,215 @@
+//! A directory as a driver.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use wharf_core::blob::ByteStream;
+use wharf_core::sync::Lock;
+use wharf_core::verify::blocking;
+use wharf_core::{Result, file};
+use wharf_oci::RepositoryName;
+
+use super::files::{self, at};
+use super::locks::{self, Turns};
+use super::session::{self, DiskSession};
+use super::start::{self, Format};
+use super::tree::Tree;
+use crate::driver::{
+    Applied, Driver, Entry, Folder, Key, Object, OpenSession, Session, Stat, Version, When,
+};
+
+/// A driver in a directory. Cheap to clone; clones, and other processes, share the content.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    tree: Arc<Tree>,
+    turns: Arc<Turns>,
+    swept: Arc<Lock<Instant>>,
+    format: Format,
+}
+
+/// A directory that is open for long is swept again after so long, when a session begins.
+const SWEEP_AFTER: Duration = Duration::from_secs(60 * 60);
+
+impl Disk {
+    /// Opens a storage directory, or makes one of a directory that is empty or does not exist.
+    /// Temporary files and upload sessions that were not written to for a day are removed, then
+    /// and about every hour.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::Invalid`] where the directory holds something else,
+    /// [`wharf_core::ErrorKind::Unsupported`] where another version wrote it, else what the system
+    /// says.
+    pub async fn open(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        let (tree, format) = blocking(move || start::open(directory)).await??;
+        Ok(Disk {
+            tree: Arc::new(tree),
+            turns: Arc::default(),
+            swept: Arc::new(Lock::new(Instant::now())),
+            format,
+        })
+    }
+
+    /// The format that the directory had when it was opened.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Marks the directory as one of the format that is written now.
+    pub(crate) async fn mark_upgraded(&self) -> Result<()> {
+        self.run(start::mark).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let tree = Arc::clone(&self.tree);
+        blocking(move || work(&tree)).await?
+    }
+
+    /// Changes the file of a key where `when` holds; `None` where it does not.
+    async fn change<T: Send + 'static>(
+        &self,
+        key: &Key,
+        when: When,
+        work: impl FnOnce(&Tree, &Path) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let name = ordered(key).cloned();
+        let _turn = match &name {
+            Some(name) => Some(locks::turn(&self.turns, name).await?),
+            None => None,
+        };
+        let key = key.clone();
+        // The lock goes along: it must not end before the work when the caller goes away.
+        self.run(move |tree| {
+            let lock = name.map(|name| locks::alone(&tree.lock(&name)));
+            let _lock = lock.transpose()?;
+            let path = tree.path(&key);
+            if when != When::Always && !when.holds(files::read(&path)?.as_deref()) {
+                return Ok(None);
+            }
+            work(tree, &path).map(Some)
+        })
+        .await
+    }
+
+    /// Whether it is time to sweep; says so to one caller only.
+    fn is_sweep_due(&self) -> bool {
+        let mut swept = self.swept.lock();
+        let due = swept.elapsed() >= SWEEP_AFTER;
+        if due {
+            *swept = Instant::now();
+        }
+        due
+    }
+}
+
+/// The repository in which changes to this object must be made one at a time. All others write
+/// the same bytes under the same key.
+fn ordered(key: &Key) -> Option<&RepositoryName> {
+    match key {
+        Key::ManifestLink(name, _) | Key::Tag(name, _) => Some(name),
+        Key::ReferrerLink { repository, .. } => Some(repository),
+        Key::Repository(_) | Key::Content(_) | Key::BlobLink(..) => None,
+    }
+}
+
+#[async_trait]
+impl Driver for Disk {
+    async fn get(&self, key: &Key) -> Result<Option<Object>> {
+        let path = self.tree.path(key);
+        let found = self.run(move |_| files::read(&path)).await?;
+        Ok(found.map(|bytes| Object {
+            version: Version::of(&bytes),
+            bytes: bytes.into(),
+        }))
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Stat>> {
+        let key = key.clone();
+        self.run(move |tree| files::stat(&tree.path(&key))).await
+    }
+
+    async fn read(&self, key: &Key, start: u64, length: u64) -> Result<Option<ByteStream>> {
+        let path = self.tree.path(key);
+        let name = path.display().to_string();
+        let opened = self.run(move |_| files::found(&path, File::open(&path)));
+        let opened = opened.await?.map(Arc::new);
+        Ok(opened.map(|opened| file::region(opened, &name, start, length)))
+    }
+
+    async fn put(&self, key: &Key, bytes: Bytes, when: When) -> Result<Applied> {
+        let version = Version::of(&bytes);
+        let is_directory = matches!(key, Key::Repository(_));
+        let put = self.change(key, when, move |tree, path| match is_directory {
+            true => files::ensure_directory(path),
+            false => files::write(&tree.temp(), path, &bytes),
+        });
+        let done = put.await?.map(|()| Applied::Done(version));
+        Ok(done.unwrap_or(Applied::Declined))
+    }
+
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<bool> {
+        let when = version.cloned().map_or(When::Always, When::Is);
+        let delete = self.change(key, when, |_, path| {
+            let removed = files::remove(path)?;
+            if removed {
+                files::sync_parent(path)?;
+            }
+            Ok(removed)
+        });
+        Ok(delete.await?.unwrap_or(false))
+    }
+
+    async fn touch(&self, key: &Key) -> Result<bool> {
+        let path = self.tree.path(key);
+        self.run(move |_| {
+            let opened = File::options().append(true).open(&path);
+            let Some(file) = files::found(&path, opened)? else {
+                return Ok(false);
+            };
+            let touched = file.set_modified(SystemTime::now());
+            touched.map(|()| true).map_err(|e| at(&path, e))
+        })
+        .await
+    }
+
+    async fn list(&self, folder: &Folder, after: Option<&Key>, limit: usize) -> Result<Vec<Entry>> {
+        let (folder, after) = (folder.clone(), after.cloned());
+        self.run(move |tree| tree.list(&folder, after.as_ref(), limit))
+            .await
+    }
+
+    async fn begin(&self, session: &Session) -> Result<()> {
+        let (path, due) = (self.tree.upload(session), self.is_sweep_due());
+        self.run(move |tree| {
+            if due {
+                start::sweep(tree)?;
+            }
+            session::create(&path)
+        })
+        .await
+    }
+
+    async fn length(&self, session: &Session) -> Result<Option<u64>> {
+        let path = self.tree.upload(session);
+        let found = self.run(move |_| files::stat(&path)).await?;
+        Ok(found.map(|stat| stat.size))
+    }
+
+    async fn open(&self, session: &Session) -> Result<Option<Box<dyn OpenSession>>> {
+        let (path, tree) = (self.tree.upload(session), Arc::clone(&self.tree));
+        let opened = blocking(move || DiskSession::open(tree, path)).await??;
+        Ok(opened.map(|open| Box::new(open) as Box<dyn OpenSession>))
+    }
+
+    async fn abort(&self, session: &Session) -> Result<bool> {
+        let path = self.tree.upload(session);
+        self.run(move |_| session::abort(&path)).await
+    }
+}

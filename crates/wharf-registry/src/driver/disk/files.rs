@@ -1,0 +1,109 @@
+//! How files get to their places whole, and go. All blocking.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind as Io, Write};
+use std::path::Path;
+
+use wharf_core::{Error, Result};
+
+use crate::driver::Stat;
+
+/// Writes a small file whole: a temporary file, fsync, rename, fsync of the directory.
+pub(super) fn write(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
+    ensure_parent(path)?;
+    if content.is_empty() {
+        // It has no content that could be there by half.
+        File::create(path).map_err(|e| at(path, e))?;
+        return sync_parent(path);
+    }
+    let mut file = tempfile::NamedTempFile::new_in(temp).map_err(|e| at(temp, e))?;
+    file.write_all(content).map_err(|e| at(path, e))?;
+    file.as_file().sync_all().map_err(|e| at(path, e))?;
+    file.persist(path).map_err(|e| at(path, e.error))?;
+    sync_parent(path)
+}
+
+/// The content of a small file, `None` where there is none. That of a directory is empty.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == Io::IsADirectory => Ok(Some(Vec::new())),
+        read => found(path, read),
+    }
+}
+
+/// The size and the age of a file or directory, `None` where there is none.
+pub(super) fn stat(path: &Path) -> Result<Option<Stat>> {
+    let Some(metadata) = found(path, fs::metadata(path))? else {
+        return Ok(None);
+    };
+    Ok(Some(Stat {
+        size: metadata.len(),
+        modified: metadata.modified().map_err(|e| at(path, e))?,
+    }))
+}
+
+/// Makes the directory that `path` lies in, durably.
+pub(super) fn ensure_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), ensure_directory)
+}
+
+pub(super) fn ensure_directory(directory: &Path) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    ensure_parent(directory)?;
+    match fs::create_dir(directory) {
+        // Another process may be as fast as this one.
+        Err(error) if error.kind() == Io::AlreadyExists && directory.is_dir() => Ok(()),
+        Err(error) => Err(at(directory, error)),
+        Ok(()) => sync_parent(directory),
+    }
+}
+
+/// Makes a rename or creation of `path` survive a loss of power.
+#[cfg(unix)]
+pub(super) fn sync_parent(path: &Path) -> Result<()> {
+    let Some(parent) = path.parent() else {
+        return Ok(());
+    };
+    let synced = File::open(parent).and_then(|directory| directory.sync_all());
+    synced.map_err(|e| at(parent, e))
+}
+
+/// Elsewhere a directory cannot be opened as a file; the system keeps its own order.
+#[cfg(not(unix))]
+pub(super) fn sync_parent(_path: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Removes a file; whether there was one.
+pub(super) fn remove(path: &Path) -> Result<bool> {
+    found(path, fs::remove_file(path)).map(|removed| removed.is_some())
+}
+
+/// The names in a directory, in any order; none where there is no directory.
+pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
+    let Some(entries) = found(directory, fs::read_dir(directory))? else {
+        return Ok(Vec::new());
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|e| at(directory, e))?.file_name();
+        names.extend(name.into_string());
+    }
+    Ok(names)
+}
+
+/// What the system gives of a path, `None` where there is nothing.
+pub(super) fn found<T>(path: &Path, result: std::io::Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        // A name below a file, as `a/b` where `a` is a tag's file, is as absent as any other.
+        Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(None),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+pub(super) fn at(path: &Path, error: std::io::Error) -> Error {
+    Error::io(path.display(), error)
+}

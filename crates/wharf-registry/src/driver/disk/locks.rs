@@ -1,0 +1,58 @@
+//! The turn to change links and tags of a repository: one change at a time, over all processes.
+//!
+//! Within a process the wait is in order and holds no thread; then a lock on a file keeps other
+//! processes out. The system takes it back from a process that dies.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use wharf_core::sync::{Held, Keyed};
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::RepositoryName;
+
+use super::files::{self, at};
+
+/// Changes take milliseconds; a wait this long is one for a process that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The turns of repositories within this process.
+pub(super) type Turns = Keyed<RepositoryName, ()>;
+
+/// Waits for the repository's turn in this process.
+///
+/// # Errors
+/// [`ErrorKind::Busy`] after ten seconds.
+pub(super) async fn turn<'a>(
+    turns: &'a Turns,
+    name: &RepositoryName,
+) -> Result<Held<'a, RepositoryName, ()>> {
+    let waited = tokio::time::timeout(PATIENCE, turns.hold(name.clone())).await;
+    waited.map_err(|_| busy())
+}
+
+/// Keeps other processes out until the result is dropped. Blocks.
+///
+/// # Errors
+/// [`ErrorKind::Busy`] after ten seconds; what the system says.
+pub(super) fn alone(path: &Path) -> Result<File> {
+    files::ensure_parent(path)?;
+    let mut options = File::options();
+    let opened = options.write(true).create(true).truncate(false).open(path);
+    let file = opened.map_err(|e| at(path, e))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(at(path, error)),
+            Err(TryLockError::WouldBlock) if begun.elapsed() >= PATIENCE => return Err(busy()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn busy() -> Error {
+    let message = "other requests write to this repository all the time";
+    Error::new(ErrorKind::Busy, message)
+}

@@ -1,0 +1,147 @@
+//! Reading blobs, whole or in part, and deleting them.
+
+use futures::TryStreamExt;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use wharf_core::blob::ByteStream;
+use wharf_oci::{Digest, RepositoryName};
+
+use super::respond::{Answer, CONTENT_DIGEST, Code, Refusal, empty, refuse, set};
+use super::route::Reading;
+use crate::Registry;
+
+/// distribution-spec: "Pulling blobs".
+pub(crate) async fn read(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+    reading: Reading,
+    headers: &HeaderMap,
+) -> Result<Answer, Box<Refusal>> {
+    let unknown = |error| refuse(error, Code::BlobUnknown);
+    let storage = &registry.storage;
+    let size = storage.blob_size(name, digest).await.map_err(unknown)?;
+    // RFC 9110, 14.2: a range means something for GET only.
+    let wanted = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
+        Some(range) if reading == Reading::Get => part(range, size),
+        _ => Part::Whole,
+    };
+    let (status, start, length) = match wanted {
+        Part::Whole => (StatusCode::OK, 0, size),
+        Part::Some { start, length } => (StatusCode::PARTIAL_CONTENT, start, length),
+        Part::None => {
+            return Err(
+                Refusal::new(Code::SizeInvalid, format!("the blob has {size} bytes"))
+                    .status(StatusCode::RANGE_NOT_SATISFIABLE)
+                    .header(CONTENT_RANGE, format!("bytes */{size}")),
+            );
+        }
+    };
+    let mut answer = if reading == Reading::Head || length == 0 {
+        empty(status)
+    } else {
+        let stream = storage.read_blob(name, digest, start, length).await;
+        streamed(status, stream.map_err(unknown)?)
+    };
+    set(&mut answer, CONTENT_LENGTH, &length.to_string());
+    set(&mut answer, CONTENT_TYPE, "application/octet-stream");
+    set(&mut answer, CONTENT_DIGEST, &digest.to_string());
+    set(&mut answer, ETAG, &format!("\"{digest}\""));
+    set(&mut answer, ACCEPT_RANGES, "bytes");
+    if status == StatusCode::PARTIAL_CONTENT {
+        let end = start + length - 1;
+        set(
+            &mut answer,
+            CONTENT_RANGE,
+            &format!("bytes {start}-{end}/{size}"),
+        );
+    }
+    Ok(answer)
+}
+
+/// distribution-spec: "Deleting Blobs".
+pub(crate) async fn delete(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Answer, Box<Refusal>> {
+    let deleted = registry.storage.delete_blob(name, digest).await;
+    deleted.map_err(|error| refuse(error, Code::BlobUnknown))?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+fn streamed(status: StatusCode, stream: ByteStream) -> Answer {
+    let mut answer = Response::new(StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync());
+    *answer.status_mut() = status;
+    answer
+}
+
+/// What a `Range` header means for content of some size.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    Some { start: u64, length: u64 },
+    None,
+}
+
+/// RFC 9110, 14.1.2. What is not understood, and several ranges at once, ask for the whole.
+fn part(range: &str, size: u64) -> Part {
+    let spec = range
+        .trim()
+        .strip_prefix("bytes=")
+        .and_then(|spec| spec.trim().split_once('-'));
+    let Some((first, last)) = spec else {
+        return Part::Whole;
+    };
+    let (start, end) = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => (first, last.saturating_add(1).min(size)),
+        (Ok(first), Err(_)) if last.is_empty() => (first, size),
+        (Err(_), Ok(suffix)) if first.is_empty() => (size.saturating_sub(suffix), size),
+        _ => return Part::Whole,
+    };
+    match end.checked_sub(start) {
+        Some(length) if length > 0 => Part::Some { start, length },
+        _ => Part::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_http_says() {
+        let some = |start, length| Part::Some { start, length };
+        for (range, expected) in [
+            ("bytes=0-0", some(0, 1)),
+            ("bytes=2-", some(2, 8)),
+            ("bytes=2-5", some(2, 4)),
+            ("bytes=2-99", some(2, 8)),
+            ("bytes=-3", some(7, 3)),
+            ("bytes=-99", some(0, 10)),
+            ("bytes=10-", Part::None),
+            ("bytes=10-12", Part::None),
+            ("bytes=-0", Part::None),
+            ("bytes=5-2", Part::Whole),
+            ("bytes=0-1,3-4", Part::Whole),
+            ("lines=0-1", Part::Whole),
+            ("bytes=-", Part::Whole),
+        ] {
+            assert_eq!(part(range, 10), expected, "{range}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_lies_within_the_content(range in "bytes=[0-9]{0,20}-[0-9]{0,20}", size: u64) {
+            if let Part::Some { start, length } = part(&range, size) {
+                prop_assert!(length > 0);
+                prop_assert!(start.checked_add(length).unwrap() <= size);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Pages of lists. distribution-spec: "Listing Tags", `n` and `last`.
+
+use super::respond::{Code, Refusal};
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Page<T> {
+    /// At most so many entries.
+    pub(crate) limit: usize,
+    /// Those after this one.
+    pub(crate) after: Option<T>,
+}
+
+/// More are not given at once, asked for or not.
+const MOST: usize = 10_000;
+
+impl<T: std::str::FromStr<Err: ToString>> Page<T> {
+    pub(crate) fn parse(n: Option<&str>, last: Option<&str>) -> Result<Self, Box<Refusal>> {
+        let limit = n.map_or(Ok(MOST), |n| n.parse::<usize>().map(|n| n.min(MOST)));
+        let limit =
+            limit.map_err(|_| Refusal::new(Code::PaginationInvalid, "n is not a number"))?;
+        let after = last
+            .filter(|last| !last.is_empty())
+            .map(str::parse::<T>)
+            .transpose();
+        let after =
+            after.map_err(|error| Refusal::new(Code::PaginationInvalid, error.to_string()))?;
+        Ok(Page { limit, after })
+    }
+}
+
+impl<T: std::fmt::Display> Page<T> {
+    /// Cuts a list that was asked for with one entry more down to the page. Gives the `Link` to
+    /// the next page where there is one.
+    pub(crate) fn cut(&self, path: &str, entries: &mut Vec<T>) -> Option<String> {
+        if entries.len() <= self.limit {
+            return None;
+        }
+        entries.truncate(self.limit);
+        let last = entries.last()?;
+        // Names and tags have no character that would have to be escaped in a query.
+        Some(format!(
+            "<{path}?n={}&last={last}>; rel=\"next\"",
+            self.limit
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_oci::Tag;
+
+    use super::*;
+
+    fn tags(names: &[&str]) -> Vec<Tag> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_full_page_links_to_the_next() {
+        let page = Page::<Tag>::parse(Some("2"), None).unwrap();
+        let mut found = tags(&["a", "b", "c"]);
+        let link = page.cut("/v2/x/tags/list", &mut found);
+        assert_eq!(
+            link.as_deref(),
+            Some("</v2/x/tags/list?n=2&last=b>; rel=\"next\"")
+        );
+        assert_eq!(found, tags(&["a", "b"]));
+    }
+
+    #[test]
+    fn the_last_page_and_an_empty_page_have_no_link() {
+        let page = Page::<Tag>::parse(Some("2"), Some("a")).unwrap();
+        assert_eq!(page.after, Some("a".parse().unwrap()));
+        assert_eq!(page.cut("/", &mut tags(&["b", "c"])), None);
+        let none = Page::<Tag>::parse(Some("0"), None).unwrap();
+        let mut found = tags(&["b"]);
+        assert_eq!(none.cut("/", &mut found), None);
+        assert!(found.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_number_or_no_tag_is_refused() {
+        assert!(Page::<Tag>::parse(Some("-1"), None).is_err());
+        assert!(Page::<Tag>::parse(None, Some("a/b")).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! Answers, and refusals in the envelope of the distribution-spec ("Error Codes").
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use wharf_core::{Error, ErrorKind};
+
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Error>;
+pub(crate) type Answer = Response<ResponseBody>;
+
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    with_bytes(status, Bytes::new())
+}
+
+/// An answer with all of its body in memory.
+pub(crate) fn with_bytes(status: StatusCode, bytes: Bytes) -> Answer {
+    let length = HeaderValue::from(bytes.len());
+    let body = Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    // A 204 must not have a length, and that of a 304 would be the content's (RFC 9110, 8.6).
+    if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
+        answer.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    answer
+}
+
+/// A JSON document.
+pub(crate) fn with_json(status: StatusCode, document: &Value) -> Answer {
+    let mut answer = with_bytes(status, document.to_string().into());
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// A 201 for content that is here now. The location is a path only: behind a proxy the registry
+/// does not know the host that the client sees.
+pub(crate) fn created(location: &str, digest: &wharf_oci::Digest) -> Answer {
+    let mut answer = empty(StatusCode::CREATED);
+    set(&mut answer, LOCATION, location);
+    set(&mut answer, CONTENT_DIGEST, &digest.to_string());
+    answer
+}
+
+/// Sets a header. Its text is made of checked names, digests and numbers.
+pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// Adds one more line of a header.
+pub(crate) fn add(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().append(name, value);
+    }
+}
+
+/// The codes of the distribution-spec that are used here, with their usual status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    BlobUnknown,
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    Denied,
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    ManifestUnknown,
+    NameInvalid,
+    NameUnknown,
+    PaginationInvalid,
+    SizeInvalid,
+    TooManyRequests,
+    Unknown,
+    Unsupported,
+}
+
+impl Code {
+    fn text(self) -> &'static str {
+        match self {
+            Code::BlobUnknown => "BLOB_UNKNOWN",
+            Code::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Code::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Code::Denied => "DENIED",
+            Code::DigestInvalid => "DIGEST_INVALID",
+            Code::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
+            Code::ManifestInvalid => "MANIFEST_INVALID",
+            Code::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Code::NameInvalid => "NAME_INVALID",
+            Code::NameUnknown => "NAME_UNKNOWN",
+            Code::PaginationInvalid => "PAGINATION_NUMBER_INVALID",
+            Code::SizeInvalid => "SIZE_INVALID",
+            Code::TooManyRequests => "TOOMANYREQUESTS",
+            Code::Unknown => "UNKNOWN",
+            Code::Unsupported => "UNSUPPORTED",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Code::BlobUnknown
+            | Code::BlobUploadUnknown
+            | Code::ManifestBlobUnknown
+            | Code::ManifestUnknown
+            | Code::NameUnknown => StatusCode::NOT_FOUND,
+            Code::BlobUploadInvalid
+            | Code::DigestInvalid
+            | Code::ManifestInvalid
+            | Code::NameInvalid
+            | Code::PaginationInvalid
+            | Code::SizeInvalid => StatusCode::BAD_REQUEST,
+            Code::Denied => StatusCode::FORBIDDEN,
+            Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Code::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    code: Code,
+    status: StatusCode,
+    message: String,
+    headers: Vec<(HeaderName, String)>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: Code, message: impl ToString) -> Box<Self> {
+        let (status, message) = (code.status(), message.to_string());
+        Box::new(Refusal {
+            code,
+            status,
+            message,
+            headers: Vec::new(),
+        })
+    }
+
+    pub(crate) fn status(mut self: Box<Self>, status: StatusCode) -> Box<Self> {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn header(mut self: Box<Self>, name: HeaderName, value: impl ToString) -> Box<Self> {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    pub(crate) fn into_answer(self) -> Answer {
+        let error = json!({ "code": self.code.text(), "message": self.message });
+        let mut answer = with_json(self.status, &json!({ "errors": [error] }));
+        for (name, value) in self.headers {
+            set(&mut answer, name, &value);
+        }
+        answer
+    }
+}
+
+/// Maps an error of the storage; `missing` is the code for what was not found.
+pub(crate) fn refuse(error: Error, missing: Code) -> Box<Refusal> {
+    match error.kind() {
+        ErrorKind::NotFound => Refusal::new(missing, error),
+        ErrorKind::Invalid | ErrorKind::Interrupted => Refusal::new(Code::BlobUploadInvalid, error),
+        ErrorKind::Timeout => {
+            Refusal::new(Code::BlobUploadInvalid, error).status(StatusCode::REQUEST_TIMEOUT)
+        }
+        ErrorKind::Busy => Refusal::new(Code::TooManyRequests, error).header(RETRY_AFTER, 1),
+        // Clients try 500, 502, 503 and the codes UNKNOWN and UNAVAILABLE again, each time with
+        // the whole blob. A disk is still full then: 507 with DENIED is final everywhere.
+        ErrorKind::NoSpace => Refusal::new(Code::Denied, "no space left in the registry's storage")
+            .status(StatusCode::INSUFFICIENT_STORAGE),
+        _ => {
+            // The message names paths of this machine, which no client needs.
+            tracing::error!(%error, "storage");
+            Refusal::new(Code::Unknown, "storage error")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_the_envelope_of_the_specification() {
+        let answer = Refusal::new(Code::NameInvalid, "bad \"name\"").into_answer();
+        assert_eq!(answer.status(), 400);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let diagnostic = wharf_oci::Diagnostic::parse(&body).unwrap();
+        assert_eq!(diagnostic.to_string(), "NAME_INVALID: bad \"name\"");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_try_again() {
+        let refusal = refuse(Error::new(ErrorKind::NoSpace, "full"), Code::BlobUnknown);
+        assert_eq!(
+            refusal.into_answer().status(),
+            StatusCode::INSUFFICIENT_STORAGE
+        );
+    }
+
+    #[tokio::test]
+    async fn paths_of_this_machine_are_not_told() {
+        let error = Error::new(ErrorKind::Io, "broken").target("/secret/place");
+        let answer = refuse(error, Code::BlobUnknown).into_answer();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Upload sessions. distribution-spec: "Pushing blobs", "Mounting a blob from another repository".
+
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
+use http::{HeaderMap, StatusCode};
+use wharf_core::ErrorKind;
+use wharf_oci::{Algorithm, Digest, RepositoryName};
+
+use super::body::RequestBody;
+use super::respond::{Answer, Code, Refusal, created, empty, refuse, set};
+use crate::Registry;
+use crate::driver::Session;
+
+type Answered = Result<Answer, Box<Refusal>>;
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// Opens a session.
+pub(crate) async fn begin(registry: &Registry, name: &RepositoryName) -> Answered {
+    let session = registry.storage.begin(name).await.map_err(unknown)?;
+    Ok(progress(StatusCode::ACCEPTED, &session, 0))
+}
+
+/// Takes a blob that is the body of this one request.
+pub(crate) async fn whole(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+    body: &RequestBody,
+) -> Answered {
+    let (storage, stream) = (registry.storage.clone(), body.stream());
+    let (repository, expected) = (name.clone(), digest.clone());
+    // A task of its own: the client knows nothing of the session, so that it must be ended even
+    // when the connection, and this request with it, is gone.
+    let receiving =
+        tokio::spawn(async move { storage.put_blob(&repository, &expected, stream).await });
+    let stopped = |error| wharf_core::Error::new(ErrorKind::Cancelled, "given up").source(error);
+    let received = receiving.await.map_err(stopped).and_then(|kept| kept);
+    received.map_err(unknown)?;
+    Ok(created_blob(name, digest))
+}
+
+/// Mounts a blob, or opens a session where the other repository, or any, does not have it.
+pub(crate) async fn mount(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+    from: Option<&RepositoryName>,
+) -> Answered {
+    let mounted = registry.storage.mount(digest, from, name).await;
+    match mounted.map_err(unknown)? {
+        true => Ok(created_blob(name, digest)),
+        false => begin(registry, name).await,
+    }
+}
+
+/// Adds the body to a session.
+pub(crate) async fn append(
+    registry: &Registry,
+    session: &Session,
+    headers: &HeaderMap,
+    body: &RequestBody,
+) -> Answered {
+    let (offset, stream) = (offset(headers)?, body.stream());
+    let appended = registry
+        .storage
+        .append(session, offset, Algorithm::Sha256, stream);
+    match appended.await {
+        Ok(length) => Ok(progress(StatusCode::ACCEPTED, session, length)),
+        Err(error) => Err(misplaced(registry, session, error).await),
+    }
+}
+
+/// Adds the body, if there is one, and makes the session a blob.
+pub(crate) async fn finish(
+    registry: &Registry,
+    session: &Session,
+    digest: &Digest,
+    headers: &HeaderMap,
+    body: &RequestBody,
+) -> Answered {
+    let storage = &registry.storage;
+    let finished = if body.is_at_end() {
+        storage.finish(session, digest).await
+    } else {
+        let (offset, stream) = (offset(headers)?, body.stream());
+        storage.finish_with(session, offset, stream, digest).await
+    };
+    match finished {
+        Ok(_) => Ok(created_blob(&session.repository, digest)),
+        Err(error) => Err(misplaced(registry, session, error).await),
+    }
+}
+
+/// Says how far a session is. A client asks that when its connection broke, maybe before the
+/// request that was cut off has seen it.
+pub(crate) async fn status(registry: &Registry, session: &Session) -> Answered {
+    let length = registry.storage.settled(session).await.map_err(unknown)?;
+    Ok(progress(StatusCode::NO_CONTENT, session, length))
+}
+
+/// Gives a session up.
+pub(crate) async fn cancel(registry: &Registry, session: &Session) -> Answered {
+    registry.storage.cancel(session).await.map_err(unknown)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Says of bytes that do not begin where the session ends where that is.
+async fn misplaced(
+    registry: &Registry,
+    session: &Session,
+    error: wharf_core::Error,
+) -> Box<Refusal> {
+    if error.kind() != ErrorKind::Invalid {
+        return unknown(error);
+    }
+    match registry.storage.status(session).await {
+        Ok(length) => unknown(error)
+            .status(StatusCode::RANGE_NOT_SATISFIABLE)
+            .header(LOCATION, location(session))
+            .header(RANGE, range(length)),
+        Err(error) => unknown(error),
+    }
+}
+
+fn created_blob(name: &RepositoryName, digest: &Digest) -> Answer {
+    created(&format!("/v2/{name}/blobs/{digest}"), digest)
+}
+
+fn unknown(error: wharf_core::Error) -> Box<Refusal> {
+    match error.kind() {
+        ErrorKind::Corrupt => Refusal::new(Code::DigestInvalid, error),
+        _ => refuse(error, Code::BlobUploadUnknown),
+    }
+}
+
+fn progress(status: StatusCode, session: &Session, length: u64) -> Answer {
+    let mut answer = empty(status);
+    set(&mut answer, LOCATION, &location(session));
+    set(&mut answer, RANGE, &range(length));
+    set(&mut answer, UPLOAD_ID, session.id.as_str());
+    answer
+}
+
+fn location(session: &Session) -> String {
+    format!("/v2/{}/blobs/uploads/{}", session.repository, session.id)
+}
+
+/// The last byte's position. `0-0` stands for none too: the specification has no better word.
+fn range(length: u64) -> String {
+    format!("0-{}", length.saturating_sub(1))
+}
+
+/// Where the body says it belongs. distribution-spec, "Pushing a blob in chunks":
+/// `<start>-<end>`; some clients write it as HTTP does, `bytes <start>-<end>/<size>`.
+fn offset(headers: &HeaderMap) -> Result<Option<u64>, Box<Refusal>> {
+    let Some(value) = headers.get(CONTENT_RANGE) else {
+        return Ok(None);
+    };
+    let invalid = || {
+        Refusal::new(
+            Code::BlobUploadInvalid,
+            "Content-Range is not <start>-<end>",
+        )
+    };
+    let text = value.to_str().map_err(|_| invalid())?;
+    let text = text
+        .trim()
+        .trim_start_matches("bytes")
+        .trim_start_matches([' ', '=']);
+    let text = text.split('/').next().unwrap_or_default();
+    let (start, end) = text.split_once('-').ok_or_else(invalid)?;
+    let start: u64 = start.parse().map_err(|_| invalid())?;
+    let end: u64 = end.parse().map_err(|_| invalid())?;
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    // An empty last chunk cannot be said as a range: `5-4` and `5-5` are both seen for it.
+    let claimed = end.checked_add(1).and_then(|end| end.checked_sub(start));
+    match (length, claimed) {
+        (Some(length), Some(claimed)) if length == claimed || length == 0 => Ok(Some(start)),
+        (None, Some(_)) => Ok(Some(start)),
+        _ => Err(Refusal::new(
+            Code::SizeInvalid,
+            "Content-Range and Content-Length disagree",
+        )),
+    }
+}

@@ -1,0 +1,95 @@
+//! The blobs of a repository: content of the pool that it has a link to.
+
+use bytes::Bytes;
+use wharf_core::Result;
+use wharf_core::blob::ByteStream;
+use wharf_oci::{Digest, RepositoryName};
+
+use super::Storage;
+use super::repositories::missing;
+use crate::driver::{Key, When};
+
+impl Storage {
+    /// Whether a repository has a blob.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn has_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let link = Key::BlobLink(name.clone(), digest.clone());
+        Ok(self.driver.stat(&link).await?.is_some())
+    }
+
+    /// The size of a blob in bytes.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
+    pub async fn blob_size(&self, name: &RepositoryName, digest: &Digest) -> Result<u64> {
+        if !self.has_blob(name, digest).await? {
+            return Err(missing(digest));
+        }
+        let content = self.driver.stat(&Key::Content(digest.clone())).await?;
+        Ok(content.ok_or_else(|| missing(digest))?.size)
+    }
+
+    /// Streams `length` bytes of a blob from `start` on; both must lie within it.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
+    pub async fn read_blob(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        start: u64,
+        length: u64,
+    ) -> Result<ByteStream> {
+        if !self.has_blob(name, digest).await? {
+            return Err(missing(digest));
+        }
+        let content = Key::Content(digest.clone());
+        let stream = self.driver.read(&content, start, length).await?;
+        stream.ok_or_else(|| missing(digest))
+    }
+
+    /// Makes a blob of the repository `from` one of `into` too; where `from` is not given, any
+    /// content of the pool. Whether it was found.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn mount(
+        &self,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+        into: &RepositoryName,
+    ) -> Result<bool> {
+        if let Some(from) = from
+            && !self.has_blob(from, digest).await?
+        {
+            return Ok(false);
+        }
+        if !self.driver.touch(&Key::Content(digest.clone())).await? {
+            return Ok(false);
+        }
+        self.link_blob(into, digest).await?;
+        Ok(true)
+    }
+
+    /// Takes a blob out of a repository; manifests that link to it stay.
+    ///
+    /// # Errors
+    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
+    pub async fn delete_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
+        let link = Key::BlobLink(name.clone(), digest.clone());
+        match self.driver.delete(&link, None).await? {
+            true => Ok(()),
+            false => Err(missing(digest)),
+        }
+    }
+
+    /// Makes content that is in the pool a blob of a repository.
+    pub(super) async fn link_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
+        self.mark(name).await?;
+        let link = Key::BlobLink(name.clone(), digest.clone());
+        let put = self.driver.put(&link, Bytes::new(), When::Always);
+        put.await.map(drop)
+    }
+}

@@ -1,0 +1,149 @@
+//! A session on its way to content: bytes are received, hashed and written at the same time.
+//!
+//! What was hashed is saved beside the session, so that another request, or process, reads only
+//! the bytes again that were written after that.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use wharf_core::Result;
+use wharf_core::blob::ByteStream;
+use wharf_core::file::CHUNK;
+use wharf_core::verify::blocking;
+use wharf_oci::{Algorithm, Digest, Hasher};
+
+use crate::driver::{Key, OpenSession};
+
+/// An open session, and the hash of all its bytes.
+pub(super) struct Filling {
+    open: Box<dyn OpenSession>,
+    hasher: Hasher,
+    /// How many bytes the saved state covers.
+    saved: u64,
+}
+
+/// A request that ends saves the state where as many bytes came since: fewer are hashed again
+/// sooner than they are flushed.
+const WORTH_SAVING: u64 = 1 << 20;
+/// While bytes keep coming, the state is saved after as many: a process may die at any time.
+const SAVE_EVERY: u64 = 64 << 20;
+
+impl Filling {
+    /// Takes up a session where it is. `algorithm` is what to hash with where nothing was hashed.
+    pub(super) async fn open(open: Box<dyn OpenSession>, algorithm: Algorithm) -> Result<Self> {
+        // Where the state is no use, for whatever reason, the bytes tell as well.
+        let saved = open.state().and_then(|state| Hasher::restore(state).ok());
+        let saved = saved.filter(|saved| saved.length() <= open.length());
+        let hasher = saved.unwrap_or_else(|| Hasher::new(algorithm));
+        let saved = hasher.length();
+        let hasher = hash_rest(&*open, hasher).await?;
+        Ok(Filling {
+            open,
+            hasher,
+            saved,
+        })
+    }
+
+    /// How many bytes the session has.
+    pub(super) fn length(&self) -> u64 {
+        self.open.length()
+    }
+
+    /// Writes all of `bytes`; those before an error are written.
+    pub(super) async fn fill(&mut self, mut bytes: ByteStream) -> Result<()> {
+        let mut batch = Batch::gather(&mut bytes).await;
+        loop {
+            let hash = hash(self.hasher.clone(), batch.chunks.clone());
+            let write = self.open.write(batch.chunks);
+            let next = async {
+                match batch.end {
+                    None => Ok(Batch::gather(&mut bytes).await),
+                    Some(end) => Err(end),
+                }
+            };
+            let (written, hashed, next) = tokio::join!(write, hash, next);
+            written?;
+            self.hasher = hashed?;
+            batch = match next {
+                Ok(batch) => batch,
+                Err(end) => return end,
+            };
+            self.save_after(SAVE_EVERY).await?;
+        }
+    }
+
+    /// Makes what is known last, where that is worth the time.
+    pub(super) async fn save(&mut self) -> Result<()> {
+        self.save_after(WORTH_SAVING).await
+    }
+
+    async fn save_after(&mut self, bytes: u64) -> Result<()> {
+        let length = self.hasher.length();
+        if length.saturating_sub(self.saved) < bytes {
+            return Ok(());
+        }
+        self.open.save(self.hasher.save().into()).await?;
+        self.saved = length;
+        Ok(())
+    }
+
+    /// The digest of all bytes. They are read again only where they were hashed with another
+    /// algorithm.
+    pub(super) async fn digest(&mut self, algorithm: Algorithm) -> Result<Digest> {
+        if self.hasher.algorithm() != algorithm {
+            self.hasher = hash_rest(&*self.open, Hasher::new(algorithm)).await?;
+        }
+        Ok(self.hasher.clone().finish())
+    }
+
+    /// Makes the bytes the content of their digest.
+    pub(super) async fn finish(self, digest: &Digest) -> Result<()> {
+        self.open.finish(&Key::Content(digest.clone())).await
+    }
+}
+
+async fn hash_rest(open: &dyn OpenSession, mut hasher: Hasher) -> Result<Hasher> {
+    if hasher.length() == open.length() {
+        return Ok(hasher);
+    }
+    let mut bytes = open.read(hasher.length()).await?;
+    while let Some(chunk) = bytes.next().await.transpose()? {
+        hasher = hash(hasher, vec![chunk]).await?;
+    }
+    Ok(hasher)
+}
+
+async fn hash(mut hasher: Hasher, chunks: Vec<Bytes>) -> Result<Hasher> {
+    blocking(move || {
+        chunks.iter().for_each(|chunk| hasher.update(chunk));
+        hasher
+    })
+    .await
+}
+
+/// About [`CHUNK`] bytes of a stream: few trips to another thread, whatever the peer sends.
+struct Batch {
+    chunks: Vec<Bytes>,
+    end: Option<Result<()>>,
+}
+
+impl Batch {
+    async fn gather(stream: &mut ByteStream) -> Self {
+        let (mut chunks, mut length) = (Vec::new(), 0);
+        while length < CHUNK {
+            let end = match stream.next().await {
+                Some(Ok(chunk)) => {
+                    length += chunk.len();
+                    chunks.push(chunk);
+                    continue;
+                }
+                Some(Err(error)) => Err(error),
+                None => Ok(()),
+            };
+            return Batch {
+                chunks,
+                end: Some(end),
+            };
+        }
+        Batch { chunks, end: None }
+    }
+}

@@ -1,0 +1,80 @@
+//! The small objects that say what a repository has: of manifests, tags and referrers.
+
+use bytes::Bytes;
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
+
+use crate::driver::Key;
+
+/// What makes a manifest one of a repository.
+#[derive(Clone, Debug)]
+pub(super) struct ManifestLink {
+    pub(super) media_type: MediaType,
+    /// The digest of its content in the pool. Not the manifest's digest where that is of the
+    /// signed part only (schema 1): the pool holds nothing under a digest of other bytes.
+    pub(super) content: Digest,
+}
+
+/// The last line of a link while its manifest is being deleted; see `manifests.rs`.
+const LEAVING: &str = "leaving\n";
+
+impl ManifestLink {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let content = Digest::of_with(manifest.digest().algorithm(), manifest.bytes());
+        ManifestLink {
+            media_type: manifest.media_type().clone(),
+            content,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        format!("{}\n{}\n", self.media_type, self.content).into()
+    }
+
+    /// The link of a manifest that is being deleted; it is still there.
+    pub(super) fn leaving(&self) -> Bytes {
+        format!("{}\n{}\n{LEAVING}", self.media_type, self.content).into()
+    }
+
+    pub(super) fn is_leaving(bytes: &[u8]) -> bool {
+        bytes.ends_with(LEAVING.as_bytes())
+    }
+
+    pub(super) fn parse(key: &Key, bytes: &[u8]) -> Result<Self> {
+        let parsed = std::str::from_utf8(bytes).ok().and_then(|text| {
+            let text = text.strip_suffix(LEAVING).unwrap_or(text);
+            let (media_type, content) = text.trim_end().split_once('\n')?;
+            Some(ManifestLink {
+                media_type: media_type.parse().ok()?,
+                content: content.parse().ok()?,
+            })
+        });
+        parsed.ok_or_else(|| broken(key))
+    }
+}
+
+/// The content of a tag.
+pub(super) fn tag_to_bytes(digest: &Digest) -> Bytes {
+    digest.to_string().into()
+}
+
+/// What a tag says, whether or not that manifest is there.
+pub(super) fn parse_tag(key: &Key, bytes: &[u8]) -> Result<Digest> {
+    let text = std::str::from_utf8(bytes).ok();
+    let digest = text.and_then(|text| text.trim_end().parse().ok());
+    digest.ok_or_else(|| broken(key))
+}
+
+/// The descriptor that lists of referrers show.
+pub(super) fn referrer_to_bytes(descriptor: &Descriptor) -> Result<Bytes> {
+    let json = serde_json::to_vec(descriptor).map_err(std::io::Error::other)?;
+    Ok(json.into())
+}
+
+pub(super) fn parse_referrer(key: &Key, bytes: &[u8]) -> Result<Descriptor> {
+    serde_json::from_slice(bytes).map_err(|error| broken(key).source(error))
+}
+
+fn broken(key: &Key) -> Error {
+    Error::new(ErrorKind::Corrupt, "not a link").target(format_args!("{key:?}"))
+}

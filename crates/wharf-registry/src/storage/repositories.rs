@@ -1,0 +1,111 @@
+//! Repositories, and their tags.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_core::{Error, ErrorKind, Result};
+use wharf_oci::{RepositoryName, Tag};
+
+use crate::driver::{Driver, Folder, Key, Memory, When};
+
+/// What a registry holds. Cheap to clone; clones share the content.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pub(super) driver: Arc<dyn Driver>,
+}
+
+/// Keys of a folder that are asked for at a time, where all of them are wanted.
+pub(super) const PAGE: usize = 1000;
+
+impl Storage {
+    /// The storage of a driver's content.
+    pub fn new(driver: Arc<dyn Driver>) -> Self {
+        Storage { driver }
+    }
+
+    /// A storage in memory, without content.
+    pub fn in_memory() -> Self {
+        Storage::new(Arc::new(Memory::new()))
+    }
+
+    /// Whether anything was ever written to a repository.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn exists(&self, name: &RepositoryName) -> Result<bool> {
+        let mark = Key::Repository(name.clone());
+        Ok(self.driver.stat(&mark).await?.is_some())
+    }
+
+    /// At most `limit` names of repositories in lexical order, those after `after`.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn repositories(
+        &self,
+        after: Option<&RepositoryName>,
+        limit: usize,
+    ) -> Result<Vec<RepositoryName>> {
+        let after = after.cloned().map(Key::Repository);
+        let listed = self
+            .driver
+            .list(&Folder::Repositories, after.as_ref(), limit);
+        let names = listed
+            .await?
+            .into_iter()
+            .filter_map(|entry| match entry.key {
+                Key::Repository(name) => Some(name),
+                _ => None,
+            });
+        Ok(names.collect())
+    }
+
+    /// At most `limit` tags of a repository in lexical order, those after `after`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is no such repository; what the driver says.
+    pub async fn tags(
+        &self,
+        name: &RepositoryName,
+        after: Option<&Tag>,
+        limit: usize,
+    ) -> Result<Vec<Tag>> {
+        if !self.exists(name).await? {
+            return Err(Error::new(ErrorKind::NotFound, "no such repository").target(name));
+        }
+        let folder = Folder::Tags(name.clone());
+        let after = after.map(|tag| Key::Tag(name.clone(), tag.clone()));
+        let listed = self.driver.list(&folder, after.as_ref(), limit).await?;
+        let tags = listed.into_iter().filter_map(|entry| match entry.key {
+            Key::Tag(_, tag) => Some(tag),
+            _ => None,
+        });
+        Ok(tags.collect())
+    }
+
+    /// Makes a repository exist.
+    pub(super) async fn mark(&self, name: &RepositoryName) -> Result<()> {
+        let mark = Key::Repository(name.clone());
+        // Where it is there already, all the better.
+        let put = self.driver.put(&mark, Bytes::new(), When::Absent);
+        put.await.map(drop)
+    }
+
+    /// All keys of a folder.
+    pub(super) async fn all(&self, folder: &Folder) -> Result<Vec<Key>> {
+        let mut keys: Vec<Key> = Vec::new();
+        loop {
+            let page = self.driver.list(folder, keys.last(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            keys.extend(page.into_iter().map(|entry| entry.key));
+            if is_last {
+                return Ok(keys);
+            }
+        }
+    }
+}
+
+/// The error of content that a repository does not have.
+pub(super) fn missing(what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::NotFound, "not in this repository").target(what)
+}

@@ -1,0 +1,56 @@
+//! Opening a directory, and the one upgrade of a directory that an earlier version wrote.
+//!
+//! Format 1 kept no referrer links. They are made of the manifests that are there, and the
+//! marker is set last: a process that dies on the way leaves the work to the next one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wharf_core::Result;
+use wharf_oci::{Digest, RepositoryName};
+
+use super::Storage;
+use crate::driver::disk::Format;
+use crate::driver::{Disk, Folder, Key, When};
+
+impl Storage {
+    /// The storage in a directory; one that an earlier version wrote is upgraded.
+    ///
+    /// # Errors
+    /// As [`Disk::open`].
+    pub async fn on_disk(directory: impl Into<PathBuf>) -> Result<Self> {
+        let disk = Disk::open(directory).await?;
+        let storage = Storage::new(Arc::new(disk.clone()));
+        if disk.format() == Format::One {
+            link_referrers(&storage).await?;
+            disk.mark_upgraded().await?;
+        }
+        Ok(storage)
+    }
+}
+
+/// Makes the referrer links of all manifests (distribution-spec: "Enabling the Referrers API").
+async fn link_referrers(storage: &Storage) -> Result<()> {
+    for repository in storage.all(&Folder::Repositories).await? {
+        let Key::Repository(name) = repository else {
+            continue;
+        };
+        for link in storage.all(&Folder::ManifestLinks(name)).await? {
+            if let Key::ManifestLink(name, digest) = link {
+                link_referrer(storage, &name, &digest).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn link_referrer(storage: &Storage, name: &RepositoryName, digest: &Digest) -> Result<()> {
+    match storage.manifest(name, digest).await {
+        Ok(manifest) => storage.refer(name, &manifest, When::Always).await.map(drop),
+        Err(error) => {
+            // It cannot be read over HTTP either; the rest must not suffer for it.
+            tracing::warn!(%name, %digest, %error, "this manifest is broken or gone");
+            Ok(())
+        }
+    }
+}
