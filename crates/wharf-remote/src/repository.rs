@@ -13,7 +13,7 @@ use crate::memory::RegistryMemory;
 use crate::sighted;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
-use wharf_core::store::{Outcome, Source, Store};
+use wharf_core::store::{Hints, Names, Outcome, Source, Store};
 use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
@@ -114,10 +114,6 @@ impl Source for RemoteRepository {
         self.about(blobs::size(&self.api, digest).await)
     }
 
-    async fn precheck(&self, _: &Descriptor) -> Result<()> {
-        Ok(())
-    }
-
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         self.about(tags::after(&self.api, after, limit).await)
     }
@@ -129,12 +125,8 @@ impl Source for RemoteRepository {
 
 #[async_trait]
 impl Store for RemoteRepository {
-    fn prepare(&self) {
-        self.api.will_write();
-    }
-
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
-        self.prepare();
+        self.api.will_write();
         let contains = if descriptor.media_type.is_manifest() {
             manifests::contains(&self.api, descriptor).await
         } else {
@@ -184,24 +176,12 @@ impl Store for RemoteRepository {
         })
     }
 
-    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-        let put = put_manifest::put(&self.api, manifest, tag).await;
+    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
+        let put = put_manifest::put(&self.api, manifest, names.tags()).await;
         if put.is_ok() {
             self.saw(manifest.descriptor());
-            if let Some(tag) = tag {
+            for tag in names.tags() {
                 let memory = self.memory();
-                memory.saw_tag(self.repository(), tag, manifest.digest());
-            }
-        }
-        self.about(put)
-    }
-
-    async fn put_tags(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
-        let put = put_manifest::put_tags(&self.api, manifest, tags).await;
-        if put.is_ok() {
-            let memory = self.memory();
-            self.saw(manifest.descriptor());
-            for tag in tags {
                 memory.saw_tag(self.repository(), tag, manifest.digest());
             }
         }
@@ -214,6 +194,16 @@ impl Store for RemoteRepository {
             sighted::deleted(self.memory(), self.repository(), at);
         }
         self.about(deleted)
+    }
+
+    fn hints(&self) -> &dyn Hints {
+        self
+    }
+}
+
+impl Hints for RemoteRepository {
+    fn prepare(&self) {
+        self.api.will_write();
     }
 
     fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
@@ -239,9 +229,5 @@ impl Store for RemoteRepository {
         for digest in blobs {
             upload::end_kept(&self.api, digest);
         }
-    }
-
-    async fn flush(&self) -> Result<()> {
-        Ok(())
     }
 }

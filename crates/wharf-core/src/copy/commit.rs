@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_oci::{Manifest, Tag};
+use wharf_oci::Manifest;
 
 use super::retry::{self, Reach};
 use super::target::Target;
@@ -12,7 +12,7 @@ use super::tee::Seat;
 use crate::blob::Blob;
 use crate::copy::{Event, Plan, PlannedManifest, Retry};
 use crate::draft::{Draft, LayerKey, MadeLayer, PendingLayer};
-use crate::store::Outcome;
+use crate::store::{Names, Outcome};
 use crate::{Error, Result, Side};
 
 type Made = HashMap<LayerKey, MadeLayer>;
@@ -31,13 +31,16 @@ impl Target<'_> {
         for group in &plan.children {
             stream::iter(group)
                 .map(Ok)
-                .try_for_each_concurrent(self.options.jobs(), |manifest| self.put_child(manifest))
+                .try_for_each_concurrent(self.options.jobs(), |manifest| {
+                    self.put_manifest(manifest, Names::Child)
+                })
                 .await?;
         }
         let mut named = plan.named.clone();
         for root in &plan.roots {
             let manifest = self.manifest_of(root, &made)?;
-            self.put_root(&manifest, &root.tags).await?;
+            self.put_manifest(&manifest, Names::Root(&root.tags))
+                .await?;
             let planned = named.iter_mut().flatten();
             for name in planned.filter(|name| name.digest == *root.manifest.digest()) {
                 *name = manifest.descriptor().clone();
@@ -49,7 +52,8 @@ impl Target<'_> {
                 self.put_config(&config).await?;
             }
             self.tell(Event::Joined(finished.manifest.descriptor()));
-            self.put_root(&finished.manifest, &planned.tags).await?;
+            self.put_manifest(&finished.manifest, Names::Root(&planned.tags))
+                .await?;
             if let Some(named) = named.get_mut(planned.position) {
                 *named = Some(finished.manifest.descriptor().clone());
             }
@@ -82,43 +86,12 @@ impl Target<'_> {
         self.put(config, &Seat::alone(), None).await
     }
 
-    async fn put_child(&self, manifest: &Manifest) -> Result<()> {
-        let put = || self.store.put_manifest(manifest, None);
-        self.put_manifest(manifest, 1, put).await
-    }
-
-    /// Puts a root under all of its tags, or by digest where it has none.
-    async fn put_root(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
-        match tags {
-            [] => {
-                let put = || self.store.put_root(manifest, None);
-                self.put_manifest(manifest, 1, put).await
-            }
-            [tag] => {
-                let put = || self.store.put_root(manifest, Some(tag));
-                self.put_manifest(manifest, 1, put).await
-            }
-            tags => {
-                let put = || self.store.put_tags(manifest, tags);
-                self.put_manifest(manifest, tags.len() as u64, put).await
-            }
-        }
-    }
-
-    async fn put_manifest<W>(
-        &self,
-        manifest: &Manifest,
-        names: u64,
-        mut put: impl FnMut() -> W,
-    ) -> Result<()>
-    where
-        W: Future<Output = Result<()>>,
-    {
+    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
         let descriptor = manifest.descriptor();
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
-        let put = || {
-            let put = put();
-            async { put.await.map_err(unsettled) }
+        let put = || async {
+            let put = self.store.put_manifest(manifest, names).await;
+            put.map_err(unsettled)
         };
         let put = retry::run(&self.options.retry, put, &Reach::default(), notice).await;
         put.map_err(|error| error.side(Side::Destination))?;
@@ -127,7 +100,7 @@ impl Target<'_> {
             descriptor,
             Outcome::Written,
         ));
-        self.note(|summary| summary.manifests += names);
+        self.note(|summary| summary.manifests += names.tags().len().max(1) as u64);
         Ok(())
     }
 }

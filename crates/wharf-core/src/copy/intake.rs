@@ -57,7 +57,7 @@ impl LayerIntake {
         }
     }
 
-    /// Names the content for [`crate::Store::give_up`].
+    /// Names the content for [`crate::store::Hints::give_up`].
     pub(super) fn name(&self) -> Digest {
         self.key.clone()
     }

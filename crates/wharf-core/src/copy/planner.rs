@@ -50,7 +50,7 @@ impl Plan {
         roots: &[Root],
         options: &CopyOptions,
     ) -> Result<Plan> {
-        store.prepare();
+        store.hints().prepare();
         let mut planner = Planner::new(source, store, options);
         for root in roots {
             planner.add(root).await?;
@@ -126,8 +126,9 @@ impl<'a> Planner<'a> {
     /// that nobody believes to be there is not asked for by digest: asking for its blobs costs one
     /// request each, with or without that. An index is, as that may save asking for a tree.
     async fn there(&self, root: &Descriptor, tags: &[Tag]) -> Result<There> {
-        let recalled = self.store.recalls(root, None);
-        let recalls = |tag: &Tag| self.store.recalls(root, Some(tag));
+        let hints = self.store.hints();
+        let recalled = hints.recalls(root, None);
+        let recalls = |tag: &Tag| hints.recalls(root, Some(tag));
         let (old, new): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(recalls);
         if recalled && !new.is_empty() {
             let known = self.has(root).await?;

@@ -1,7 +1,7 @@
 //! Single blobs and layers without a manifest (wire.md O3): copies whose plan is one blob.
 
 use async_trait::async_trait;
-use wharf_oci::{Descriptor, Digest, Manifest, Selector, Tag};
+use wharf_oci::{Descriptor, Manifest, Selector};
 
 use super::{CopyOptions, Plan, Summary};
 use crate::blob::Blob;
@@ -59,16 +59,9 @@ pub async fn push_layer(
     summary.layers.pop().ok_or_else(unmade)
 }
 
-/// A source that has at most one blob.
+/// A source that has at most one blob, and no manifest.
 #[derive(Debug)]
 struct One<'a>(Option<&'a Blob>);
-
-impl One<'_> {
-    fn find(&self, digest: &Digest) -> Result<&Blob> {
-        let found = self.0.filter(|blob| blob.descriptor().digest == *digest);
-        found.ok_or_else(|| nothing(digest))
-    }
-}
 
 fn nothing(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::NotFound, "not in this source").target(what)
@@ -85,27 +78,13 @@ impl Source for One<'_> {
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
-        match self.find(&descriptor.digest) {
-            Ok(blob) => blob.clone(),
-            Err(_) => {
-                let digest = descriptor.digest.clone();
-                Blob::new(descriptor.clone(), move |_| {
-                    let error = nothing(&digest);
-                    Box::pin(async move { Err(error) })
-                })
-            }
+        let digest = descriptor.digest.clone();
+        match self.0 {
+            Some(blob) if blob.descriptor().digest == digest => blob.clone(),
+            _ => Blob::new(descriptor.clone(), move |_| {
+                let error = nothing(&digest);
+                Box::pin(async move { Err(error) })
+            }),
         }
-    }
-
-    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
-        Ok(self.find(digest)?.descriptor().size)
-    }
-
-    async fn precheck(&self, descriptor: &Descriptor) -> Result<()> {
-        self.find(&descriptor.digest).map(|_| ())
-    }
-
-    async fn tags(&self, _: Option<&Tag>, _: usize) -> Result<Vec<Tag>> {
-        Ok(Vec::new())
     }
 }

@@ -120,6 +120,9 @@ async fn fate(
     match (from.origin(), to.origin()) {
         // Only repositories of one registry can link each other's blobs.
         (Some(from), Some(to)) if from.registry() == to.registry() => Ok(Fate::Mount(from.clone())),
-        _ => Ok(store.mount_source(blob).map_or(Fate::Upload, Fate::Mount)),
+        _ => Ok(store
+            .hints()
+            .mount_source(blob)
+            .map_or(Fate::Upload, Fate::Mount)),
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Target<'a> {
 
     /// Tells the store that the copy is given up.
     pub(super) fn give_up(&self) {
-        self.store.give_up(&self.progress.lock().blobs);
+        self.store.hints().give_up(&self.progress.lock().blobs);
     }
 
     /// Does `work`, unless this destination has failed or fails meanwhile. Its error is this
@@ -144,7 +144,7 @@ impl<'a> Target<'a> {
     /// # Errors
     /// Where the question could not be asked.
     pub(super) async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        if self.store.asks_when_putting(descriptor) {
+        if self.store.hints().asks_when_putting(descriptor) {
             return Ok(false);
         }
         let _checking = permit(&self.checks).await?;

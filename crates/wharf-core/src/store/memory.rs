@@ -10,7 +10,7 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
 use crate::blob::Blob;
 use crate::intake::Intake;
-use crate::store::{Outcome, Source, Store};
+use crate::store::{Names, Outcome, Source, Store};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
 
@@ -150,13 +150,12 @@ impl Store for Memory {
         Ok(self.add_blob(media_type.clone(), chunks.concat()))
     }
 
-    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
         let mut content = self.content.lock();
-        content
-            .manifests
-            .insert(manifest.digest().clone(), manifest.clone());
-        if let Some(tag) = tag {
-            content.tags.insert(tag.clone(), manifest.digest().clone());
+        let digest = manifest.digest();
+        content.manifests.insert(digest.clone(), manifest.clone());
+        for tag in names.tags() {
+            content.tags.insert(tag.clone(), digest.clone());
         }
         Ok(())
     }
@@ -171,9 +170,5 @@ impl Store for Memory {
             }
         };
         found.then_some(()).ok_or_else(|| Self::missing(at))
-    }
-
-    async fn flush(&self) -> Result<()> {
-        Ok(())
     }
 }

@@ -20,7 +20,7 @@ use wharf::intake::Intake;
 use wharf::layer::{Family, LayerInput, NewImage, Packing, PendingLayer};
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 use wharf::remote::Client;
-use wharf::store::{Memory, Source, Store};
+use wharf::store::{Memory, Names, Source, Store};
 use wharf_registry::storage::Storage;
 use wharf_registry::{Registry, Server};
 use wharf_testkit::{RecordingProxy, files_below, seeded_bytes};
@@ -103,7 +103,7 @@ async fn image(layer: Vec<u8>) -> (Memory, Root, Descriptor) {
         "layers": [layer],
     });
     let manifest = Manifest::parse(None, Bytes::from(document.to_string())).unwrap();
-    source.put_manifest(&manifest, None).await.unwrap();
+    source.put_manifest(&manifest, Names::Child).await.unwrap();
     let root = Root {
         content: RootContent::Manifest(manifest.descriptor().clone()),
         tags: vec!["v1".parse().unwrap()],

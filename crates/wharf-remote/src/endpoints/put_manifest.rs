@@ -10,36 +10,37 @@ use crate::api::Api;
 use crate::transport::Response;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Puts a manifest's exact bytes under a tag, or under its digest; a referrer is then found with
-/// its subject (wire.md F1, F2).
-pub(crate) async fn put(api: &Api, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-    let at = match tag {
-        Some(tag) => Selector::Tag(tag.clone()),
-        None => Selector::Digest(manifest.digest().clone()),
-    };
+/// Tags that one request carries: as many as every registry that takes several must take.
+const TAGS_AT_ONCE: usize = 10;
+
+/// Puts a manifest's exact bytes under `tags`, without tags under its digest; a referrer is then
+/// found with its subject (wire.md F1, F2).
+///
+/// Several tags go in one request where the registry is known to take that (distribution-spec
+/// end-7b; wire.md O6), in one request each elsewhere.
+pub(crate) async fn put(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+    let mut left: Vec<&Tag> = tags.iter().collect();
+    match tags {
+        [] => return put_at(api, manifest, Selector::Digest(manifest.digest().clone())).await,
+        [_, _, ..] if api.host().is_ours() => {
+            for some in tags.chunks(TAGS_AT_ONCE) {
+                let done = put_some(api, manifest, some).await?;
+                left.retain(|tag| !done.contains(tag));
+            }
+        }
+        _ => {}
+    }
+    for tag in left {
+        put_at(api, manifest, Selector::Tag(tag.clone())).await?;
+    }
+    Ok(())
+}
+
+async fn put_at(api: &Api, manifest: &Manifest, at: Selector) -> Result<()> {
     let request = put_request(api, manifest, &at).await?;
     let response = api.send(request).await?;
     let response = accepted(api, manifest, &at, response).await?;
     referrers::register(api, manifest, &response).await
-}
-
-/// Tags that one request carries: as many as every registry that takes several must take.
-const TAGS_AT_ONCE: usize = 10;
-
-/// Puts a manifest under several tags: in one request for some of them where the registry is
-/// known to take that (distribution-spec end-7b; wire.md O6), one after the other elsewhere.
-pub(crate) async fn put_tags(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
-    let mut left: Vec<&Tag> = tags.iter().collect();
-    if api.host().is_ours() {
-        for some in tags.chunks(TAGS_AT_ONCE) {
-            let done = put_some(api, manifest, some).await?;
-            left.retain(|tag| !done.contains(tag));
-        }
-    }
-    for tag in left {
-        put(api, manifest, Some(tag)).await?;
-    }
-    Ok(())
 }
 
 /// Puts a manifest under tags that are part of the query; gives those that the registry set.

@@ -112,10 +112,6 @@ impl Source for RemoteSource {
         self.candidates.last(Need::Pull)?.blob_size(digest).await
     }
 
-    async fn precheck(&self, _: &Descriptor) -> Result<()> {
-        Ok(())
-    }
-
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         let ask = |mirror: Api| {
             let after = after.cloned();

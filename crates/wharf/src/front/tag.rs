@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wharf_oci::{Descriptor, Manifest, MediaType, Reference, Tag};
 
 use super::Wharf;
-use crate::store::Store;
+use crate::store::{Names, Store};
 use crate::{Error, Result, Side};
 
 impl Wharf {
@@ -34,7 +34,11 @@ impl Wharf {
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
         let manifest = self.picked(&store, manifest).await?;
         let tags = distinct(tags);
-        let put = self.retry(|| store.put_tags(&manifest, &tags)).await;
+        if tags.is_empty() {
+            return Ok(manifest.descriptor().clone());
+        }
+        let put = || store.put_manifest(&manifest, Names::Root(&tags));
+        let put = self.retry(put).await;
         put.map_err(|error| error.side(Side::Destination))?;
         Ok(manifest.descriptor().clone())
     }
@@ -59,7 +63,8 @@ impl Wharf {
         let manifest = Manifest::parse_raw(media_type, bytes.into(), to.digest())
             .map_err(|error| Error::from(error).side(Side::Source))?;
         let store = self.repository(to.repository());
-        let put = self.retry(|| store.put_root(&manifest, to.tag())).await;
+        let put = || store.put_manifest(&manifest, to.tag().into());
+        let put = self.retry(put).await;
         put.map_err(|error| error.side(Side::Destination))?;
         Ok(manifest.descriptor().clone())
     }

@@ -13,7 +13,7 @@ use super::{naming, platform};
 use crate::copy::{RetryPolicy, RootContent};
 use crate::remote::Client;
 use crate::store::archive::{self, Archive, DockerArchive, ImageChoice, Input};
-use crate::store::{Entry, Layout, Source, WholeLayout};
+use crate::store::{Entry, Layout, LayoutReader, Source};
 use crate::{Error, ErrorKind, Result, Side};
 
 /// A source that was opened, and the root in it that is meant.
@@ -133,7 +133,7 @@ impl OpenedSource {
         let found = blocking(move || {
             let layout = Layout::open(directory)?;
             if part == Part::Whole {
-                return layout.whole().map(whole);
+                return whole(&layout);
             }
             let selected = layout.select(wanted.as_deref());
             let listed = Listed::of(selected, || layout.entries())?;
@@ -162,7 +162,7 @@ impl OpenedSource {
                 let wanted = choice.map(Choice::to_string);
                 let found = blocking(move || {
                     if part == Part::Whole {
-                        return archive.whole().map(whole);
+                        return whole(&archive);
                     }
                     let selected = archive.select(wanted.as_deref());
                     let listed = Listed::of(selected, || archive.entries())?;
@@ -227,9 +227,9 @@ impl OpenedSource {
     }
 }
 
-fn whole(layout: WholeLayout) -> (Arc<dyn Source>, Listed) {
-    let entry = layout.entry().clone();
-    (Arc::new(layout), Listed::One(Box::new(entry)))
+fn whole(layout: &LayoutReader) -> Result<(Arc<dyn Source>, Listed)> {
+    let (source, entry) = layout.whole()?;
+    Ok((Arc::new(source), Listed::One(Box::new(entry))))
 }
 
 /// What of a layout may be meant.

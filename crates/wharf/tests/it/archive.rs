@@ -15,10 +15,8 @@ use wharf::draft::{Draft, DraftLayer};
 use wharf::layer::{LayerMemory, Settings};
 use wharf::oci::{Descriptor, Digest, MediaType};
 use wharf::remote::{Client, RemoteRepository};
-use wharf::store::archive::{
-    Archive, ArchiveOptions, DockerArchive, ImageChoice, Input, OciArchive, open,
-};
-use wharf::store::{Memory, Source, Store};
+use wharf::store::archive::{Archive, ArchiveOptions, DockerArchive, ImageChoice, Input, open};
+use wharf::store::{LayoutReader, Memory, Source, Store};
 use wharf::{Error, ErrorKind};
 use wharf_testkit::compress::compress_bytes;
 use wharf_testkit::docker_archive::SavedImage;
@@ -98,7 +96,7 @@ fn docker(archive: Archive) -> DockerArchive {
     }
 }
 
-fn layout(archive: Archive) -> OciArchive {
+fn layout(archive: Archive) -> LayoutReader {
     match archive {
         Archive::Oci(archive) => archive,
         other => panic!("not a layout: {other:?}"),

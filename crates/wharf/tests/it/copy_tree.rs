@@ -6,7 +6,7 @@ use std::time::Duration;
 use wharf::ErrorKind;
 use wharf::copy::{CopyOptions, Root, copy};
 use wharf::oci::{Descriptor, Digest, MediaType, Selector};
-use wharf::store::{Memory, Source, Store};
+use wharf::store::{Memory, Names, Source, Store};
 use wharf_testkit::{Answer, FaultServer, push_registry, seeded_bytes};
 
 use crate::support::{add_manifest, descriptor, finish, options, repository};
@@ -183,7 +183,7 @@ async fn e2_what_is_below_a_manifest_that_is_there_is_not_asked_for() {
     let root = tree(&source).await;
     let inner = last_child(&source, &root).await;
     let inner = source.manifest(&inner).await.unwrap();
-    store.put_manifest(&inner, None).await.unwrap();
+    store.put_manifest(&inner, Names::Child).await.unwrap();
     let summary = copy(&source, &store, &[root], &options().0).await.unwrap();
     // The image beside the inner index is not known to be below it too.
     assert_eq!(

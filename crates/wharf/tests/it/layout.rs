@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use wharf::blob::Blob;
 use wharf::intake;
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
-use wharf::store::{Entry, Layout, Outcome, Source, Store};
+use wharf::store::{Entry, Layout, Names, Outcome, Source, Store};
 use wharf::{Error, ErrorKind};
 use wharf_testkit::{Child, LayerSpec, LayoutFixture, Skopeo, files_below};
 
@@ -355,10 +355,10 @@ async fn what_is_written_is_there_once_and_listed_only_as_a_root() {
     let learned = layout.ingest(&MediaType::OCI_LAYER, intake).await.unwrap();
     let expected = Descriptor::new(MediaType::OCI_LAYER, Digest::of(b"ingest"), 6);
     assert_eq!(learned, expected);
-    layout.put_manifest(&child, None).await.unwrap();
+    layout.put_manifest(&child, Names::Child).await.unwrap();
     assert_eq!(layout.entries().unwrap(), []);
-    layout.put_root(&root, None).await.unwrap();
-    layout.put_root(&root, None).await.unwrap();
+    layout.put_manifest(&root, Names::Root(&[])).await.unwrap();
+    layout.put_manifest(&root, Names::Root(&[])).await.unwrap();
     layout.flush().await.unwrap();
     let entries = Layout::open(place.other()).unwrap().entries().unwrap();
     assert_eq!(entries.len(), 1);
@@ -389,7 +389,10 @@ async fn a_tag_moves_and_unknown_fields_of_the_index_survive() {
     fs::write(&path, document.to_string()).unwrap();
     let new = manifest("new");
     let layout = Layout::create(place.fixture.directory()).unwrap();
-    layout.put_manifest(&new, Some(&tag("1"))).await.unwrap();
+    layout
+        .put_manifest(&new, Names::Root(&[tag("1")]))
+        .await
+        .unwrap();
     assert_eq!(
         layout
             .resolve(&Selector::Tag(tag("1")))
@@ -487,7 +490,10 @@ fn rule_4_writers_that_share_nothing_lose_nothing() {
                     for number in 0..8 {
                         let name = format!("{writer}-{number}");
                         let manifest = manifest(&name);
-                        layout.put_root(&manifest, Some(&tag(&name))).await.unwrap();
+                        layout
+                            .put_manifest(&manifest, Names::Root(&[tag(&name)]))
+                            .await
+                            .unwrap();
                     }
                 });
             });
@@ -516,7 +522,9 @@ async fn skopeo_reads_what_was_written() {
     for link in root.links() {
         to.put_blob(&from.blob(&link.descriptor)).await.unwrap();
     }
-    to.put_root(&root, Some(&tag("copied"))).await.unwrap();
+    to.put_manifest(&root, Names::Root(&[tag("copied")]))
+        .await
+        .unwrap();
     let reference = format!("oci:{}:copied", place.other().display());
     assert_eq!(skopeo.inspect_digest(&reference), image.manifest_digest);
     skopeo.copy(

@@ -9,7 +9,7 @@ use wharf::ErrorKind;
 use wharf::copy::copy;
 use wharf::oci::{Descriptor, Digest, MediaType};
 use wharf::remote::{Client, EndpointClass, Limits, PauseObserver, RemoteRepository};
-use wharf::store::Store;
+use wharf::store::{Names, Store};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
 use crate::support::{BLOB, SESSION, descriptor, image, options};
@@ -201,7 +201,7 @@ async fn r7_manifests_do_not_wait_for_blobs() {
         }
         let root = descriptor(&roots[0]);
         let manifest = wharf::store::Source::manifest(&source, root).await.unwrap();
-        store.put_manifest(&manifest, None).await
+        store.put_manifest(&manifest, Names::Child).await
     };
     tokio::select! {
         outcome = hanging => unreachable!("{outcome:?}"),

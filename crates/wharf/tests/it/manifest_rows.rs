@@ -13,7 +13,7 @@ use wharf::ErrorKind;
 use wharf::copy::copy;
 use wharf::oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 use wharf::remote::{Client, ReferrersFallback, RemoteRepository};
-use wharf::store::{Memory, Source, Store};
+use wharf::store::{Memory, Names, Source, Store};
 use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes,
 };
@@ -165,7 +165,7 @@ async fn o4_o6_further_tags_are_puts_of_the_same_bytes_and_nothing_else() {
         .await
         .unwrap();
     store
-        .put_tags(&manifest, &[tag("a"), tag("b")])
+        .put_manifest(&manifest, Names::Root(&[tag("a"), tag("b")]))
         .await
         .unwrap();
     let after = server.lines().split_off(before);
@@ -199,7 +199,7 @@ async fn o6_several_tags_are_one_put_where_that_is_known_to_work() {
     store.resolve(&named).await.unwrap_err();
     let manifest = referrerless();
     store
-        .put_tags(&manifest, &[tag("a"), tag("b"), tag("c")])
+        .put_manifest(&manifest, Names::Root(&[tag("a"), tag("b"), tag("c")]))
         .await
         .unwrap();
     // The tag that it did not confirm is put by itself.
@@ -227,9 +227,9 @@ async fn o5_a_manifest_is_put_by_tag_or_digest_as_what_it_is() {
     let store = store(server.address());
     let plain = Bytes::from_static(br#"{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#);
     let manifest = Manifest::parse(Some(&MediaType::DOCKER_MANIFEST), plain.clone()).unwrap();
-    store.put_manifest(&manifest, None).await.unwrap();
+    store.put_manifest(&manifest, Names::Child).await.unwrap();
     store
-        .put_manifest(&manifest, Some(&tag("t")))
+        .put_manifest(&manifest, Names::Root(&[tag("t")]))
         .await
         .unwrap();
     let by_digest = format!("PUT /v2/app/manifests/{}", manifest.digest());
@@ -248,7 +248,7 @@ async fn o9_a_tag_or_a_manifest_is_deleted() {
     let store = store(server.address());
     let manifest = referrerless();
     store
-        .put_manifest(&manifest, Some(&tag("t")))
+        .put_manifest(&manifest, Names::Root(&[tag("t")]))
         .await
         .unwrap();
     store.delete(&Selector::Tag(tag("t"))).await.unwrap();
@@ -282,7 +282,7 @@ async fn f1_rule_8_odd_successes_count_when_the_manifest_is_there() {
     let server =
         FaultServer::start(keeping(&kept, Conditions::None).on("PUT", MANIFEST, [quiet.clone()]));
     let error = store(server.address())
-        .put_manifest(&referrerless(), Some(&tag("t")))
+        .put_manifest(&referrerless(), Names::Root(&[tag("t")]))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
@@ -294,7 +294,7 @@ async fn f1_rule_8_odd_successes_count_when_the_manifest_is_there() {
         (bytes, MediaType::OCI_IMAGE_INDEX.to_string()),
     );
     store(server.address())
-        .put_manifest(&referrerless(), Some(&tag("t")))
+        .put_manifest(&referrerless(), Names::Root(&[tag("t")]))
         .await
         .unwrap();
 }
@@ -304,7 +304,7 @@ async fn f2_a_registry_that_names_the_subject_is_not_asked_for_more() {
     let done = Answer::status(201).header("OCI-Subject", &subject().digest.to_string());
     let server = FaultServer::start(push_registry().on("PUT", MANIFEST, [done]));
     store(server.address())
-        .put_manifest(&referrer(1), None)
+        .put_manifest(&referrer(1), Names::Child)
         .await
         .unwrap();
     assert_eq!(server.lines().len(), 1);
@@ -322,7 +322,7 @@ async fn f2_whether_a_registry_lists_referrers_is_asked_once() {
     let manifests: Vec<Manifest> = (0..5).map(referrer).collect();
     let puts = manifests
         .iter()
-        .map(|manifest| store.put_manifest(manifest, None));
+        .map(|manifest| store.put_manifest(manifest, Names::Child));
     for put in future::join_all(puts).await {
         put.unwrap();
     }
@@ -345,7 +345,7 @@ async fn f2_answers_that_are_no_list_mean_that_there_is_none() {
         let script = keeping(&kept, Conditions::None).on("GET", REFERRERS, [answer.clone()]);
         let server = FaultServer::start(script);
         store(server.address())
-            .put_manifest(&referrer(1), None)
+            .put_manifest(&referrer(1), Names::Child)
             .await
             .unwrap();
         assert_eq!(
@@ -362,7 +362,10 @@ async fn f3_a_referrer_is_listed_under_the_tag_with_what_it_is() {
     let server = FaultServer::start(keeping(&kept, Conditions::None));
     let store = store(server.address());
     for number in [1, 2, 1] {
-        store.put_manifest(&referrer(number), None).await.unwrap();
+        store
+            .put_manifest(&referrer(number), Names::Child)
+            .await
+            .unwrap();
     }
     let mut expected = [1, 2].map(|number| referrer(number).digest().to_string());
     expected.sort();
@@ -390,7 +393,7 @@ async fn f3_what_is_under_the_tag_and_no_list_is_left_alone() {
     kept.lock().unwrap().insert(fallback(), other.clone());
     let server = FaultServer::start(keeping(&kept, Conditions::None));
     let error = store(server.address())
-        .put_manifest(&referrer(1), None)
+        .put_manifest(&referrer(1), Names::Child)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -410,7 +413,10 @@ async fn f3_the_list_can_be_refused() {
         .build()
         .unwrap();
     let store = client.repository(&format!("{}/app", server.address()).parse().unwrap());
-    let error = store.put_manifest(&referrer(1), None).await.unwrap_err();
+    let error = store
+        .put_manifest(&referrer(1), Names::Child)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(!kept.lock().unwrap().contains_key(&fallback()));
 }
@@ -424,7 +430,7 @@ async fn storm(conditions: Conditions, writers: usize, each: usize) {
         async move {
             for number in 0..each {
                 let manifest = referrer(writer * each + number);
-                store.put_manifest(&manifest, None).await.unwrap();
+                store.put_manifest(&manifest, Names::Child).await.unwrap();
             }
         }
     });
@@ -459,7 +465,7 @@ async fn f4_one_client_changes_a_list_in_turns() {
     let manifests: Vec<Manifest> = (0..4).map(referrer).collect();
     let puts = manifests
         .iter()
-        .map(|manifest| store.put_manifest(manifest, None));
+        .map(|manifest| store.put_manifest(manifest, Names::Child));
     for put in future::join_all(puts).await {
         put.unwrap();
     }
@@ -493,7 +499,7 @@ async fn f4_rule_9_an_entry_that_vanishes_is_listed_again() {
     let path = format!("/v2/app/manifests/{}", fallback());
     let server = FaultServer::start(script.on("PUT", &path, [interfering]));
     store(server.address())
-        .put_manifest(&referrer(1), None)
+        .put_manifest(&referrer(1), Names::Child)
         .await
         .unwrap();
     let mut expected = [1, 9].map(|number| referrer(number).digest().to_string());
@@ -514,7 +520,10 @@ async fn f5_trouble_with_the_list_does_not_put_the_manifest_again() {
     let server = FaultServer::start(script);
     let memory = Memory::new();
     memory.add_blob("application/vnd.oci.empty.v1+json".parse().unwrap(), EMPTY);
-    memory.put_manifest(&referrer(1), None).await.unwrap();
+    memory
+        .put_manifest(&referrer(1), Names::Child)
+        .await
+        .unwrap();
     let (options, _) = options();
     let root = wharf::copy::Root {
         content: wharf::copy::RootContent::Manifest(referrer(1).descriptor().clone()),
@@ -539,7 +548,10 @@ async fn f5_trouble_with_the_list_has_an_end() {
         let client = Client::builder().list_tries(2.try_into().unwrap());
         let name = format!("{}/app", server.address()).parse().unwrap();
         let store = client.build().unwrap().repository(&name);
-        let error = store.put_manifest(&referrer(1), None).await.unwrap_err();
+        let error = store
+            .put_manifest(&referrer(1), Names::Child)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Server, "{error}");
         assert!(error.to_string().ends_with("(after 2 tries)"), "{error}");
         let list = ["sha256-", "referrers"];
@@ -555,7 +567,10 @@ async fn f5_a_referrer_that_is_deleted_is_listed_no_more() {
     let server = FaultServer::start(keeping(&kept, Conditions::None));
     let store = store(server.address());
     for number in [1, 2] {
-        store.put_manifest(&referrer(number), None).await.unwrap();
+        store
+            .put_manifest(&referrer(number), Names::Child)
+            .await
+            .unwrap();
     }
     let delete = async |number| {
         let at = Selector::Digest(referrer(number).digest().clone());
@@ -581,7 +596,10 @@ async fn f5_a_deletion_whose_answer_was_lost_is_finished() {
     let server = FaultServer::start(script);
     let store = store(server.address());
     for number in [1, 2] {
-        store.put_manifest(&referrer(number), None).await.unwrap();
+        store
+            .put_manifest(&referrer(number), Names::Child)
+            .await
+            .unwrap();
     }
     let at = Selector::Digest(referrer(1).digest().clone());
     store.delete(&at).await.unwrap();
@@ -679,7 +697,7 @@ async fn f3_debians_registry_gets_its_list_under_the_tag() {
         "subject": subject,
     });
     let manifest = Manifest::parse(None, Bytes::from(document.to_string())).unwrap();
-    store.put_manifest(&manifest, None).await.unwrap();
+    store.put_manifest(&manifest, Names::Child).await.unwrap();
     let found = store.referrers(&subject.digest).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].digest, *manifest.digest());

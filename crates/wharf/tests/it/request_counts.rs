@@ -7,7 +7,7 @@ use wharf::copy::{Root, RootContent, copy};
 use wharf::memory::RegistryMemory;
 use wharf::oci::{Manifest, MediaType};
 use wharf::remote::{Client, RemoteRepository};
-use wharf::store::{Memory, Source, Store};
+use wharf::store::{Memory, Names, Source, Store};
 use wharf_testkit::{
     Answer, FaultServer, RecordedRequest, RecordingProxy, push_registry, seeded_bytes,
 };
@@ -138,7 +138,7 @@ async fn e2_an_index_is_asked_for_by_digest_and_so_are_its_children() {
         "manifests": [descriptor(&root)],
     });
     let index = Manifest::parse(None, document.to_string().into()).unwrap();
-    source.put_manifest(&index, None).await.unwrap();
+    source.put_manifest(&index, Names::Child).await.unwrap();
     let index = Root {
         content: RootContent::Manifest(index.descriptor().clone()),
         tags: vec!["all".parse().unwrap()],

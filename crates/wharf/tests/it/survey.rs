@@ -100,8 +100,8 @@ async fn o2_a_whole_layout_is_its_index_json_byte_for_byte() {
     let notes = fixture.blob("text/plain", b"notes");
     fixture.list(Some("1"), &notes);
 
-    let whole = Layout::open(directory.path()).unwrap().whole().unwrap();
-    let entry = whole.entry().clone();
+    let layout = Layout::open(directory.path()).unwrap();
+    let (whole, entry) = layout.whole().unwrap();
     assert_eq!(entry.tag, Some("1".parse().unwrap()));
     let bytes = std::fs::read(directory.path().join("index.json")).unwrap();
     assert_eq!(entry.descriptor.digest, Digest::of(&bytes));

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use wharf_oci::{INDEX_FILE, OCI_LAYOUT_FILE};
+
 use super::docker::DockerArchive;
 use super::docker_document::{self, ManifestEntry};
 use super::members::Members;
-use super::oci::OciArchive;
 use super::options::{ArchiveOptions, Input};
 use super::unpack::unpack;
 use crate::store::files::Files;
+use crate::store::layout::LayoutReader;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
@@ -17,7 +19,7 @@ use crate::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub enum Archive {
     /// An image layout in a tar.
-    Oci(OciArchive),
+    Oci(LayoutReader),
     /// What `docker save` writes.
     Docker(DockerArchive),
 }
@@ -39,12 +41,12 @@ pub async fn open(input: Input, options: ArchiveOptions) -> Result<Archive> {
 
 fn open_now(input: Input, options: ArchiveOptions) -> Result<Archive> {
     let members = Arc::new(Members::scan(unpack(input, &options.spool_dir)?)?);
-    let is_layout = OciArchive::is_in(&members);
+    let is_layout = members.has(OCI_LAYOUT_FILE) && members.has(INDEX_FILE);
     match docker_document::read(&members)? {
         Some(listed) if !is_layout || any_plain_layer(&members, &listed)? => Ok(Archive::Docker(
             DockerArchive::read(members, listed, options)?,
         )),
-        _ if is_layout => Ok(Archive::Oci(OciArchive::read(members)?)),
+        _ if is_layout => Ok(Archive::Oci(LayoutReader::new(members)?)),
         _ => Err(nothing_inside(&members)),
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind as Io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,19 +19,18 @@ use wharf_oci::{
 };
 
 use super::LayoutReader;
-use super::entry::Entry;
 use super::listing;
 use super::reader::blob_path;
 use super::tree::Tree;
-use super::whole::WholeLayout;
 use super::write::{NewFile, is_temporary, remove_stale};
 use crate::blob::Blob;
 use crate::intake::Intake;
-use crate::store::{Outcome, Source, Store, referrers};
+use crate::store::{Names, Outcome, Source, Store};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
-/// An OCI image layout directory, as source and store; cheap to clone.
+/// An OCI image layout directory, as source and store; cheap to clone. Every write is durable when
+/// it returns. Its reading half has methods of its own, such as [`LayoutReader::select`].
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: Arc<PathBuf>,
@@ -108,33 +108,6 @@ impl Layout {
         &self.root
     }
 
-    /// What the layout lists, in its order. Blocking.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] where `index.json` is not valid any more.
-    pub fn entries(&self) -> Result<Vec<Entry>> {
-        self.reader.entries()
-    }
-
-    /// The entry that `wanted`, a tag, name or digest, means; without it the only one. A digest
-    /// may be that of any manifest in the layout. Blocking.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] where nothing fits, [`ErrorKind::Ambiguous`] where several entries
-    /// do; both list what there is.
-    pub fn select(&self, wanted: Option<&str>) -> Result<Entry> {
-        self.reader.select(wanted)
-    }
-
-    /// The layout as one index: what `index.json` says, as a manifest. Blocking.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] where it lists nothing, [`ErrorKind::Invalid`] where it is not
-    /// valid any more or larger than a manifest may be.
-    pub fn whole(&self) -> Result<WholeLayout> {
-        WholeLayout::open(self.reader.clone())
-    }
-
     /// Whether the very bytes are here, not only a file of their name and size.
     async fn has_bytes(&self, descriptor: &Descriptor) -> Result<bool> {
         if !self.reader.contains(descriptor).await? {
@@ -172,19 +145,33 @@ impl Layout {
         .await?
     }
 
-    /// Lists a manifest in `index.json`.
-    async fn list(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+    /// Lists a manifest in `index.json`, under each of `tags`.
+    async fn list(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
         let (layout, descriptor) = (self.clone(), manifest.descriptor().clone());
-        let tag = tag.cloned();
+        let tags = tags.to_vec();
         blocking(move || {
             let _lock = lock(&layout.root)?;
             let mut index = layout.reader.index()?;
-            if !listing::enter(&mut index, &descriptor, tag.as_ref()) {
+            let changed = match tags.as_slice() {
+                [] => listing::enter(&mut index, &descriptor, None),
+                tags => tags.iter().fold(false, |changed, tag| {
+                    listing::enter(&mut index, &descriptor, Some(tag)) || changed
+                }),
+            };
+            if !changed {
                 return Ok(());
             }
             json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
         })
         .await?
+    }
+}
+
+impl Deref for Layout {
+    type Target = LayoutReader;
+
+    fn deref(&self) -> &LayoutReader {
+        &self.reader
     }
 }
 
@@ -218,11 +205,8 @@ impl Source for Layout {
         self.reader.tags(after, limit).await
     }
 
-    /// Those that are listed in `index.json`, or below what is.
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let reader = self.reader.clone();
-        let roots = blocking(move || reader.index()).await??.manifests;
-        referrers::below(self, roots, subject).await
+        self.reader.referrers(subject).await
     }
 }
 
@@ -253,18 +237,13 @@ impl Store for Layout {
         Ok(Descriptor::new(media_type.clone(), digest, size))
     }
 
-    /// Only what has a tag is listed in `index.json`, so that children of an index are not.
-    async fn put_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
+    /// `index.json` lists roots, and no children of an index.
+    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
         self.put_bytes(manifest).await?;
-        match tag {
-            Some(_) => self.list(manifest, tag).await,
-            None => Ok(()),
+        match names {
+            Names::Child => Ok(()),
+            Names::Root(tags) => self.list(manifest, tags).await,
         }
-    }
-
-    async fn put_root(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<()> {
-        self.put_bytes(manifest).await?;
-        self.list(manifest, tag).await
     }
 
     /// Only `index.json` changes: what a manifest linked to, and its own bytes, may be needed by
@@ -285,11 +264,6 @@ impl Store for Layout {
             json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
         })
         .await?
-    }
-
-    /// Nothing is left to do: every write was durable when it returned.
-    async fn flush(&self) -> Result<()> {
-        Ok(())
     }
 }
 

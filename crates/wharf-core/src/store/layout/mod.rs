@@ -7,10 +7,8 @@ mod entry;
 mod listing;
 mod reader;
 mod tree;
-mod whole;
 mod write;
 
 pub use self::directory::Layout;
 pub use self::entry::Entry;
-pub(crate) use self::reader::LayoutReader;
-pub use self::whole::WholeLayout;
+pub use self::reader::LayoutReader;

@@ -18,18 +18,20 @@ use wharf_oci::{
 use super::entry::{self, Entry};
 use crate::blob::Blob;
 use crate::file;
-use crate::store::Source;
 use crate::store::files::{Files, Region};
+use crate::store::{Source, referrers};
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes that `index.json` may have: some hundred thousand entries.
 const MAX_INDEX_SIZE: u64 = 64 << 20;
 
-/// A layout to read from; clones share the files.
+/// An OCI image layout to read from, in a directory or in a tar. Clones share the files.
 #[derive(Clone, Debug)]
-pub(crate) struct LayoutReader {
+pub struct LayoutReader {
     files: Arc<dyn Files>,
+    /// `index.json` as it was read, where it is one of the manifests.
+    whole: Option<Arc<Manifest>>,
 }
 
 impl LayoutReader {
@@ -39,17 +41,22 @@ impl LayoutReader {
     /// [`ErrorKind::Invalid`] where `oci-layout` or `index.json` is missing or not what it should
     /// be; [`ErrorKind::Unsupported`] where the layout is of a version not known here.
     pub(crate) fn new(files: Arc<dyn Files>) -> Result<Self> {
-        let reader = LayoutReader { files };
+        let reader = LayoutReader { files, whole: None };
         reader.check_marker()?;
         reader.index()?;
         Ok(reader)
     }
 
+    /// What messages call it: the directory, or the archive.
+    pub fn name(&self) -> &str {
+        self.files.name()
+    }
+
     /// What the layout lists, in its order. Blocking.
     ///
     /// # Errors
-    /// As [`LayoutReader::new`] of `index.json`.
-    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+    /// [`ErrorKind::Invalid`] where `index.json` is not valid any more.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
         Ok(self
             .index()?
             .manifests
@@ -62,9 +69,9 @@ impl LayoutReader {
     /// may be that of any manifest in the layout. Blocking.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where nothing fits, [`ErrorKind::Ambiguous`] where several do; both
-    /// list what there is.
-    pub(crate) fn select(&self, wanted: Option<&str>) -> Result<Entry> {
+    /// [`ErrorKind::NotFound`] where nothing fits, [`ErrorKind::Ambiguous`] where several entries
+    /// do; both list what there is.
+    pub fn select(&self, wanted: Option<&str>) -> Result<Entry> {
         let all = self.entries()?;
         let fitting = match wanted {
             Some(text) => entry::matching(all.clone(), text),
@@ -85,6 +92,23 @@ impl LayoutReader {
         }
     }
 
+    /// The layout as one image: `index.json`, in its exact bytes, is the index manifest that the
+    /// entry names. The entry has the name and tag that all entries of the layout share, if they
+    /// do. A later change of `index.json` changes nothing here. Blocking.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where it lists nothing, [`ErrorKind::Invalid`] where it is not
+    /// valid any more or larger than a manifest may be.
+    pub fn whole(&self) -> Result<(LayoutReader, Entry)> {
+        let index = self.index_manifest()?;
+        let entry = entry::common_names(index.descriptor().clone(), &self.entries()?);
+        let reader = LayoutReader {
+            files: Arc::clone(&self.files),
+            whole: Some(Arc::new(index)),
+        };
+        Ok((reader, entry))
+    }
+
     /// The document `index.json`. Blocking.
     pub(crate) fn index(&self) -> Result<Index> {
         let region = self.required(INDEX_FILE)?;
@@ -102,12 +126,8 @@ impl LayoutReader {
         }
     }
 
-    /// `index.json` as an index manifest, in its exact bytes. Blocking.
-    ///
-    /// # Errors
-    /// As [`LayoutReader::new`]; [`ErrorKind::NotFound`] where it lists nothing,
-    /// [`ErrorKind::Invalid`] where it is larger than a manifest may be.
-    pub(crate) fn index_manifest(&self) -> Result<Manifest> {
+    /// `index.json` as an index manifest.
+    fn index_manifest(&self) -> Result<Manifest> {
         let index = self.index()?;
         if index.manifests.is_empty() {
             return Err(self.error(ErrorKind::NotFound, "holds no image"));
@@ -117,6 +137,13 @@ impl LayoutReader {
         let bytes = read_whole(&region, MAX_MANIFEST_SIZE)?;
         Manifest::parse(Some(&media_type), bytes)
             .map_err(|error| Error::from(error).target(&region.name))
+    }
+
+    /// `index.json`, where it is one of the manifests and has this digest.
+    fn as_index(&self, digest: &Digest) -> Option<&Manifest> {
+        self.whole
+            .as_deref()
+            .filter(|index| index.digest() == digest)
     }
 
     fn check_marker(&self) -> Result<()> {
@@ -251,12 +278,20 @@ impl LayoutReader {
 #[async_trait]
 impl Source for LayoutReader {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
+        if let Selector::Digest(digest) = at
+            && let Some(whole) = self.as_index(digest)
+        {
+            return Ok(whole.descriptor().clone());
+        }
         let wanted = at.to_string();
         self.off_reactor(move |reader| Ok(reader.select(Some(&wanted))?.descriptor))
             .await
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        if let Some(whole) = self.as_index(&descriptor.digest) {
+            return Ok(Manifest::clone(whole));
+        }
         let descriptor = descriptor.clone();
         self.off_reactor(move |reader| reader.read_manifest(&descriptor))
             .await
@@ -300,6 +335,12 @@ impl Source for LayoutReader {
         tags.retain(|tag| after.is_none_or(|after| tag > after));
         tags.truncate(limit);
         Ok(tags)
+    }
+
+    /// Those that are listed in `index.json`, or below what is.
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let roots = self.off_reactor(LayoutReader::index).await?.manifests;
+        referrers::below(self, roots, subject).await
     }
 }
 

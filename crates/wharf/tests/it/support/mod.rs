@@ -13,7 +13,7 @@ use wharf::copy::{
 use wharf::layer::{Family, LayerInput, Packing, PendingLayer};
 use wharf::oci::{Descriptor, Manifest, MediaType, Reference, Repository};
 use wharf::remote::{Certificates, Client, RemoteRepository, Tls};
-use wharf::store::{Memory, Store};
+use wharf::store::{Memory, Names, Store};
 use wharf::{Options, Wharf};
 use wharf_testkit::{Authority, seeded_bytes};
 
@@ -96,7 +96,7 @@ pub(crate) async fn add_manifest(
 ) -> Root {
     let manifest = Manifest::parse(media_type, bytes.into()).expect("a manifest");
     memory
-        .put_manifest(&manifest, None)
+        .put_manifest(&manifest, Names::Child)
         .await
         .expect("memory takes everything");
     let content = RootContent::Manifest(manifest.descriptor().clone());

@@ -1,0 +1,43 @@
+//! What a store may know that saves a copy requests. A wrong hint costs work, never content.
+
+use wharf_oci::{Descriptor, Digest, Repository, Tag};
+
+/// Answers that cost nothing, and notices that change no content. Each has a default.
+pub trait Hints: Send + Sync {
+    /// Called before a copy into the store asks it anything, so that the first request already asks
+    /// for the right to write.
+    fn prepare(&self) {}
+
+    /// Whether `put_blob` finds out with its first request that a blob of this size is there: then
+    /// it need not be asked for before.
+    fn asks_when_putting(&self, blob: &Descriptor) -> bool {
+        let _ = blob;
+        false
+    }
+
+    /// Whether the store probably holds `manifest`, under `tag` where given, from what was seen of
+    /// it before. It decides the order of questions, and is never the answer to one.
+    fn recalls(&self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+        let _ = (manifest, tag);
+        false
+    }
+
+    /// Another repository of the same registry that probably has a blob and can be tried as the
+    /// source of a mount.
+    fn mount_source(&self, blob: &Descriptor) -> Option<Repository> {
+        let _ = blob;
+        None
+    }
+
+    /// Called when a copy of `blobs` into the store is given up, also when its future is dropped.
+    /// Cancels what the copy had begun, in the background, best effort. Must not block.
+    fn give_up(&self, blobs: &[Digest]) {
+        let _ = blobs;
+    }
+}
+
+/// The hints of a store that has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHints;
+
+impl Hints for NoHints {}

@@ -1,0 +1,172 @@
+//! What every source and every store does.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
+
+use super::hints::{Hints, NoHints};
+use crate::blob::Blob;
+use crate::intake::Intake;
+use crate::{Error, ErrorKind, Result};
+
+/// Anything content can be read from.
+#[async_trait]
+pub trait Source: Debug + Send + Sync {
+    /// What `at` names: the descriptor of a manifest.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where nothing has that name.
+    async fn resolve(&self, at: &Selector) -> Result<Descriptor>;
+
+    /// A manifest's exact bytes, checked against the descriptor, and their parsed form.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Corrupt`] where bytes and digest
+    /// disagree, [`crate::ErrorKind::Invalid`] where it is no manifest.
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest>;
+
+    /// A handle to a blob. No input or output happens until it is opened.
+    fn blob(&self, descriptor: &Descriptor) -> Blob;
+
+    /// At most `limit` tags in lexical order, those after `after` (exclusive) where given.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where the repository does not exist,
+    /// [`crate::ErrorKind::Unsupported`] where this source cannot tell.
+    async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
+        let _ = (after, limit);
+        Err(unsupported("tags cannot be listed here"))
+    }
+
+    /// The size in bytes of a blob known by digest only (schema 1 manifests carry no sizes).
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where it is not here, [`crate::ErrorKind::Unsupported`] where
+    /// this source cannot tell.
+    async fn blob_size(&self, digest: &Digest) -> Result<u64> {
+        Err(unsupported("sizes of blobs are not known here").target(digest))
+    }
+
+    /// Says early that content cannot be read, where that can be known at no cost of a request:
+    /// a file that is missing, or not as long as the descriptor says.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] or [`crate::ErrorKind::Corrupt`], naming the file.
+    async fn precheck(&self, descriptor: &Descriptor) -> Result<()> {
+        let _ = descriptor;
+        Ok(())
+    }
+
+    /// What messages call this source: a repository, a directory, a file.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
+    /// The manifests whose subject is `subject`, as descriptors with artifact type and annotations
+    /// (distribution-spec: "Listing Referrers"). None, where there are none or no such subject.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] where this source cannot tell.
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        Err(unsupported("referrers cannot be listed here").target(subject))
+    }
+}
+
+/// Anything content can be written to. Writes are idempotent by digest.
+#[async_trait]
+pub trait Store: Source {
+    /// Whether a blob or manifest of this digest is here; its size is compared where known.
+    ///
+    /// # Errors
+    /// Only where the question could not be asked: "unknown" is answered with `false`.
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool>;
+
+    /// Writes a blob whole, or not at all. Asks nothing first: that is `contains`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corrupt`] where the blob's bytes are not what it promises; what the
+    /// store says otherwise.
+    async fn put_blob(&self, blob: &Blob) -> Result<Outcome>;
+
+    /// Writes content whose digest is not known yet, and learns it. [`crate::intake::once`] makes
+    /// an intake of a stream.
+    ///
+    /// A try that broke off may leave a partial upload, which the next try with the same key
+    /// ([`Intake::key`]) continues, until [`Hints::give_up`] gets that key.
+    ///
+    /// # Errors
+    /// What the intake or the store says; then nothing else is left behind.
+    async fn ingest(&self, media_type: &MediaType, intake: Arc<dyn Intake>) -> Result<Descriptor>;
+
+    /// Writes a manifest's exact bytes by digest, and under the tags in `names`. What it links to
+    /// must be here already. Tags that named another manifest move.
+    ///
+    /// # Errors
+    /// What the store says; some of several tags may be set then.
+    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()>;
+
+    /// Takes a tag away, or a manifest with all its tags (distribution-spec: "Content Management").
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where nothing has that name,
+    /// [`crate::ErrorKind::Unsupported`] where nothing can be deleted.
+    async fn delete(&self, at: &Selector) -> Result<()> {
+        Err(unsupported("nothing can be deleted here").target(at))
+    }
+
+    /// Makes everything written so far durable; a copy calls it last.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the store knows that saves a copy requests.
+    fn hints(&self) -> &dyn Hints {
+        &NoHints
+    }
+}
+
+/// The names that a manifest gets beside its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names<'a> {
+    /// No other name: another manifest links to it.
+    Child,
+    /// These tags. Without tags too it is a root: a store that lists its roots lists it.
+    Root(&'a [Tag]),
+}
+
+impl<'a> Names<'a> {
+    /// The tags among the names.
+    pub fn tags(self) -> &'a [Tag] {
+        match self {
+            Names::Child => &[],
+            Names::Root(tags) => tags,
+        }
+    }
+}
+
+/// As a reference names it.
+impl<'a> From<Option<&'a Tag>> for Names<'a> {
+    fn from(tag: Option<&'a Tag>) -> Self {
+        Names::Root(tag.map(std::slice::from_ref).unwrap_or_default())
+    }
+}
+
+fn unsupported(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+/// How content came to be in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was there.
+    Existed,
+    /// The registry linked it from another repository.
+    Mounted,
+    /// Its bytes were moved.
+    Written,
+}
