@@ -15,6 +15,7 @@ mod tree;
 mod words;
 
 use std::env;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use run::root;
@@ -72,7 +73,9 @@ fn main() -> ExitCode {
 }
 
 fn printed(show: fn(&Tree) -> Result<String, String>) -> Result<(), String> {
-    println!("{}", show(&Tree::of(root())?)?);
+    let text = show(&Tree::of(root())?)?;
+    // A reader that has seen enough, such as `head`, closes the pipe.
+    let _ = writeln!(io::stdout(), "{text}");
     Ok(())
 }
 

@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-/// Compresses the file at `path` into one beside it with the extension added, whose path is returned.
+/// Compresses the file at `path` into a file beside it, with the extension added. Returns its path.
 pub fn compress(path: &Path, kind: Kind) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".");

@@ -10,7 +10,7 @@ pub type LayerFile<'a> = (&'a str, &'a [u8]);
 #[derive(Clone, Debug)]
 pub struct LayerSpec {
     pub(crate) media: LayerMedia,
-    /// `None` for a layer whose content is nowhere on disk.
+    /// `None` for a layer without content on disk.
     pub(crate) bytes: Option<Vec<u8>>,
     /// Of the uncompressed tar.
     pub(crate) diff_id: String,

@@ -5,7 +5,7 @@ use super::rows::{Rows, cited};
 use crate::prose::{self, Kind, Piece};
 use crate::tree::Tree;
 
-/// The wire specification, whose rows are cited as `wire.md U5`.
+/// The wire specification. Its rows are cited as `wire.md U5`.
 const WIRE: &str = "docs/wire.md";
 
 /// Fails with a line for each citation of what is not there.
