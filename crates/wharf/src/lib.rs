@@ -3,7 +3,7 @@
 //! # A first push
 //!
 //! ```no_run
-//! use wharf::{Client, Layout, Wharf, Reference};
+//! use wharf::{Client, Layout, Reference, Wharf};
 //!
 //! #[tokio::main]
 //! async fn main() -> wharf::Result<()> {
@@ -16,43 +16,45 @@
 //! }
 //! ```
 //!
-//! Six small programs in `examples/` continue from here: `push_layout`, `push_generated`,
-//! `stream_layer`, `attach_artifact`, `push_two` and `progress`.
+//! # The verbs
+//!
+//! Everything that is done to registries is a method of [`Wharf`], a client with options. Each verb
+//! tries its work again as one policy says, and keeps a promise about its number of requests
+//! ([`front`] lists them).
+//!
+//! | to | there is |
+//! | --- | --- |
+//! | move images | [`push`](Wharf::push), [`push_to_all`](Wharf::push_to_all), [`pull`](Wharf::pull), [`copy`](Wharf::copy), [`plan`](Wharf::plan) |
+//! | move single blobs | [`push_blob`](Wharf::push_blob), [`push_layer`](Wharf::push_layer), [`blob`](Wharf::blob) |
+//! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers) |
+//! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`delete`](Wharf::delete) |
+//! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |
+//! | open places by name | [`open`](Wharf::open), [`destination`](Wharf::destination), [`write`](Wharf::write) |
+//!
+//! The programs in `crates/wharf/examples` push a layout (`push_layout`), a generated image
+//! (`push_generated`), a stream (`stream_layer`), an artifact that refers to an image
+//! (`attach_artifact`), to two registries (`push_two`), and with `progress`.
 //!
 //! # A map
 //!
 //! | module | what is in it |
 //! | --- | --- |
-//! | [`front`] | the front door: [`Wharf`], a client and options, with a short call for each operation |
-//! | [`mod@copy`] | the one operation below it: from a source to a store, or to several; plans, events, retries |
-//! | [`store`] | [`Source`] and [`Store`], and those on disk and in memory: [`Layout`], [`Memory`], [`store::archive`] |
-//! | [`remote`] | [`Client`] and the repositories of registries, which are stores too |
-//! | [`blob`], [`mod@file`], [`spool`] | bytes of known digest that are opened when they are needed, and files as such |
-//! | [`layer`], [`draft`] | layers made of streams, files and directories while they are sent, and images of them |
+//! | [`front`] | the verbs, and what they cost in requests |
+//! | [`place`] | places by name, such as `oci:DIR:TAG`: opened, paired, and one platform picked |
+//! | [`credentials`] | files of credentials, helpers, and credentials that are given |
+//! | [`remote`] | [`Client`] and its settings: TLS, proxies, mirrors, limits, timeouts |
 //! | [`memory`] | what is remembered of registries between runs |
-//! | [`verify`] | where bytes are compared with what they should be |
+//! | [`mod@copy`] | the one operation below the verbs: plans, events, retries |
+//! | [`store`] | [`Source`] and [`Store`]; those on disk and in memory: [`Layout`], [`Memory`], [`store::archive`] |
+//! | [`layer`], [`draft`] | layers made of streams, files and directories while they are sent, and images of them |
+//! | [`blob`], [`mod@file`], [`spool`], [`verify`] | bytes of known digest, and where they are checked |
 //! | [`oci`] | what OCI says, as types: [`Reference`], [`Digest`], [`Descriptor`], [`Manifest`], … |
 //!
 //! # Sources and stores
 //!
 //! Content is read from a [`Source`] and written to a [`Store`], which is a source too. Each is
-//! *one repository*: in a registry, a layout directory, an archive, memory. Push, pull and copy are
-//! [`copy::copy`] with other arguments, and your own sources can be pushed the same way:
-//!
-//! ```no_run
-//! use wharf::copy::{Root, copy};
-//! use wharf::{Client, CopyOptions, Layout, Reference, Source};
-//!
-//! # async fn pull() -> wharf::Result<()> {
-//! let image: Reference = "registry.example/app:1".parse()?;
-//! let repository = Client::builder().build()?.repository(image.repository());
-//! let manifest = repository.resolve(&image.selector()).await?;
-//! let root = Root { content: manifest.into(), tags: vec![image.tag_or_latest()] };
-//! let layout = Layout::create("app")?;
-//! copy(&repository, &layout, &[root], &CopyOptions::default()).await?;
-//! # Ok(())
-//! # }
-//! ```
+//! *one repository*: in a registry, a layout directory, an archive, memory. A program can push its
+//! own sources, and pull into its own stores.
 //!
 //! What always holds: a manifest is put only when everything it links to is in the store; a tag
 //! moves only after its manifest; manifest bytes are never serialised again; bytes are checked
@@ -69,41 +71,35 @@
 //!
 //! An [`Observer`] in [`CopyOptions`] gets each [`Event`]; [`copy::Tally`] sums them up to complete
 //! and total bytes, which are equal at the end. [`remote::PauseObserver`] is called when a registry
-//! asks to wait, and [`Client::requests`] counts requests. The library prints nothing; it logs
-//! through `tracing`, without secrets.
+//! asks to wait, and [`Client::requests`] counts requests. The library prints nothing and reads no
+//! environment; it logs through `tracing`, without secrets.
 //!
 //! # Retries and limits
 //!
-//! [`copy::RetryPolicy`] decides when work is tried again after a transient error: one blob or
-//! manifest at a time, with its existence check. An interrupted blob continues where the registry
-//! has it, and so does a layer that is made while it is sent; of a stream that comes once the last
-//! 16 MiB are kept for that. There is no other level of retries: [`remote::RemoteRepository`] used
-//! by itself tries once. `jobs` in [`CopyOptions`] bounds concurrent transfers, and
-//! [`remote::Limits`] the concurrent requests of each kind to a registry; fewer while it refuses
-//! with "too many". [`remote::Timeouts`] bound each wait, never the total time.
-//!
-//! Dropping a future cancels its work. Its open sessions are cancelled in the background; call
-//! [`Client::tidy`] to wait for that before the process ends.
-//!
-//! # TLS and proxies
-//!
-//! [`remote::Tls`] has the trusted authorities and the client certificates for a host, and whether
-//! its certificate is verified: for all hosts, for one, or from a [`remote::TlsSource`] such as
-//! [`remote::CertsDirs`]. [`remote::Proxies`] selects proxies. A [`remote::LeniencyObserver`] is
-//! called where [`remote::Insecure::Yes`] made a difference.
-//!
-//! # Memory
+//! [`copy::RetryPolicy`] decides when work is tried again after a transient error: one request, blob
+//! or manifest at a time, with its existence check. An interrupted blob continues where the other
+//! side has it, and so does a layer that is made while it is sent; of a stream that comes once the
+//! last 16 MiB are kept for that. There is no other level of retries: [`remote::RemoteRepository`]
+//! used by itself tries once. `jobs` in [`CopyOptions`] bounds concurrent transfers, and
+//! [`remote::Limits`] the concurrent requests of each kind to a registry. [`remote::Timeouts`] bound
+//! each wait, never the total time.
 //!
 //! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a
-//! mebibyte, and 16 MiB of a stream that comes once, whatever the sizes. Manifests are held in
-//! memory, up to 8 MiB each and 128 MiB in one copy.
+//! mebibyte, and 16 MiB of a stream that comes once. Manifests are, up to 8 MiB each and 128 MiB in
+//! one copy.
 //!
-//! # Number of requests
+//! # Before a process ends
 //!
-//! It is a promise, told for each operation in [`front`] and kept by tests: an image of n layers
-//! costs 3n + 5 requests the first time, 1 unchanged, and 2 under a new tag.
+//! Dropping a future cancels its work. Its open sessions are cancelled in the background, and what was
+//! learned of registries is kept only when that is asked for:
 //!
-//! # Runtime
+//! ```no_run
+//! # async fn end(wharf: wharf::Wharf) {
+//! let client = wharf.client();
+//! client.tidy(std::time::Duration::from_secs(1)).await;
+//! client.save().await;
+//! # }
+//! ```
 //!
 //! Futures need tokio with its timers and network; they are `Send` and can be spawned.
 

@@ -10,6 +10,20 @@ impl Wharf {
     /// Opens the source at `place` and selects the platform of the options. Reads a repository from
     /// the mirrors of its registry, if the client has some.
     ///
+    /// ```no_run
+    /// use wharf::place::Access;
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let image = wharf.open(&"docker-archive:app.tar".parse()?).await?;
+    /// let to = "registry.example/app".parse()?;
+    /// let store = wharf.destination(&to, &image, Access::Write).await?;
+    /// wharf.write(&image, &store).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the place has nothing, or nothing for
     /// the platform; [`ErrorKind::Ambiguous`](crate::ErrorKind::Ambiguous) if it has several roots

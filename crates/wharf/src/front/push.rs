@@ -70,6 +70,20 @@ impl Wharf {
     /// The observer of the options gets no events, as they would not tell the destinations apart;
     /// with [`Wharf::destinations`] and [`Wharf::write_to_all`] each destination has its own.
     ///
+    /// ```no_run
+    /// use wharf::{Client, Layout, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let layout = Layout::open("app")?;
+    /// let to = ["registry.example/app:1".parse()?, "mirror.example/app:1".parse()?];
+    /// for (repository, pushed) in wharf.push_to_all(&layout, layout.select(None)?, &to).await {
+    ///     println!("{repository}: {pushed:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Each repository fails or succeeds on its own, as with [`Wharf::push`]; the results are in
     /// the order in which the repositories are named first.
@@ -111,6 +125,20 @@ impl Wharf {
     /// Pushes a layer, or another blob, that is made while it is sent, and returns its descriptor
     /// and diff id. No manifest links to it yet, so a registry may delete it after a while.
     ///
+    /// ```no_run
+    /// use wharf::layer::{Family, LayerInput, Packing};
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let input = LayerInput::reader("standard input", std::io::stdin());
+    /// let layer = input.tar(&Packing::default(), Family::Oci)?;
+    /// let made = wharf.push_layer(&layer, &"registry.example/app".parse()?).await?;
+    /// println!("{}", made.descriptor.digest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`copy::push_layer`].
     pub async fn push_layer(&self, layer: &PendingLayer, to: &Repository) -> Result<MadeLayer> {
@@ -119,6 +147,17 @@ impl Wharf {
 
     /// Pushes a blob of known digest unless it is there. No manifest links to it yet, so a registry
     /// may delete it after a while.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, MediaType, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let blob = wharf::file::blob("notes.txt".as_ref(), MediaType::OCTET_STREAM).await?;
+    /// wharf.push_blob(&blob, &"registry.example/app".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`copy::push_blob`].

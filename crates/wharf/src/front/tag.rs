@@ -50,6 +50,17 @@ impl Wharf {
     /// Its media type is `media_type` where given, else what the document says of itself, else
     /// Docker schema 2; see [`Manifest::parse_raw`].
     ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example(manifest: Vec<u8>) -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let put = wharf.put(None, manifest, &"registry.example/app:1".parse()?).await?;
+    /// println!("{}", put.digest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), of [`Side::Source`], where the bytes are no
     /// manifest, or not of that media type, or have not the digest in `to`: then nothing is sent.

@@ -87,3 +87,13 @@ async fn without_credentials_there_is_no_authorization_for_another_program() {
     let shown = wharf().authorization(&at, Access::Read, &[]).await;
     assert_eq!(shown.err().unwrap().kind(), ErrorKind::NotFound);
 }
+
+#[tokio::test]
+async fn p4_a_login_costs_two_requests() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = AuthFile::new(directory.path().join("auth.json"), &Helpers::default());
+    let server = guarded([]);
+    let (registry, credential) = (registry(&server), password("me", "hidden"));
+    wharf().login(&registry, &credential, &file).await.unwrap();
+    assert_eq!(server.lines(), ["GET /v2/"; 2]);
+}

@@ -27,6 +27,7 @@ mod log_rows;
 mod manifest_rows;
 mod mirrors;
 mod near_rows;
+mod places;
 mod proxy_rows;
 mod push_faults;
 mod push_rows;
