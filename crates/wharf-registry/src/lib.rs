@@ -7,6 +7,7 @@
 //! POST, mounts that do not name a repository, several tags on one PUT of a manifest, and
 //! conditional requests (RFC 9110) on manifests, decided together with the write.
 
+mod access;
 pub mod driver;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -15,5 +16,6 @@ mod http;
 mod registry;
 pub mod storage;
 
+pub use access::{Access, Action, Caller, Decision};
 pub use http::Server;
 pub use registry::{Referrers, Registry};

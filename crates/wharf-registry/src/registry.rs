@@ -1,5 +1,10 @@
 //! A registry: a storage, and how it is served.
 
+use std::sync::Arc;
+
+use wharf_oci::RepositoryName;
+
+use crate::access::{Access, Action, Caller, Decision, Open};
 use crate::storage::Storage;
 
 /// A registry over some storage. Cheap to clone; it has no state of its own.
@@ -7,6 +12,7 @@ use crate::storage::Storage;
 pub struct Registry {
     pub(crate) storage: Storage,
     pub(crate) referrers: Referrers,
+    pub(crate) access: Arc<dyn Access>,
 }
 
 /// Whether a registry lists referrers (distribution-spec: "Listing Referrers").
@@ -20,11 +26,12 @@ pub enum Referrers {
 }
 
 impl Registry {
-    /// A registry of what `storage` holds.
+    /// A registry of what `storage` holds. Every client may do everything.
     pub fn new(storage: Storage) -> Self {
         Registry {
             storage,
             referrers: Referrers::default(),
+            access: Arc::new(Open),
         }
     }
 
@@ -33,5 +40,16 @@ impl Registry {
     pub fn referrers(mut self, referrers: Referrers) -> Self {
         self.referrers = referrers;
         self
+    }
+
+    /// Asks `access` what a client may do.
+    #[must_use]
+    pub fn access(mut self, access: Arc<dyn Access>) -> Self {
+        self.access = access;
+        self
+    }
+
+    pub(crate) fn may_pull(&self, caller: &Caller, name: &RepositoryName) -> bool {
+        self.access.may(caller, name, Action::Pull) == Decision::Allowed
     }
 }

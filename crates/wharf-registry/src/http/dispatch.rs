@@ -4,14 +4,16 @@ use std::convert::Infallible;
 
 use http::header::{EXPECT, SERVER};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
+use wharf_oci::RepositoryName;
 
 use super::body::RequestBody;
-use super::respond::{Answer, Refusal, empty};
-use super::route::{Begin, Route, route};
+use super::respond::{Answer, Code, Refusal, empty};
+use super::route::{Operation, Route, route};
 use super::{blobs, manifests, referrers, tags, uploads};
-use crate::Registry;
+use crate::driver::Session;
+use crate::{Caller, Decision, Registry};
 
 /// Answers one request, whatever goes wrong.
 pub(super) async fn answer(
@@ -44,46 +46,67 @@ async fn dispatch(
     body: &RequestBody,
 ) -> Result<Answer, Box<Refusal>> {
     let query = head.uri.query().unwrap_or_default();
-    match route(&head.method, head.uri.path(), query)? {
+    let route = route(&head.method, head.uri.path(), query)?;
+    let caller = registry.access.caller(&head.headers).await;
+    if let Some((name, action)) = route.needs()
+        && registry.access.may(&caller, name, action) == Decision::Denied
+    {
+        let message = format!("this needs the right to {action} in {name}");
+        return Err(Refusal::new(Code::Denied, message));
+    }
+    match route {
         Route::Ping => Ok(empty(StatusCode::OK)),
-        Route::Blob {
-            name,
-            digest,
-            reading,
-        } => blobs::read(registry, &name, &digest, reading, &head.headers).await,
-        Route::Manifest { name, at, reading } => {
-            manifests::read(registry, &name, &at, reading, &head.headers).await
+        Route::Catalog(page) => tags::catalog(registry, &caller, &page).await,
+        Route::Repository(name, operation) => {
+            operate(registry, &caller, name, operation, &head.headers, body).await
         }
-        Route::PutManifest { name, at, tags } => {
-            manifests::put(registry, &name, &at, tags, &head.headers, body).await
+    }
+}
+
+async fn operate(
+    registry: &Registry,
+    caller: &Caller,
+    name: RepositoryName,
+    operation: Operation,
+    headers: &HeaderMap,
+    body: &RequestBody,
+) -> Result<Answer, Box<Refusal>> {
+    let session = |id| Session {
+        repository: name.clone(),
+        id,
+    };
+    match operation {
+        Operation::ReadBlob(digest, reading) => {
+            blobs::read(registry, &name, &digest, reading, headers).await
         }
-        Route::DeleteManifest { name, at } => manifests::delete(registry, &name, &at).await,
-        Route::DeleteBlob { name, digest } => blobs::delete(registry, &name, &digest).await,
-        Route::Referrers {
-            name,
+        Operation::ReadManifest(at, reading) => {
+            manifests::read(registry, &name, &at, reading, headers).await
+        }
+        Operation::BeginUpload => uploads::begin(registry, &name).await,
+        Operation::PutBlob(digest) => uploads::whole(registry, &name, &digest, body).await,
+        Operation::Mount(digest, from) => {
+            uploads::mount(registry, caller, &name, &digest, from).await
+        }
+        Operation::AppendUpload(id) => uploads::append(registry, &session(id), headers, body).await,
+        Operation::FinishUpload(id, digest) => {
+            uploads::finish(registry, &session(id), &digest, headers, body).await
+        }
+        Operation::UploadStatus(id) => uploads::status(registry, &session(id)).await,
+        Operation::CancelUpload(id) => uploads::cancel(registry, &session(id)).await,
+        Operation::PutManifest(at, tags) => {
+            manifests::put(registry, &name, &at, tags, headers, body).await
+        }
+        Operation::Tags(page) => tags::list(registry, &name, &page).await,
+        Operation::DeleteManifest(at) => manifests::delete(registry, &name, &at).await,
+        Operation::DeleteBlob(digest) => blobs::delete(registry, &name, &digest).await,
+        Operation::Referrers {
             subject,
             artifact_type,
             after,
         } => referrers::list(registry, &name, subject, artifact_type, after).await,
-        Route::BeginUpload { name, begin } => match begin {
-            Begin::Session => uploads::begin(registry, &name).await,
-            Begin::Whole(digest) => uploads::whole(registry, &name, &digest, body).await,
-            Begin::Mount { digest, from } => {
-                uploads::mount(registry, &name, &digest, from.as_ref()).await
-            }
-        },
-        Route::AppendUpload(session) => {
-            uploads::append(registry, &session, &head.headers, body).await
-        }
-        Route::FinishUpload { session, digest } => {
-            uploads::finish(registry, &session, &digest, &head.headers, body).await
-        }
-        Route::UploadStatus(session) => uploads::status(registry, &session).await,
-        Route::CancelUpload(session) => uploads::cancel(registry, &session).await,
-        Route::Tags { name, page } => tags::list(registry, &name, &page).await,
-        Route::Catalog(page) => tags::catalog(registry, &page).await,
     }
 }
+
 /// Clients learn from it which optional requests are taken here: mounts without `from`, several
 /// tags on one PUT, blobs as the body of a POST.
 const PRODUCT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));

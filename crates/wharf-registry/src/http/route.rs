@@ -8,63 +8,57 @@ use wharf_oci::{Digest, RepositoryName, Selector, Tag};
 
 use super::page::Page;
 use super::respond::{Code, Refusal};
-use crate::driver::Session;
+use crate::access::Action;
+use crate::driver::SessionId;
 
 /// A request, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// end-1: `GET /v2/`
     Ping,
+    /// `GET /v2/_catalog`, of the older Docker specification
+    Catalog(Page<RepositoryName>),
+    /// `/v2/<name>/…`
+    Repository(RepositoryName, Operation),
+}
+
+/// What is asked for in a repository.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
     /// end-2: `GET|HEAD /v2/<name>/blobs/<digest>`
-    Blob {
-        name: RepositoryName,
-        digest: Digest,
-        reading: Reading,
-    },
+    ReadBlob(Digest, Reading),
     /// end-3: `GET|HEAD /v2/<name>/manifests/<reference>`
-    Manifest {
-        name: RepositoryName,
-        at: Selector,
-        reading: Reading,
-    },
-    /// end-10: `DELETE /v2/<name>/blobs/<digest>`
-    DeleteBlob {
-        name: RepositoryName,
-        digest: Digest,
-    },
-    /// end-4a, end-4b, end-11: `POST /v2/<name>/blobs/uploads/`
-    BeginUpload { name: RepositoryName, begin: Begin },
+    ReadManifest(Selector, Reading),
+    /// end-4a: `POST /v2/<name>/blobs/uploads/`
+    BeginUpload,
+    /// end-4b: `POST /v2/<name>/blobs/uploads/?digest=<digest>`: the body is the blob
+    PutBlob(Digest),
+    /// end-11: `POST /v2/<name>/blobs/uploads/?mount=<digest>&from=<other name>`; without
+    /// `from`, any repository that has it
+    Mount(Digest, Option<RepositoryName>),
     /// end-5: `PATCH /v2/<name>/blobs/uploads/<session>`
-    AppendUpload(Session),
+    AppendUpload(SessionId),
     /// end-6: `PUT /v2/<name>/blobs/uploads/<session>?digest=<digest>`
-    FinishUpload { session: Session, digest: Digest },
+    FinishUpload(SessionId, Digest),
     /// end-13: `GET /v2/<name>/blobs/uploads/<session>`
-    UploadStatus(Session),
+    UploadStatus(SessionId),
     /// end-14: `DELETE /v2/<name>/blobs/uploads/<session>`
-    CancelUpload(Session),
-    /// end-7a, end-7b: `PUT /v2/<name>/manifests/<reference>`
-    PutManifest {
-        name: RepositoryName,
-        at: Selector,
-        /// Those of the query, each once; for a reference that is a digest.
-        tags: Vec<Tag>,
-    },
+    CancelUpload(SessionId),
+    /// end-7a, end-7b: `PUT /v2/<name>/manifests/<reference>`; for a digest, the tags of the
+    /// query, each once
+    PutManifest(Selector, Vec<Tag>),
+    /// end-8a, end-8b: `GET /v2/<name>/tags/list`
+    Tags(Page<Tag>),
     /// end-9: `DELETE /v2/<name>/manifests/<reference>`
-    DeleteManifest { name: RepositoryName, at: Selector },
+    DeleteManifest(Selector),
+    /// end-10: `DELETE /v2/<name>/blobs/<digest>`
+    DeleteBlob(Digest),
     /// end-12a, end-12b: `GET /v2/<name>/referrers/<digest>`
     Referrers {
-        name: RepositoryName,
         subject: Digest,
         artifact_type: Option<String>,
         after: Option<Digest>,
     },
-    /// end-8a, end-8b: `GET /v2/<name>/tags/list`
-    Tags {
-        name: RepositoryName,
-        page: Page<Tag>,
-    },
-    /// `GET /v2/_catalog`, of the older Docker specification
-    Catalog(Page<RepositoryName>),
 }
 
 /// Whether the body is wanted.
@@ -74,18 +68,29 @@ pub(crate) enum Reading {
     Get,
 }
 
-/// How a blob is to come in.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// Through a session.
-    Session,
-    /// As the body of this request.
-    Whole(Digest),
-    /// From another repository here, or from any that has it.
-    Mount {
-        digest: Digest,
-        from: Option<RepositoryName>,
-    },
+impl Route {
+    /// What the client must be allowed to do. The repository that a mount is from comes besides.
+    pub(crate) fn needs(&self) -> Option<(&RepositoryName, Action)> {
+        let Route::Repository(name, operation) = self else {
+            return None;
+        };
+        let action = match operation {
+            Operation::ReadBlob(..)
+            | Operation::ReadManifest(..)
+            | Operation::Tags(_)
+            | Operation::Referrers { .. } => Action::Pull,
+            Operation::BeginUpload
+            | Operation::PutBlob(_)
+            | Operation::Mount(..)
+            | Operation::AppendUpload(_)
+            | Operation::FinishUpload(..)
+            | Operation::UploadStatus(_)
+            | Operation::CancelUpload(_)
+            | Operation::PutManifest(..) => Action::Push,
+            Operation::DeleteManifest(_) | Operation::DeleteBlob(_) => Action::Delete,
+        };
+        Some((name, action))
+    }
 }
 
 type Parsed<T> = Result<T, Box<Refusal>>;
@@ -108,89 +113,76 @@ pub(crate) fn route(method: &Method, path: &str, query: &str) -> Parsed<Route> {
     }
 }
 
+/// The operation is understood only where the name is one: a wrong name is told first.
 fn in_repository(method: &Method, rest: &str, query: &Query) -> Parsed<Route> {
-    let (head, last) = rest.rsplit_once('/').ok_or_else(no_such_endpoint)?;
+    let within = |name: &str, operation: &dyn Fn() -> Parsed<Operation>| {
+        Ok(Route::Repository(parse_name(name)?, operation()?))
+    };
     if let Some(name) = rest
         .strip_suffix("/blobs/uploads/")
         .or(rest.strip_suffix("/blobs/uploads"))
     {
-        let name = parse_name(name)?;
-        only(method, &Method::POST)?;
-        return Ok(Route::BeginUpload {
-            name,
-            begin: begin(query)?,
-        });
-    }
-    if let Some(name) = head.strip_suffix("/blobs/uploads") {
-        return upload(method, parse_name(name)?, last, query);
-    }
-    if let Some(name) = head.strip_suffix("/blobs") {
-        return blob(method, parse_name(name)?, parse_digest(last)?);
-    }
-    if let Some(name) = head.strip_suffix("/manifests") {
-        return manifest(method, parse_name(name)?, last, query);
-    }
-    if let Some(name) = head.strip_suffix("/referrers") {
-        return referrers(method, parse_name(name)?, last, query);
+        return within(name, &|| begin(method, query));
     }
     if let Some(name) = rest.strip_suffix("/tags/list") {
-        let name = parse_name(name)?;
-        only(method, &Method::GET)?;
-        let page = Page::parse(query.find("n"), query.find("last"))?;
-        return Ok(Route::Tags { name, page });
+        return within(name, &|| {
+            only(method, &Method::GET)?;
+            Page::parse(query.find("n"), query.find("last")).map(Operation::Tags)
+        });
+    }
+    let (head, last) = rest.rsplit_once('/').ok_or_else(no_such_endpoint)?;
+    if let Some(name) = head.strip_suffix("/blobs/uploads") {
+        return within(name, &|| upload(method, last, query));
+    }
+    if let Some(name) = head.strip_suffix("/blobs") {
+        return within(name, &|| blob(method, last));
+    }
+    if let Some(name) = head.strip_suffix("/manifests") {
+        return within(name, &|| manifest(method, last, query));
+    }
+    if let Some(name) = head.strip_suffix("/referrers") {
+        return within(name, &|| referrers(method, last, query));
     }
     Err(no_such_endpoint())
 }
 
-fn begin(query: &Query) -> Parsed<Begin> {
+fn begin(method: &Method, query: &Query) -> Parsed<Operation> {
+    only(method, &Method::POST)?;
     if let Some(digest) = query.find("mount") {
-        let digest = parse_digest(digest)?;
-        let from = query.find("from").map(parse_name).transpose()?;
-        return Ok(Begin::Mount { digest, from });
+        let from = query.find("from").map(parse_name).transpose();
+        return Ok(Operation::Mount(parse_digest(digest)?, from?));
     }
     let digest = query.find("digest").map(parse_digest).transpose()?;
-    Ok(digest.map_or(Begin::Session, Begin::Whole))
+    Ok(digest.map_or(Operation::BeginUpload, Operation::PutBlob))
 }
 
-fn upload(method: &Method, name: RepositoryName, id: &str, query: &Query) -> Parsed<Route> {
+fn upload(method: &Method, id: &str, query: &Query) -> Parsed<Operation> {
     let id = id
         .parse()
         .map_err(|error| Refusal::new(Code::BlobUploadUnknown, error))?;
-    let session = Session {
-        repository: name,
-        id,
-    };
     match *method {
-        Method::GET => Ok(Route::UploadStatus(session)),
-        Method::PATCH => Ok(Route::AppendUpload(session)),
-        Method::DELETE => Ok(Route::CancelUpload(session)),
+        Method::GET => Ok(Operation::UploadStatus(id)),
+        Method::PATCH => Ok(Operation::AppendUpload(id)),
+        Method::DELETE => Ok(Operation::CancelUpload(id)),
         Method::PUT => {
             let missing = || Refusal::new(Code::DigestInvalid, "no digest in the query");
             let digest = parse_digest(query.find("digest").ok_or_else(missing)?)?;
-            Ok(Route::FinishUpload { session, digest })
+            Ok(Operation::FinishUpload(id, digest))
         }
         _ => Err(not_allowed("GET, PATCH, PUT, DELETE")),
     }
 }
 
-fn blob(method: &Method, name: RepositoryName, digest: Digest) -> Parsed<Route> {
+fn blob(method: &Method, digest: &str) -> Parsed<Operation> {
+    let digest = parse_digest(digest)?;
     if *method == Method::DELETE {
-        return Ok(Route::DeleteBlob { name, digest });
+        return Ok(Operation::DeleteBlob(digest));
     }
     let reading = reading(method).map_err(|_| not_allowed("GET, HEAD, DELETE"))?;
-    Ok(Route::Blob {
-        name,
-        digest,
-        reading,
-    })
+    Ok(Operation::ReadBlob(digest, reading))
 }
 
-fn manifest(
-    method: &Method,
-    name: RepositoryName,
-    reference: &str,
-    query: &Query,
-) -> Parsed<Route> {
+fn manifest(method: &Method, reference: &str, query: &Query) -> Parsed<Operation> {
     match *method {
         Method::PUT => {
             let at = parse_selector(reference, Code::ManifestInvalid)?;
@@ -198,17 +190,17 @@ fn manifest(
                 Selector::Digest(_) => further_tags(query)?,
                 Selector::Tag(_) => Vec::new(),
             };
-            Ok(Route::PutManifest { name, at, tags })
+            Ok(Operation::PutManifest(at, tags))
         }
         Method::DELETE => {
             let at = parse_selector(reference, Code::ManifestUnknown)?;
-            Ok(Route::DeleteManifest { name, at })
+            Ok(Operation::DeleteManifest(at))
         }
         _ => {
             let reading = reading(method).map_err(|_| not_allowed("GET, HEAD, PUT, DELETE"))?;
             // To read a tag that cannot be is to read one that is not there.
             let at = parse_selector(reference, Code::ManifestUnknown)?;
-            Ok(Route::Manifest { name, at, reading })
+            Ok(Operation::ReadManifest(at, reading))
         }
     }
 }
@@ -233,13 +225,11 @@ fn further_tags(query: &Query) -> Parsed<Vec<Tag>> {
 
 const MOST_TAGS: usize = 64;
 
-fn referrers(method: &Method, name: RepositoryName, subject: &str, query: &Query) -> Parsed<Route> {
+fn referrers(method: &Method, subject: &str, query: &Query) -> Parsed<Operation> {
     only(method, &Method::GET)?;
-    let wanted = query.find("artifactType");
-    Ok(Route::Referrers {
-        name,
+    Ok(Operation::Referrers {
         subject: parse_digest(subject)?,
-        artifact_type: wanted.map(str::to_owned),
+        artifact_type: query.find("artifactType").map(str::to_owned),
         after: query.find("last").map(parse_digest).transpose()?,
     })
 }
@@ -375,178 +365,123 @@ mod tests {
         format!("sha256:{HEX}").parse().unwrap()
     }
 
-    fn session() -> Session {
-        Session {
-            repository: name("a/b"),
-            id: ID.parse().unwrap(),
-        }
-    }
-
     #[test]
-    fn every_endpoint_is_understood() {
-        let tag = Selector::Tag("v1".parse().unwrap());
+    fn every_endpoint_is_understood_and_says_what_it_needs() {
+        let (id, other): (SessionId, _) = (ID.parse().unwrap(), name("x/y"));
+        let at = || Selector::Tag("v1".parse().unwrap());
         let page = Page {
             limit: 2,
             after: Some("v0".parse().unwrap()),
         };
-        let mount = Begin::Mount {
-            digest: digest(),
-            from: Some(name("x/y")),
-        };
-        let discovery = Begin::Mount {
-            digest: digest(),
-            from: None,
-        };
-        let listing = |artifact_type: Option<&str>, after| Route::Referrers {
-            name: name("a/b"),
+        let tags = vec!["1.0".parse().unwrap(), "latest".parse().unwrap()];
+        let put_digest = Operation::PutManifest(Selector::Digest(digest()), tags);
+        let listing = |artifact_type: Option<&str>, after| Operation::Referrers {
             subject: digest(),
             artifact_type: artifact_type.map(str::to_owned),
             after,
         };
-        let begun = |begin| Route::BeginUpload {
-            name: name("a/b"),
-            begin,
-        };
         let (get, head) = (Reading::Get, Reading::Head);
-        for (method, target, expected) in [
-            ("GET", "/v2/", Route::Ping),
-            ("GET", "/v2", Route::Ping),
+        let (pull, push, delete) = (Action::Pull, Action::Push, Action::Delete);
+        for (request, needs, expected) in [
+            ("GET blobs/DIGEST", pull, Operation::ReadBlob(digest(), get)),
             (
-                "GET",
-                "/v2/a/b/blobs/DIGEST",
-                Route::Blob {
-                    name: name("a/b"),
-                    digest: digest(),
-                    reading: get,
-                },
+                "HEAD manifests/v1",
+                pull,
+                Operation::ReadManifest(at(), head),
             ),
             (
-                "HEAD",
-                "/v2/a/b/manifests/v1",
-                Route::Manifest {
-                    name: name("a/b"),
-                    at: tag.clone(),
-                    reading: head,
-                },
+                "PUT manifests/v1",
+                push,
+                Operation::PutManifest(at(), vec![]),
             ),
             (
-                "PUT",
-                "/v2/a/b/manifests/v1",
-                Route::PutManifest {
-                    name: name("a/b"),
-                    at: tag.clone(),
-                    tags: Vec::new(),
-                },
+                "PUT manifests/DIGEST?tag=1.0&tag=latest&tag=1.0",
+                push,
+                put_digest,
             ),
             (
-                "PUT",
-                "/v2/a/b/manifests/DIGEST?tag=1.0&tag=latest&tag=1.0",
-                Route::PutManifest {
-                    name: name("a/b"),
-                    at: Selector::Digest(digest()),
-                    tags: vec!["1.0".parse().unwrap(), "latest".parse().unwrap()],
-                },
+                "DELETE manifests/v1",
+                delete,
+                Operation::DeleteManifest(at()),
             ),
             (
-                "DELETE",
-                "/v2/a/b/manifests/v1",
-                Route::DeleteManifest {
-                    name: name("a/b"),
-                    at: tag,
-                },
+                "DELETE blobs/DIGEST",
+                delete,
+                Operation::DeleteBlob(digest()),
             ),
+            ("GET referrers/DIGEST", pull, listing(None, None)),
             (
-                "DELETE",
-                "/v2/a/b/blobs/DIGEST",
-                Route::DeleteBlob {
-                    name: name("a/b"),
-                    digest: digest(),
-                },
-            ),
-            ("GET", "/v2/a/b/referrers/DIGEST", listing(None, None)),
-            (
-                "GET",
-                "/v2/a/b/referrers/DIGEST?artifactType=text%2Fplain%2Bx&last=DIGEST",
+                "GET referrers/DIGEST?artifactType=text%2Fplain%2Bx&last=DIGEST",
+                pull,
                 listing(Some("text/plain+x"), Some(digest())),
             ),
-            ("POST", "/v2/a/b/blobs/uploads/", begun(Begin::Session)),
-            ("POST", "/v2/a/b/blobs/uploads", begun(Begin::Session)),
+            ("POST blobs/uploads/", push, Operation::BeginUpload),
+            ("POST blobs/uploads", push, Operation::BeginUpload),
             (
-                "POST",
-                "/v2/a/b/blobs/uploads/?digest=DIGEST",
-                begun(Begin::Whole(digest())),
+                "POST blobs/uploads/?digest=DIGEST",
+                push,
+                Operation::PutBlob(digest()),
             ),
             (
-                "POST",
-                "/v2/a/b/blobs/uploads/?mount=DIGEST",
-                begun(discovery),
+                "POST blobs/uploads/?mount=DIGEST",
+                push,
+                Operation::Mount(digest(), None),
             ),
             (
-                "POST",
-                "/v2/a/b/blobs/uploads/?mount=DIGEST&from=x%2Fy",
-                begun(mount),
+                "POST blobs/uploads/?mount=DIGEST&from=x%2Fy",
+                push,
+                Operation::Mount(digest(), Some(other)),
             ),
             (
-                "GET",
-                "/v2/a/b/blobs/uploads/ID",
-                Route::UploadStatus(session()),
+                "GET blobs/uploads/ID",
+                push,
+                Operation::UploadStatus(id.clone()),
             ),
             (
-                "PATCH",
-                "/v2/a/b/blobs/uploads/ID",
-                Route::AppendUpload(session()),
+                "PATCH blobs/uploads/ID",
+                push,
+                Operation::AppendUpload(id.clone()),
             ),
             (
-                "DELETE",
-                "/v2/a/b/blobs/uploads/ID",
-                Route::CancelUpload(session()),
+                "DELETE blobs/uploads/ID",
+                push,
+                Operation::CancelUpload(id.clone()),
             ),
             (
-                "PUT",
-                "/v2/a/b/blobs/uploads/ID?digest=DIGEST",
-                Route::FinishUpload {
-                    session: session(),
-                    digest: digest(),
-                },
+                "PUT blobs/uploads/ID?digest=DIGEST",
+                push,
+                Operation::FinishUpload(id, digest()),
             ),
-            (
-                "GET",
-                "/v2/a/b/tags/list?n=2&last=v0",
-                Route::Tags {
-                    name: name("a/b"),
-                    page,
-                },
-            ),
-            (
-                "GET",
-                "/v2/_catalog?n=3",
-                Route::Catalog(Page {
-                    limit: 3,
-                    after: None,
-                }),
-            ),
+            ("GET tags/list?n=2&last=v0", pull, Operation::Tags(page)),
         ] {
-            assert_eq!(ask(method, target), Ok(expected), "{method} {target}");
+            let (method, target) = request.split_once(' ').unwrap();
+            let route = ask(method, &format!("/v2/a/b/{target}")).unwrap();
+            assert_eq!(route.needs(), Some((&name("a/b"), needs)), "{request}");
+            let expected = Route::Repository(name("a/b"), expected);
+            assert_eq!(route, expected, "{request}");
         }
+        for target in ["/v2/", "/v2"] {
+            assert_eq!(ask("GET", target), Ok(Route::Ping));
+        }
+        let (limit, after) = (3, None);
+        let catalog = Route::Catalog(Page { limit, after });
+        assert_eq!(catalog.needs(), None);
+        assert_eq!(ask("GET", "/v2/_catalog?n=3"), Ok(catalog));
     }
 
     #[test]
     fn an_escaped_digest_is_a_digest() {
         let found = route(&Method::HEAD, &format!("/v2/a/blobs/sha256%3A{HEX}"), "");
-        let expected = Route::Blob {
-            name: name("a"),
-            digest: digest(),
-            reading: Reading::Head,
-        };
-        assert_eq!(found, Ok(expected));
+        let expected = Operation::ReadBlob(digest(), Reading::Head);
+        assert_eq!(found, Ok(Route::Repository(name("a"), expected)));
     }
 
     #[test]
     fn words_of_paths_may_be_parts_of_names() {
         let found = ask("GET", "/v2/blobs/uploads/manifests/tags/list").unwrap();
-        assert!(
-            matches!(found, Route::Tags { name: found, .. } if found == name("blobs/uploads/manifests"))
-        );
+        let (within, needs) = found.needs().unwrap();
+        assert_eq!(within, &name("blobs/uploads/manifests"));
+        assert_eq!(needs, Action::Pull);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use wharf_oci::{RepositoryName, Tag};
 
 use super::page::Page;
 use super::respond::{Answer, Code, Refusal, refuse, set, with_json};
-use crate::Registry;
+use crate::{Caller, Registry};
 
 /// distribution-spec: "Listing Tags".
 pub(crate) async fn list(
@@ -34,9 +34,11 @@ pub(crate) async fn list(
     ))
 }
 
-/// The names of all repositories, a page at a time.
+/// The names of all repositories that the caller may pull from. A page may have fewer names than
+/// it could, and a next page.
 pub(crate) async fn catalog(
     registry: &Registry,
+    caller: &Caller,
     page: &Page<RepositoryName>,
 ) -> Result<Answer, Box<Refusal>> {
     let names = registry
@@ -45,6 +47,7 @@ pub(crate) async fn catalog(
         .await;
     let mut names = names.map_err(|error| refuse(error, Code::NameUnknown))?;
     let next = page.cut("/v2/_catalog", &mut names);
+    names.retain(|name| registry.may_pull(caller, name));
     let names: Vec<&str> = names.iter().map(RepositoryName::as_str).collect();
     Ok(linked(&json!({ "repositories": names }), next))
 }

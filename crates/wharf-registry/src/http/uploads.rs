@@ -7,8 +7,8 @@ use wharf_oci::{Algorithm, Digest, RepositoryName};
 
 use super::body::RequestBody;
 use super::respond::{Answer, Code, Refusal, created, empty, refuse, set};
-use crate::Registry;
 use crate::driver::Session;
+use crate::{Caller, Registry};
 
 type Answered = Result<Answer, Box<Refusal>>;
 
@@ -39,19 +39,62 @@ pub(crate) async fn whole(
     Ok(created_blob(name, digest))
 }
 
-/// Mounts a blob, or opens a session where the other repository, or any, does not have it.
+/// Mounts a blob, or opens a session where the other repository, or any, does not have it. A
+/// repository that the caller may not pull from is as good as one that is not there.
 pub(crate) async fn mount(
     registry: &Registry,
+    caller: &Caller,
     name: &RepositoryName,
     digest: &Digest,
-    from: Option<&RepositoryName>,
+    from: Option<RepositoryName>,
 ) -> Answered {
-    let mounted = registry.storage.mount(digest, from, name).await;
+    let storage = &registry.storage;
+    let mounted = if from.is_none() && registry.access.may_pull_all(caller) {
+        storage.mount(digest, None, name).await
+    } else {
+        let from = match from {
+            Some(from) => registry.may_pull(caller, &from).then_some(from),
+            None => holder(registry, caller, digest).await.map_err(unknown)?,
+        };
+        match from {
+            Some(from) => storage.mount(digest, Some(&from), name).await,
+            None => Ok(false),
+        }
+    };
     match mounted.map_err(unknown)? {
         true => Ok(created_blob(name, digest)),
         false => begin(registry, name).await,
     }
 }
+
+/// A repository that has a blob and that the caller may pull from. It looks into so many of them
+/// at most: a mount that finds nothing costs the client an upload and no more.
+async fn holder(
+    registry: &Registry,
+    caller: &Caller,
+    digest: &Digest,
+) -> wharf_core::Result<Option<RepositoryName>> {
+    let storage = &registry.storage;
+    if !storage.has_content(digest).await? {
+        return Ok(None);
+    }
+    let (mut after, mut left) = (None, MOST_HOLDERS);
+    loop {
+        let mut names = storage.repositories(after.as_ref(), HOLDERS).await?;
+        let is_last = names.len() < HOLDERS;
+        after = names.last().cloned();
+        names.retain(|name| registry.may_pull(caller, name));
+        left -= names.len().min(left);
+        let found = storage.find_blob(digest, names).await?;
+        if found.is_some() || is_last || left == 0 {
+            return Ok(found);
+        }
+    }
+}
+
+/// Names of repositories that are looked at at a time, and in all.
+const HOLDERS: usize = 500;
+const MOST_HOLDERS: usize = 2000;
 
 /// Adds the body to a session.
 pub(crate) async fn append(

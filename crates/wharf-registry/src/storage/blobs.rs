@@ -1,11 +1,15 @@
 //! The blobs of a repository: content of the pool that it has a link to.
 
+use std::pin::pin;
+
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, future, stream};
 use wharf_core::Result;
 use wharf_core::blob::ByteStream;
 use wharf_oci::{Digest, RepositoryName};
 
 use super::Storage;
+use super::manifests::QUESTIONS;
 use super::repositories::missing;
 use crate::driver::{Key, When};
 
@@ -17,6 +21,32 @@ impl Storage {
     pub async fn has_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<bool> {
         let link = Key::BlobLink(name.clone(), digest.clone());
         Ok(self.driver.stat(&link).await?.is_some())
+    }
+
+    /// Whether the pool has this content, for whatever repository.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn has_content(&self, digest: &Digest) -> Result<bool> {
+        let content = Key::Content(digest.clone());
+        Ok(self.driver.stat(&content).await?.is_some())
+    }
+
+    /// The first of these repositories that has a blob.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn find_blob(
+        &self,
+        digest: &Digest,
+        among: Vec<RepositoryName>,
+    ) -> Result<Option<RepositoryName>> {
+        let questions = stream::iter(among).map(|name| async move {
+            let found = self.has_blob(&name, digest).await?;
+            Ok(found.then_some(name))
+        });
+        let found = questions.buffered(QUESTIONS).try_filter_map(future::ok);
+        pin!(found).try_next().await
     }
 
     /// The size of a blob in bytes.

@@ -5,6 +5,7 @@
     reason = "a fixture that fails fails the test"
 )]
 
+mod access;
 mod client_resume;
 mod common;
 mod conditional;
