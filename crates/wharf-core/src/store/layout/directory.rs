@@ -152,12 +152,10 @@ impl Layout {
         blocking(move || {
             let _lock = lock(&layout.root)?;
             let mut index = layout.reader.index()?;
-            let changed = match tags.as_slice() {
-                [] => listing::enter(&mut index, &descriptor, None),
-                tags => tags.iter().fold(false, |changed, tag| {
-                    listing::enter(&mut index, &descriptor, Some(tag)) || changed
-                }),
-            };
+            let mut changed = tags.is_empty() && listing::enter(&mut index, &descriptor, None);
+            for tag in &tags {
+                changed |= listing::enter(&mut index, &descriptor, Some(tag));
+            }
             if !changed {
                 return Ok(());
             }
