@@ -4,26 +4,31 @@ use snapbox::{Data, assert_data_eq};
 
 use crate::common::done;
 
-/// Every command, and the file of the part of its help that is its own.
-const COMMANDS: [(&[&str], &str); 17] = [
-    (&[], "wharf"),
-    (&["push"], "push"),
-    (&["copy"], "copy"),
-    (&["tag"], "tag"),
-    (&["delete"], "delete"),
-    (&["manifest"], "manifest"),
-    (&["manifest", "put"], "manifest-put"),
-    (&["blob"], "blob"),
-    (&["blob", "push"], "blob-push"),
-    (&["registry"], "registry"),
-    (&["registry", "serve"], "registry-serve"),
-    (&["auth"], "auth"),
-    (&["auth", "login"], "auth-login"),
-    (&["auth", "logout"], "auth-logout"),
-    (&["auth", "get"], "auth-get"),
-    (&["auth", "token"], "auth-token"),
-    (&["version"], "version"),
-];
+/// Every command as it is typed: `wharf` itself, and those that it and its groups list.
+fn commands() -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
+    let mut next = 0;
+    while let Some(command) = commands.get(next).cloned() {
+        let help = help(&command, "-h");
+        let list = help
+            .split("\n\n")
+            .find(|part| part.starts_with("Commands:"));
+        for line in list.unwrap_or_default().lines().skip(1) {
+            let name = line.split_whitespace().next().unwrap();
+            if name != "help" {
+                commands.push([command.as_slice(), &[name.to_owned()]].concat());
+            }
+        }
+        next += 1;
+    }
+    assert!(commands.len() >= 17, "{commands:?}");
+    commands
+}
+
+fn help(command: &[String], flag: &str) -> String {
+    let words = command.iter().map(String::as_str);
+    printed(&words.chain([flag]).collect::<Vec<_>>())
+}
 
 /// What the binary prints.
 fn printed(arguments: &[&str]) -> String {
@@ -48,23 +53,29 @@ fn shared() -> String {
 fn help_is_what_is_checked_in() {
     check(printed(&["help", "options"]), "options");
     let shared = shared();
-    for (command, name) in COMMANDS {
-        let help = printed(&[command, &["--help"]].concat());
-        let own = help.replace(&shared, "[the options of every command]");
-        assert!(own.len() < help.len(), "{command:?} has all flags: {help}");
-        check(own, name);
-        assert_eq!(printed(&[&["help"], command].concat()), help);
+    for command in commands() {
+        let long = help(&command, "--help");
+        let own = long.replace(&shared, "[the options of every command]");
+        assert!(own.len() < long.len(), "{command:?} has all flags: {long}");
+        let name = match command.is_empty() {
+            true => "wharf".to_owned(),
+            false => command.join("-"),
+        };
+        check(own, &name);
+        let mut words = vec!["help"];
+        words.extend(command.iter().map(String::as_str));
+        assert_eq!(printed(&words), long);
     }
 }
 
 #[test]
 fn short_help_leaves_out_what_is_seldom_needed_and_says_where_it_is() {
     check(printed(&["push", "-h"]), "push-short");
-    for (command, _) in COMMANDS {
-        let help = printed(&[command, &["-h"]].concat());
-        assert!(help.contains("wharf help options"), "{help}");
+    for command in commands() {
+        let short = help(&command, "-h");
+        assert!(short.contains("wharf help options"), "{short}");
         for rare in ["--timeout-", "--ca-cert", "--creds", "--max-requests"] {
-            assert!(!help.contains(rare), "{command:?}: {help}");
+            assert!(!short.contains(rare), "{command:?}: {short}");
         }
     }
 }
