@@ -228,7 +228,7 @@ pub(crate) fn taken() -> Error {
 
 /// The error of an answer that arrived before the body was read to its end.
 pub(crate) fn unread() -> Error {
-    let message = "the registry answered before it had everything";
+    let message = "the registry answered before it had the whole request";
     Error::new(ErrorKind::Rejected, message)
 }
 

@@ -116,7 +116,7 @@ pub async fn update(mut hasher: Hasher, chunk: Bytes) -> Result<(Hasher, Bytes)>
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::new(ErrorKind::Cancelled, "work was given up").source(error))
+        .map_err(|error| Error::new(ErrorKind::Cancelled, "the work was cancelled").source(error))
 }
 
 /// Passes `stream` on while learning its digest and size; `learned` has them once it ended.

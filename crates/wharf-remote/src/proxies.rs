@@ -62,9 +62,7 @@ impl std::str::FromStr for Proxy {
         };
         let url = parsed.map_err(|_| invalid("not the URL of a proxy, as http://HOST:PORT"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(
-                "proxies are spoken to by http, https and socks5 only",
-            ));
+            return Err(invalid("only http, https and socks5 proxies are supported"));
         }
         let Some(rest) = web else {
             return Ok(Proxy(url));

@@ -39,12 +39,12 @@ fn a_hint_about_certificates_fits_what_is_wrong_with_them() {
     );
     assert_eq!(
         shown(&authority, &authority.server_named(&[])),
-        format!("{start} its certificate names nobody (--insecure accepts any certificate)")
+        format!("{start} its certificate has no name in it (--insecure accepts any certificate)")
     );
     assert_eq!(
         shown(&authority, &Authority::new().server()),
         format!(
-            "{start} its certificate is signed by nobody that is trusted here \
+            "{start} its certificate is signed by an issuer that is not trusted \
              (--ca-cert FILE trusts its issuer, --insecure accepts any certificate)"
         )
     );
@@ -154,17 +154,17 @@ fn a_success_that_was_not_asked_for_is_told_as_such() {
             Login::None
         ),
         format!(
-            "HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/: answered 201 Created, \
-             where 202 was wanted"
+            "HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/: answered 201 Created \
+             instead of 202"
         )
     );
     let line = scripted(with_image(Answer::status(204)), Verb::Pull, Login::None);
-    let wanted = ": answered 204 No Content, where 200 or 206 was wanted";
+    let wanted = ": answered 204 No Content instead of 200 or 206";
     assert!(line.ends_with(wanted), "{line}");
     let line = by_token_server(Answer::status(201), Verb::Delete, &[]);
-    let wanted = "GET /token: answered 201 Created, where 200 was wanted";
+    let wanted = "GET /token: answered 201 Created instead of 200";
     assert!(line.ends_with(wanted), "{line}");
     let line = told(Answer::status(204), Verb::LogIn, Login::None);
-    let wanted = "GET /v2/: answered 204 No Content, where 200 was wanted";
+    let wanted = "GET /v2/: answered 204 No Content instead of 200";
     assert!(line.ends_with(wanted), "{line}");
 }

@@ -80,8 +80,8 @@ fn t4_who_signed_is_trusted_by_flag_variable_and_directory() {
     assert_eq!(
         run.stderr.trim_end(),
         format!(
-            "wharf: {host}/app: cannot connect to {host}: its certificate is signed by nobody \
-             that is trusted here (--ca-cert FILE trusts its issuer, --insecure accepts any certificate)",
+            "wharf: {host}/app: cannot connect to {host}: its certificate is signed by an issuer \
+             that is not trusted (--ca-cert FILE trusts its issuer, --insecure accepts any certificate)",
             host = scene.host()
         )
     );
@@ -359,7 +359,7 @@ fn t4_proxies_are_those_that_the_environment_names() {
     let expected = format!("proxy {bare}: it wants other credentials");
     assert!(!done && stderr.contains(&expected), "{stderr}");
     let (done, stderr) = push(&[("HTTPS_PROXY", "ftp://me:hidden@proxy.example")]);
-    let expected = "wharf: HTTPS_PROXY: proxies are spoken to by http, https and socks5 only\n";
+    let expected = "wharf: HTTPS_PROXY: only http, https and socks5 proxies are supported\n";
     assert!(!done && stderr == expected, "{stderr}");
     // This machine is never reached through a proxy.
     let seen = proxy.heads().len();

@@ -23,18 +23,18 @@ fn who_is_not_let_in_is_told_what_it_takes() {
     );
     assert_eq!(
         told(wants("Negotiate, NTLM"), Verb::Pull, Login::Given),
-        format!("{head}; it wants negotiate, ntlm, which is not known here")
+        format!("{head}; it wants negotiate, ntlm, which is not supported")
     );
     for challenge in ["Bearer", "Bearer realm=\"\",service=\"s\""] {
         assert_eq!(
             told(wants(challenge), Verb::Pull, Login::Given),
-            format!("{head}; it wants a token, and names no token server to get it from")
+            format!("{head}; it wants a token, but names no token server")
         );
     }
     assert_eq!(
         told(Answer::status(401), Verb::Pull, Login::None),
         "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized; \
-         it does not say what it wants to be shown"
+         it does not say which credentials it wants"
     );
     let denied = || Answer::error(403, "DENIED", "not yours");
     let post = format!("HOST/a/b: {BLOB}: POST /v2/a/b/blobs/uploads/: 403 Forbidden");
@@ -51,7 +51,7 @@ fn who_is_not_let_in_is_told_what_it_takes() {
             Verb::PushBlob,
             Login::None
         ),
-        format!("{post}: DENIED: not yours; it asks for no credentials")
+        format!("{post}: DENIED: not yours; it requests no credentials")
     );
     let denied = denied().header("WWW-Authenticate", "Basic realm=\"x\"");
     assert_eq!(
@@ -112,7 +112,7 @@ fn a_token_server_is_quoted_and_its_troubles_are_told_from_refusals() {
         ask(token, Login::Given),
         format!(
             "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized: UNAUTHORIZED: authentication required; \
-             tried the credentials from WHARF_AUTH, for {scope}; the token that was made for it \
+             tried the credentials from WHARF_AUTH, for {scope}; the token issued for them \
              was refused (do the clocks of HOST and its token server agree?)"
         )
     );
@@ -285,7 +285,7 @@ fn a_login_that_is_refused_is_not_told_to_log_in() {
     assert_eq!(
         told(wants("Negotiate"), Verb::LogIn, Login::None),
         "HOST: GET /v2/: 401 Unauthorized: UNAUTHORIZED: authentication required; it wants negotiate, which \
-         is not known here"
+         is not supported"
     );
 }
 
@@ -320,7 +320,7 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         ),
         (
             long(),
-            "with more before the content than is read: 100 headers, some 400 KiB",
+            "with a head above the limit: 100 headers, some 400 KiB",
         ),
     ] {
         let line = Place::new().said(&babbles(false, words), Verb::Pull, Login::None);
@@ -406,7 +406,7 @@ fn an_unknown_helper_and_a_bad_file_are_told_with_who_wanted_them() {
     assert_eq!(
         said(r#"{"credHelpers":{"HOST":"gone"}}"#.replace("HOST", &host).as_str()),
         format!(
-            "{start}docker-credential-gone, which keeps credentials by the word of \
+            "{start}docker-credential-gone, named in \
              HOME/.docker/config.json, is not installed"
         )
     );
@@ -414,7 +414,7 @@ fn an_unknown_helper_and_a_bad_file_are_told_with_who_wanted_them() {
         ("{\n  \"auths\": {,}\n}", "line 2, column 13: not JSON"),
         (
             "{\"auths\": {\"HOST\": {\"auth\": 5}}}",
-            "a value of another kind than belongs there",
+            "a value of the wrong kind",
         ),
         ("{\"auths\":", "line 1, column 9: ends too early"),
         (

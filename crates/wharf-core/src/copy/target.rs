@@ -315,6 +315,6 @@ fn take<T>(left: &Lock<Option<T>>) -> Option<T> {
 /// # Errors
 /// Never: the semaphores live as long as the work and are not closed.
 pub(super) async fn permit(semaphore: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>> {
-    let closed = |_| Error::new(ErrorKind::Cancelled, "work was given up");
+    let closed = |_| Error::new(ErrorKind::Cancelled, "the work was cancelled");
     semaphore.acquire().await.map_err(closed)
 }

@@ -245,7 +245,7 @@ impl Diff {
             DiffId::OfContent => Some(descriptor.digest.clone()),
             DiffId::Learned(learned) => {
                 let unread = |_| {
-                    let message = "the store was content before it had the whole layer";
+                    let message = "the store stopped before the end of the layer";
                     Error::new(ErrorKind::Rejected, message)
                 };
                 Some(learned.await.map_err(unread)?.0)

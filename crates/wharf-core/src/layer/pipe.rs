@@ -41,7 +41,7 @@ where
                 Some(chunk) if chunk == END => Ok(None),
                 Some(chunk) => Ok(Some((chunk, (receiver, None)))),
                 // The thread ended without a result: the bytes so far must not count as complete.
-                None => Err(Error::new(ErrorKind::Cancelled, "writing was given up")),
+                None => Err(Error::new(ErrorKind::Cancelled, "writing was cancelled")),
             }
         },
     )

@@ -76,7 +76,7 @@ impl Beside {
             return Ok(());
         };
         let cancelled =
-            |error| Error::new(ErrorKind::Cancelled, "decompressing was given up").source(error);
+            |error| Error::new(ErrorKind::Cancelled, "decompressing was cancelled").source(error);
         let found = worker.await.map_err(cancelled)?;
         let found = found.map_err(|error| {
             let message = format!("layer is not {}", name(self.compression));

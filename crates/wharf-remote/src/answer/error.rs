@@ -53,7 +53,7 @@ impl Answered {
             return self.to_string();
         }
         let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
-        format!("answered {self}, where {} was wanted", wanted.join(" or "))
+        format!("answered {self} instead of {}", wanted.join(" or "))
     }
 
     /// The error of a body that is a web page instead of a document. A server that answers so is

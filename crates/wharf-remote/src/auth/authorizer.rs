@@ -190,13 +190,13 @@ impl Authorizer {
         let source = shown.and_then(|shown| shown.source.as_deref());
         let scopes = shown.map_or(needed, |shown| &shown.scopes);
         let mut words = match (lack, offers.schemes().as_slice()) {
-            (Lack::Scheme, []) if status != 401 => "it asks for no credentials".to_owned(),
-            (Lack::Scheme, []) => "it does not say what it wants to be shown".to_owned(),
+            (Lack::Scheme, []) if status != 401 => "it requests no credentials".to_owned(),
+            (Lack::Scheme, []) => "it does not say which credentials it wants".to_owned(),
             (Lack::Scheme, _) if offers.lacks_realm() => {
-                "it wants a token, and names no token server to get it from".to_owned()
+                "it wants a token, but names no token server".to_owned()
             }
             (Lack::Scheme, schemes) => {
-                format!("it wants {}, which is not known here", schemes.join(", "))
+                format!("it wants {}, which is not supported", schemes.join(", "))
             }
             _ => self.whose(source),
         };
@@ -204,7 +204,7 @@ impl Authorizer {
             words += &format!(", for {scopes}");
         }
         if lack == Lack::Token {
-            words += "; the token that was made for it was refused";
+            words += "; the token issued for them was refused";
         }
         Some(Refusal {
             registry: self.registry.clone(),

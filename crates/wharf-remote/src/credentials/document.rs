@@ -200,7 +200,7 @@ fn decoded(auth: &Secret) -> Result<Credential, &'static str> {
 /// serde's own message may quote a value, which may be a secret.
 pub(super) fn malformed(path: &Path, error: &serde_json::Error) -> Error {
     let what = match error.classify() {
-        serde_json::error::Category::Data => "a value of another kind than belongs there",
+        serde_json::error::Category::Data => "a value of the wrong kind",
         serde_json::error::Category::Eof => "ends too early",
         _ => "not JSON",
     };
@@ -263,7 +263,7 @@ mod tests {
         for (document, expected) in [
             (
                 "{\n \"auths\": [1",
-                "/etc/config.json: line 2, column 10: a value of another kind than belongs there",
+                "/etc/config.json: line 2, column 10: a value of the wrong kind",
             ),
             (
                 "{\n \"auths\": {",
@@ -272,7 +272,7 @@ mod tests {
             ("nothing", "/etc/config.json: line 1, column 2: not JSON"),
             (
                 r#"{"auths":{"r":"secret"}}"#,
-                "/etc/config.json: line 1, column 22: a value of another kind than belongs there",
+                "/etc/config.json: line 1, column 22: a value of the wrong kind",
             ),
             (
                 r#"{"auths":{"r":{"auth":"*secret*"}}}"#,

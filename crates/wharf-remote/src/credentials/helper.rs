@@ -270,7 +270,7 @@ impl Helpers {
             None => "is not installed".to_owned(),
         };
         let message = format!(
-            "docker-credential-{helper}, which keeps credentials by the word of {}, {why}",
+            "docker-credential-{helper}, named in {}, {why}",
             file.display()
         );
         Error::new(ErrorKind::NotFound, message)
@@ -443,7 +443,7 @@ mod tests {
         let file = Path::new("/home/config.json");
         let error = helpers.find("test", "r.example", file).await.unwrap_err();
         let expected = format!(
-            "docker-credential-test, which keeps credentials by the word of /home/config.json, \
+            "docker-credential-test, named in /home/config.json, \
              cannot be started: {} is there, but not the interpreter it needs",
             path.display()
         );
@@ -483,7 +483,7 @@ mod tests {
         let error = helpers.find("gone", "r.example", file).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "docker-credential-gone, which keeps credentials by the word of /home/config.json, \
+            "docker-credential-gone, named in /home/config.json, \
              is not installed"
         );
         let error = helpers.find("../sh", "r", file).await.unwrap_err();

@@ -109,7 +109,7 @@ impl AuthFile {
             let entry = entry.as_ref().map(|entry| entry.as_str());
             change(&path, &server, entry).map_err(|error| error.target(path.display()))
         });
-        let gone = |error| Error::new(ErrorKind::Cancelled, "writing was given up").source(error);
+        let gone = |error| Error::new(ErrorKind::Cancelled, "writing was cancelled").source(error);
         changed.await.map_err(gone)?
     }
 }

@@ -78,7 +78,7 @@ fn explained(error: Error, at: &Selector) -> Error {
             Error::new(ErrorKind::Unsupported, message).source(error)
         }
         Selector::Digest(_) if refused => {
-            let message = "the registry does not let manifests be deleted";
+            let message = "the registry does not delete manifests";
             Error::new(ErrorKind::Unsupported, message).source(error)
         }
         _ => error,

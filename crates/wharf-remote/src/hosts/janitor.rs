@@ -40,7 +40,7 @@ impl Janitor {
     ) -> Result<T> {
         let (sender, done) = oneshot::channel();
         self.start(async move { drop(sender.send(work.await)) });
-        let gone = |_| Error::new(ErrorKind::Cancelled, "work was given up");
+        let gone = |_| Error::new(ErrorKind::Cancelled, "the work was cancelled");
         done.await.map_err(gone)
     }
 

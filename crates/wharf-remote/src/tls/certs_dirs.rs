@@ -179,7 +179,7 @@ mod tests {
             ("", "ca.crt: not PEM"),
             (pair.key.as_str(), "ca.crt: no certificate in it"),
             (cut, "ca.crt: not PEM: a part of it has no end"),
-            (not_x509, "ca.crt: certificate 1 in it cannot be understood"),
+            (not_x509, "ca.crt: certificate 1 in it cannot be parsed"),
         ] {
             file(&directory, "ca.crt", content);
             let error = dirs.tls("r.example", 443).unwrap_err();

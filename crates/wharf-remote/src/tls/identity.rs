@@ -105,7 +105,7 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Res
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(invalid("the key in it does not fit the client certificate"))
         }
-        Err(_) => Err(invalid("the client certificate cannot be understood")),
+        Err(_) => Err(invalid("the client certificate cannot be parsed")),
     }
 }
 

@@ -31,7 +31,7 @@ impl Certificates {
         for (index, certificate) in certificates.iter().enumerate() {
             let added = RootCertStore::empty().add(certificate.clone());
             added.map_err(|_| {
-                let message = format!("certificate {} in it cannot be understood", index + 1);
+                let message = format!("certificate {} in it cannot be parsed", index + 1);
                 Error::new(ErrorKind::Invalid, message)
             })?;
         }

@@ -110,7 +110,7 @@ impl Clients {
         match proxy.filter(|proxy| proxy.is_secured() && speaker.shown.has_certs()) {
             // A certificate for the host would be sent to the proxy.
             Some(proxy) => {
-                let message = "it is spoken to over TLS, and would see the client certificate too";
+                let message = "it is reached over TLS, and would get the client certificate too";
                 let error = Error::new(ErrorKind::Unsupported, message);
                 Err(error.target(format_args!("proxy {proxy}")))
             }

@@ -23,9 +23,9 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         let transient = babble == Babble::Unasked;
         let why = match babble {
             Babble::Other | Babble::Unasked => "not in HTTP".to_owned(),
-            Babble::Endless => format!(
-                "with more before the content than is read: {HEADERS} headers, some 400 KiB"
-            ),
+            Babble::Endless => {
+                format!("with a head above the limit: {HEADERS} headers, some 400 KiB")
+            }
             Babble::Malformed(what) => format!("malformed: {what}"),
         };
         let message = format!("{authority} answers, but {why}");

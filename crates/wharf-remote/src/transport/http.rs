@@ -290,7 +290,10 @@ impl Transport {
         }
         // The rest of the body is not watched after the answer.
         if response.status().is_success() && !activity.is_sent() {
-            let message = format!("answered {} before it had everything", response.status());
+            let message = format!(
+                "answered {} before it had the whole request",
+                response.status()
+            );
             return Err(Failed::Exchange(Error::new(
                 ErrorKind::Interrupted,
                 message,
@@ -335,7 +338,7 @@ fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
 
 fn elsewhere(url: &Url) -> Error {
     let message = format!(
-        "it sends us to {} with credentials; nothing was sent there",
+        "it redirects to {} with credentials; nothing was sent there",
         authority(url)
     );
     Error::new(ErrorKind::Refused, message)
@@ -343,7 +346,7 @@ fn elsewhere(url: &Url) -> Error {
 
 fn uncovered(url: &Url) -> Error {
     let message = format!(
-        "it sends us from https to plain http at {}; nothing was sent there",
+        "it redirects from https to plain http at {}; nothing was sent there",
         authority(url)
     );
     Error::guarded(Guard::Cleartext, message)

@@ -219,7 +219,7 @@ fn written_within(url: &Url, at: &Authority, within: Reach) -> Result<Reach> {
     }
     let host = url.host_str().unwrap_or_default();
     let message =
-        format!("it sends us to {host}, an address of a private network; nothing was sent there");
+        format!("it redirects to {host}, an address of a private network; nothing was sent there");
     let host = host.to_owned();
     Err(Error::guarded(Guard::Near { host }, message))
 }
@@ -254,7 +254,7 @@ impl fmt::Display for NearAddress {
         let NearAddress { name, address, .. } = self;
         let how = match self.reach {
             Reach::Own => format!("{name} has moved to {address}"),
-            _ => format!("it sends us to {name}, which is {address}"),
+            _ => format!("it redirects to {name}, which is {address}"),
         };
         write!(
             f,

@@ -24,7 +24,7 @@ pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Optio
     match tunnel.as_deref() {
         Some("proxy authorization required") => return Some(wants_credentials(proxy)),
         Some("unsuccessful") => {
-            let why = format!("it opens no way to {}", authority(url));
+            let why = format!("it does not connect to {}", authority(url));
             return named(ErrorKind::Unreachable, why);
         }
         // On the proxy's own connection, or while it answered.

@@ -51,7 +51,7 @@ pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<
     Some(match error {
         error if is_authority(error) => Told::untrusted(
             Distrust::Issuer,
-            "its certificate is signed by itself, and is not trusted here",
+            "its certificate is signed by itself, and not trusted",
         ),
         Tls::InvalidCertificate(error) => Told::untrusted(distrust(error), certificate(error)),
         Tls::AlertReceived(alert) => alerted(*alert, missed),
@@ -86,23 +86,23 @@ fn distrust(error: &CertificateError) -> Distrust {
 fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer => {
-            "its certificate is signed by nobody that is trusted here".to_owned()
+            "its certificate is signed by an issuer that is not trusted".to_owned()
         }
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("its certificate expired{}", on(*not_after))
         }
         CertificateError::Expired => "its certificate has expired".to_owned(),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("its certificate is not good before{}", on(*not_before))
+            format!("its certificate is not valid before{}", on(*not_before))
         }
         CertificateError::NotValidForNameContext { presented, .. } => match names(presented) {
             Some(names) => format!("its certificate is not for this name but {names}"),
-            None => "its certificate names nobody".to_owned(),
+            None => "its certificate has no name in it".to_owned(),
         },
         CertificateError::NotValidForName => "its certificate is not for this name".to_owned(),
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
-        CertificateError::BadEncoding => "its certificate cannot be understood".to_owned(),
-        error => format!("its certificate is not good: {error}"),
+        CertificateError::BadEncoding => "its certificate cannot be parsed".to_owned(),
+        error => format!("its certificate is not valid: {error}"),
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
         });
         assert_eq!(
             nobody.error("r: ").to_string(),
-            "r: its certificate names nobody"
+            "r: its certificate has no name in it"
         );
         let alert = |alert| explain(&Tls::AlertReceived(alert), false).unwrap();
         let old = alert(AlertDescription::ProtocolVersion);

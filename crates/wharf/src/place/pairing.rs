@@ -35,12 +35,11 @@ pub(crate) fn tags(to: &Reference, content: &RootContent, own: Option<&Tag>) -> 
 pub(super) fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
     let message = match content {
         RootContent::Manifest(descriptor) if descriptor.digest == *digest => return Ok(()),
-        RootContent::Manifest(descriptor) => format!(
-            "content goes to a tag, and its digest is {}",
-            descriptor.digest
-        ),
+        RootContent::Manifest(descriptor) => {
+            format!("the digest of the content is {}", descriptor.digest)
+        }
         RootContent::Draft(_) => {
-            "content goes to a tag, and its digest is not known before its layers are compressed"
+            "the digest of the content is not known before its layers are compressed; write a tag"
                 .to_owned()
         }
     };
@@ -113,7 +112,7 @@ mod tests {
             (
                 format!("r.example/a@{wrong}"),
                 None,
-                format!("r.example/a@{wrong}: content goes to a tag, and its digest is {right}"),
+                format!("r.example/a@{wrong}: the digest of the content is {right}"),
             ),
         ] {
             let found = names(tags(&to.parse().unwrap(), &content(), own.as_ref()));

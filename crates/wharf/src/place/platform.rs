@@ -149,7 +149,7 @@ async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
             continue;
         }
         if seen.len() > MOST_INDEXES {
-            let message = format!("more than {MOST_INDEXES} indexes in one another");
+            let message = format!("more than {MOST_INDEXES} nested indexes");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         if let Payload::Index(inner) = source.manifest(&next).await?.payload() {
@@ -179,15 +179,11 @@ async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> R
 }
 
 fn none_for(wanted: &Platform, here: &str) -> Error {
-    let here = if here.is_empty() {
-        "none that says its platform"
-    } else {
-        here
+    let message = match here {
+        "" => format!("no image for {wanted}: none states its platform"),
+        here => format!("no image for {wanted}, there is: {here}"),
     };
-    Error::new(
-        ErrorKind::NotFound,
-        format!("no image for {wanted}, there is: {here}"),
-    )
+    Error::new(ErrorKind::NotFound, message)
 }
 
 #[cfg(test)]

@@ -364,7 +364,7 @@ async fn a1_what_was_not_asked_for_or_does_not_fit_is_not_said_to_be_missing() {
         store.manifest_at(&tag()).await.unwrap_err().to_string()
     };
     for (status, expected) in [
-        (403, "403 Forbidden; it asks for no credentials"),
+        (403, "403 Forbidden; it requests no credentials"),
         (429, "429 Too Many Requests"),
     ] {
         let script = push_registry().on("GET", "/v2/*/manifests/*", [Answer::status(status)]);

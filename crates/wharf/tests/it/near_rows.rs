@@ -67,7 +67,7 @@ async fn m5_a_name_that_leads_next_to_us_is_refused_where_the_connection_is_made
     let error = push(&app(client(&registry), &registry)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     let expected =
-        "it sends us to store.example, which is 127.0.0.2, an address of a private network";
+        "it redirects to store.example, which is 127.0.0.2, an address of a private network";
     assert!(error.to_string().contains(expected), "{error}");
     assert_eq!(near.lines(), [""; 0]);
 }

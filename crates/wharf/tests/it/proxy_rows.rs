@@ -71,7 +71,7 @@ async fn t4_a_registry_behind_tls_is_reached_through_a_tunnel() {
         assert!(!error.to_string().contains("wrong"), "{error}");
     }
     let error = refused(through(&url(&proxy, "me:hidden@"))).await;
-    let expected = "cannot connect to registry.example:443: its certificate is signed by nobody";
+    let expected = "cannot connect to registry.example:443: its certificate is signed by an issuer";
     assert!(error.to_string().contains(expected), "{error}");
 }
 
@@ -128,7 +128,7 @@ async fn t4_what_a_proxy_does_not_do_is_told_as_its_doing() {
     let error = refused(through(&url(&closed, "me:hidden@"))).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     let expected = format!(
-        "proxy {}: it opens no way to registry.example:443",
+        "proxy {}: it does not connect to registry.example:443",
         closed.address()
     );
     assert!(error.to_string().ends_with(&expected), "{error}");
@@ -163,7 +163,7 @@ async fn t4_a_proxy_over_tls_sees_no_client_certificate() {
         ..trusting(&authority)
     };
     let error = refused(through(&address).tls(tls)).await;
-    let expected = "it is spoken to over TLS, and would see the client certificate too";
+    let expected = "it is reached over TLS, and would get the client certificate too";
     assert!(error.to_string().ends_with(expected), "{error}");
     assert!(!front.client_certificates().contains(&true));
 }

@@ -74,7 +74,7 @@ pub(super) fn select<'a>(
         _ => Err(Error::new(
             ErrorKind::Ambiguous,
             format!(
-                "{} fits several images, choose one: {}",
+                "{} matches several images, choose one: {}",
                 describe(choice),
                 list(fitting.into_iter())
             ),
