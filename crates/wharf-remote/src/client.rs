@@ -31,6 +31,10 @@ use wharf_core::sync::Lock;
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
 ///
 /// ```no_run
+/// # mod wharf {
+/// #     pub use wharf_core::Result;
+/// #     pub use wharf_remote as remote;
+/// # }
 /// # async fn example() -> wharf::Result<()> {
 /// let client = wharf::remote::Client::builder().build()?;
 /// let repository = "ghcr.io/octo/hello".parse().expect("a repository");

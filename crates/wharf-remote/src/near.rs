@@ -77,6 +77,9 @@ fn is_near_v4(address: Ipv4Addr) -> bool {
 /// Written as a host or address with or without a port, or as a network in CIDR notation.
 ///
 /// ```
+/// # mod wharf {
+/// #     pub use wharf_remote as remote;
+/// # }
 /// use wharf::remote::Neighbour;
 ///
 /// for text in ["store.internal", "store.internal:9000", "10.1.2.3", "[fd00::1]:443", "10.0.0.0/8"] {

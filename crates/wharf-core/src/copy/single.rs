@@ -30,6 +30,7 @@ pub async fn push_blob(store: &dyn Store, blob: &Blob, options: &CopyOptions) ->
 /// Puts a layer, or another blob, into a store, and learns on the way what it is.
 ///
 /// ```no_run
+/// # use wharf_core as wharf;
 /// use wharf::copy::{CopyOptions, push_layer};
 /// use wharf::layer::{Family, LayerInput, Packing};
 ///

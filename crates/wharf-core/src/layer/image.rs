@@ -10,6 +10,10 @@ use crate::{Error, ErrorKind};
 /// A new image: a config and layers, lowest first.
 ///
 /// ```no_run
+/// # mod wharf {
+/// #     pub use wharf_core::*;
+/// #     pub use wharf_oci as oci;
+/// # }
 /// use wharf::copy::{CopyOptions, Root, RootContent, copy};
 /// use wharf::layer::{Family, LayerInput, NewImage, Packing, TreeOptions};
 /// use wharf::oci::ImageConfig;

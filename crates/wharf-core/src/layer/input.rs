@@ -24,6 +24,7 @@ type Opener = dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
 /// The input of a layer, or of another blob. Nothing is read before it is sent.
 ///
 /// ```
+/// # use wharf_core as wharf;
 /// use wharf::layer::{Family, LayerInput, Packing, TreeOptions};
 ///
 /// let input = LayerInput::directory("rootfs", TreeOptions::default());
