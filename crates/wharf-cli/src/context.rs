@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wharf::copy::CopyOptions;
-use wharf::credentials::{Chain, Credentials};
+use wharf::credentials::Chain;
 use wharf::memory::RegistryMemory;
 use wharf::place::PlaceOptions;
 use wharf::remote::Client;
@@ -65,30 +65,44 @@ impl Context {
         }
     }
 
-    /// The one client of a command: all repositories share what it learns.
+    /// The library's front door. All its copies share the one client of the command, and what that
+    /// learns.
     ///
     /// # Errors
     /// Where files of certificates or credentials cannot be used.
-    pub(crate) fn client(&self) -> Result<Client> {
-        if let Some(client) = &self.opened().client {
-            return Ok(client.clone());
-        }
-        let client = self.client_showing(Arc::new(self.logins.credentials()?))?;
-        self.opened().client = Some(client.clone());
-        Ok(client)
-    }
-
-    /// The library's front door, with the one client.
-    ///
-    /// # Errors
-    /// As [`Context::client`].
     pub(crate) fn wharf(&self) -> Result<Wharf> {
         Ok(self.front(self.client()?, self.flags.copy_options()))
     }
 
-    /// The library's front door, with this client, for a copy as `moving` says.
-    pub(crate) fn wharf_of(&self, client: Client, moving: &Moving) -> Wharf {
-        self.front(client, moving.options(&self.flags))
+    /// The front door, for copies as `moving` says.
+    ///
+    /// # Errors
+    /// As [`Context::wharf`].
+    pub(crate) fn wharf_for(&self, moving: &Moving) -> Result<Wharf> {
+        Ok(self.front(self.client()?, moving.options(&self.flags)))
+    }
+
+    /// A front door for a registry inside this process. It learns nothing for later runs, as the
+    /// registry has another port each time.
+    ///
+    /// # Errors
+    /// As [`Context::wharf`].
+    pub(crate) fn wharf_inside(&self, moving: &Moving) -> Result<Wharf> {
+        let memories = Memories {
+            registries: RegistryMemory::in_process(),
+            cache: self.memories.cache.clone(),
+        };
+        let client = self.open(memories, Chain::default())?;
+        Ok(self.front(client, moving.options(&self.flags)))
+    }
+
+    /// A front door without credentials, for a login.
+    ///
+    /// # Errors
+    /// Where files of certificates cannot be used.
+    pub(crate) fn wharf_without_credentials(&self) -> Result<Wharf> {
+        let client = self.open(self.memories.clone(), Chain::default())?;
+        Ok(self.front(client, self.flags.copy_options()))
     }
 
     fn front(&self, client: Client, copy: CopyOptions) -> Wharf {
@@ -101,30 +115,19 @@ impl Context {
         Wharf::with_options(client, Options { copy, places })
     }
 
-    /// A client that shows these credentials and no others.
-    ///
-    /// # Errors
-    /// As [`Context::client`].
-    pub(crate) fn client_showing(&self, credentials: Arc<dyn Credentials>) -> Result<Client> {
-        self.open(self.memories.clone(), credentials)
+    fn client(&self) -> Result<Client> {
+        if let Some(client) = &self.opened().client {
+            return Ok(client.clone());
+        }
+        let client = self.open(self.memories.clone(), self.logins.credentials()?)?;
+        self.opened().client = Some(client.clone());
+        Ok(client)
     }
 
-    /// A client for a registry inside this process, which has another port each time.
-    ///
-    /// # Errors
-    /// As [`Context::client`].
-    pub(crate) fn forgetful_client(&self) -> Result<Client> {
-        let memories = Memories {
-            registries: RegistryMemory::in_process(),
-            cache: self.memories.cache.clone(),
-        };
-        self.open(memories, Arc::new(Chain::default()))
-    }
-
-    fn open(&self, memories: Memories, credentials: Arc<dyn Credentials>) -> Result<Client> {
+    fn open(&self, memories: Memories, credentials: Chain) -> Result<Client> {
         let notices = Arc::new(Notices::new(self.printer.clone()));
         let client = flags::builder(&self.flags, memories)?
-            .credentials(credentials)
+            .credentials(Arc::new(credentials))
             .pause_observer(notices.clone())
             .leniency_observer(notices)
             .build()?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wharf::Result;
-use wharf::place::{OpenedStore, PathOrStdin};
+use wharf::place::{Access, OpenedStore, PathOrStdin, Place};
 use wharf::store::Memory;
 use wharf_oci::{Reference, Repository};
 
@@ -41,8 +41,8 @@ pub(crate) async fn push(
     let (address, running) = embedded::start(&directory).await?;
     context.keep_running(running);
     let repository = Repository::new(embedded::registry(address), name.clone())?;
-    let reference = Reference::new(repository, None, None);
-    let mut destination = OpenedStore::registry(&reference, source, wharf.client())?;
+    let place = Place::Registry(Reference::new(repository, None, None));
+    let mut destination = wharf.destination(&place, source, Access::Write).await?;
     destination.name.clone_from(&served);
     let Some(root) = transfer.run(&destination).await? else {
         return Ok(Vec::new());

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use wharf::front::THIS_LOGIN;
 use wharf::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side};
 
 use wharf_oci::Registry;
 
 use crate::env::LOGINS;
-use crate::flags::{FLAG, THIS_LOGIN};
+use crate::flags::FLAG;
 
 /// The error in one line, with a hint if there is one.
 pub(crate) fn line(error: &Error) -> String {

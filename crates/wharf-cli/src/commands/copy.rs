@@ -49,7 +49,7 @@ impl Run for Copy {
         let (from, to) = (&self.source.place, &self.destination.place);
         OpenedStore::check(to)?;
         // One client for both sides: what one repository has, the other may mount.
-        let wharf = context.wharf_of(context.client()?, &self.moving);
+        let wharf = context.wharf_for(&self.moving)?;
         let source = wharf.open(from).await.map_err(|error| match from {
             Place::Registry(_) => hinted(error, &self.source.typed),
             Place::Local(_) => error,

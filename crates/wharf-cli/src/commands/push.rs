@@ -56,12 +56,10 @@ impl Run for Push {
         let references: Vec<Reference> = references.collect();
         let image_refs = self.image_refs.as_deref().map(ImageRefs::open);
         let image_refs = image_refs.transpose()?;
-        let client = match references.is_empty() {
-            // The embedded registry has another port each time.
-            true => context.forgetful_client()?,
-            false => context.client()?,
+        let wharf = match references.is_empty() {
+            true => context.wharf_inside(&self.moving)?,
+            false => context.wharf_for(&self.moving)?,
         };
-        let wharf = context.wharf_of(client, &self.moving);
         let (OnDisk(place), part) = (&self.path, self.part());
         let source = wharf.open_local(place, part).await?;
         let transfer = Transfer {

@@ -12,9 +12,6 @@ use crate::env::{self, LOGINS};
 /// The flag for credentials.
 pub(crate) const FLAG: &str = "--creds";
 
-/// The name of the credentials that a login checks.
-pub(crate) const THIS_LOGIN: &str = "this login";
-
 /// Flags about credentials, of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Credentials")]

@@ -10,5 +10,5 @@ mod tls;
 
 pub(crate) use self::client::{Memories, builder};
 pub(crate) use self::global::Global;
-pub(crate) use self::logins::{FLAG, Hidden, Logins, THIS_LOGIN};
+pub(crate) use self::logins::{FLAG, Hidden, Logins};
 pub(crate) use self::moving::{Effect, Moving};

@@ -180,7 +180,7 @@ fn a_digest_that_is_not_the_images_is_refused_and_its_own_is_taken() {
     let run = wharf(home.path(), &["push", text(fixture.directory()), &wrong]);
     assert_eq!(run.code, 1);
     assert!(
-        run.stderr.contains("content goes to a tag"),
+        run.stderr.contains("the digest of the content is "),
         "{}",
         run.stderr
     );

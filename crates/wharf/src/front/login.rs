@@ -10,7 +10,7 @@ use crate::remote::{Access, Checked};
 use crate::{Error, ErrorKind, Result};
 
 /// What messages call the place of credentials that are being checked.
-const THIS_LOGIN: &str = "this login";
+pub const THIS_LOGIN: &str = "this login";
 
 /// What a login did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ mod write;
 
 pub use self::blob::OpenedBlob;
 pub use self::delete::deletable;
-pub use self::login::LoggedIn;
+pub use self::login::{LoggedIn, THIS_LOGIN};
 pub use self::push::Pushed;
 pub use self::read::Content;
 pub use self::wharf::{Options, Wharf};

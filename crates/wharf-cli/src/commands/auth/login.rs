@@ -1,8 +1,6 @@
 //! `wharf auth login HOST`.
 
-use std::sync::Arc;
-
-use wharf::credentials::{Credential, Credentials, Given, Secret};
+use wharf::credentials::{Credential, Credentials, Secret};
 use wharf::remote::Checked;
 use wharf::{Error, ErrorKind, Result};
 
@@ -10,7 +8,7 @@ use super::input;
 use crate::arguments::Host;
 use crate::command::Run;
 use crate::context::Context;
-use crate::flags::{Hidden, THIS_LOGIN};
+use crate::flags::Hidden;
 
 /// Check credentials with a registry, and store them
 #[derive(Debug, clap::Args)]
@@ -37,19 +35,18 @@ Example:
   wharf auth login -u me --password-stdin ghcr.io < token";
 
 impl Run for Login {
-    /// Checks the credentials before it stores them.
+    /// Checks the credentials before it keeps them.
     async fn run(self, context: &Context) -> Result<()> {
-        let credential = self.credential().await?;
         let Host(registry) = &self.host;
+        let password = self.password().await?;
+        let credential = Credential::password(self.username.as_str(), password);
         let before = context.logins.given()?.find(registry, None).await?;
         let file = context.logins.first()?;
-        let given = Given::new(registry.clone(), credential.clone(), THIS_LOGIN);
-        let client = context.client_showing(Arc::new(given))?;
-        let checked = client.check_credentials(registry).await?;
-        let place = file.keep(registry, &credential).await?;
+        let wharf = context.wharf_without_credentials()?;
+        let login = wharf.login(registry, &credential, &file).await?;
         let say = |line: &str| context.printer.say(line);
-        say(&format!("logged in to {registry} via {place}"));
-        if checked == Checked::NotAsked {
+        say(&format!("logged in to {registry} via {}", login.kept_in));
+        if login.checked == Checked::NotAsked {
             say(&format!(
                 "{registry} did not ask for credentials, so they could not be checked"
             ));
@@ -65,29 +62,14 @@ impl Run for Login {
 }
 
 impl Login {
-    async fn credential(&self) -> Result<Credential> {
-        // RFC 7617: the first colon ends the name.
-        if self.username.contains(':') {
-            return Err(invalid("a user name has no colon"));
-        }
-        let password = self.password().await?;
-        if self.username.is_empty() || password.is_empty() {
-            return Err(invalid("user name and password must not be empty"));
-        }
-        Ok(Credential::password(self.username.as_str(), password))
-    }
-
     async fn password(&self) -> Result<Secret> {
         match &self.password {
             Some(Hidden(password)) => Ok(password.clone()),
             None if self.password_stdin => input::read("the password").await,
-            None => Err(invalid(
-                "no password: --password-stdin reads it from standard input",
-            )),
+            None => {
+                let message = "no password: --password-stdin reads it from standard input";
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
         }
     }
-}
-
-fn invalid(why: &str) -> Error {
-    Error::new(ErrorKind::Invalid, why)
 }

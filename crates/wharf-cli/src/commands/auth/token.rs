@@ -40,8 +40,8 @@ impl Run for Token {
             true => Access::Write,
             false => Access::Read,
         };
-        let client = context.client()?;
-        let value = client.authorization(repository, access, &sources?).await?;
+        let wharf = context.wharf()?;
+        let value = wharf.authorization(repository, access, &sources?).await?;
         if self.header {
             let line = format!("Authorization: {}", value.expose());
             return context.printer.data(&line);
