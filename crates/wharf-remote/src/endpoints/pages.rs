@@ -44,7 +44,7 @@ impl NextPage {
     }
 }
 
-/// Reads the answer to a request for the page `at` of a list, whose URL is `asked`.
+/// Reads the answer to a request for the page `at` of a list; `asked` is its URL.
 ///
 /// # Errors
 /// What the registry says; [`ErrorKind::Invalid`] where the answer is no such document, is too
@@ -78,7 +78,7 @@ where
     Ok(Page { items, next })
 }
 
-/// The page that `link` leads to, from page `number` of a list, whose URL is `asked`.
+/// The page that `link` leads to, from page `number` of a list; `asked` is the URL of that page.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] where it is not followed.

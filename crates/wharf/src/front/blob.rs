@@ -70,7 +70,8 @@ impl Wharf {
             digest: digest.clone(),
             retry: self.options().copy.retry,
             at: start,
-            end: end.into_iter().chain(part.size).min(),
+            end,
+            size: part.size,
             bytes: part.bytes,
             breaks: 0,
             fruitless: 0,
@@ -128,8 +129,10 @@ struct Reading {
     retry: RetryPolicy,
     /// The next byte.
     at: u64,
-    /// The first byte that is not read, where that is known.
+    /// The first byte that is not read, if there is one.
     end: Option<u64>,
+    /// The size of the blob, if the registry said it.
+    size: Option<u64>,
     bytes: ByteStream,
     /// How often it broke off.
     breaks: u32,
@@ -146,7 +149,9 @@ impl Reading {
                     self.fruitless = 0;
                     return Ok(Some(chunk));
                 }
-                None if self.end.is_none_or(|end| self.at >= end) => return Ok(None),
+                _ if self.is_over() => return Ok(None),
+                // Without a size the registry's word for the end is all there is.
+                None if self.size.is_none() => return Ok(None),
                 None => Error::new(ErrorKind::Interrupted, "blob ends before its size")
                     .transient(true)
                     .target(&self.digest)
@@ -163,9 +168,18 @@ impl Reading {
         }
     }
 
+    /// The first byte that is not read, as far as that is known.
+    fn limit(&self) -> Option<u64> {
+        self.end.into_iter().chain(self.size).min()
+    }
+
+    fn is_over(&self) -> bool {
+        self.limit().is_some_and(|limit| self.at >= limit)
+    }
+
     /// Opens the rest, after the wait that the policy wants after `error`.
     async fn reopened(&mut self, error: Error) -> Result<ByteStream> {
-        let (source, digest, at, end) = (&self.source, &self.digest, self.at, self.end);
+        let (source, digest, at, end) = (&self.source, &self.digest, self.at, self.limit());
         let mut broken = Some(error);
         let reopen = || {
             let broken = broken.take();

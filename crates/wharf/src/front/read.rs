@@ -82,8 +82,8 @@ impl Wharf {
         Ok(Content { descriptor, bytes })
     }
 
-    /// The manifests whose subject is what `at` names, as descriptors with artifact type and
-    /// annotations; none where there are none.
+    /// The manifests that refer to what `at` names, as descriptors with artifact type and
+    /// annotations; none if there are none.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};

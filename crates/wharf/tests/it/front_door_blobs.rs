@@ -82,6 +82,17 @@ async fn a_registry_without_ranges_gives_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn a_range_past_the_end_of_a_blob_of_unknown_size_ends_with_it() {
+    let server = serving([Answer::status(200).body("0123456789").chunked()]);
+    let at = repository_name(server.address(), "app");
+    let digest = Digest::of(b"0123456789");
+    let part = wharf().blob(&at, &digest, 5..20).await.unwrap();
+    assert_eq!(part.size, None);
+    assert_eq!(all(part).await.unwrap(), b"56789");
+    assert_eq!(ranges(&server), ["bytes=5-19"]);
+}
+
+#[tokio::test]
 async fn wrong_bytes_never_end_as_if_they_were_whole() {
     for answer in [
         Answer::status(200).body("wrong"),

@@ -213,6 +213,8 @@ async fn p4_one_platform_costs_one_request_more() {
     let wharf = wharf_for("linux/arm64");
     wharf.manifest(&to).await.unwrap();
     assert_eq!(methods(&proxy), ["GET", "GET"]);
+    wharf.config(&to).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "GET", "GET"]);
     wharf.tag(&to, &["arm".parse().unwrap()]).await.unwrap();
     assert_eq!(methods(&proxy), ["GET", "GET", "PUT"]);
 }

@@ -108,7 +108,7 @@ async fn the_link_to_the_next_page_is_followed_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_page_that_nobody_takes_is_not_asked_for() {
+async fn a_page_is_not_asked_for_before_it_is_wanted() {
     let server = serving(|script| script.on("GET", TAGS, [next(page(&["1", "2"]), "?last={n}")]));
     let stream = wharf().tags(&repository_name(server.address(), "app"));
     let first: Vec<Result<Tag>> = stream.take(2).collect().await;
