@@ -1,4 +1,4 @@
-//! One line of JSON for programs: an object whose fields keep their order.
+//! One line of JSON for programs: an object with its fields in a fixed order.
 
 use std::fmt::{self, Display};
 
