@@ -35,6 +35,7 @@ pub(super) async fn answer(
     let headers = answer.headers_mut();
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     headers.insert(SERVER, HeaderValue::from_static(PRODUCT));
+    headers.insert(TAKES, HeaderValue::from_static(OPTIONAL));
     let status = answer.status().as_u16();
     tracing::debug!(method = %head.method, path = head.uri.path(), status);
     Ok(answer)
@@ -107,7 +108,10 @@ async fn operate(
     }
 }
 
-/// Clients learn from it which optional requests are taken here: mounts without `from`, several
-/// tags on one PUT, blobs as the body of a POST.
 const PRODUCT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// The optional requests that are taken here: several tags on one PUT, blobs as the body of a POST,
+/// mounts without `from`, conditions on a PUT of a manifest. Clients make none of them before.
+const TAKES: HeaderName = HeaderName::from_static("wharf-takes");
+const OPTIONAL: &str = "tags, post-blob, any-mount, conditions";

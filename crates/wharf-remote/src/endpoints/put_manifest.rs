@@ -7,6 +7,7 @@ use super::referrers;
 use crate::answer;
 use crate::answer::is_html;
 use crate::api::Api;
+use crate::hosts::Optional;
 use crate::transport::Response;
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -22,7 +23,7 @@ pub(crate) async fn put(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<
     let mut left: Vec<&Tag> = tags.iter().collect();
     match tags {
         [] => return put_at(api, manifest, Selector::Digest(manifest.digest().clone())).await,
-        [_, _, ..] if api.host().is_ours() => {
+        [_, _, ..] if api.host().takes(Optional::Tags) => {
             for some in tags.chunks(TAGS_AT_ONCE) {
                 let done = put_some(api, manifest, some).await?;
                 left.retain(|tag| !done.contains(tag));

@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use tokio::sync::OnceCell;
@@ -14,6 +13,7 @@ use super::in_flight::UploadsInFlight;
 use super::janitor::Janitor;
 use super::kept_sessions::KeptSessions;
 use super::scheme::{self, Remembered, SchemeVerdict};
+use super::takes::{Optional, Takes};
 use super::urls::Urls;
 use crate::answer;
 use crate::auth::Authorizer;
@@ -28,9 +28,6 @@ use crate::transport::{
 use wharf_core::Result;
 use wharf_core::sync::{Keyed, Lock};
 
-/// How the embedded registry names itself in `Server`.
-const OWN: &str = "wharf/";
-
 /// What a client knows of one host.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -40,7 +37,7 @@ pub(crate) struct Host {
     remembered: Remembered,
     urls: OnceCell<Urls>,
     sending: Lock<Experience>,
-    is_ours: AtomicBool,
+    takes: Takes,
     referrers: Lock<Option<bool>>,
     asking_for_referrers: tokio::sync::Mutex<()>,
     referrer_turns: Keyed<(RepositoryName, Digest), ()>,
@@ -103,7 +100,7 @@ impl Host {
             shared,
             remembered: Remembered::default(),
             sending: Lock::default(),
-            is_ours: AtomicBool::new(false),
+            takes: Takes::default(),
             referrers: Lock::default(),
             asking_for_referrers: tokio::sync::Mutex::default(),
             referrer_turns: Keyed::default(),
@@ -143,7 +140,9 @@ impl Host {
         request: Request,
     ) -> Result<Response> {
         let response = self.in_scheme(transport, request).await?;
-        self.notice(&response);
+        response
+            .all("wharf-takes")
+            .for_each(|list| self.takes.learn(list));
         Ok(response)
     }
 
@@ -288,16 +287,9 @@ impl Host {
         }
     }
 
-    /// Whether it mounts a blob from wherever it has it, and takes small ones with the POST
-    /// (wire.md E5, U1): our own does, and says so in each answer.
-    pub(crate) fn finds_blobs(&self) -> bool {
-        self.is_ours()
-    }
-
-    /// Whether it is the embedded registry, which does all that ours do: take several tags with
-    /// one PUT (wire.md O6), decide conditions (wire.md F4).
-    pub(crate) fn is_ours(&self) -> bool {
-        self.is_ours.load(Ordering::Relaxed)
+    /// Whether it said that it takes such a request.
+    pub(crate) fn takes(&self, optional: Optional) -> bool {
+        self.takes.has(optional)
     }
 
     /// Whether it lists referrers itself, if that is known. Of what was known before only the no
@@ -338,16 +330,6 @@ impl Host {
     /// Where processes wait for each other, if they do.
     pub(crate) fn locks(&self) -> Option<&Path> {
         self.shared.locks.as_deref()
-    }
-
-    /// Looks at an answer for what it says about who gave it.
-    fn notice(&self, response: &Response) {
-        if response
-            .header("server")
-            .is_some_and(|server| server.starts_with(OWN))
-        {
-            self.is_ours.store(true, Ordering::Relaxed);
-        }
     }
 
     async fn find(&self, transport: &Transport) -> Result<Urls> {

@@ -6,9 +6,11 @@ mod in_flight;
 mod janitor;
 mod kept_sessions;
 mod scheme;
+mod takes;
 mod urls;
 
 pub(crate) use self::experience::Experience;
 pub(crate) use self::host::{ClientSettings, Host, Way};
 pub(crate) use self::kept_sessions::KeptSession;
+pub(crate) use self::takes::Optional;
 pub(crate) use self::urls::{Urls, with_digest};

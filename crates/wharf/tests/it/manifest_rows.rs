@@ -18,7 +18,7 @@ use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes,
 };
 
-use crate::support::{MANIFEST, image, lines, options, repository};
+use crate::support::{MANIFEST, TAKES, image, lines, options, repository};
 
 const REFERRERS: &str = "/v2/*/referrers/*";
 const EMPTY: &[u8] = b"{}";
@@ -97,7 +97,7 @@ fn keeping(kept: &Kept, conditions: Conditions) -> Script {
 
 /// Makes the server identify itself as the embedded registry.
 fn ours(server: Script) -> Script {
-    let own = Answer::status(200).header("Server", "wharf/0.1.0");
+    let own = Answer::status(200).header("Wharf-Takes", TAKES);
     server.on("HEAD", "/v2/*/manifests/named", [own])
 }
 

@@ -15,7 +15,9 @@ use wharf::remote::{Client, RemoteRepository, Timeouts};
 use wharf::store::{Memory, Outcome, Source, Store};
 use wharf_testkit::{Answer, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes};
 
-use crate::support::{BLOB, SESSION, UPLOADS, destinations, image, lines, options, repository};
+use crate::support::{
+    BLOB, SESSION, TAKES, UPLOADS, destinations, image, lines, options, repository,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -143,7 +145,7 @@ async fn m2_whatever_else_becomes_of_a_mount_the_blob_is_sent_after_one_more_que
 
 #[tokio::test]
 async fn e5_a_registry_that_finds_blobs_is_asked_in_one_request_for_all() {
-    let own = |answer: Answer| answer.header("Server", "wharf/0.1.0");
+    let own = |answer: Answer| answer.header("Wharf-Takes", TAKES);
     let script = push_registry()
         .on("HEAD", "/v2/*/manifests/*", [own(Answer::status(404))])
         .on("POST", UPLOADS, [own(Answer::status(201))]);
@@ -174,7 +176,7 @@ async fn e5_other_registries_are_not_asked_to_mount_without_a_source() {
 
 #[tokio::test]
 async fn u1_a_small_blob_goes_with_the_post_where_that_is_known_to_work() {
-    let own = Answer::status(404).header("Server", "wharf/0.1.0");
+    let own = Answer::status(404).header("Wharf-Takes", TAKES);
     let script = push_registry().on("HEAD", BLOB, [own]).on_when(
         "POST",
         UPLOADS,
@@ -193,7 +195,7 @@ async fn u1_a_small_blob_goes_with_the_post_where_that_is_known_to_work() {
 
 #[tokio::test]
 async fn u1_a_post_whose_body_was_not_looked_at_is_a_session() {
-    let own = Answer::status(404).header("Server", "wharf/0.1.0");
+    let own = Answer::status(404).header("Wharf-Takes", TAKES);
     let server = FaultServer::start(push_registry().on("HEAD", BLOB, [own]));
     let (source, root) = image(&[seeded_bytes(1, 5000)]).await;
     let summary = push(&server, &source, &root).await.unwrap();
@@ -203,7 +205,7 @@ async fn u1_a_post_whose_body_was_not_looked_at_is_a_session() {
 
 #[tokio::test]
 async fn u1_a_post_with_a_body_that_is_refused_is_no_end() {
-    let own = Answer::status(404).header("Server", "wharf/0.1.0");
+    let own = Answer::status(404).header("Wharf-Takes", TAKES);
     let with_body = |request: &RecordedRequest| request.query("digest").is_some();
     let script = push_registry().on("HEAD", BLOB, [own]).on_when(
         "POST",

@@ -27,6 +27,7 @@ use super::native;
 use crate::answer;
 use crate::api::Api;
 use crate::endpoints::manifests;
+use crate::hosts::Optional;
 use crate::settings::ReferrersFallback;
 use crate::transport::{LaneKind, Request, Response};
 use crate::turns;
@@ -323,8 +324,9 @@ async fn write(api: &Api, tag: &Tag, index: &ReferrersIndex, found: &TagList) ->
         return Ok(Written::Declined);
     }
     answer::expect(response, &[200, 201, 202]).await?;
-    // Only the embedded registry is known to check; others send an ETag and ignore conditions.
-    let decided = api.host().is_ours() && (found.etag.is_some() || !found.there);
+    // Without that word a registry may send an ETag and ignore conditions.
+    let checks = api.host().takes(Optional::Conditions);
+    let decided = checks && (found.etag.is_some() || !found.there);
     Ok(if decided {
         Written::Decided
     } else {

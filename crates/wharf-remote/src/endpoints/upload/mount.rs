@@ -6,6 +6,7 @@ use wharf_oci::{Digest, Repository, RepositoryName};
 
 use super::session::Session;
 use crate::api::Api;
+use crate::hosts::Optional;
 use crate::transport::Request;
 use wharf_core::blob::Blob;
 use wharf_core::verify::blocking;
@@ -109,7 +110,7 @@ fn candidate(api: &Api, blob: &Blob) -> Option<From> {
     }
     // One large registry fails on `mount` alone, so only those known to accept it get it (wire.md
     // M1).
-    if api.host().finds_blobs() {
+    if api.host().takes(Optional::AnyMount) {
         return Some(From::Anywhere);
     }
     if here.registry().is_docker_hub() {

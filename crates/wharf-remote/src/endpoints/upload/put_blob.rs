@@ -13,6 +13,7 @@ use super::send_all::send_all;
 use super::session::Session;
 use crate::answer;
 use crate::api::Api;
+use crate::hosts::Optional;
 use crate::journal::Note;
 use crate::transport::{Body, Request, Wait};
 use wharf_core::blob::Blob;
@@ -24,7 +25,7 @@ const SMALL: u64 = 64 * 1024;
 
 /// Whether the mount request replaces the existence check (wire.md E5).
 pub(crate) fn asks_first(api: &Api, size: u64) -> bool {
-    api.host().finds_blobs() && size > SMALL
+    api.host().takes(Optional::AnyMount) && size > SMALL
 }
 
 /// Sends a blob of known digest, or mounts it.
@@ -45,7 +46,7 @@ pub(crate) async fn put(api: &Api, blob: &Blob) -> Result<Outcome> {
         },
     };
     let size = blob.descriptor().size;
-    let small = size > 0 && size <= SMALL && api.host().finds_blobs();
+    let small = size > 0 && size <= SMALL && api.host().takes(Optional::PostBlob);
     if small && !mount::is_believed(api, blob).await {
         return at_once(api, blob).await;
     }

@@ -21,6 +21,9 @@ pub(crate) use wire::{
     BASIC, BLOB, MANIFEST, SESSION, UPLOADS, count, counted_registry, lines, methods,
 };
 
+/// `Wharf-Takes` as the embedded registry sends it.
+pub(crate) const TAKES: &str = "tags, post-blob, any-mount, conditions";
+
 /// A source with an image of these layers, and the root to copy under the tag `v1`.
 pub(crate) async fn image(layers: &[Vec<u8>]) -> (Memory, Root) {
     let memory = Memory::new();
