@@ -7,6 +7,8 @@
 
 pub mod blob;
 mod byte_stream;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod copy;
 pub mod draft;
 mod errors;

@@ -110,6 +110,8 @@ pub mod front;
 pub mod place;
 
 pub use front::{Copied, Options, Pushed, Wharf};
+#[cfg(feature = "conformance")]
+pub use wharf_core::conformance;
 pub use wharf_core::{
     Asked, CopyOptions, Distrust, Error, ErrorKind, Event, Guard, Lack, Layout, Memory, Observer,
     Refusal, Result, RootContent, Side, Source, Store, Summary,

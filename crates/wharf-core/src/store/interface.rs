@@ -64,7 +64,7 @@ pub trait Source: Debug + Send + Sync {
         None
     }
 
-    /// The manifests whose subject is `subject`, as descriptors with artifact type and annotations
+    /// The manifests with this subject, as descriptors with artifact type and annotations
     /// (distribution-spec: "Listing Referrers"). None, where there are none or no such subject.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ pub trait Source: Debug + Send + Sync {
 /// Anything content can be written to. Writes are idempotent by digest.
 #[async_trait]
 pub trait Store: Source {
-    /// Whether a blob or manifest of this digest is here; its size is compared where known.
+    /// Whether a blob or manifest of this digest is here. The size of a blob is compared where known.
     ///
     /// # Errors
     /// Only where the question could not be asked: "unknown" is answered with `false`.
@@ -90,7 +90,7 @@ pub trait Store: Source {
     /// store says otherwise.
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome>;
 
-    /// Writes content whose digest is not known yet, and learns it. [`crate::intake::once`] makes
+    /// Writes content of unknown digest, and learns the digest. [`crate::intake::once`] makes
     /// an intake of a stream.
     ///
     /// A try that broke off may leave a partial upload, which the next try with the same key

@@ -132,8 +132,10 @@ impl Source for Memory {
 impl Store for Memory {
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
         let content = self.content.lock();
-        Ok(content.blobs.contains_key(&descriptor.digest)
-            || content.manifests.contains_key(&descriptor.digest))
+        let manifest = content.manifests.get(&descriptor.digest);
+        let blob = content.blobs.get(&descriptor.digest);
+        let blob = blob.map(|bytes| bytes.len() as u64);
+        Ok(blob.or(manifest.map(Manifest::size)) == Some(descriptor.size))
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {

@@ -9,6 +9,7 @@ mod access;
 mod client_resume;
 mod common;
 mod conditional;
+mod conformance;
 mod delete;
 mod directory;
 mod driver;
