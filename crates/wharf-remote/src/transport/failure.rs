@@ -71,7 +71,9 @@ enum Babble {
 
 /// Whether the peer speaks another protocol, or malformed HTTP.
 fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
-    let error = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
+    // A request that was not yet written is cancelled, and the reason lies below that.
+    let errors = causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
+    let error = errors.last()?;
     // The only error without a cause that has no method of its own.
     let named = error.is_incomplete_message()
         || error.is_canceled()
