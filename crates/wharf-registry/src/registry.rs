@@ -18,10 +18,10 @@ pub struct Registry {
 /// Whether a registry lists referrers (distribution-spec: "Listing Referrers").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Referrers {
-    /// It does, and tells so on each manifest with a subject: `OCI-Subject`.
+    /// It lists them, and says so on each manifest with a subject: `OCI-Subject`.
     #[default]
     On,
-    /// It behaves as registries from before: clients keep the list under a tag.
+    /// It behaves as registries without the list: clients keep it under a tag.
     Off,
 }
 
@@ -35,7 +35,7 @@ impl Registry {
         }
     }
 
-    /// Turns the list of referrers on or off. What points at what is written down either way.
+    /// Turns the list of referrers on or off. Referrer links are written either way.
     #[must_use]
     pub fn referrers(mut self, referrers: Referrers) -> Self {
         self.referrers = referrers;

@@ -86,7 +86,7 @@ enum Part {
     None,
 }
 
-/// RFC 9110, 14.1.2. What is not understood, and several ranges at once, ask for the whole.
+/// RFC 9110, 14.1.2. A range that is not understood asks for the whole, as do several ranges.
 fn part(range: &str, size: u64) -> Part {
     let spec = range
         .trim()

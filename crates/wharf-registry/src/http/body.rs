@@ -1,4 +1,4 @@
-//! The body of a request, which a peer sends as slowly as it likes, but not without end.
+//! The body of a request. The peer may send it slowly, but not without end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use wharf_core::blob::ByteStream;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// No byte for so long, and the peer is taken for gone.
+/// A peer that sends no byte for so long is taken for gone.
 const IDLE: Duration = Duration::from_secs(60);
-/// A peer that is refused hears it once it has sent this much, or took so long to.
+/// A refused peer gets its answer once it has sent this much, or after so long.
 const DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
@@ -45,7 +45,7 @@ impl RequestBody {
         .boxed()
     }
 
-    /// All of it, where it has no more than `limit` bytes; `None` where it has.
+    /// All of it; `None` where it has more than `limit` bytes.
     pub(crate) async fn read_all(&self, limit: u64) -> Result<Option<Bytes>> {
         let (mut stream, mut bytes) = (self.stream(), BytesMut::new());
         while let Some(chunk) = stream.next().await.transpose()? {
@@ -57,8 +57,8 @@ impl RequestBody {
         Ok(Some(bytes.freeze()))
     }
 
-    /// Reads what a refused peer still sends. A connection that is closed over unread bytes is
-    /// reset, and the peer may never see why.
+    /// Reads what a refused peer still sends. To close the connection over unread bytes would reset
+    /// it, and the peer might never see the answer.
     pub(crate) async fn drain(&self) {
         let reading = async {
             let mut left = DRAIN_BYTES;
@@ -69,7 +69,7 @@ impl RequestBody {
                 }
             }
         };
-        // Out of time is as good an end as any.
+        // The end of the time is an end like any other.
         let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
     }
 
@@ -81,7 +81,7 @@ impl RequestBody {
             });
             match frame.await? {
                 Ok(frame) => {
-                    // Trailers say nothing here.
+                    // Trailers have no meaning here.
                     if let Ok(chunk) = frame.into_data() {
                         return Some(Ok(chunk));
                     }

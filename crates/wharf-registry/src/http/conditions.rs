@@ -32,7 +32,7 @@ enum Comparison {
     Weak,
 }
 
-/// The tags of a header, `None` where it is not there. One that cannot be read matches nothing.
+/// The tags of a header, `None` where it is not there. A tag that cannot be read matches nothing.
 fn entity_tags(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -41,7 +41,7 @@ fn entity_tags(
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;
     let mut digests = Vec::new();
-    // No digest has a comma in it, so a tag that does is none of ours, in however many pieces.
+    // No digest has a comma in it: a tag with a comma matches nothing, in however many pieces.
     for item in lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))

@@ -11,7 +11,7 @@ pub(crate) struct Page<T> {
     pub(crate) after: Option<T>,
 }
 
-/// More are not given at once, asked for or not.
+/// The most entries of a page, whatever the client asks for.
 const MOST: usize = 10_000;
 
 impl<T: std::str::FromStr<Err: ToString>> Page<T> {
@@ -30,15 +30,15 @@ impl<T: std::str::FromStr<Err: ToString>> Page<T> {
 }
 
 impl<T: std::fmt::Display> Page<T> {
-    /// Cuts a list that was asked for with one entry more down to the page. Gives the `Link` to
-    /// the next page where there is one.
+    /// Cuts a list down to the page; the list was asked for with one entry more. Gives the `Link`
+    /// to the next page where there is one.
     pub(crate) fn cut(&self, path: &str, entries: &mut Vec<T>) -> Option<String> {
         if entries.len() <= self.limit {
             return None;
         }
         entries.truncate(self.limit);
         let last = entries.last()?;
-        // Names and tags have no character that would have to be escaped in a query.
+        // No character of names and tags must be escaped in a query.
         Some(format!(
             "<{path}?n={}&last={last}>; rel=\"next\"",
             self.limit

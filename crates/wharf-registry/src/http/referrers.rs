@@ -12,8 +12,8 @@ use super::route::no_such_endpoint;
 use crate::storage::ReferrersQuery;
 use crate::{Referrers, Registry};
 
-/// Manifests of this size every client takes ("Pushing Manifests"), so a list is not longer; one
-/// descriptor that is comes alone.
+/// Every client takes manifests of this size ("Pushing Manifests"), so a list is not longer. A
+/// longer descriptor is a list by itself.
 const MOST: u64 = 4 << 20;
 /// What is around the descriptors.
 const FRAME: u64 = 1 << 10;

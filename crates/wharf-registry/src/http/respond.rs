@@ -86,43 +86,23 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    fn text(self) -> &'static str {
+    fn text_and_status(self) -> (&'static str, StatusCode) {
         match self {
-            Code::BlobUnknown => "BLOB_UNKNOWN",
-            Code::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
-            Code::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
-            Code::Denied => "DENIED",
-            Code::DigestInvalid => "DIGEST_INVALID",
-            Code::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
-            Code::ManifestInvalid => "MANIFEST_INVALID",
-            Code::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Code::NameInvalid => "NAME_INVALID",
-            Code::NameUnknown => "NAME_UNKNOWN",
-            Code::PaginationInvalid => "PAGINATION_NUMBER_INVALID",
-            Code::SizeInvalid => "SIZE_INVALID",
-            Code::TooManyRequests => "TOOMANYREQUESTS",
-            Code::Unknown => "UNKNOWN",
-            Code::Unsupported => "UNSUPPORTED",
-        }
-    }
-
-    fn status(self) -> StatusCode {
-        match self {
-            Code::BlobUnknown
-            | Code::BlobUploadUnknown
-            | Code::ManifestBlobUnknown
-            | Code::ManifestUnknown
-            | Code::NameUnknown => StatusCode::NOT_FOUND,
-            Code::BlobUploadInvalid
-            | Code::DigestInvalid
-            | Code::ManifestInvalid
-            | Code::NameInvalid
-            | Code::PaginationInvalid
-            | Code::SizeInvalid => StatusCode::BAD_REQUEST,
-            Code::Denied => StatusCode::FORBIDDEN,
-            Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Code::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
-            Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+            Code::BlobUnknown => ("BLOB_UNKNOWN", StatusCode::NOT_FOUND),
+            Code::BlobUploadInvalid => ("BLOB_UPLOAD_INVALID", StatusCode::BAD_REQUEST),
+            Code::BlobUploadUnknown => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
+            Code::Denied => ("DENIED", StatusCode::FORBIDDEN),
+            Code::DigestInvalid => ("DIGEST_INVALID", StatusCode::BAD_REQUEST),
+            Code::ManifestBlobUnknown => ("MANIFEST_BLOB_UNKNOWN", StatusCode::NOT_FOUND),
+            Code::ManifestInvalid => ("MANIFEST_INVALID", StatusCode::BAD_REQUEST),
+            Code::ManifestUnknown => ("MANIFEST_UNKNOWN", StatusCode::NOT_FOUND),
+            Code::NameInvalid => ("NAME_INVALID", StatusCode::BAD_REQUEST),
+            Code::NameUnknown => ("NAME_UNKNOWN", StatusCode::NOT_FOUND),
+            Code::PaginationInvalid => ("PAGINATION_NUMBER_INVALID", StatusCode::BAD_REQUEST),
+            Code::SizeInvalid => ("SIZE_INVALID", StatusCode::BAD_REQUEST),
+            Code::TooManyRequests => ("TOOMANYREQUESTS", StatusCode::TOO_MANY_REQUESTS),
+            Code::Unknown => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
+            Code::Unsupported => ("UNSUPPORTED", StatusCode::METHOD_NOT_ALLOWED),
         }
     }
 }
@@ -138,7 +118,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl ToString) -> Box<Self> {
-        let (status, message) = (code.status(), message.to_string());
+        let ((_, status), message) = (code.text_and_status(), message.to_string());
         Box::new(Refusal {
             code,
             status,
@@ -158,7 +138,8 @@ impl Refusal {
     }
 
     pub(crate) fn into_answer(self) -> Answer {
-        let error = json!({ "code": self.code.text(), "message": self.message });
+        let (code, _) = self.code.text_and_status();
+        let error = json!({ "code": code, "message": self.message });
         let mut answer = with_json(self.status, &json!({ "errors": [error] }));
         for (name, value) in self.headers {
             set(&mut answer, name, &value);

@@ -1,7 +1,7 @@
 //! Which request is meant: a pure function of method, path and query.
 //!
-//! Names contain slashes, so a path is read from its end. Whatever comes out is made of checked
-//! types. The numbers are those of the distribution-spec's table "Endpoints".
+//! Names contain slashes, so a path is read from its end. A route is made of checked types. The
+//! numbers are those of the distribution-spec's table "Endpoints".
 
 use http::{Method, StatusCode};
 use wharf_oci::{Digest, RepositoryName, Selector, Tag};
@@ -69,7 +69,7 @@ pub(crate) enum Reading {
 }
 
 impl Route {
-    /// What the client must be allowed to do. The repository that a mount is from comes besides.
+    /// The right that the client must have. A mount needs one more, to pull from its source.
     pub(crate) fn needs(&self) -> Option<(&RepositoryName, Action)> {
         let Route::Repository(name, operation) = self else {
             return None;
@@ -113,7 +113,7 @@ pub(crate) fn route(method: &Method, path: &str, query: &str) -> Parsed<Route> {
     }
 }
 
-/// The operation is understood only where the name is one: a wrong name is told first.
+/// A wrong name is refused before the operation is parsed.
 fn in_repository(method: &Method, rest: &str, query: &Query) -> Parsed<Route> {
     let within = |name: &str, operation: &dyn Fn() -> Parsed<Operation>| {
         Ok(Route::Repository(parse_name(name)?, operation()?))
@@ -198,7 +198,7 @@ fn manifest(method: &Method, reference: &str, query: &Query) -> Parsed<Operation
         }
         _ => {
             let reading = reading(method).map_err(|_| not_allowed("GET, HEAD, PUT, DELETE"))?;
-            // To read a tag that cannot be is to read one that is not there.
+            // Text that is no tag names nothing that is there.
             let at = parse_selector(reference, Code::ManifestUnknown)?;
             Ok(Operation::ReadManifest(at, reading))
         }

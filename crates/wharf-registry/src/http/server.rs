@@ -66,8 +66,8 @@ impl Server {
         })
     }
 
-    /// Cuts off a peer that takes not a byte of an answer for `limit`, instead of 60 seconds. One
-    /// that reads slowly is served to the end.
+    /// Cuts off a peer that takes not a byte of an answer for `limit`, instead of 60 seconds. A
+    /// slow peer is served to the end.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.write_timeout = limit;
@@ -96,8 +96,8 @@ impl Server {
                 continue;
             };
             let (registry, stopped) = (self.registry.clone(), stopped.clone());
-            // Without it small answers wait for the peer's acknowledgement; refused, they still
-            // arrive.
+            // Without it small answers wait for the peer's acknowledgement. Where the system
+            // refuses it they still arrive.
             let _ = stream.set_nodelay(true);
             let stream = Patience::new(stream, self.write_timeout);
             connections.spawn(async move {

@@ -40,7 +40,7 @@ pub(crate) async fn whole(
 }
 
 /// Mounts a blob, or opens a session where the other repository, or any, does not have it. A
-/// repository that the caller may not pull from is as good as one that is not there.
+/// repository that the caller may not pull from counts as one that does not have it.
 pub(crate) async fn mount(
     registry: &Registry,
     caller: &Caller,
@@ -67,8 +67,8 @@ pub(crate) async fn mount(
     }
 }
 
-/// A repository that has a blob and that the caller may pull from. It looks into so many of them
-/// at most: a mount that finds nothing costs the client an upload and no more.
+/// Finds a repository that has a blob and that the caller may pull from. It looks into a limited
+/// number: a mount that finds nothing costs the client an upload and no more.
 async fn holder(
     registry: &Registry,
     caller: &Caller,
@@ -92,7 +92,7 @@ async fn holder(
     }
 }
 
-/// Names of repositories that are looked at at a time, and in all.
+/// Repositories to look into at a time, and in all.
 const HOLDERS: usize = 500;
 const MOST_HOLDERS: usize = 2000;
 
@@ -147,7 +147,7 @@ pub(crate) async fn cancel(registry: &Registry, session: &Session) -> Answered {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Says of bytes that do not begin where the session ends where that is.
+/// Refuses bytes that do not begin where the session ends, and says where that is.
 async fn misplaced(
     registry: &Registry,
     session: &Session,
@@ -188,7 +188,7 @@ fn location(session: &Session) -> String {
     format!("/v2/{}/blobs/uploads/{}", session.repository, session.id)
 }
 
-/// The last byte's position. `0-0` stands for none too: the specification has no better word.
+/// The last byte's position. `0-0` stands for no bytes too: the specification has nothing better.
 fn range(length: u64) -> String {
     format!("0-{}", length.saturating_sub(1))
 }
@@ -217,7 +217,7 @@ fn offset(headers: &HeaderMap) -> Result<Option<u64>, Box<Refusal>> {
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    // An empty last chunk cannot be said as a range: `5-4` and `5-5` are both seen for it.
+    // No range expresses an empty last chunk: clients send `5-4` or `5-5` for it.
     let claimed = end.checked_add(1).and_then(|end| end.checked_sub(start));
     match (length, claimed) {
         (Some(length), Some(claimed)) if length == claimed || length == 0 => Ok(Some(start)),

@@ -15,27 +15,18 @@ use crate::driver::{Key, When};
 
 impl Storage {
     /// Whether a repository has a blob.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn has_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<bool> {
         let link = Key::BlobLink(name.clone(), digest.clone());
         Ok(self.driver.stat(&link).await?.is_some())
     }
 
     /// Whether the pool has this content, for whatever repository.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn has_content(&self, digest: &Digest) -> Result<bool> {
         let content = Key::Content(digest.clone());
         Ok(self.driver.stat(&content).await?.is_some())
     }
 
     /// The first of these repositories that has a blob.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn find_blob(
         &self,
         digest: &Digest,
@@ -82,9 +73,6 @@ impl Storage {
 
     /// Makes a blob of the repository `from` one of `into` too; where `from` is not given, any
     /// content of the pool. Whether it was found.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn mount(
         &self,
         digest: &Digest,

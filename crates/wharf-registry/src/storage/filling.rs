@@ -21,8 +21,8 @@ pub(super) struct Filling {
     saved: u64,
 }
 
-/// A request that ends saves the state where as many bytes came since: fewer are hashed again
-/// sooner than they are flushed.
+/// A request that ends saves the state after as many new bytes: to hash fewer again takes less
+/// time than to flush them.
 const WORTH_SAVING: u64 = 1 << 20;
 /// While bytes keep coming, the state is saved after as many: a process may die at any time.
 const SAVE_EVERY: u64 = 64 << 20;
@@ -71,7 +71,7 @@ impl Filling {
         }
     }
 
-    /// Makes what is known last, where that is worth the time.
+    /// Saves the hash state, where that is worth the time.
     pub(super) async fn save(&mut self) -> Result<()> {
         self.save_after(WORTH_SAVING).await
     }

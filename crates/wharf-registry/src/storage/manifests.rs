@@ -61,9 +61,6 @@ impl Storage {
     }
 
     /// Whether a repository has this manifest or blob, and of this size.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn contains(&self, name: &RepositoryName, descriptor: &Descriptor) -> Result<bool> {
         let digest = &descriptor.digest;
         let content = match self.link(name, digest).await? {
@@ -80,11 +77,11 @@ impl Storage {
     /// other write to it happens between.
     ///
     /// What it links to must be here already; its subject may come later, or never. A put that is
-    /// declined because another one was faster has moved no tag; its manifest may be there.
+    /// declined because another put was faster has moved no tag; its manifest may be there.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] where others write to the same names all the time; what the driver
-    /// says. Some of the tags may have moved then.
+    /// [`ErrorKind::Busy`] where other requests write to the same names all the time. Some of the
+    /// tags may have moved then.
     pub async fn put_manifest(
         &self,
         name: &RepositoryName,
@@ -124,7 +121,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where it is not there, [`ErrorKind::Busy`] where others put the
-    /// manifest all the time; what the driver says. Some of the tags may be gone then.
+    /// manifest all the time. Some of the tags may be gone then.
     pub async fn delete(&self, name: &RepositoryName, at: &Selector) -> Result<()> {
         let deleted = match at {
             Selector::Tag(_) => self.driver.delete(&key_of(name, at), None).await?,

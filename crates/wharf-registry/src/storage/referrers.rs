@@ -54,9 +54,6 @@ impl ReferrersQuery {
 impl Storage {
     /// Lists a page of the manifests in a repository that have the subject of `query`. The page is
     /// empty where there are none, or no such subject or repository.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn referrers(
         &self,
         name: &RepositoryName,

@@ -9,6 +9,8 @@ use wharf_oci::{RepositoryName, Tag};
 use crate::driver::{Driver, Folder, Key, Memory, When};
 
 /// What a registry holds. Cheap to clone; clones share the content.
+///
+/// Its methods fail with what the driver says; other errors are named where they arise.
 #[derive(Clone, Debug)]
 pub struct Storage {
     pub(super) driver: Arc<dyn Driver>,
@@ -29,18 +31,12 @@ impl Storage {
     }
 
     /// Whether anything was ever written to a repository.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn exists(&self, name: &RepositoryName) -> Result<bool> {
         let mark = Key::Repository(name.clone());
         Ok(self.driver.stat(&mark).await?.is_some())
     }
 
     /// At most `limit` names of repositories in lexical order, those after `after`.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn repositories(
         &self,
         after: Option<&RepositoryName>,
@@ -63,7 +59,7 @@ impl Storage {
     /// At most `limit` tags of a repository in lexical order, those after `after`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such repository; what the driver says.
+    /// [`ErrorKind::NotFound`] where there is no such repository.
     pub async fn tags(
         &self,
         name: &RepositoryName,

@@ -18,9 +18,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 impl Storage {
     /// Opens an upload session.
-    ///
-    /// # Errors
-    /// What the driver says.
     pub async fn begin(&self, repository: &RepositoryName) -> Result<Session> {
         let session = Session::fresh(repository.clone());
         self.driver.begin(&session).await?;
@@ -36,8 +33,8 @@ impl Storage {
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no such session, or not any more when the bytes are
     /// written, [`ErrorKind::Invalid`] where `offset` is not its end, [`ErrorKind::Busy`] where
-    /// another request writes to it and does not end within a second; what `bytes` or the driver
-    /// says. The session is gone when there is no space for it.
+    /// another request writes to it and does not end within a second; the error of `bytes`. The
+    /// session is gone when there is no space for it.
     pub async fn append(
         &self,
         session: &Session,
@@ -102,7 +99,7 @@ impl Storage {
     /// Takes a blob in that comes in one piece. Nothing is left of one that does not come whole.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] where the bytes have another digest; what `bytes` or the driver says.
+    /// [`ErrorKind::Corrupt`] where the bytes have another digest; the error of `bytes`.
     pub async fn put_blob(
         &self,
         repository: &RepositoryName,
