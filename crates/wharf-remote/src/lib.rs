@@ -4,8 +4,8 @@ mod answer;
 mod api;
 mod auth;
 mod client;
+mod client_builder;
 mod client_registry;
-mod client_tls;
 pub mod credentials;
 mod endpoints;
 #[cfg(fuzzing)]
@@ -25,7 +25,8 @@ mod transport;
 mod turns;
 
 pub use self::auth::{Access, Checked};
-pub use self::client::{Client, ClientBuilder};
+pub use self::client::Client;
+pub use self::client_builder::ClientBuilder;
 pub use self::endpoints::blobs::BlobPart;
 pub use self::endpoints::pages::{NextPage, Page};
 pub use self::mirrors::RemoteSource;

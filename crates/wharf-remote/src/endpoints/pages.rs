@@ -29,6 +29,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the list goes on; `None`: this was the last page.
     pub next: Option<NextPage>,
+    /// Bytes of the page.
+    pub(super) bytes: usize,
 }
 
 /// Where a list goes on, as the registry said.
@@ -75,7 +77,11 @@ where
         .transpose()
         .map_err(|error| error.target(&endpoint))?
         .flatten();
-    Ok(Page { items, next })
+    Ok(Page {
+        items,
+        next,
+        bytes: bytes.len(),
+    })
 }
 
 /// The page that `link` leads to, from page `number` of a list; `asked` is the URL of that page.

@@ -3,6 +3,8 @@
 mod index;
 mod native;
 mod register;
+mod tag_list;
+mod update;
 
 #[cfg(fuzzing)]
 pub(crate) use self::index::ReferrersIndex;

@@ -1,6 +1,7 @@
 //! The registry's own list of referrers (distribution-spec: "Listing Referrers", end-12).
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 
 use http::Method;
 use http::header::ACCEPT;
@@ -9,15 +10,12 @@ use wharf_oci::{Descriptor, Digest, Index, MediaType};
 
 use crate::answer;
 use crate::api::Api;
-use crate::endpoints::link_header;
-use crate::transport::{Request, Response, follow};
+use crate::endpoints::pages::{self, NextPage};
+use crate::transport::{Request, Response};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The most pages of a list: some registries announce an empty next page for ever.
 const PAGES: usize = 1000;
-
-/// Bytes of a page.
-const PAGE: usize = 8 << 20;
 
 /// The most bytes of all pages of a list: some hundred thousand referrers.
 const LIST: usize = 64 << 20;
@@ -36,46 +34,39 @@ pub(super) async fn is_there(api: &Api, subject: &Digest) -> Result<bool> {
 /// # Errors
 /// The registry's error; [`ErrorKind::Invalid`] if its answer is not a list, or has no end.
 pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
-    let first = api.urls().await?.referrers(api.name(), subject);
-    let (mut url, mut seen) = (first.clone(), HashSet::new());
-    let (mut all, mut read): (Vec<Descriptor>, usize) = (Vec::new(), 0);
+    let mut url = api.urls().await?.referrers(api.name(), subject);
+    let mut seen = HashSet::from([url.clone()]);
+    let (mut all, mut bytes) = (Vec::new(), 0);
+    let mut at: Option<NextPage> = None;
     loop {
         let Some(response) = page(api, url.clone()).await? else {
-            if url == first {
+            if at.is_none() {
                 return Ok(None);
             }
             let message = "a page of the list of referrers is not there";
             return Err(Error::new(ErrorKind::Rejected, message).target(url.path()));
         };
         let endpoint = response.endpoint().to_owned();
-        let next = response
-            .header("link")
-            .and_then(link_header::next)
-            .map(str::to_owned);
-        let bytes = response.bytes(PAGE).await?;
-        let invalid = |why: String| Error::new(ErrorKind::Invalid, why).target(&endpoint);
-        read += bytes.len();
-        if read > LIST {
-            return Err(invalid(format!("the list is longer than {LIST} bytes")));
+        let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, why).target(&endpoint));
+        let entries = |index: Index| Ok::<_, Infallible>(index.manifests);
+        let read = pages::read(response, &url, at.as_ref(), entries).await?;
+        all.extend(read.items);
+        bytes += read.bytes;
+        if bytes > LIST {
+            return invalid(format!("the list is longer than {LIST} bytes"));
         }
-        let index: Index =
-            serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
-        all.extend(index.manifests);
-        let Some(next) = next else {
+        let Some(next) = read.next else {
             return Ok(Some(all));
         };
-        seen.insert(url.clone());
         if seen.len() >= PAGES {
-            return Err(invalid(format!("more than {PAGES} pages of referrers")));
+            return invalid(format!("more than {PAGES} pages of referrers"));
         }
-        let following = follow(&url, &next).map_err(|error| error.target(&endpoint))?;
-        if following.origin() != first.origin() {
-            return Err(invalid("the next page is on another host".to_owned()));
-        }
-        if seen.contains(&following) {
+        url = next.url().clone();
+        // A list that leads back to one of its pages has ended.
+        if !seen.insert(url.clone()) {
             return Ok(Some(all));
         }
-        url = following;
+        at = Some(next);
     }
 }
 

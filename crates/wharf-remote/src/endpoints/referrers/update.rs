@@ -1,0 +1,163 @@
+//! Changes the list of referrers under a tag, next to other writers.
+//!
+//! # Why nothing is lost
+//!
+//! Several writers may read, change and put back the list under the tag at once. A registry that
+//! decides conditions (`If-Match`) refuses a write to a changed list. Most registries do not, and
+//! then a writer does not see what it overwrites. So every writer
+//! - writes soon after it has read, and writes both what it reads and what it wrote before,
+//! - reads the list back at once, and again after longer than a writer takes between reading and
+//!   writing, and writes again if an entry is missing.
+//!
+//! An entry is lost only to a writer that reads before the entry is written and writes after that
+//! last check. Writers that share a directory of locks wait for each other, so this needs a machine
+//! that stalls between two requests for several times the usual time.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+use wharf_oci::{Descriptor, Digest, Tag};
+
+use super::index::{ReferrersIndex, fallback_tag};
+use super::tag_list::{Written, read, write};
+use crate::api::Api;
+use crate::endpoints::manifests;
+use crate::turns;
+use wharf_core::{Error, ErrorKind, Result};
+
+/// A change of the list.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Add(Box<Descriptor>),
+    Remove(Digest),
+}
+
+/// The most tries when other writers change the list too.
+const TRIES: u32 = 40;
+
+/// No further try starts after this time.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// Entries that are checked at a time.
+const CHECKS: usize = 8;
+
+/// The wait before the next change grows between these limits, with jitter.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// The first wait after an error.
+pub(super) const BREAK: Duration = Duration::from_millis(250);
+
+/// The last check waits this many times the time of reading and writing, within limits.
+const LATER: u32 = 4;
+const SOONEST_LOOK: Duration = Duration::from_millis(100);
+const LATEST_LOOK: Duration = Duration::from_secs(3);
+
+/// Changes the list under the tag, and makes sure that the change stays.
+pub(super) async fn update(api: &Api, subject: &Digest, change: &Change) -> Result<()> {
+    let tag = fallback_tag(subject)?;
+    let key = (api.name().clone(), subject.clone());
+    let _turn = api.host().referrer_turns().hold(key).await;
+    let _lock = match api.host().locks() {
+        Some(directory) => {
+            let key = format!("{}\n{subject}", api.repository());
+            turns::among_processes(directory, &key).await
+        }
+        None => None,
+    };
+    let mut known = ReferrersIndex::empty();
+    let (mut wait, mut after_break) = (SHORTEST_WAIT, BREAK);
+    let (begun, mut broken, mut tries) = (Instant::now(), 0, 0);
+    loop {
+        tries += 1;
+        let error = match attempt(api, &tag, change, &mut known).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                broken = 0;
+                let message = "others change it each time, or the registry does not keep it";
+                Error::new(ErrorKind::Busy, message)
+            }
+            Err(error) => {
+                broken += 1;
+                error
+            }
+        };
+        let exhausted = broken >= api.host().list_tries() || tries >= TRIES;
+        if !error.is_transient() || exhausted || begun.elapsed() >= LONGEST {
+            return Err(error.tries(tries).target(&tag));
+        }
+        let wait = if broken > 0 {
+            &mut after_break
+        } else {
+            &mut wait
+        };
+        pause(wait, &error).await;
+    }
+}
+
+/// Waits before the next try, for longer each time.
+pub(super) async fn pause(wait: &mut Duration, error: &Error) {
+    let own = wait.mul_f64(0.5 + fastrand::f64());
+    let asked = error.wait().unwrap_or_default().min(LONGEST_WAIT * 15);
+    tokio::time::sleep(own.max(asked)).await;
+    *wait = (*wait * 2).min(LONGEST_WAIT);
+}
+
+/// Reads, changes, writes and checks the list. Returns whether the change is in and stays. `known`
+/// has the entries of this writer that were not deleted.
+async fn attempt(
+    api: &Api,
+    tag: &Tag,
+    change: &Change,
+    known: &mut ReferrersIndex,
+) -> Result<bool> {
+    let begun = Instant::now();
+    let found = read(api, tag).await?;
+    drop_deleted(api, known, &found.index).await?;
+    let mut wanted = found.index.clone();
+    wanted.merge(known);
+    match change {
+        Change::Add(referrer) => wanted.add(referrer),
+        Change::Remove(digest) => wanted.remove(digest),
+    }
+    let is_so = |index: &ReferrersIndex| match change {
+        Change::Add(_) => index.covers(&wanted),
+        Change::Remove(digest) => !index.contains(digest) && index.covers(&wanted),
+    };
+    if is_so(&found.index) {
+        if known.is_empty() {
+            // It was so before this writer came.
+            return Ok(true);
+        }
+    } else {
+        match write(api, tag, &wanted, &found).await? {
+            Written::Declined => return Ok(false),
+            Written::Decided => return Ok(true),
+            Written::Unsure => *known = wanted.clone(),
+        }
+        if !is_so(&read(api, tag).await?.index) {
+            return Ok(false);
+        }
+    }
+    let later = (begun.elapsed() * LATER).clamp(SOONEST_LOOK, LATEST_LOOK);
+    tokio::time::sleep(later.mul_f64(1.0 + fastrand::f64())).await;
+    Ok(is_so(&read(api, tag).await?.index))
+}
+
+/// Drops from `known` the entries that are no longer listed because they were deleted.
+async fn drop_deleted(
+    api: &Api,
+    known: &mut ReferrersIndex,
+    listed: &ReferrersIndex,
+) -> Result<()> {
+    let vanished = stream::iter(known.missing_from(listed)).map(|referrer| async move {
+        let there = manifests::contains(api, &referrer).await?;
+        Ok::<_, Error>((!there).then_some(referrer.digest))
+    });
+    let gone: Vec<_> = vanished.buffered(CHECKS).try_collect().await?;
+    for digest in gone.into_iter().flatten() {
+        known.remove(&digest);
+    }
+    Ok(())
+}
