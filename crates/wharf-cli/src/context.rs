@@ -1,4 +1,4 @@
-//! What a command works with, from its begin to its end.
+//! The context of a command, from its start to its end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,36 +16,37 @@ use crate::flags::{self, Effect, Global, Logins, Memories, Moving};
 use crate::notices::Notices;
 use crate::printer::Printer;
 
-/// The flags of a command, and what it opened.
+/// The flags of a command, and the resources it opened.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// Where words go.
+    /// The output.
     pub(crate) printer: Printer,
-    /// What was typed for all commands.
+    /// The flags of all commands.
     pub(crate) flags: Global,
-    /// Where credentials are looked for.
+    /// The sources of credentials.
     pub(crate) logins: Logins,
-    /// Shared by all clients of a command, and written at its end unless that changes nothing.
+    /// Shared by all clients of a command, and written at its end unless the command changes
+    /// nothing.
     memories: Memories,
     effect: Effect,
     opened: Mutex<Opened>,
 }
 
-/// What is to be ended in order when a command ends, however it does.
+/// The resources to close in order when a command ends, in any way.
 #[derive(Debug, Default)]
 struct Opened {
-    /// The client of the command, once it was asked for.
+    /// The client of the command, once it was used.
     client: Option<Client>,
-    /// All clients, that one too.
+    /// All clients, including that one.
     clients: Vec<Client>,
     servers: Vec<Running>,
 }
 
-/// How long a command that was given up waits for registries to hear of it.
+/// How long a cancelled command waits until registries know about it.
 const TIDYING: Duration = Duration::from_millis(700);
 
 impl Context {
-    /// What a command of this `effect` works with.
+    /// The context of a command with this `effect`.
     pub(crate) fn new(flags: Global, printer: Printer, effect: Effect) -> Self {
         let cache = match flags.keeps_cache() {
             true => env::cache_directory(),
@@ -135,13 +136,13 @@ impl Context {
         Ok(client)
     }
 
-    /// Has a server run until everything else has ended.
+    /// Keeps a server running until everything else has ended.
     pub(crate) fn keep_running(&self, server: Running) {
         self.opened().servers.push(server);
     }
 
-    /// Ends what the command began, however it ended itself: registries are told of uploads that
-    /// were given up, servers stop, and what was learned is kept.
+    /// Closes what the command opened, however it ended: cancels unfinished uploads at registries,
+    /// stops servers, and saves what was learned.
     pub(crate) async fn end(&self) {
         let Opened {
             clients, servers, ..

@@ -1,4 +1,4 @@
-//! `wharf push PATH` without REF: into the registry inside this process.
+//! `wharf push PATH` without REF: pushes into the registry inside this process.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::{embedded, env, listing};
 /// digest; a dry run has none.
 ///
 /// # Errors
-/// Where the data directory cannot be used, or the push fails.
+/// If the data directory cannot be used, or the push fails.
 pub(crate) async fn push(
     transfer: &Transfer<'_>,
     at: &PathOrStdin,

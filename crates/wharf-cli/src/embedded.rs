@@ -1,4 +1,4 @@
-//! The embedded registry: served by a command, or inside the process for as long as work lasts.
+//! The embedded registry: served by a command, or inside the process during its work.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,9 +24,9 @@ pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
 /// A registry over `directory`, listening.
 ///
 /// # Errors
-/// Where the directory or the address cannot be used.
+/// If the directory or the address cannot be used.
 pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server> {
-    // An address that is taken is found before a directory is made.
+    // Bound first, so that no directory is made if the address is in use.
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| Error::io(address, error))?;
     if directory.exists() && !directory.is_dir() {
@@ -49,8 +49,8 @@ pub(crate) async fn start(directory: &Path) -> Result<(SocketAddr, Running)> {
     Ok((address, Running { stop, serving }))
 }
 
-/// A registry that runs inside this process. It outlives the work that uses it: what that
-/// gave up is still to be cleaned up.
+/// A registry that runs inside this process. It outlives the work that uses it, because unfinished
+/// uploads must still be cancelled.
 #[derive(Debug)]
 pub(crate) struct Running {
     stop: oneshot::Sender<()>,
@@ -58,10 +58,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Has it end what it is doing, and end.
+    /// Lets it finish its requests, and stops it.
     pub(crate) async fn stop(self) {
         drop(self.stop);
-        // It bounds the time that it gives to connections itself; a panic was printed.
+        // It limits the time for its connections itself; a panic was printed.
         let _ = self.serving.await;
     }
 }

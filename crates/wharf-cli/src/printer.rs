@@ -100,7 +100,7 @@ impl Printer {
     /// Prints a line of data.
     ///
     /// # Errors
-    /// When standard output cannot be written to. A reader that is gone is no error: it has seen
+    /// If standard output cannot be written to. A reader that is gone is no error: it has seen
     /// enough.
     pub(crate) fn data(&self, line: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();

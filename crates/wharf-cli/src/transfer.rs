@@ -15,11 +15,11 @@ use crate::progress::{Company, Progress};
 pub(crate) struct Transfer<'a> {
     /// Copies, as the flags say.
     pub(crate) wharf: &'a Wharf,
-    /// What is copied.
+    /// The content.
     pub(crate) source: &'a OpenedSource,
     /// Without effect, the plan is printed instead.
     pub(crate) effect: Effect,
-    /// What was done, for the summary: `pushed`.
+    /// The verb of the summary: `pushed`.
     pub(crate) verb: &'static str,
     /// Where words go.
     pub(crate) printer: &'a Printer,
@@ -32,7 +32,7 @@ impl Transfer<'_> {
     /// The first final one of the copy.
     pub(crate) async fn run(&self, to: &OpenedStore) -> Result<Option<Descriptor>> {
         let mut outcomes = self.run_all(std::slice::from_ref(to)).await;
-        let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
+        let nowhere = || Error::new(ErrorKind::Invalid, "no destination");
         outcomes.pop().ok_or_else(nowhere)?
     }
 

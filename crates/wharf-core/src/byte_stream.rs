@@ -1,4 +1,4 @@
-//! How bytes are handed on everywhere.
+//! The type of all streams of bytes.
 
 use bytes::Bytes;
 use futures::stream::BoxStream;

@@ -1,4 +1,4 @@
-//! Content that has no digest before it was read once, as a store takes it in.
+//! Content without a digest until it was read once, as an input of a store.
 
 use std::sync::Arc;
 
@@ -9,33 +9,33 @@ use crate::Result;
 use crate::blob::ByteStream;
 use crate::rewind::{OF_ONE_SHOT, Rewind};
 
-/// Content whose digest is learned while it is read.
+/// Content with a digest that is learned while it is read.
 #[async_trait]
 pub trait Intake: Send + Sync {
-    /// Names this content among all that this process moves, for a further try; `None` where there
-    /// is no further try, so that the store keeps nothing for it.
+    /// Identifies this content within this process, for a further try. `None` if there is no
+    /// further try, so that the store keeps nothing for it.
     fn key(&self) -> Option<&Digest>;
 
-    /// Names its bytes exactly and for all processes, before they are made; `None` where nothing
-    /// does, or where another process should not continue with them.
+    /// Identifies its exact bytes in every process, before they are made. `None` if nothing does,
+    /// or if another process should not continue them.
     fn identity(&self) -> Option<&Digest>;
 
-    /// The bytes from `offset` on. The bytes before count for what is learned all the same.
+    /// The bytes from `offset` on. The bytes before it still count for the digest.
     ///
     /// # Errors
-    /// What the source says, of [`crate::Side::Source`]; that the bytes at `offset` are gone. In the
-    /// stream, [`crate::ErrorKind::Rejected`] where it ends before `offset`.
+    /// The source's error, of [`crate::Side::Source`]; that the bytes at `offset` are gone. In the
+    /// stream, [`crate::ErrorKind::Rejected`] if it ends before `offset`.
     async fn open(&self, offset: u64) -> Result<ByteStream>;
 
     /// Digest and size of all bytes, once the stream opened last was read to its end.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Rejected`] where it was not.
+    /// [`crate::ErrorKind::Rejected`] if it was not.
     fn learned(&self) -> Result<(Digest, u64)>;
 }
 
 /// A stream that comes once, for one try. Its last 16 MiB are kept while it is read, so that a
-/// store can take a request back.
+/// store can repeat a request.
 pub fn once(stream: ByteStream) -> Arc<dyn Intake> {
     Arc::new(OneShot(Rewind::new(stream, OF_ONE_SHOT)))
 }

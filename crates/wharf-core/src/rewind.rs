@@ -206,7 +206,7 @@ fn skipped(stream: ByteStream, offset: u64) -> ByteStream {
         if left == 0 {
             return Ok(None);
         }
-        let message = format!("the session has {offset} bytes, more than there are");
+        let message = format!("the session has {offset} bytes, more than the content");
         Err(Error::new(ErrorKind::Rejected, message).side(Side::Destination))
     })
     .boxed()

@@ -9,8 +9,8 @@ use tokio::sync::OwnedMutexGuard;
 
 /// A mutex that a panic does not poison.
 ///
-/// A panic ends the task that holds the lock; the other tasks go on with the value as it is. So
-/// each change under the lock must be whole before code runs that can panic.
+/// A panic ends the task that holds the lock; the other tasks continue with the value as it is. So
+/// complete each change under the lock before code that can panic.
 #[derive(Debug, Default)]
 pub struct Lock<T: ?Sized>(Mutex<T>);
 
@@ -35,7 +35,7 @@ impl<T: ?Sized> Lock<T> {
 
 /// One task at a time for each key; the tasks of a key share a value.
 ///
-/// The value begins as the default and lives as long as a task holds the key or waits for it.
+/// The value starts as the default and lives as long as a task holds the key or waits for it.
 #[derive(Debug)]
 pub struct Keyed<K, V>(Lock<HashMap<K, Slot<V>>>);
 
@@ -48,7 +48,7 @@ impl<K, V> Default for Keyed<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Default> Keyed<K, V> {
-    /// Waits until no other task holds `key`. Tasks get it in the order in which they asked.
+    /// Waits until no other task holds `key`. Tasks get it in the order of their calls.
     pub async fn hold(&self, key: K) -> Held<'_, K, V> {
         let slot = Arc::clone(self.0.lock().entry(key.clone()).or_default());
         let claim = Claim {
@@ -61,16 +61,16 @@ impl<K: Eq + Hash + Clone, V: Default> Keyed<K, V> {
     }
 }
 
-/// A key that this task holds, and the value of the key. Dropping it lets the next task in.
+/// A key that this task holds, with its value. Dropping it admits the next task.
 #[derive(Debug)]
 pub struct Held<'a, K: Eq + Hash, V> {
-    // Fields are dropped in this order: the next task is let in before the claim is given up.
+    // Fields are dropped in this order: the next task is admitted before the claim is released.
     value: OwnedMutexGuard<V>,
     claim: Claim<'a, K, V>,
 }
 
 impl<K: Eq + Hash, V> Held<'_, K, V> {
-    /// Ends the round: the tasks that wait by now get this value, later ones begin anew.
+    /// Ends the round: tasks that already wait get this value, later ones start with the default.
     pub fn end_round(&self) {
         self.claim.leave();
     }
@@ -99,7 +99,7 @@ struct Claim<'a, K: Eq + Hash, V> {
 }
 
 impl<K: Eq + Hash, V> Claim<'_, K, V> {
-    /// Takes the slot out of the map, unless it is out already.
+    /// Removes the slot from the map, unless it is removed already.
     fn leave(&self) {
         let mut slots = self.keyed.0.lock();
         if slots
@@ -117,7 +117,7 @@ impl<K: Eq + Hash, V> Drop for Claim<'_, K, V> {
         let Some(slot) = slots.get(&self.key) else {
             return;
         };
-        // The map's own and ours: the count grows only under the lock of the map.
+        // The map's reference and ours: the count grows only under the lock of the map.
         if Arc::ptr_eq(slot, &self.slot) && Arc::strong_count(slot) == 2 {
             slots.remove(&self.key);
         }

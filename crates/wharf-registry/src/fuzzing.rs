@@ -1,8 +1,8 @@
-//! A door to the private parser of requests for its fuzz target; there under `cfg(fuzzing)` only.
+//! Access to the private parser of requests for its fuzz target, under `cfg(fuzzing)` only.
 
 use http::Method;
 
-/// Finds out what a request means.
+/// Parses a request.
 pub fn route(method: &Method, path: &str, query: &str) {
     let _ = crate::http::route::route(method, path, query);
 }

@@ -15,8 +15,7 @@ use crate::hosts::Urls;
 use crate::transport::{Request, Response, Transport, same_origin};
 use wharf_core::Result;
 
-/// Bytes of a refusal that are read, and how long they may take, so that its connection can be
-/// used again.
+/// The most bytes, and time, to read of a refusal, so that its connection can be used again.
 const REFUSAL: usize = 64 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(1);
 
@@ -25,7 +24,7 @@ const REFUSAL_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Api {
     repository: Repository,
     registry: RegistryApi,
-    /// Whether it is written to, and its tokens are to allow that from the first one on.
+    /// Whether it will be written to, so that its tokens include write access from the first on.
     written: Arc<AtomicBool>,
 }
 
@@ -61,23 +60,24 @@ impl Api {
     /// Where the endpoints are.
     ///
     /// # Errors
-    /// Where the host does not answer, if its scheme is still to be found out.
+    /// If the host does not answer while its scheme is found out.
     pub(crate) async fn urls(&self) -> Result<&Urls> {
         self.registry.urls().await
     }
 
-    /// Says that the repository will be written to.
+    /// Records that the repository will be written to.
     pub(crate) fn will_write(&self) {
         self.written.store(true, Ordering::Relaxed);
     }
 
-    /// The other repository of this registry in which a blob was seen last: it may be mounted from
-    /// there (wire.md E4).
+    /// The other repository of this registry in which a blob was seen last, as a mount source
+    /// (wire.md E4).
     pub(crate) fn elsewhere(&self, blob: &Digest) -> Option<RepositoryName> {
         self.host().memory().elsewhere(&self.repository, blob)
     }
 
-    /// Takes back that a blob was seen in a repository of this registry: it was not mounted.
+    /// Forgets that a blob was seen in a repository of this registry, because a mount from it
+    /// failed.
     pub(crate) fn forget(&self, from: &RepositoryName, blob: &Digest) {
         let registry = self.repository.registry().clone();
         if let Ok(from) = Repository::new(registry, from.clone()) {
@@ -85,18 +85,18 @@ impl Api {
         }
     }
 
-    /// Sends a request with what the registry wants to be shown. A refusal is answered once, with a
-    /// token or a better one: the request is then made anew, with its body. What a refusal that
-    /// stands was shown is noted in the answer.
+    /// Sends a request with the credentials that the registry requires. Answers a refusal once,
+    /// with a token or a better one, by sending the request again with its body. A final refusal
+    /// notes in the answer what was sent.
     ///
     /// # Errors
-    /// Where no answer came, or no token could be had.
+    /// If no answer arrived, or no token was given.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
         let needed = self.needed(&request);
         self.registry.send(Some(self.name()), needed, request).await
     }
 
-    /// Sends a request with what is known to be wanted; a refusal stands.
+    /// Sends a request with the known credentials; a refusal is final.
     ///
     /// # Errors
     /// As [`Api::send`].
@@ -159,10 +159,10 @@ impl RegistryApi {
         let shown = authorizer.known(asker, &needed).await?;
         let (request, again) = request.twice();
         let response = self.dispatch(with(request, shown.as_ref())).await?;
-        // What was remembered of the scheme may have proved wrong.
+        // The remembered scheme may have proved wrong.
         let urls = self.urls().await?;
         let found = urls.root();
-        // Then nothing was shown where the request went in the end.
+        // If so, the final request carried no credentials.
         let shown = shown.filter(|_| same_origin(&root, &found));
         let root = &found;
         let asker = Asker { root, ..asker };

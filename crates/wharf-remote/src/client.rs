@@ -1,4 +1,4 @@
-//! The way to registries: one client holds connections and what was learned of hosts.
+//! The client for registries: holds connections and what was learned of hosts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// One repository, as a source and a store. Makes no request.
+    /// One repository, as a source and a store. Sends no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
         RemoteRepository::new(Api::new(
             repository.clone(),
@@ -76,13 +76,12 @@ impl Client {
         ))
     }
 
-    /// One repository to read from: from the mirrors of its registry, where a directory of
-    /// `hosts.toml` files was given and names some, and else as [`Client::repository`]. Makes no
-    /// request.
+    /// One repository to read from, through the mirrors of its registry if a directory of
+    /// `hosts.toml` files names some; otherwise as [`Client::repository`]. Sends no request.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::Invalid`], naming file, line and column, where such a file makes no
-    /// sense; where it cannot be read.
+    /// [`wharf_core::ErrorKind::Invalid`], naming file, line and column, if such a file is
+    /// malformed; if it cannot be read.
     pub async fn source(&self, repository: &Repository) -> Result<RemoteSource> {
         let own = self.repository(repository);
         let Some(directory) = &self.inner.hosts_directory else {

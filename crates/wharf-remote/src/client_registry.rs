@@ -28,11 +28,11 @@ impl Client {
         page.map_err(|error| error.target(registry))
     }
 
-    /// Whether a registry takes the credentials that this client finds for it. One that wants
-    /// none takes all, which is told.
+    /// Checks the credentials that this client finds for a registry. The result says if the
+    /// registry asks for none.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::Unauthorized`] where it does not; what goes wrong on the way.
+    /// [`wharf_core::ErrorKind::Unauthorized`] if it refuses them; other errors of the request.
     pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
         let (host, transport) = (self.host(registry), self.transport(registry));
         let check = async {
@@ -42,13 +42,13 @@ impl Client {
         check.await.map_err(|error| error.target(registry))
     }
 
-    /// The value of the header `Authorization` for requests to `repository`, by another program:
-    /// a token that allows `access`, and mounts from the repositories `sources` of the same
-    /// registry; or user name and password, where the registry wants those.
+    /// The value of the header `Authorization` for requests to `repository` by another program: a
+    /// token that allows `access`, and mounts from the repositories `sources` of the same registry;
+    /// or user name and password, if the registry requires those.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where nothing need be shown, or there is nothing to show;
-    /// what the registry and its token server say.
+    /// [`wharf_core::ErrorKind::NotFound`] if no credentials are required, or there are none; the
+    /// errors of the registry and its token server.
     pub async fn authorization(
         &self,
         repository: &Repository,

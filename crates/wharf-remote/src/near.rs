@@ -1,4 +1,4 @@
-//! Which hosts are near: this machine and networks that are not the world's. Pure.
+//! Which hosts are near: this machine and private networks. Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,8 +10,8 @@ use url::Host;
 use super::tls::Authority;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Whether an address is a loopback, private, link-local or unspecified one, or one of a network
-/// that several parties share.
+/// Whether an address is loopback, private, link-local or unspecified, or of a shared carrier
+/// network.
 pub(super) fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_near_v4(address),
@@ -25,8 +25,8 @@ pub(super) fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is a link-local or unspecified one: no place for a store, but where clouds
-/// give machines their secrets.
+/// Whether an address is link-local or unspecified: not used by stores, but by clouds to give
+/// machines their secrets.
 pub(super) fn is_link_local(address: IpAddr) -> bool {
     let is_v4 = |address: Ipv4Addr| address.octets()[0] == 0 || address.is_link_local();
     match address.to_canonical() {
@@ -39,12 +39,12 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// The same of a host by how it is written.
+/// The same for a host, by its spelling.
 pub(super) fn is_link_local_as_written(host: &str) -> bool {
     host.parse().is_ok_and(is_link_local)
 }
 
-/// Whether a host is near by how it is written; what a name means is not known here.
+/// Whether a host is near by its spelling; names are not resolved.
 pub(super) fn is_near_as_written(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => is_near(address),
@@ -55,7 +55,7 @@ pub(super) fn is_near_as_written(host: &str) -> bool {
     }
 }
 
-/// The older address within: IPv4-compatible ones, and those of translators (RFC 6052).
+/// The embedded IPv4 address: IPv4-compatible, or of a translator (RFC 6052).
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, high, low] = address.segments();
     let compatible = [a, b, c, d, e, f] == [0; 6] && high != 0;
@@ -66,13 +66,13 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 fn is_near_v4(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
-    // 100.64.0.0/10 is shared by carriers and clouds for their inner networks.
+    // Carriers and clouds share 100.64.0.0/10 for their inner networks.
     let shared = first == 100 && (64..128).contains(&second);
     first == 0 || shared || address.is_loopback() || address.is_private() || address.is_link_local()
 }
 
-/// A host, or a network, to which registries may send us though it is near: a store within, behind
-/// a registry without.
+/// A near host, or network, that registries may redirect to: for example an internal store behind a
+/// public registry.
 ///
 /// Written as a host or address with or without a port, or as a network in CIDR notation.
 ///
@@ -92,7 +92,7 @@ pub struct Neighbour(What);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum What {
-    /// As URLs have it: lower case, without brackets.
+    /// As in URLs: lower case, without brackets.
     Host { host: String, port: Option<u16> },
     /// An address alone is a network of one.
     Network(IpNet),
@@ -148,7 +148,7 @@ impl FromStr for Neighbour {
     }
 }
 
-/// Whether a host may be called so: URLs let more pass than DNS has, but for `_`.
+/// Whether this can be a host name: URLs accept more than DNS, except for `_`.
 fn is_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let name = name.strip_suffix('.').unwrap_or(name);

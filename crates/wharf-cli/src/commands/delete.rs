@@ -1,4 +1,4 @@
-//! `wharf delete IMAGE…`: tags, or manifests by digest, out of registries (wire.md O9).
+//! `wharf delete IMAGE…`: deletes tags, or manifests by digest (wire.md O9).
 
 use wharf::Result;
 use wharf::front::deletable;
@@ -26,7 +26,7 @@ Example:
   wharf delete registry.example/app:old";
 
 impl Run for Delete {
-    /// Deletes nothing where an IMAGE makes no sense; else each on its own. Standard output stays
+    /// Deletes nothing if an IMAGE is malformed; otherwise each on its own. Standard output stays
     /// empty.
     async fn run(self, context: &Context) -> Result<()> {
         let images = self.images.iter().map(|Image(image)| image);

@@ -1,4 +1,4 @@
-//! `wharf push PATH [REF]…`: from disk to registries, or into the embedded one.
+//! `wharf push PATH [REF]…`: pushes from disk to registries, or into the embedded one.
 
 use std::path::PathBuf;
 
@@ -49,8 +49,8 @@ impl Run for Push {
         self.moving.effect()
     }
 
-    /// Pushes to each REF; prints each with its digest. Whether the file for the references can be
-    /// written is known before anything is sent.
+    /// Pushes to each REF, and prints each with its digest. Checks before anything is sent that the
+    /// file for the references can be written.
     async fn run(self, context: &Context) -> Result<()> {
         let references = self.references.iter().map(|Image(to)| to.clone());
         let references: Vec<Reference> = references.collect();

@@ -1,4 +1,4 @@
-//! `wharf tag IMAGE TAG…`: an image of a repository under further tags of it (wire.md O4, O6).
+//! `wharf tag IMAGE TAG…`: adds tags to an image in its repository (wire.md O4, O6).
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,7 @@ use super::tls::TlsArgs;
 use crate::printer::ProgressChoice;
 use crate::units;
 
-/// Flags that every command takes. Those that a user seldom needs are not in the short help.
+/// Flags of every command. Rarely used ones are not in the short help.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options (see all: wharf help options)")]
 pub(crate) struct Global {
@@ -44,7 +44,7 @@ pub(crate) struct Global {
     pub(super) timing: Timing,
 }
 
-/// Flags about what is sent to registries.
+/// Flags about requests to registries.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Requests")]
 pub(super) struct Requests {
@@ -93,7 +93,7 @@ pub(super) struct Requests {
 }
 
 impl Global {
-    /// How to show what is done.
+    /// How to show progress.
     pub(crate) fn progress(&self) -> ProgressChoice {
         match self.quiet {
             true => ProgressChoice::None,
@@ -101,7 +101,7 @@ impl Global {
         }
     }
 
-    /// Where credentials are looked for.
+    /// The sources of credentials.
     pub(crate) fn logins(&self) -> Logins {
         self.logins.logins()
     }

@@ -7,7 +7,7 @@ use wharf::copy::{CopyOptions, Existing};
 use super::Global;
 use crate::units;
 
-/// How images are copied, whatever the command.
+/// The flags of a copy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Moving {
     /// Blobs to transfer at the same time
@@ -29,12 +29,12 @@ pub(crate) struct Moving {
     pub(crate) stats: bool,
 }
 
-/// Whether a command leaves anything behind.
+/// Whether a command changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It does something, and remembers what it learned.
+    /// It does its work, and remembers what it learned.
     Lasting,
-    /// It says what it would do, and changes nothing, not even what is remembered.
+    /// It says what it would do, and changes nothing, not even the memory.
     None,
 }
 

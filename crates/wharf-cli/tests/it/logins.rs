@@ -165,10 +165,7 @@ fn a_helper_that_cannot_be_started_is_told_from_one_that_is_missing() {
     push.arg(layout(home.path()));
     push.arg(format!("{}/a:1", server.address()));
     let said = String::from_utf8(push.output().unwrap().stderr).unwrap();
-    let expected = format!(
-        "{} is there, but not the interpreter it needs",
-        helper.display()
-    );
+    let expected = format!("{} exists, but its interpreter does not", helper.display());
     assert!(said.contains(&expected), "{said}");
 }
 

@@ -66,7 +66,7 @@ fn the_embedded_registry_is_a_mirror_of_another() {
     upstream.forget();
     let run = pull("first");
     assert!(reads(&upstream) >= 5, "{:?}", upstream.lines());
-    assert!(run.stderr.contains("mirror passed over"), "{}", run.stderr);
+    assert!(run.stderr.contains("mirror skipped"), "{}", run.stderr);
 
     // It has everything, and no other host is asked.
     let own = format!("{}/team/app:1", served.address);

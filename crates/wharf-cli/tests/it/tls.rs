@@ -196,7 +196,7 @@ fn t4_a_registry_that_wants_a_client_certificate_gets_it() {
     let flags = "(--client-cert FILE --client-key FILE)";
     let told = run.stderr.contains("it wants a client certificate") && run.stderr.contains(flags);
     assert!(
-        told || run.stderr.contains("it may want a client certificate"),
+        told || run.stderr.contains("it may require a client certificate"),
         "{run:?}"
     );
     let certificate = scene.file("me.pem", &pair.certificate);
@@ -356,7 +356,7 @@ fn t4_proxies_are_those_that_the_environment_names() {
     }
     let bare = proxy.address().to_string();
     let (done, stderr) = push(&[("HTTPS_PROXY", &bare)]);
-    let expected = format!("proxy {bare}: it wants other credentials");
+    let expected = format!("proxy {bare}: it requires other credentials");
     assert!(!done && stderr.contains(&expected), "{stderr}");
     let (done, stderr) = push(&[("HTTPS_PROXY", "ftp://me:hidden@proxy.example")]);
     let expected = "wharf: HTTPS_PROXY: only http, https and socks5 proxies are supported\n";

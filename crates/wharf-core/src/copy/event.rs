@@ -29,30 +29,30 @@ pub enum Event<'a> {
         /// Number of distinct blobs and manifests.
         nodes: usize,
     },
-    /// Content whose size the plan did not know adds it to the total now.
+    /// Content of unknown size joins the total, now that its size is known.
     Joined(&'a Descriptor),
-    /// Planned content leaves the total and is not moved: a remembered layer is another one, so it
-    /// is made again, and the manifest that names it changes.
+    /// Planned content leaves the total and is not moved. What was remembered of a layer was wrong,
+    /// so the layer is made again and its manifest changes.
     Dropped(&'a Descriptor),
     /// The store was asked for a blob. If it has the blob, [`Event::Finished`] follows at once.
     Checked(&'a Descriptor),
     /// The registry linked a blob from this repository; [`Event::Finished`] follows.
     Mounted(&'a Descriptor, &'a Repository),
-    /// Bytes begin to move, or a request is made that may save moving them.
+    /// Bytes begin to move, or a request is sent that may save moving them.
     Started(Subject<'a>),
-    /// So many bytes have moved, counted from the beginning; a new try starts low again.
+    /// This many bytes have moved, counted from the beginning. A new try may restart lower.
     Advanced(Subject<'a>, u64),
-    /// A try failed for a transient reason and another follows; the bytes it moved no longer count.
+    /// A try failed with a transient error and another follows. The bytes it moved no longer count.
     Retried(Subject<'a>, &'a Retry<'a>),
-    /// An upload continues at this offset in bytes, behind what the registry kept of it.
+    /// An upload continues at this offset in bytes, after the bytes that the registry kept.
     Resumed(Subject<'a>, u64),
-    /// The content is in the store. The descriptor says what it is: of a layer, what it became.
+    /// The content is in the store with this descriptor; for a layer, that of the made layer.
     Finished(Subject<'a>, &'a Descriptor, Outcome),
     /// The last event of a failed copy.
     Failed(&'a Error),
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
     /// A blob or manifest of known digest.
@@ -62,7 +62,7 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Tells it from everything else in the same copy.
+    /// Identifies it within its copy.
     pub fn key(self) -> SubjectKey {
         match self {
             Subject::Content(descriptor) => SubjectKey::Content(descriptor.digest.clone()),
@@ -83,7 +83,7 @@ impl<'a> From<&'a PendingLayer> for Subject<'a> {
     }
 }
 
-/// The key of a [`Subject`], for observers that keep something for each.
+/// The key of a [`Subject`], for observers that keep state for each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectKey {
     /// Content of this digest.

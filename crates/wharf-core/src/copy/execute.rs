@@ -91,7 +91,7 @@ impl Plan {
 }
 
 fn one(mut outcomes: Vec<Result<Summary>>) -> Result<Summary> {
-    let nowhere = || Error::new(ErrorKind::Invalid, "nowhere to copy to");
+    let nowhere = || Error::new(ErrorKind::Invalid, "no destination");
     outcomes.pop().ok_or_else(nowhere)?
 }
 

@@ -256,7 +256,7 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         let message = format!(
-            "is said to have {} bytes, and {}",
+            "has two stated sizes, {} and {} bytes",
             known.size, descriptor.size
         );
         let error = Error::new(ErrorKind::Invalid, message);
@@ -359,10 +359,10 @@ fn as_promised(source: &dyn Source, manifest: &Manifest, promised: &Descriptor) 
     );
     let message = if manifest.size() != promised.size {
         let (has, said) = (manifest.size(), promised.size);
-        format!("manifest has {has} bytes, and the index above it says {said}")
+        format!("manifest has {has} bytes, but its index states {said}")
     } else if is != said {
         let (is, said) = (kind(is), kind(said));
-        format!("manifest is an {is}, and the index above it says {said}")
+        format!("manifest is an {is}, but its index states {said}")
     } else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! How far a copy is: total and complete bytes, summed up from its events (wire.md P1).
+//! The progress of a copy: total and complete bytes, summed up from its events (wire.md P1).
 //!
 //! At the end of a successful copy both are equal.
 
@@ -6,15 +6,15 @@ use std::collections::HashMap;
 
 use crate::copy::{Event, Subject, SubjectKey};
 
-/// Total and complete bytes of a copy: an observer passes it every event.
+/// Total and complete bytes of a copy. An observer passes it every event.
 ///
-/// Content that was there or was mounted is complete at once; a try that failed takes back what it
-/// had counted; layers that are made on the way join the total as far as they are made.
+/// Content that was there or was mounted is complete at once. A failed try takes back what it
+/// counted. Layers that are made on the way join the total as they are made.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     total: u64,
     complete: u64,
-    /// How far everything under way is, in bytes.
+    /// The progress of everything under way, in bytes.
     moving: HashMap<SubjectKey, u64>,
 }
 
@@ -72,7 +72,7 @@ impl Tally {
     }
 }
 
-/// Foreign manifests name the sizes: the sum stops at the largest number.
+/// Foreign manifests state the sizes, so the sum saturates.
 fn add(sum: u64, more: u64) -> u64 {
     sum.saturating_add(more)
 }

@@ -267,7 +267,7 @@ pub(super) fn shared(chunks: mpsc::Receiver<Result<Piece>>) -> ByteStream {
             Some(Piece::Bytes(chunk)) => Ok(Some((chunk, Some(chunks)))),
             Some(Piece::End) => Ok(None),
             None => {
-                let message = "was too slow for the other destinations, which went on";
+                let message = "was too slow for the other destinations, which continued without it";
                 Err(Error::new(ErrorKind::Interrupted, message))
             }
         }

@@ -1,4 +1,4 @@
-//! What the client adds to errors, and users do not: hidden from the documentation as a whole.
+//! The methods by which the client builds errors, hidden from the documentation.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::kind::ErrorKind;
 
 #[doc(hidden)]
 impl Error {
-    /// Says what the registry refused.
+    /// Attaches what the registry refused.
     #[must_use]
     pub fn refused(mut self, refusal: Refusal) -> Self {
         self.parts().detail = Some(Detail::Refusal(refusal));
         self
     }
 
-    /// An error of [`ErrorKind::Refused`]: this guard refuses to go on.
+    /// An error of [`ErrorKind::Refused`], by this guard.
     pub fn guarded(guard: Guard, message: impl Into<String>) -> Self {
         let mut error = Error::new(ErrorKind::Refused, message);
         error.parts().detail = Some(Detail::Guard(guard));
@@ -31,7 +31,7 @@ impl Error {
         self
     }
 
-    /// Says what was asked for.
+    /// Attaches what was requested.
     #[must_use]
     pub fn asked_for(mut self, asked: Option<Asked>) -> Self {
         self.parts().asked = asked;
@@ -60,7 +60,8 @@ impl Error {
         self
     }
 
-    /// Says how to learn more, should the work fail because of it; see [`Error::explained`].
+    /// Attaches how to learn more, if the work fails because of this error; see
+    /// [`Error::explained`].
     #[must_use]
     pub fn question<F>(mut self, ask: F) -> Self
     where

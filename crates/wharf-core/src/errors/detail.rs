@@ -1,11 +1,11 @@
-//! What programs can tell of certain errors besides the kind: what a registry was shown in vain, which
-//! guard refused, what is wrong with TLS, what was asked for.
+//! Details of certain errors for programs: the credentials that a registry refused, the guard that
+//! refused, what is wrong with TLS, what was requested.
 
 use std::fmt;
 
 use wharf_oci::Registry;
 
-/// The matter of an error; at most one of these.
+/// The detail of an error; at most one.
 #[derive(Clone, Debug)]
 pub(super) enum Detail {
     Refusal(Refusal),
@@ -56,15 +56,15 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a registry asked for that is done only where a setting allows it; part of an
-/// [`Error`](crate::Error) of [`ErrorKind::Refused`](crate::ErrorKind::Refused).
+/// What a registry asked for that needs permission by a setting; part of an [`Error`](crate::Error)
+/// of [`ErrorKind::Refused`](crate::ErrorKind::Refused).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guard {
     /// A connection to this host at a loopback, private or link-local address;
     /// `ClientBuilder::allow_near` allows it.
     Near {
-        /// A name or an address, as the registry wrote it.
+        /// A name or an address, as the registry states it.
         host: String,
     },
     /// A redirect from https to plain http; `Insecure::Yes` allows it.
@@ -84,7 +84,7 @@ pub enum Distrust {
     Name,
     /// Something else about its certificate.
     Certificate,
-    /// Both sides have no TLS version or cipher in common: no certificate was judged.
+    /// Both sides share no TLS version or cipher; no certificate was checked.
     Terms,
 }
 

@@ -1,4 +1,5 @@
-//! What an error holds: what was being done, to what, on which side, and what the registry answered.
+//! The parts of an error: what was being done, to what, on which side, and what the registry
+//! answered.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,11 +45,11 @@ pub(super) struct Parts {
 
 type Ask = dyn Fn() -> BoxFuture<'static, Option<Error>> + Send + Sync;
 
-/// How to learn more of what went wrong: the answer to a HEAD has no body. Gives the same error in the
-/// registry's words, if there are any.
+/// How to learn more about an error: the answer to a HEAD has no body. Returns the same error with
+/// the registry's text, if there is any.
 ///
-/// It is asked after the last try, and not before: a HEAD that fails is often tried again, or answers
-/// the question well enough, and must then cost no second request.
+/// Sent only after the last try: a failed HEAD is often retried, or suffices as an answer, and must
+/// then cost no second request.
 #[derive(Clone)]
 pub(super) struct Question(pub(super) Arc<Ask>);
 
@@ -167,7 +168,7 @@ impl Error {
         }
     }
 
-    /// Which guard refused to go on, if that is the matter and a setting can allow it.
+    /// Which guard refused, if that is the cause and a setting can allow it.
     pub fn guard(&self) -> Option<&Guard> {
         match &self.0.detail {
             Some(Detail::Guard(guard)) => Some(guard),
@@ -210,12 +211,12 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether doing the same again may succeed.
+    /// Whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         self.0.transient.unwrap_or(self.0.kind.is_transient())
     }
 
-    /// The parts, to be changed; a clone keeps its own.
+    /// The parts, for changes; clones keep their own.
     pub(super) fn parts(&mut self) -> &mut Parts {
         Arc::make_mut(&mut self.0)
     }

@@ -1,4 +1,4 @@
-//! Errors of the system and of `wharf-oci`, as errors of the library.
+//! Converts errors of the system and of `wharf-oci` to errors of the library.
 
 use super::error::Error;
 use super::kind::ErrorKind;
@@ -6,7 +6,7 @@ use super::kind::ErrorKind;
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
-        // An error of the library that passed through a reader which knows only those of the system.
+        // An error of the library inside a system error.
         let error = match error.downcast::<Error>() {
             Ok(ours) => return ours,
             Err(error) => error,

@@ -44,7 +44,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether doing the same again may succeed.
+    /// Whether a retry may succeed.
     pub fn is_transient(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! The one line that an error is for people.
+//! Formats an error as one line for people.
 
 use std::borrow::Cow;
 use std::fmt;

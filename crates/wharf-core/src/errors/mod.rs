@@ -1,6 +1,6 @@
 //! The library's one error type: a kind for programs, one line for people.
 //!
-//! An [`Error`] never holds a secret: URLs enter it only as endpoint paths without query.
+//! An [`Error`] never holds a secret: of URLs it has only endpoint paths without query.
 
 mod build;
 mod detail;

@@ -1,8 +1,8 @@
-//! A directory as a tar that depends on what is below it and on options alone.
+//! Writes a directory as a tar that depends only on its content and on options.
 //!
-//! Entries come sorted by the bytes of their paths, without names of users and groups, and nothing
-//! that a symbolic link points to is read. Held in memory are the names of the directories from
-//! the root to the current one, and the paths of files with several names.
+//! Entries are sorted by the bytes of their paths, without user and group names. Targets of
+//! symbolic links are not read. Memory holds the names in the directories from the root to the
+//! current one, and the paths of files with several names.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -18,23 +18,23 @@ use super::pipe;
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result, file};
 
-/// What of a tree goes into a layer made of it.
+/// How a directory tree becomes a layer.
 ///
-/// Always kept are paths, permissions, contents, symbolic and hard links, and named pipes. Sockets
-/// are left out, as they mean nothing without the process behind them; devices are an error.
-/// Extended attributes are not kept, and holes in files are zeros.
+/// Paths, permissions, contents, symbolic and hard links, and named pipes are always kept. Sockets
+/// are left out, because they mean nothing without their process; devices are an error. Extended
+/// attributes are not kept, and holes in files become zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeOptions {
-    /// To whom everything belongs.
+    /// The owners of all entries.
     pub owners: Owners,
-    /// When everything was changed last.
+    /// The modification times of all entries.
     pub times: Times,
 }
 
-/// To whom the entries of a layer belong.
+/// The owners of the entries of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners {
-    /// All to these numbers.
+    /// These numbers for all.
     Fixed {
         /// The user.
         uid: u64,
@@ -45,28 +45,28 @@ pub enum Owners {
     Kept,
 }
 
-/// Root: who builds an image is nobody inside it.
+/// Root: the user that builds an image does not exist inside it.
 impl Default for Owners {
     fn default() -> Self {
         Owners::Fixed { uid: 0, gid: 0 }
     }
 }
 
-/// When the entries of a layer were changed last.
+/// The modification times of the entries of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Times {
     /// As on disk, in whole seconds.
     #[default]
     Kept,
-    /// All at this time, in seconds since 1970, as `SOURCE_DATE_EPOCH` has it: a tree that was
-    /// written again gives the same layer.
+    /// This time for all, in seconds since 1970, as in `SOURCE_DATE_EPOCH`: a tree that is written
+    /// again gives the same layer.
     Fixed(u64),
 }
 
-/// Bytes of a name in a header; longer ones go before it (GNU tar, "././@LongLink").
+/// Bytes of a name in a header; a longer name precedes it (GNU tar, "././@LongLink").
 const NAME: usize = 100;
 
-/// Bytes that everything in a tar is a multiple of.
+/// The block size of a tar, in bytes.
 const BLOCK: u64 = 512;
 
 /// The tree below `root` as a tar, written by a thread that the stream starts.
@@ -81,23 +81,24 @@ pub(super) fn tar(root: PathBuf, options: TreeOptions) -> ByteStream {
     })
 }
 
-/// A walk through a tree that writes as it goes.
+/// A walk through a tree that writes the tar.
 struct Walk<'a, W> {
     options: TreeOptions,
     target: &'a mut W,
-    /// Files with several names that were met: the first name, and how many are still to come.
+    /// Files with several names that were found: the first name, and the number of names not found
+    /// yet.
     linked: HashMap<(u64, u64), (Vec<u8>, u64)>,
 }
 
-/// A directory, and what of it is still to be walked through.
+/// A directory, and its entries that are still to be visited.
 struct Level {
     path: PathBuf,
-    /// In the tar, with `/` at its end unless it is the root.
+    /// Its path in the tar, with `/` at its end unless it is the root.
     prefix: Vec<u8>,
     left: vec::IntoIter<Listed>,
 }
 
-/// An entry of a directory: as it is sorted, directories with `/` at their end.
+/// An entry of a directory, in sorting form: directories with `/` at their end.
 struct Listed {
     bytes: Vec<u8>,
     name: OsString,
@@ -106,7 +107,7 @@ struct Listed {
 
 impl<W: Write> Walk<'_, W> {
     fn run(mut self, root: &Path) -> Result<()> {
-        // The root itself may be a link: it is what was asked for.
+        // The root itself may be a link, which is followed.
         let is = facts(&fs::metadata(root).map_err(|error| named(root, error))?);
         if is.kind != Kind::Directory {
             return Err(Error::new(ErrorKind::Invalid, "not a directory").target(root.display()));
@@ -126,7 +127,7 @@ impl<W: Write> Walk<'_, W> {
             self.entry(&path, &name, &is)?;
             if is.kind == Kind::Directory {
                 let level = list(path.clone(), name)?;
-                // A directory that became a link meanwhile was listed wherever that leads.
+                // A directory that became a link meanwhile would list another directory.
                 if !look(&path)?.same_file(&is) {
                     return Err(changed(&path));
                 }
@@ -150,7 +151,7 @@ impl<W: Write> Walk<'_, W> {
                 Ok(())
             }
             Kind::Device => {
-                let message = "is a device, which a layer made of a directory cannot have";
+                let message = "is a device, which a layer made of a directory cannot contain";
                 Err(Error::new(ErrorKind::Unsupported, message).target(path.display()))
             }
             Kind::File => match self.other_name(name, is) {
@@ -160,7 +161,7 @@ impl<W: Write> Walk<'_, W> {
         }
     }
 
-    /// The name under which a file came already.
+    /// An earlier name of a file.
     fn other_name(&mut self, name: &[u8], is: &Facts) -> Option<Vec<u8>> {
         if is.names < 2 {
             return None;
@@ -193,7 +194,7 @@ impl<W: Write> Walk<'_, W> {
         Err(changed(path))
     }
 
-    /// Exactly `size` bytes, and nothing may follow them.
+    /// Writes exactly `size` bytes. Fails if more follow.
     fn content(&mut self, reader: &mut impl Read, size: u64, path: &Path) -> Result<()> {
         let mut buffer = vec![0; file::CHUNK.min(usize::try_from(size).unwrap_or(file::CHUNK) + 1)];
         let mut seen = 0;
@@ -240,7 +241,7 @@ impl<W: Write> Walk<'_, W> {
             Times::Fixed(time) => time,
         });
         header.set_mode(match kind {
-            // Systems disagree on the permissions of links, and nobody heeds them.
+            // Systems disagree on the permissions of links, and ignore them.
             EntryType::Symlink => 0o777,
             _ => is.mode,
         });
@@ -254,7 +255,7 @@ impl<W: Write> Walk<'_, W> {
         self.write(header.as_bytes())
     }
 
-    /// A name that does not fit into the header that follows.
+    /// Writes a name that does not fit into the following header.
     fn long(&mut self, kind: EntryType, name: &[u8]) -> Result<()> {
         if name.len() < NAME {
             return Ok(());
@@ -318,7 +319,7 @@ fn list(path: PathBuf, prefix: Vec<u8>) -> Result<Level> {
     })
 }
 
-/// What is at `path` itself, never what a link there points to.
+/// The metadata of `path` itself, never of a link's target.
 fn look(path: &Path) -> Result<Facts> {
     let metadata = fs::symlink_metadata(path).map_err(|error| named(path, error))?;
     Ok(facts(&metadata))

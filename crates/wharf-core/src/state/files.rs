@@ -5,23 +5,24 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// Files that one sweep looks at.
+/// The most files checked in one sweep.
 const SWEPT_AT_ONCE: usize = 1000;
 
-/// Creates `directory`, and those above it, for this user alone. Existing ones stay as they are.
+/// Creates `directory`, and those above it, for this user only. Existing ones stay as they are.
 ///
 /// # Errors
-/// Where it cannot be created.
+/// If it cannot be created.
 pub fn private_dir(directory: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     private_builder(&mut builder);
     builder.recursive(true).create(directory)
 }
 
-/// Puts a private file with `bytes` in the place of `path`: other processes see either file whole.
+/// Replaces `path` with a private file of `bytes`. Other processes see the old or the new file,
+/// complete.
 ///
 /// # Errors
-/// Where it cannot be written; then `path` is as before.
+/// If it cannot be written; `path` is unchanged then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Of mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(directory_of(path))?;
@@ -45,7 +46,7 @@ pub fn sweep(directory: &Path, lifetime: Duration) {
     }
 }
 
-/// Options that create a file for this user alone.
+/// Options that create a file for this user only.
 pub(super) fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true);
@@ -53,7 +54,7 @@ pub(super) fn private_options() -> OpenOptions {
     options
 }
 
-/// The directory of `path`, which may be given as a bare name.
+/// The directory of `path`, which may be a bare name.
 pub(super) fn directory_of(path: &Path) -> &Path {
     let parent = path.parent();
     let parent = parent.filter(|parent| !parent.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! A file of lines that many processes add to, and that is shortened when it has grown too long.
+//! A file of lines that many processes append to. It is shortened when it has grown too long.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::files::{directory_of, private_dir, private_options, replace};
 use super::lock::lock;
 
-/// A file of lines, the newest last. It is a hint: no line is promised to be there, or whole.
+/// A file of lines, the newest last. It is a hint: any line may be missing or incomplete.
 #[derive(Clone, Debug)]
 pub struct Lines {
     path: PathBuf,
@@ -16,16 +16,16 @@ pub struct Lines {
     trust: Trust,
 }
 
-/// Which files are believed.
+/// Which files are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
     All,
-    /// Those that only this user can have written.
+    /// Only those that no other user can write to.
     Own,
 }
 
 impl Lines {
-    /// The file at `path`, which need not exist, of about `most` bytes.
+    /// The file at `path`, which may be missing, of about `most` bytes.
     pub fn new(path: PathBuf, most: u64) -> Lines {
         Lines {
             path,
@@ -34,20 +34,19 @@ impl Lines {
         }
     }
 
-    /// Believes the file only where no other user can have written to it; else starts it anew.
+    /// Uses the file only if no other user can have written to it; otherwise replaces it.
     #[must_use]
     pub fn trusting_only_this_user(self) -> Lines {
         let trust = Trust::Own;
         Lines { trust, ..self }
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The text of the file; nothing where there is none, or none that can be believed. Blocking,
-    /// briefly.
+    /// The text of the file; empty if there is none, or it is not trusted. Blocking, briefly.
     pub fn read(&self) -> Vec<u8> {
         self.try_read().unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
@@ -57,11 +56,11 @@ impl Lines {
         })
     }
 
-    /// Adds `lines`, each with its end, after waiting at most `patience` for other processes. A
-    /// file that has grown too long becomes what `shorten` makes of its text.
+    /// Appends `lines`, each with its line break, after waiting at most `patience` for other
+    /// processes. Replaces the text of a file that has grown too long with the result of `shorten`.
     ///
     /// # Errors
-    /// Where it cannot be written, or other processes write it all the time.
+    /// If it cannot be written, or other processes hold the lock for too long.
     pub fn append(
         &self,
         lines: &[u8],
@@ -96,7 +95,7 @@ impl Lines {
         Ok(text)
     }
 
-    /// Opens the file for reading; [`io::ErrorKind::InvalidData`] where it is to be started anew.
+    /// Opens the file for reading; [`io::ErrorKind::InvalidData`] if it must be replaced.
     fn open(&self) -> io::Result<File> {
         // Opening a pipe would wait for its other end.
         if !std::fs::metadata(&self.path)?.is_file() {

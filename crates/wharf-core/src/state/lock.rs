@@ -10,13 +10,13 @@ use super::files::private_options;
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Locks the file at `path` until the result is dropped. Creates the file where it is missing;
-/// its content stays and can be read and written. Blocking, for about `patience` at most.
+/// Locks the file at `path` until the result is dropped. Creates the file if it is missing; its
+/// content stays and can be read and written. Blocking, for about `patience` at most.
 ///
 /// # Errors
-/// [`io::ErrorKind::WouldBlock`] where another process, or another caller of this one, holds the
-/// lock all the time; else where the file cannot be opened. Only a regular file is opened: opening
-/// a pipe would wait for its other end.
+/// [`io::ErrorKind::WouldBlock`] if another process, or another caller in this one, holds the lock
+/// for too long; otherwise if the file cannot be opened. Only a regular file is opened: opening a
+/// pipe would wait for its other end.
 pub fn lock(path: &Path, patience: Duration) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("the lock is not a regular file"));

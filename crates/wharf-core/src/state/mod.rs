@@ -1,7 +1,7 @@
 //! Files that processes of one user share between runs.
 //!
-//! Only that user may read them. A process changes a file under a lock, and never for long; a
-//! crash leaves either the old file or the new one, or at most one broken line.
+//! Only that user may read them. A process changes a file under a lock, held briefly. A crash
+//! leaves the old file or the new one, or at most one broken line.
 
 mod files;
 mod lines;

@@ -28,7 +28,7 @@ impl Session {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(String);
 
-/// Text that is no name of an upload session.
+/// The error of text that is not the name of an upload session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of an upload session (32 lower-case hex digits)")]
 pub struct SessionIdError;

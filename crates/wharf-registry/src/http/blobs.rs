@@ -23,7 +23,7 @@ pub(crate) async fn read(
     let unknown = |error| refuse(error, Code::BlobUnknown);
     let storage = &registry.storage;
     let size = storage.blob_size(name, digest).await.map_err(unknown)?;
-    // RFC 9110, 14.2: a range means something for GET only.
+    // RFC 9110, 14.2: a range applies to GET only.
     let wanted = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         Some(range) if reading == Reading::Get => part(range, size),
         _ => Part::Whole,
@@ -78,7 +78,7 @@ fn streamed(status: StatusCode, stream: ByteStream) -> Answer {
     answer
 }
 
-/// What a `Range` header means for content of some size.
+/// The part of content that a `Range` header selects.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
     Whole,

@@ -26,12 +26,12 @@ impl RequestBody {
         RequestBody(Arc::new(Lock::new(incoming)))
     }
 
-    /// Whether there is no body, or nothing left of it.
+    /// Whether there is no body, or it was read to its end.
     pub(crate) fn is_at_end(&self) -> bool {
         self.0.lock().is_end_stream()
     }
 
-    /// What has not been read yet.
+    /// The bytes that were not read yet.
     pub(crate) fn stream(&self) -> ByteStream {
         let body = self.clone();
         stream::try_unfold(body, |body| async move {

@@ -8,13 +8,13 @@ use wharf_oci::{Digest, Selector};
 
 use crate::storage::{Condition, EntityTags};
 
-/// Whether the client has this content already, and asks only for another.
+/// Whether the client has this content already (`If-None-Match`).
 pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
     let known = entity_tags(headers, &IF_NONE_MATCH, Comparison::Weak);
     known.is_some_and(|tags| tags.contain(digest))
 }
 
-/// What must hold of `at` for a write, if anything.
+/// The condition on `at` for a write, if any.
 pub(crate) fn of_write(headers: &HeaderMap, at: &Selector) -> Option<Condition> {
     let matches = entity_tags(headers, &IF_MATCH, Comparison::Strong);
     let differs = entity_tags(headers, &IF_NONE_MATCH, Comparison::Weak);
@@ -25,7 +25,7 @@ pub(crate) fn of_write(headers: &HeaderMap, at: &Selector) -> Option<Condition> 
     })
 }
 
-/// Whether a tag that is marked as weak, `W/"…"`, counts (RFC 9110, 8.8.3.2).
+/// Whether a weak tag, `W/"…"`, matches (RFC 9110, 8.8.3.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Comparison {
     Strong,

@@ -23,7 +23,7 @@ use crate::{Referrers, Registry};
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// Questions to the storage at a time about what a manifest links to.
+/// How many links of a manifest are checked at a time.
 const CHECKS: usize = 8;
 
 /// distribution-spec: "Pulling manifests".
@@ -71,7 +71,7 @@ fn name_content(answer: &mut Answer, digest: &Digest) {
     set(answer, ETAG, &format!("\"{digest}\""));
 }
 
-/// Why a manifest is not there: it, or its whole repository, is not known.
+/// The error of an absent manifest: it, or its whole repository, is unknown.
 async fn unknown(
     registry: &Registry,
     name: &RepositoryName,
@@ -124,7 +124,7 @@ pub(crate) async fn put(
     Ok(answer)
 }
 
-/// The manifest that a request carries, to be put at `at`.
+/// The manifest in a request, to be put at `at`.
 async fn receive(
     at: &Selector,
     headers: &HeaderMap,
@@ -173,8 +173,8 @@ fn content_type(headers: &HeaderMap) -> Result<Option<MediaType>, Box<Refusal>> 
         .map_err(|error| invalid(&error))
 }
 
-/// A manifest is taken only when everything it links to is in the repository. Layers that must
-/// not be distributed need not be; schema 1 says too little about its layers to ask.
+/// Refuses a manifest unless everything it links to is in the repository. Non-distributable layers
+/// may be absent; schema 1 states too little about its layers to check them.
 async fn require_links(
     storage: &Storage,
     name: &RepositoryName,

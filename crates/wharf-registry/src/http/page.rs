@@ -2,7 +2,7 @@
 
 use super::respond::{Code, Refusal};
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page<T> {
     /// At most so many entries.

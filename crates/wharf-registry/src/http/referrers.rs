@@ -15,11 +15,11 @@ use crate::{Referrers, Registry};
 /// Every client takes manifests of this size ("Pushing Manifests"), so a list is not longer. A
 /// longer descriptor is a list by itself.
 const MOST: u64 = 4 << 20;
-/// What is around the descriptors.
+/// The bytes around the descriptors.
 const FRAME: u64 = 1 << 10;
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// The manifests that point at a subject, which need not be there; nor need the repository.
+/// Lists the referrers of a subject. The subject and the repository may be absent.
 pub(crate) async fn list(
     registry: &Registry,
     name: &RepositoryName,
@@ -65,7 +65,7 @@ fn next(name: &RepositoryName, query: &ReferrersQuery, last: &Digest) -> String 
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 url.push(char::from(byte));
             } else {
-                // Nothing can go wrong while writing to a string.
+                // Writing to a string cannot fail.
                 let _ = write!(url, "%{byte:02X}");
             }
         }

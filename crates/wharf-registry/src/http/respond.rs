@@ -26,7 +26,7 @@ pub(crate) fn with_bytes(status: StatusCode, bytes: Bytes) -> Answer {
         .boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
-    // A 204 must not have a length, and that of a 304 would be the content's (RFC 9110, 8.6).
+    // A 204 must not have a length, and in a 304 it would be that of the content (RFC 9110, 8.6).
     if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
         answer.headers_mut().insert(CONTENT_LENGTH, length);
     }
@@ -65,7 +65,7 @@ pub(crate) fn add(answer: &mut Answer, name: HeaderName, value: &str) {
     }
 }
 
-/// The codes of the distribution-spec that are used here, with their usual status.
+/// The codes of the distribution-spec used here, with their usual status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     BlobUnknown,
@@ -148,7 +148,7 @@ impl Refusal {
     }
 }
 
-/// Maps an error of the storage; `missing` is the code for what was not found.
+/// Converts an error of the storage; `missing` is the code for absent content.
 pub(crate) fn refuse(error: Error, missing: Code) -> Box<Refusal> {
     match error.kind() {
         ErrorKind::NotFound => Refusal::new(missing, error),
@@ -157,8 +157,8 @@ pub(crate) fn refuse(error: Error, missing: Code) -> Box<Refusal> {
             Refusal::new(Code::BlobUploadInvalid, error).status(StatusCode::REQUEST_TIMEOUT)
         }
         ErrorKind::Busy => Refusal::new(Code::TooManyRequests, error).header(RETRY_AFTER, 1),
-        // Clients try 500, 502, 503 and the codes UNKNOWN and UNAVAILABLE again, each time with
-        // the whole blob. A disk is still full then: 507 with DENIED is final everywhere.
+        // Clients retry 500, 502, 503 and the codes UNKNOWN and UNAVAILABLE, each time with the
+        // whole blob, although the disk is still full. 507 with DENIED is final for all of them.
         ErrorKind::NoSpace => Refusal::new(Code::Denied, "no space left in the registry's storage")
             .status(StatusCode::INSUFFICIENT_STORAGE),
         _ => {

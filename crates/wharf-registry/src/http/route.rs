@@ -1,4 +1,4 @@
-//! Which request is meant: a pure function of method, path and query.
+//! Parses requests: a pure function of method, path and query.
 //!
 //! Names contain slashes, so a path is read from its end. A route is made of checked types. The
 //! numbers are those of the distribution-spec's table "Endpoints".
@@ -61,7 +61,7 @@ pub(crate) enum Operation {
     },
 }
 
-/// Whether the body is wanted.
+/// Whether the body is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Head,
@@ -205,8 +205,8 @@ fn manifest(method: &Method, reference: &str, query: &Query) -> Parsed<Operation
     }
 }
 
-/// distribution-spec, "Pushing Manifests": tags beside a digest. At least ten must do; more than
-/// [`MOST_TAGS`] are too many.
+/// distribution-spec, "Pushing Manifests": tags beside a digest. At least ten must be accepted;
+/// more than [`MOST_TAGS`] are refused.
 fn further_tags(query: &Query) -> Parsed<Vec<Tag>> {
     let mut tags = Vec::new();
     for text in query.find_all("tag") {
@@ -279,7 +279,7 @@ fn not_allowed(allowed: &str) -> Box<Refusal> {
     .header(http::header::ALLOW, allowed)
 }
 
-/// Referrers are among these where they are off: 404 tells clients to use the referrers tag.
+/// Used also for referrers if they are off: 404 tells clients to use the referrers tag.
 pub(crate) fn no_such_endpoint() -> Box<Refusal> {
     Refusal::new(Code::Unsupported, "no such endpoint").status(StatusCode::NOT_FOUND)
 }
@@ -305,14 +305,14 @@ impl Query {
     }
 }
 
-/// What `+` stands for: a space in queries only.
+/// The meaning of `+`: a space in queries only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     Kept,
     IsSpace,
 }
 
-/// Undoes percent encoding; `None` where that gives no UTF-8 or is cut off.
+/// Decodes percent encoding; `None` if the result is not UTF-8 or the text is cut off.
 fn decode(text: &str, plus: Plus) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

@@ -18,18 +18,18 @@ use super::dispatch::answer;
 use super::patience::Patience;
 use crate::Registry;
 
-/// Connections at a time; more wait in the system's queue.
+/// The most connections at a time; more wait in the system's queue.
 const CONNECTIONS: usize = 1024;
-/// The head of a request must be here after so long; an idle connection is closed then too.
+/// The time limit for the head of a request, and for an idle connection.
 const HEADERS: Duration = Duration::from_secs(60);
-/// A peer that takes nothing of an answer for so long is cut off, unless told otherwise.
+/// The default time after which a client that reads nothing of an answer is cut off.
 const WRITES: Duration = Duration::from_secs(60);
-/// Requests under way get so long to end after the shutdown began.
+/// How long requests under way may take to end after the shutdown began.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection (no descriptors left).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A registry that listens, over HTTP/1.1 without TLS.
+/// A listening registry, over HTTP/1.1 without TLS.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -42,7 +42,7 @@ impl Server {
     /// Listens on an address; with port 0 the system picks the port.
     ///
     /// # Errors
-    /// What the system says, naming the address.
+    /// The system's error, naming the address.
     pub async fn bind(address: SocketAddr, registry: Registry) -> Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| Error::io(address, error))?;
@@ -53,7 +53,7 @@ impl Server {
     /// is opened.
     ///
     /// # Errors
-    /// What the system says about the socket.
+    /// The system's error about the socket.
     pub fn from_listener(listener: TcpListener, registry: Registry) -> Result<Self> {
         let address = listener
             .local_addr()
@@ -79,8 +79,7 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` is ready; then lets the requests under way end, for ten seconds
-    /// at most.
+    /// Serves until `shutdown` is ready, then waits at most ten seconds for requests under way.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let (stop, stopped) = watch::channel(());
@@ -108,7 +107,7 @@ impl Server {
         drop(self.listener);
         drop(stop);
         let ended = async { while connections.join_next().await.is_some() {} };
-        // Those that take longer are cut off when the set is dropped.
+        // Requests that take longer are cut off when the set is dropped.
         let _ = tokio::time::timeout(GRACE, ended).await;
     }
 }

@@ -20,7 +20,7 @@ pub(crate) async fn begin(registry: &Registry, name: &RepositoryName) -> Answere
     Ok(progress(StatusCode::ACCEPTED, &session, 0))
 }
 
-/// Takes a blob that is the body of this one request.
+/// Stores a blob that is the body of this single request.
 pub(crate) async fn whole(
     registry: &Registry,
     name: &RepositoryName,
@@ -29,8 +29,8 @@ pub(crate) async fn whole(
 ) -> Answered {
     let (storage, stream) = (registry.storage.clone(), body.stream());
     let (repository, expected) = (name.clone(), digest.clone());
-    // A task of its own: the client knows nothing of the session, so that it must be ended even
-    // when the connection, and this request with it, is gone.
+    // A task of its own: the client does not know the session, so it must be ended even if the
+    // connection, and with it this request, is gone.
     let receiving =
         tokio::spawn(async move { storage.put_blob(&repository, &expected, stream).await });
     let stopped = |error| wharf_core::Error::new(ErrorKind::Cancelled, "given up").source(error);
@@ -134,8 +134,8 @@ pub(crate) async fn finish(
     }
 }
 
-/// Says how far a session is. A client asks that when its connection broke, maybe before the
-/// request that was cut off has seen it.
+/// Reports the length of a session. A client may ask after its connection broke, before the
+/// interrupted request has noticed that.
 pub(crate) async fn status(registry: &Registry, session: &Session) -> Answered {
     let length = registry.storage.settled(session).await.map_err(unknown)?;
     Ok(progress(StatusCode::NO_CONTENT, session, length))
@@ -193,8 +193,8 @@ fn range(length: u64) -> String {
     format!("0-{}", length.saturating_sub(1))
 }
 
-/// Where the body says it belongs. distribution-spec, "Pushing a blob in chunks":
-/// `<start>-<end>`; some clients write it as HTTP does, `bytes <start>-<end>/<size>`.
+/// The position that a body states. distribution-spec, "Pushing a blob in chunks": `<start>-<end>`;
+/// some clients send HTTP's form, `bytes <start>-<end>/<size>`.
 fn offset(headers: &HeaderMap) -> Result<Option<u64>, Box<Refusal>> {
     let Some(value) = headers.get(CONTENT_RANGE) else {
         return Ok(None);

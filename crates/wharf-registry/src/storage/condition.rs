@@ -1,20 +1,20 @@
-//! Conditions on a write: what must be there, or not, when it happens. RFC 9110, 13.1.
+//! Conditions on a write: the manifest that a name must, or must not, have. RFC 9110, 13.1.
 
 use wharf_oci::{Digest, Selector};
 
-/// What must hold of a name in the moment that a manifest is written.
+/// The condition on a name at the moment when a manifest is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The name that is looked at.
+    /// The name that is checked.
     pub at: Selector,
-    /// `If-Match`: one of these is there.
+    /// `If-Match`: the name has one of these.
     pub matches: Option<EntityTags>,
-    /// `If-None-Match`: none of these is there.
+    /// `If-None-Match`: the name has none of these.
     pub differs: Option<EntityTags>,
 }
 
 impl Condition {
-    /// Whether it holds where `at` names `current`, or nothing.
+    /// Whether it holds if `at` names `current`, or nothing.
     pub fn holds(&self, current: Option<&Digest>) -> bool {
         let is_one_of = |tags: &EntityTags| current.is_some_and(|digest| tags.contain(digest));
         self.matches.as_ref().is_none_or(is_one_of) && !self.differs.as_ref().is_some_and(is_one_of)
@@ -24,14 +24,14 @@ impl Condition {
 /// The entity tags of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntityTags {
-    /// `*`: whatever there is.
+    /// `*`: any manifest.
     Any,
-    /// These. What is no digest names nothing here, and is left out.
+    /// These. A tag that is not a digest matches nothing here, and is left out.
     These(Vec<Digest>),
 }
 
 impl EntityTags {
-    /// Whether content of this digest is meant.
+    /// Whether content of this digest matches.
     pub fn contain(&self, digest: &Digest) -> bool {
         match self {
             EntityTags::Any => true,
@@ -40,12 +40,12 @@ impl EntityTags {
     }
 }
 
-/// What became of a write under a condition.
+/// The result of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It is done, durably.
+    /// Written durably.
     Done,
-    /// The condition did not hold; nothing is changed.
+    /// The condition did not hold; nothing changed.
     Declined,
 }
 

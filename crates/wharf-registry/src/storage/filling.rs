@@ -120,7 +120,7 @@ async fn hash(mut hasher: Hasher, chunks: Vec<Bytes>) -> Result<Hasher> {
     .await
 }
 
-/// About [`CHUNK`] bytes of a stream: few trips to another thread, whatever the peer sends.
+/// About [`CHUNK`] bytes of a stream: few switches to another thread, whatever the client sends.
 struct Batch {
     chunks: Vec<Bytes>,
     end: Option<Result<()>>,

@@ -6,7 +6,7 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
 
 use crate::driver::Key;
 
-/// What makes a manifest one of a repository.
+/// The link from a repository to a manifest.
 #[derive(Clone, Debug)]
 pub(super) struct ManifestLink {
     pub(super) media_type: MediaType,
@@ -58,7 +58,7 @@ pub(super) fn tag_to_bytes(digest: &Digest) -> Bytes {
     digest.to_string().into()
 }
 
-/// What a tag says, whether or not that manifest is there.
+/// The digest that a tag names, whether or not that manifest is there.
 pub(super) fn parse_tag(key: &Key, bytes: &[u8]) -> Result<Digest> {
     let text = std::str::from_utf8(bytes).ok();
     let digest = text.and_then(|text| text.trim_end().parse().ok());

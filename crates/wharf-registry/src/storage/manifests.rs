@@ -117,7 +117,7 @@ impl Storage {
         Ok(Written::Done)
     }
 
-    /// Takes a tag away, or a manifest with its tags and its place among the referrers.
+    /// Deletes a tag, or a manifest with its tags and its referrer link.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where it is not there, [`ErrorKind::Busy`] where others put the

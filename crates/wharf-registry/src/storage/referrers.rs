@@ -9,16 +9,16 @@ use super::repositories::PAGE;
 use super::{Storage, link};
 use crate::driver::{Applied, Folder, Key, Version, When};
 
-/// Which referrers are asked for.
+/// The requested referrers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferrersQuery {
-    /// The manifest that they point at; it need not be there.
+    /// The subject; it may be absent.
     pub subject: Digest,
-    /// Only those of this artifact type, letter by letter; those without one where it is empty.
+    /// Only those of this exact artifact type; empty: those without one.
     pub artifact_type: Option<String>,
     /// Only those after this one, in the order of digests.
     pub after: Option<Digest>,
-    /// So many bytes of JSON at most, but one descriptor always.
+    /// The most bytes of JSON; at least one descriptor is listed.
     pub most: u64,
 }
 

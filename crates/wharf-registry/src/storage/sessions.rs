@@ -24,11 +24,11 @@ impl Storage {
         Ok(session)
     }
 
-    /// Adds bytes to a session and gives its new length in bytes.
+    /// Adds bytes to a session and returns its new length in bytes.
     ///
-    /// `offset` is where the bytes belong, the session's end where not given. `algorithm` is the
-    /// one to hash with, if the first bytes of the session are among these. When `bytes` fail,
-    /// those that came before stay in the session.
+    /// `offset` is the position of the bytes; by default the session's end. `algorithm` is used if
+    /// these are the first bytes of the session. If `bytes` fails, the bytes before the error stay
+    /// in the session.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no such session, or not any more when the bytes are
@@ -48,7 +48,7 @@ impl Storage {
         Ok(filling.length())
     }
 
-    /// How many bytes a session has; more are coming while a request writes to it.
+    /// The number of bytes of a session; it grows while a request writes to it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no such session.
@@ -57,8 +57,8 @@ impl Storage {
         length.ok_or_else(|| missing(session))
     }
 
-    /// How many bytes a session has once no request writes to it any more. The last one may be
-    /// about to find out that its client is gone; it is waited for, a second at most.
+    /// The number of bytes of a session once no request writes to it. Waits at most a second for
+    /// the last one, which may be about to notice that its client is gone.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no such session, [`ErrorKind::Busy`] where a request
@@ -114,14 +114,14 @@ impl Storage {
         };
         let put = put.await;
         if put.is_err() {
-            // Where it is gone already, all the better.
+            // It may be gone already.
             let _ = self.driver.abort(&session).await;
         }
         put
     }
 
-    /// Ends a session and forgets its bytes, also while a request writes to it: that one finds
-    /// no session any more.
+    /// Ends a session and drops its bytes, even while a request writes to it. That request then
+    /// fails with `NotFound`.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no such session.

@@ -1,7 +1,7 @@
 //! Opening a directory, and the one upgrade of a directory that an earlier version wrote.
 //!
-//! Format 1 kept no referrer links. They are made of the manifests that are there, and the
-//! marker is set last: a process that dies on the way leaves the work to the next one.
+//! Format 1 had no referrer links. They are made from the existing manifests, and the marker is set
+//! last, so a process that dies on the way leaves the work to the next one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn link_referrer(storage: &Storage, name: &RepositoryName, digest: &Digest
     match storage.manifest(name, digest).await {
         Ok(manifest) => storage.refer(name, &manifest, When::Always).await.map(drop),
         Err(error) => {
-            // It cannot be read over HTTP either; the rest must not suffer for it.
+            // It cannot be read over HTTP either; the other manifests are still upgraded.
             tracing::warn!(%name, %digest, %error, "this manifest is broken or gone");
             Ok(())
         }

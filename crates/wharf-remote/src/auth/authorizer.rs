@@ -242,7 +242,7 @@ impl Authorizer {
             !is_password
         });
         let source = &tokens.next()?.source;
-        Some(format!("it wants a password, and {source} has a token"))
+        Some(format!("it requires a password, but {source} has a token"))
     }
 
     /// Says, for a message, that no credentials are sent, and where they were looked up.

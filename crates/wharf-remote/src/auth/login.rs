@@ -80,10 +80,10 @@ pub(crate) async fn authorization(
     let nothing = |why: &str| Error::new(ErrorKind::NotFound, why).target(authorizer.registry());
     let demand = match response.status().as_u16() {
         401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
-        _ => return Err(nothing("the registry wants no credentials")),
+        _ => return Err(nothing("the registry requires no credentials")),
     };
     let demand =
-        demand.ok_or_else(|| nothing("the registry wants credentials of an unknown kind"))?;
+        demand.ok_or_else(|| nothing("the registry requires credentials of an unknown kind"))?;
     // The scopes for the API root are not the wanted ones.
     let demand = demand.without_scopes();
     let asker = Asker {

@@ -1,7 +1,7 @@
-//! What a token allows (distribution: "Token Scope Documentation"), and what a request needs.
+//! Token scopes (distribution: "Token Scope Documentation"), and the scopes that a request needs.
 //!
-//! Pure. The order matters: some registries look at the first scope alone, so the repository that
-//! is written to stands first, and `pull` before `push` (wire.md M3).
+//! Pure. The order matters: some registries look at the first scope only, so the repository that is
+//! written to comes first, and `pull` before `push` (wire.md M3).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use http::Method;
 use url::Url;
 use wharf_oci::RepositoryName;
 
-/// Scopes of one token; more than anybody needs is not read.
+/// The most scopes of one token.
 const MANY: usize = 32;
 
 /// Whether a repository is only read or is written to as well.
@@ -35,11 +35,11 @@ struct Scope {
 pub(crate) struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {
-    /// What `text` lists, separated by spaces; what is no scope is passed over.
+    /// Parses scopes separated by spaces. Skips malformed ones.
     pub(super) fn parse(text: &str) -> Self {
         let mut set = ScopeSet::default();
         for word in text.split_ascii_whitespace().take(MANY) {
-            // A name may hold a port, so that the last colon is what counts.
+            // A name may contain a port, so the last colon separates the actions.
             let parts = word.split_once(':').and_then(|(kind, rest)| {
                 let (name, actions) = rest.rsplit_once(':')?;
                 Some((kind, name, actions))
@@ -89,7 +89,7 @@ impl ScopeSet {
         scope.actions.sort_by_key(|action| rank(action));
     }
 
-    /// Both, ours first; at most as many as anybody needs.
+    /// Both sets, ours first, at most [`MANY`].
     pub(super) fn merged(&self, other: &ScopeSet) -> ScopeSet {
         let mut merged = self.clone();
         for scope in &other.0 {
@@ -123,7 +123,7 @@ impl ScopeSet {
     }
 }
 
-/// As the reference writes them.
+/// The usual order.
 fn rank(action: &str) -> usize {
     let known = ["pull", "push", "delete"];
     known
@@ -144,8 +144,8 @@ impl fmt::Display for ScopeSet {
     }
 }
 
-/// What a request to the repository `name` needs: deleting is more than writing, but ending an
-/// upload session is not, as most registries see it; a mount needs `pull` where it comes from.
+/// The scopes of a request to the repository `name`. Deleting needs more than writing; ending an
+/// upload session does not, at most registries. A mount needs `pull` on its source.
 pub(crate) fn needed(
     method: &Method,
     url: &Url,
@@ -181,7 +181,7 @@ fn mounted_from(url: &Url) -> Option<String> {
     }
 }
 
-/// What a token for the repository `name` allows, with mounts from `sources` (wire.md M3).
+/// The scopes of a push to the repository `name`, with mounts from `sources` (wire.md M3).
 pub(super) fn for_push(
     name: &RepositoryName,
     access: Access,

@@ -109,7 +109,7 @@ impl AuthFile {
             Some(bytes) => Document::parse(&path, &bytes).map(|document| Some(Arc::new(document))),
             None => Ok(None),
         });
-        let gone = |error| Error::new(ErrorKind::Cancelled, "reading was given up").source(error);
+        let gone = |error| Error::new(ErrorKind::Cancelled, "reading was cancelled").source(error);
         read.await.map_err(gone)?
     }
 }

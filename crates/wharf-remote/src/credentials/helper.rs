@@ -265,7 +265,7 @@ impl Helpers {
         let why = match there {
             Some(path) => {
                 let path = path.display();
-                format!("cannot be started: {path} is there, but not the interpreter it needs")
+                format!("cannot be started: {path} exists, but its interpreter does not")
             }
             None => "is not installed".to_owned(),
         };
@@ -444,7 +444,7 @@ mod tests {
         let error = helpers.find("test", "r.example", file).await.unwrap_err();
         let expected = format!(
             "docker-credential-test, named in /home/config.json, \
-             cannot be started: {} is there, but not the interpreter it needs",
+             cannot be started: {} exists, but its interpreter does not",
             path.display()
         );
         assert_eq!(error.to_string(), expected);

@@ -54,7 +54,7 @@ impl AuthFile {
             Credential::Password { username, password } => (username.as_str(), password),
             Credential::IdentityToken(token) => (TOKEN_USER, token),
             Credential::RegistryToken(_) => {
-                let message = "a helper cannot keep a token of the registry itself";
+                let message = "a helper cannot store a token for the registry itself";
                 return Err(Error::new(ErrorKind::Unsupported, message).target(helper));
             }
         };
@@ -162,7 +162,7 @@ fn followed(path: &Path) -> Result<PathBuf> {
             Err(_) => return Ok(path),
         }
     }
-    Err(Error::new(ErrorKind::Invalid, "a link that leads nowhere"))
+    Err(Error::new(ErrorKind::Invalid, "a dangling link"))
 }
 
 /// Makes the directory if it is missing, for its owner only.

@@ -1,5 +1,5 @@
-//! Blobs of a repository that are read or asked for (distribution-spec: "Pulling blobs",
-//! "Checking if content exists in the registry").
+//! Reads and checks blobs of a repository (distribution-spec: "Pulling blobs", "Checking if content
+//! exists in the registry").
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::Method;
@@ -24,11 +24,12 @@ pub(crate) fn open(api: &Api, descriptor: &Descriptor) -> Blob {
     blob.with_name(&origin.to_string()).with_origin(origin)
 }
 
-/// Whether a blob is there. Answers that are neither yes nor no mean "unknown": it is sent then.
+/// Whether a blob is there. An answer that is neither yes nor no counts as absent, so the blob is
+/// sent.
 pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool> {
     let response = match head(api, &descriptor.digest).await {
         Ok(response) => response,
-        // A redirect that leads nowhere, say (wire.md section 11, rule 7).
+        // For example a redirect loop (wire.md section 11, rule 7).
         Err(error) if says_nothing(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
@@ -46,7 +47,7 @@ pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool>
     }
 }
 
-/// Whether there was an answer, though none that is of use.
+/// Whether there was an answer, but not a usable one.
 fn says_nothing(error: &Error) -> bool {
     let odd = matches!(error.kind(), ErrorKind::Refused | ErrorKind::Rejected);
     odd && !error.is_transient()
@@ -69,7 +70,7 @@ async fn head(api: &Api, digest: &Digest) -> Result<Response> {
     api.send(request).await
 }
 
-/// The error that the answer to a HEAD stands for.
+/// The error of an answer to HEAD.
 async fn unanswered(api: &Api, response: Response, digest: &Digest) -> Result<Error> {
     let url = api.urls().await?.blob(api.name(), digest);
     Ok(explain::error(api, response, Get::Blob(url)).await)
@@ -110,7 +111,7 @@ async fn fetch(api: &Api, digest: &Digest, start: u64, end: Option<u64>) -> Resu
         request = request.header(RANGE, &format!("bytes={start}-{last}"));
     }
     let response = answer::expect(api.send(request).await?, &[200, 206]).await?;
-    // A registry that knows no ranges sends everything.
+    // A registry without ranges sends everything.
     let (skip, size) = match response.status().as_u16() {
         200 => (start, length(&response)),
         _ => (0, total(&response, start)?),

@@ -14,7 +14,7 @@ impl UploadsInFlight {
     /// Runs `upload`, unless another upload of the same blob succeeds while this one waits for it.
     ///
     /// # Errors
-    /// The error of `upload`. Where another upload fails, the next one that waits runs its own.
+    /// The error of `upload`. If another upload fails, the next waiting one runs its own.
     pub(crate) async fn once(
         &self,
         name: &RepositoryName,

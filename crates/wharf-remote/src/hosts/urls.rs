@@ -1,4 +1,4 @@
-//! Every URL of the distribution API is built here (distribution-spec: "Endpoints").
+//! Builds every URL of the distribution API (distribution-spec: "Endpoints").
 
 use url::Url;
 use wharf_oci::{Digest, RepositoryName, Selector, Tag};
@@ -9,7 +9,7 @@ use wharf_core::{Error, ErrorKind, Result};
 #[derive(Clone, Debug)]
 pub(crate) struct Urls {
     base: Url,
-    /// The registry whose content is meant, where the host has that of several.
+    /// The registry that is meant, if the host has content of several.
     namespace: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl Urls {
         self.base.clone()
     }
 
-    /// The same request's URL at this root, when it was made for another.
+    /// The URL of a request for another root, at this root.
     pub(crate) fn moved(&self, url: &Url) -> Url {
         let mut moved = self.base.clone();
         moved.set_path(url.path());
@@ -70,7 +70,7 @@ impl Urls {
         self.at(format!("{name}/manifests/{at}"))
     }
 
-    /// end-12: what refers to a subject.
+    /// end-12: the referrers of a subject.
     pub(crate) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> Url {
         self.at(format!("{name}/referrers/{subject}"))
     }
@@ -92,7 +92,7 @@ impl Urls {
         url
     }
 
-    /// Names, digests and tags have no character that means anything else in a path.
+    /// Names, digests and tags have no character that needs escaping in a path.
     fn at(&self, path: String) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
@@ -103,8 +103,8 @@ impl Urls {
     }
 }
 
-/// The session URL with the digest that ends it. Its own query stays as it is, byte by byte:
-/// signed and order-sensitive URLs break otherwise (wire.md M4).
+/// The session URL with the digest that commits it. Keeps its query byte by byte, because signed
+/// and order-sensitive URLs break otherwise (wire.md M4).
 pub(crate) fn with_digest(session: &Url, digest: &Digest) -> Url {
     let query = match session.query() {
         Some(query) if !query.is_empty() => format!("{query}&digest={digest}"),

@@ -19,7 +19,7 @@ pub(super) enum MemoryLine {
         place: RepositoryParts,
         digests: Vec<Digest>,
     },
-    /// It was not there, whatever was said before.
+    /// It was not there; this overrides earlier lines.
     Gone {
         place: RepositoryParts,
         digest: Digest,
@@ -41,7 +41,7 @@ pub(super) enum MemoryLine {
     },
 }
 
-/// A repository, in two words: one word could be short for another repository.
+/// A repository, in two words, because one word could be short for another repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RepositoryParts(
     #[serde(with = "text")] Registry,
@@ -55,13 +55,13 @@ impl From<&Repository> for RepositoryParts {
 }
 
 impl RepositoryParts {
-    /// The repository; nothing where the host has no such names.
+    /// The repository; `None` if the host has no such names.
     pub(super) fn repository(self) -> Option<Repository> {
         Repository::new(self.0, self.1).ok()
     }
 }
 
-/// The lines of `bytes` that make sense. Others are a later version's, or were cut off by a crash.
+/// The valid lines of `bytes`. Others are from a later version, or were cut off by a crash.
 pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = MemoryLine> {
     let lines = bytes.split(|byte| *byte == b'\n');
     let lines = lines.filter_map(|line| serde_json::from_slice(line).ok());

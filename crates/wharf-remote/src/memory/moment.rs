@@ -17,7 +17,7 @@ impl Moment {
         Moment(since.map_or(0, |since| since.as_secs()))
     }
 
-    /// Whether this lies at most `limit` before `now`. A moment far ahead of `now` is made up.
+    /// Whether this is at most `limit` before `now`. A moment far ahead of `now` is invalid.
     pub(super) fn is_within(self, limit: Duration, now: Moment) -> bool {
         now.0.saturating_sub(self.0) <= limit.as_secs() && self.0.saturating_sub(now.0) <= AHEAD
     }

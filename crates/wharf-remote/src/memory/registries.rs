@@ -1,4 +1,4 @@
-//! The memory as clients use it: shared, asked and told by digest, tag and host.
+//! The memory as clients use it: shared, with lookups by digest, tag and host.
 
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
@@ -170,7 +170,7 @@ impl RegistryMemory {
         }
     }
 
-    /// Manifests, tags and facts, those of the file too.
+    /// Manifests, tags and facts, including those of the file.
     fn names(&self) -> MutexGuard<'_, Book> {
         let mut names = self.inner.names.lock();
         names.load();

@@ -28,7 +28,7 @@ pub(super) struct Sightings {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sighting<'a> {
     pub(super) repository: &'a Arc<Repository>,
-    /// What named the digest; nothing where it was seen by itself.
+    /// The tag that named the digest; `None` if it was seen without a tag.
     pub(super) tag: Option<&'a Tag>,
     pub(super) digest: &'a Digest,
     pub(super) seen: Moment,

@@ -1,4 +1,4 @@
-//! The hosts that are asked for the content of one repository, in their order.
+//! The hosts to try for the content of one repository, in order.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use wharf_core::{Error, ErrorKind, Result};
 /// The mirrors of a registry, and the registry itself, for one repository.
 #[derive(Clone, Debug)]
 pub(super) struct Candidates {
-    /// Asked last: the registry, or the host that the file names in its place.
+    /// Tried last: the registry, or the host that the file names instead.
     last: RemoteRepository,
     mirrors: Arc<Mirrors>,
 }
@@ -64,7 +64,6 @@ fn untrusted_with(need: Need) -> Error {
         Need::Resolve => "resolve",
         Need::Referrers => "referrers",
     };
-    let message =
-        format!("no host in hosts.toml that could be asked has the capability \"{what}\"");
+    let message = format!("no usable host in hosts.toml has the capability \"{what}\"");
     Error::new(ErrorKind::Unsupported, message)
 }

@@ -166,7 +166,7 @@ impl Reader<'_> {
                 "header" => entry.headers = self.headers(value)?,
                 "dial_timeout" => entry.connect = Some(self.duration(value)?),
                 "skip_verify" | "override_path" | "server" | "host" => {}
-                unknown => tracing::debug!(key = ?unknown, "key not known, passed over"),
+                unknown => tracing::debug!(key = ?unknown, "unknown key, ignored"),
             }
         }
         if let Some((text, at)) = url {
@@ -188,7 +188,7 @@ impl Reader<'_> {
                 "referrers" => needs.push(Need::Referrers),
                 // Nothing is pushed to a mirror.
                 "push" => {}
-                unknown => tracing::debug!(capability = ?unknown, "not known, passed over"),
+                unknown => tracing::debug!(capability = ?unknown, "unknown, ignored"),
             }
         }
         Ok(Capabilities((!list.is_empty()).then_some(needs)))

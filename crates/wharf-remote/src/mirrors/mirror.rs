@@ -143,7 +143,7 @@ impl Mirror {
         if hopeless {
             self.out.store(true, Ordering::Relaxed);
         }
-        tracing::debug!(mirror, %error, asked_again = !hopeless, "mirror passed over");
+        tracing::debug!(mirror, %error, asked_again = !hopeless, "mirror skipped");
     }
 
     /// Records a successful request.
@@ -154,7 +154,7 @@ impl Mirror {
     /// Records that it gave wrong bytes: it is no longer used.
     pub(super) fn lied(&self, error: &Error) {
         self.out.store(true, Ordering::Relaxed);
-        tracing::debug!(mirror = self.name, %error, "mirror gave wrong bytes, asked no more");
+        tracing::debug!(mirror = self.name, %error, "mirror gave wrong bytes, not used any more");
     }
 }
 

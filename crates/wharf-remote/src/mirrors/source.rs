@@ -135,7 +135,7 @@ impl Source for RemoteSource {
                 match referrers::list(&mirror, &subject).await {
                     // Most mirrors have content and not what refers to it.
                     Ok(none) if none.is_empty() => {
-                        Err(Error::new(ErrorKind::NotFound, "it knows no referrers"))
+                        Err(Error::new(ErrorKind::NotFound, "it lists no referrers"))
                     }
                     listed => listed,
                 }

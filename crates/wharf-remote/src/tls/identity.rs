@@ -95,7 +95,7 @@ fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>> {
 fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Identity> {
     let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
     let key = provider().key_provider.load_private_key(key);
-    let key = key.map_err(|_| invalid("the key in it is of no kind that can be used"))?;
+    let key = key.map_err(|_| invalid("the key in it is of an unsupported kind"))?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         // Some keys cannot be compared with their certificate; the server will check them.

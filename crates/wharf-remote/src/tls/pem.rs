@@ -104,8 +104,8 @@ pub(super) fn broken(error: &pem::Error, text: &[u8]) -> Error {
     let why = match error {
         pem::Error::MissingSectionEnd { .. } => "a part of it has no end",
         pem::Error::Base64Decode(_) => "a part of it is not base64",
-        pem::Error::IllegalSectionStart { .. } => "a part of it begins wrongly",
-        _ => "it cannot be understood",
+        pem::Error::IllegalSectionStart { .. } => "a part of it has a malformed beginning",
+        _ => "it is malformed",
     };
     Error::new(ErrorKind::Invalid, format!("not PEM: {why}"))
 }

@@ -70,7 +70,7 @@ impl Activity {
                 return if sent {
                     silence("no answer", answer)
                 } else {
-                    silence("the registry took no byte", idle)
+                    silence("the registry accepted no byte", idle)
                 };
             }
         }
@@ -198,7 +198,7 @@ mod tests {
         body.next().await;
         let error = activity.stalled(IDLE, ANSWER).await;
         assert!(
-            error.to_string().contains("took no byte for 60 s"),
+            error.to_string().contains("accepted no byte for 60 s"),
             "{error}"
         );
     }

@@ -42,7 +42,7 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         ErrorKind::Invalid => why,
         // The refusal may be lost when the host closes the connection at once.
         _ if missed => {
-            format!("connection to {authority} broke: {why}; it may want a client certificate")
+            format!("connection to {authority} broke: {why}; it may require a client certificate")
         }
         _ => format!("connection to {authority} broke: {why}"),
     };

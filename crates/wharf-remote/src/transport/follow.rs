@@ -12,7 +12,12 @@ use wharf_core::{Error, ErrorKind, Result};
 /// # Errors
 /// [`ErrorKind::Rejected`] if it is not a URL of http or https.
 pub(crate) fn follow(answered: &Url, location: &str) -> Result<Url> {
-    let invalid = |why: &str| Error::new(ErrorKind::Rejected, format!("location it gave is {why}"));
+    let invalid = |why: &str| {
+        Error::new(
+            ErrorKind::Rejected,
+            format!("the location it sent is {why}"),
+        )
+    };
     let mut url = answered.join(location).map_err(|_| invalid("no URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("neither http nor https"));

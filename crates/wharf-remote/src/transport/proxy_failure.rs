@@ -49,7 +49,7 @@ pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Optio
 
 /// The error for a proxy that answered 407.
 pub(super) fn wants_credentials(proxy: &Proxy) -> Error {
-    let message = "it wants other credentials than the proxy's URL has (407)";
+    let message = "it requires other credentials than those in the proxy's URL (407)";
     let error = Error::new(ErrorKind::Unauthorized, message).answer(407, None);
     error.target(format_args!("proxy {proxy}"))
 }

@@ -57,7 +57,7 @@ pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<
         Tls::AlertReceived(alert) => alerted(*alert, missed),
         Tls::PeerIncompatible(_) => Told::untrusted(
             Distrust::Terms,
-            "it speaks no TLS that is safe: 1.2 or newer is needed",
+            "it supports no safe version of TLS: 1.2 or newer is required",
         ),
         // From our own verifier.
         Tls::General(why) => Told::untrusted(Distrust::Certificate, why),

@@ -13,7 +13,7 @@ use wharf_core::Error;
 
 /// Logs the answer to a probe.
 pub(super) fn probed(url: &Url, status: StatusCode) {
-    debug!(url = %SafeUrl(url), status = status.as_u16(), "somebody is there");
+    debug!(url = %SafeUrl(url), status = status.as_u16(), "host answered");
 }
 
 /// Whether the body of an answer may be shown.

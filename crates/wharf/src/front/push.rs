@@ -58,7 +58,7 @@ impl Wharf {
         to: &Reference,
     ) -> Result<Pushed> {
         if !index.media_type.is_index() {
-            let message = format!("is no index but {}", index.media_type);
+            let message = format!("is not an index but {}", index.media_type);
             return Err(Error::new(ErrorKind::Invalid, message).target(&index.digest));
         }
         self.push(source, index.clone(), to).await

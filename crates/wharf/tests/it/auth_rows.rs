@@ -374,7 +374,7 @@ async fn a1_what_was_not_asked_for_or_does_not_fit_is_not_said_to_be_missing() {
     let script = guarded(BASIC, "Basic realm=\"x\"");
     let token = Credential::IdentityToken("hidden".into());
     let text = text(script, Some(token)).await;
-    let expected = "it wants a password, and the test has a token";
+    let expected = "it requires a password, but the test has a token";
     assert!(text.contains(expected), "{text}");
 }
 

@@ -51,9 +51,9 @@ async fn rule_6_a_child_is_what_the_index_above_it_says() {
     let lies: [(Lie, &str); 2] = [
         (
             |child| child.media_type = MediaType::OCI_IMAGE_INDEX,
-            "manifest is an image, and the index above it says index",
+            "manifest is an image, but its index states index",
         ),
-        (|child| child.size += 1, "and the index above it says"),
+        (|child| child.size += 1, "but its index states"),
     ];
     for (lie, expected) in lies {
         let (source, store) = (Memory::new(), Memory::new());

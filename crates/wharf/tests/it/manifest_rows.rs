@@ -398,7 +398,7 @@ async fn f3_what_is_under_the_tag_and_no_list_is_left_alone() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(
-        error.to_string().contains("not the list of referrers"),
+        error.to_string().contains("not a list of referrers"),
         "{error}"
     );
     assert_eq!(kept.lock().unwrap()[&fallback()], other);

@@ -64,7 +64,7 @@ async fn t4_a_registry_behind_tls_is_reached_through_a_tunnel() {
         let error = refused(trusted(login)).await;
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
         let expected = format!(
-            "proxy {}: it wants other credentials than the proxy's URL has (407)",
+            "proxy {}: it requires other credentials than those in the proxy's URL (407)",
             proxy.address()
         );
         assert!(error.to_string().ends_with(&expected), "{error}");
@@ -93,7 +93,7 @@ async fn t4_a_registry_without_tls_is_reached_by_requests_to_the_proxy() {
 
     let error = refused(through(&url(&proxy, "")).insecure(Insecure::Yes)).await;
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    let expected = "it wants other credentials than the proxy's URL has (407)";
+    let expected = "it requires other credentials than those in the proxy's URL (407)";
     assert!(error.to_string().ends_with(expected), "{error}");
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Push {
 /// How a layer is compressed while it is sent.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Compress {
-    // Comments for readers of the help would spread all of it over twice the lines.
+    // Doc comments here would double the lines of the help.
     Gzip,
     Zstd,
 }
@@ -67,9 +67,9 @@ impl Run for Push {
     }
 }
 
-/// What is pushed.
+/// The content to push.
 enum Content {
-    /// A file that was read to learn its digest: it is not sent where it is there.
+    /// A file that was read to learn its digest; it is not sent if it is there.
     Known(Box<Blob>),
     /// Its digest is learned while it is sent.
     Unknown(PendingLayer),
@@ -98,7 +98,7 @@ impl Content {
         Ok(Content::Unknown(layer))
     }
 
-    /// Gives what it is, and words for what was done.
+    /// Returns its descriptor, and a text about what was done.
     async fn push(
         &self,
         to: &Repository,

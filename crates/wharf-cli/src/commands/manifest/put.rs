@@ -1,4 +1,4 @@
-//! `wharf manifest put REPO FILE|-`: one manifest, byte for byte (wire.md O5).
+//! `wharf manifest put REPO FILE|-`: puts one manifest, byte for byte (wire.md O5).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -35,7 +35,7 @@ Example:
   wharf manifest put registry.example/app:1 manifest.json";
 
 impl Run for Put {
-    /// Puts it and prints its reference with digest. What is no manifest is never sent.
+    /// Puts it and prints its reference with digest. Bytes that are not a manifest are never sent.
     async fn run(self, context: &Context) -> Result<()> {
         let Image(to) = &self.reference;
         let media_type = self.media_type.as_ref();
@@ -65,7 +65,7 @@ async fn content(file: &OsStr) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All of it, or one byte more than a manifest may have: standard input may never end.
+/// Reads all of it, or one byte more than the limit of a manifest: standard input may never end.
 fn read(file: &OsStr) -> Result<Vec<u8>> {
     let input: Box<dyn Read> = match file == "-" {
         true => Box::new(io::stdin()),

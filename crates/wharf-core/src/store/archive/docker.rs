@@ -153,8 +153,5 @@ impl Source for DockerArchive {
 }
 
 fn no_manifests() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "a docker archive has no manifests, only images to make them of",
-    )
+    Error::new(ErrorKind::Unsupported, "a docker archive has no manifests")
 }

@@ -87,7 +87,7 @@ fn looks_like(head: &[u8]) -> &'static str {
         return what;
     }
     if head.iter().all(|byte| *byte == 0) {
-        return "zeros, as an empty tar or a device has them";
+        return "zeros, like an empty tar or a device";
     }
     let text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     if head.iter().all(text) {
@@ -117,10 +117,7 @@ mod tests {
     fn says_what_other_files_look_like() {
         assert_eq!(looks_like(b"PK\x03\x04..."), "a zip archive");
         assert_eq!(looks_like(b"hello, world\n"), "text");
-        assert_eq!(
-            looks_like(&[0; 9]),
-            "zeros, as an empty tar or a device has them"
-        );
+        assert_eq!(looks_like(&[0; 9]), "zeros, like an empty tar or a device");
         assert_eq!(looks_like(b"\x00\x01"), "data of an unknown kind");
     }
 }

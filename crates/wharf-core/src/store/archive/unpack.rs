@@ -154,8 +154,8 @@ impl<R: Read> Read for Bounded<R> {
         let from = self.position.load(Ordering::Relaxed);
         if self.length > self.always.saturating_add(from.saturating_mul(GROWTH)) {
             let said = format!(
-                "grows to more than {} bytes and {GROWTH} times what was read ({from} bytes); if it is \
-                 to be trusted, decompress it first",
+                "decompresses to more than {} bytes and {GROWTH} times its size ({from} bytes); \
+                 if you trust it, decompress it first",
                 self.always
             );
             return Err(std::io::Error::other(Error::new(ErrorKind::Refused, said)));

@@ -40,9 +40,8 @@ impl Disk {
     /// and about every hour.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::Invalid`] where the directory holds something else,
-    /// [`wharf_core::ErrorKind::Unsupported`] where another version wrote it, else what the system
-    /// says.
+    /// [`wharf_core::ErrorKind::Invalid`] if the directory holds something else,
+    /// [`wharf_core::ErrorKind::Unsupported`] if another version wrote it, else the system's error.
     pub async fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
         let (tree, format) = blocking(move || start::open(directory)).await??;
@@ -98,7 +97,7 @@ impl Disk {
         .await
     }
 
-    /// Whether it is time to sweep; says so to one caller only.
+    /// Whether a sweep is due; true for one caller only.
     fn is_sweep_due(&self) -> bool {
         let mut swept = self.swept.lock();
         let due = swept.elapsed() >= SWEEP_AFTER;

@@ -23,7 +23,7 @@ pub(super) fn write(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
     sync_parent(path)
 }
 
-/// The content of a small file, `None` where there is none. That of a directory is empty.
+/// The content of a small file; `None` if there is none. That of a directory is empty.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Err(error) if error.kind() == Io::IsADirectory => Ok(Some(Vec::new())),
@@ -42,7 +42,7 @@ pub(super) fn stat(path: &Path) -> Result<Option<Stat>> {
     }))
 }
 
-/// Makes the directory that `path` lies in, durably.
+/// Makes the parent directory of `path`, durably.
 pub(super) fn ensure_parent(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), ensure_directory)
 }
@@ -53,14 +53,14 @@ pub(super) fn ensure_directory(directory: &Path) -> Result<()> {
     }
     ensure_parent(directory)?;
     match fs::create_dir(directory) {
-        // Another process may be as fast as this one.
+        // Another process may have made it meanwhile.
         Err(error) if error.kind() == Io::AlreadyExists && directory.is_dir() => Ok(()),
         Err(error) => Err(at(directory, error)),
         Ok(()) => sync_parent(directory),
     }
 }
 
-/// Makes a rename or creation of `path` survive a loss of power.
+/// Makes a rename or creation of `path` survive a power failure.
 #[cfg(unix)]
 pub(super) fn sync_parent(path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else {
@@ -70,7 +70,7 @@ pub(super) fn sync_parent(path: &Path) -> Result<()> {
     synced.map_err(|e| at(parent, e))
 }
 
-/// Elsewhere a directory cannot be opened as a file; the system keeps its own order.
+/// On other systems a directory cannot be opened as a file; they keep their own order.
 #[cfg(not(unix))]
 pub(super) fn sync_parent(_path: &Path) -> Result<()> {
     Ok(())
@@ -81,7 +81,7 @@ pub(super) fn remove(path: &Path) -> Result<bool> {
     found(path, fs::remove_file(path)).map(|removed| removed.is_some())
 }
 
-/// The names in a directory, in any order; none where there is no directory.
+/// The names in a directory, in any order; none if there is no directory.
 pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
     let Some(entries) = found(directory, fs::read_dir(directory))? else {
         return Ok(Vec::new());
@@ -98,7 +98,8 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
 pub(super) fn found<T>(path: &Path, result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
-        // A name below a file, as `a/b` where `a` is a tag's file, is as absent as any other.
+        // Whether an error means absence. A name below a file, such as `a/b` where `a` is a tag's
+        // file, is absent too.
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(None),
         Err(error) => Err(at(path, error)),
     }

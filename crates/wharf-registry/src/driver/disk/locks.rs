@@ -1,7 +1,7 @@
 //! The turn to change links and tags of a repository: one change at a time, over all processes.
 //!
-//! Within a process the wait is in order and holds no thread; then a lock on a file keeps other
-//! processes out. The system takes it back from a process that dies.
+//! Within a process the wait is in order and holds no thread; then a file lock keeps other
+//! processes out. The system releases it when a process dies.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -32,10 +32,10 @@ pub(super) async fn turn<'a>(
     waited.map_err(|_| busy())
 }
 
-/// Keeps other processes out until the result is dropped. Blocks.
+/// Keeps other processes out until the result is dropped. Blocking.
 ///
 /// # Errors
-/// [`ErrorKind::Busy`] after ten seconds; what the system says.
+/// [`ErrorKind::Busy`] after ten seconds; the system's error.
 pub(super) fn alone(path: &Path) -> Result<File> {
     files::ensure_parent(path)?;
     let mut options = File::options();

@@ -49,7 +49,7 @@ pub(super) fn open(root: PathBuf) -> Result<(Tree, Format)> {
     Ok((tree, format))
 }
 
-/// Removes sessions that were left behind, and temporary files as old.
+/// Removes abandoned sessions, and temporary files of that age.
 pub(super) fn sweep(tree: &Tree) -> Result<()> {
     remove_older(&tree.temp(), LEFT_BEHIND)?;
     remove_older(&tree.uploads(), LEFT_BEHIND)
@@ -61,7 +61,7 @@ pub(super) fn mark(tree: &Tree) -> Result<()> {
     files::write(&tree.temp(), &marker, FORMAT.as_bytes())
 }
 
-/// A directory with other things in it is a slip of the keyboard, not a storage.
+/// Refuses a directory with other content: it was probably named by mistake.
 fn make(tree: &Tree) -> Result<()> {
     for entry in fs::read_dir(tree.root()).map_err(|e| at(tree.root(), e))? {
         let name = entry.map_err(|e| at(tree.root(), e))?.file_name();
@@ -96,7 +96,7 @@ fn remove_older(directory: &Path, age: Duration) -> Result<()> {
     let now = SystemTime::now();
     for name in files::entries(directory)? {
         let path = directory.join(name);
-        // Another process may sweep too, or finish what it does.
+        // Another process may remove or rename it meanwhile.
         let Ok(modified) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else {
             continue;
         };

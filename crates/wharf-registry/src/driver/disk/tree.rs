@@ -56,7 +56,7 @@ impl Tree {
         }
     }
 
-    /// The repository is part of the name: a session is not found under another repository.
+    /// The repository is part of the file name, so a session is not found under another repository.
     pub(super) fn upload(&self, session: &Session) -> PathBuf {
         let owner = Digest::of(session.repository.as_str().as_bytes());
         let owner = owner.hex().get(..16).unwrap_or_default();

@@ -48,7 +48,7 @@ impl ReferrersIndex {
     /// overwritten.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let invalid = |why: &str| {
-            let message = format!("{why}, so it is not the list of referrers it should be");
+            let message = format!("{why}, so it is not a list of referrers");
             Error::new(ErrorKind::Invalid, message)
         };
         let document: Value = serde_json::from_slice(bytes).map_err(|_| invalid("is not JSON"))?;
@@ -105,7 +105,7 @@ impl ReferrersIndex {
         }
     }
 
-    /// Lists a referrer no more.
+    /// Removes a referrer.
     pub(crate) fn remove(&mut self, digest: &Digest) {
         self.entries.remove(&digest.to_string());
     }

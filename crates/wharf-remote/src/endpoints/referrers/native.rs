@@ -43,7 +43,7 @@ pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descr
             if at.is_none() {
                 return Ok(None);
             }
-            let message = "a page of the list of referrers is not there";
+            let message = "a page of the list of referrers is missing";
             return Err(Error::new(ErrorKind::Rejected, message).target(url.path()));
         };
         let endpoint = response.endpoint().to_owned();

@@ -31,8 +31,8 @@ pub(crate) async fn register(api: &Api, manifest: &Manifest, answer: &Response) 
             return Ok(());
         }
         if api.host().referrers_fallback() == ReferrersFallback::Refuse {
-            let message = "the registry does not list referrers, and they are not to be listed \
-                           under a tag; the manifest is there";
+            let message = "the registry does not list referrers, and the fallback tag is \
+                           disabled; the manifest is there";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let change = Change::Add(Box::new(manifest.referrer_descriptor()));

@@ -92,7 +92,7 @@ async fn elsewhere(session: &mut Session, error: &Error, total: u64) -> Result<O
 }
 
 fn lost(position: u64) -> Error {
-    let message = format!("the session is at byte {position}, and not where its last answer said");
+    let message = format!("the session is at byte {position}, not where its last answer said");
     Error::new(wharf_core::ErrorKind::Rejected, message)
 }
 

@@ -20,7 +20,7 @@ use wharf_core::blob::ByteStream;
 use wharf_core::intake::Intake;
 use wharf_core::{Error, ErrorKind, Result, Side};
 
-const GONE: &str = "the registry wants the request once more, and its bytes come only once";
+const GONE: &str = "the registry requires the request again, but its bytes come only once";
 
 /// Sends the content, from its beginning or from the position of an interrupted session, and
 /// returns its descriptor. Tries once; an interrupted try leaves its session to the next one.
@@ -129,7 +129,7 @@ async fn sent(
     Ok((digest, size))
 }
 
-/// How to have the bytes from `offset` on once more. Where they are gone another try may help: it
+/// How to get the bytes from `offset` on again. If they are gone another try may help, because it
 /// asks the registry what it has.
 fn again(intake: &Arc<dyn Intake>, offset: u64) -> Again {
     let intake = Arc::clone(intake);

@@ -193,7 +193,7 @@ async fn at_once(api: &Api, blob: &Blob) -> Result<Outcome> {
                 return Err(error);
             }
             // After any other error the usual way may still work.
-            tracing::debug!(%error, "not taken with the POST");
+            tracing::debug!(%error, "refused with the POST");
             begin(api).await?
         }
     };

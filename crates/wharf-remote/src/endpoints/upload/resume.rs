@@ -26,7 +26,7 @@ pub(super) enum Resumable {
 /// The content that a session is searched for.
 #[derive(Clone, Copy)]
 pub(super) struct Sought<'a> {
-    /// Names it in this process, where there is a further try.
+    /// Its key in this process, if there is a further try.
     key: Option<&'a Digest>,
     /// Its key in other processes, if they may resume it.
     noted: Option<&'a Digest>,

@@ -69,7 +69,7 @@ impl Session {
         moved.unwrap_or_default()
     }
 
-    /// Where it is.
+    /// Its URL.
     ///
     /// # Errors
     /// Never, as long as it was neither closed nor kept.
@@ -194,7 +194,7 @@ async fn delete(api: &Api, url: &Url) -> bool {
             return false;
         };
         let status = response.status().as_u16();
-        tracing::debug!(status, endpoint = response.endpoint(), "session given up");
+        tracing::debug!(status, endpoint = response.endpoint(), "session cancelled");
         if !matches!(status, 409 | 423 | 429 | 503) {
             return true;
         }
