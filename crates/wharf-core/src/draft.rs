@@ -10,7 +10,7 @@ use bytes::Bytes;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
 
 use crate::blob::Blob;
-pub use crate::layer::{LayerKey, MadeLayer, PendingLayer};
+use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::{Error, ErrorKind, Result};
 
 type ConfigMaker = dyn Fn(&[Digest]) -> Result<Bytes> + Send + Sync;

@@ -1,4 +1,4 @@
-//! A stream whose last bytes can be read again, and whose digest is learned (wire.md U5, A2, S3).
+//! A stream that keeps its last bytes for a second reader and learns its digest (wire.md U5, A2, S3).
 //!
 //! This is the only keeper of bytes on their way. It copies them, so that memory is bounded
 //! whatever the chunks are like.

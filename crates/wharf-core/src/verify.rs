@@ -1,7 +1,7 @@
 //! The only place where content is checked: bytes in, the same bytes out, or an error.
 //!
 //! The chunk that completes the content is held back until size and digest are known to be
-//! right, so whoever consumes the stream never sees a wrong blob end as if it were whole.
+//! right, so a reader of the stream never sees a wrong blob end as if it were whole.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub fn checked(stream: ByteStream, descriptor: &Descriptor) -> ByteStream {
 }
 
 /// Checks that `stream` has exactly `size` bytes, the last ones of the content named `digest`.
-/// Whoever takes them, after the first ones, is to check the digest.
+/// The reader that has the first bytes too checks the digest.
 pub fn sized(stream: ByteStream, size: u64, digest: &Digest) -> ByteStream {
     let state = (stream, size, digest.clone());
     stream::try_unfold(state, |(mut stream, left, digest)| async move {

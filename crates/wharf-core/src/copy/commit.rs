@@ -6,19 +6,21 @@ use std::collections::HashMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::Manifest;
 
+use super::plan::PlannedManifest;
 use super::retry::{self, Reach};
+use super::share::BlobShare;
 use super::target::Target;
-use super::tee::Seat;
 use crate::blob::Blob;
-use crate::copy::{Event, Plan, PlannedManifest, Retry};
-use crate::draft::{Draft, LayerKey, MadeLayer, PendingLayer};
+use crate::copy::{Event, Plan, Retry};
+use crate::draft::Draft;
+use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::store::{Names, Outcome};
 use crate::{Error, Result, Side};
 
 type Made = HashMap<LayerKey, MadeLayer>;
 
 impl Target<'_> {
-    /// Puts every manifest of `plan`, whose blobs are in the store, and makes all durable.
+    /// Puts every manifest of `plan` and makes all durable. The blobs are in the store.
     ///
     /// # Errors
     /// The first final one.
@@ -83,7 +85,7 @@ impl Target<'_> {
     /// A config that names layers which were only just made.
     async fn put_config(&self, config: &Blob) -> Result<()> {
         self.tell(Event::Joined(config.descriptor()));
-        self.put(config, &Seat::alone(), None).await
+        self.put(&BlobShare::alone(config), None).await
     }
 
     async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
@@ -105,9 +107,9 @@ impl Target<'_> {
     }
 }
 
-/// Everything that a manifest links to was put or found before. A registry that does not know some
-/// of it is not ready yet: where files are its storage, distribution writes the link of a blob
-/// anew, and not at once, each time that somebody else puts the blob too.
+/// Makes an error transient that says that a link of the manifest is unknown: all links were put or
+/// found before, so the registry is not ready yet. On a file system, distribution rewrites the link
+/// of a blob, not atomically, each time that another client puts the blob.
 fn unsettled(error: Error) -> Error {
     let codes = error.diagnostic().map(|diagnostic| &diagnostic.errors);
     let unknown = |code: &str| matches!(code, "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN");

@@ -12,9 +12,9 @@ use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_oci::{Descriptor, Digest};
 
-use super::making::Making;
+use super::share::{BlobShare, LayerShare};
 use super::target::{Target, permit};
-use super::tee::{PATIENCE, Pace, Seat, Tee};
+use super::tee::PATIENCE;
 use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Subject, Summary, in_turn};
 use crate::layer::{LayerKey, PendingLayer};
 use crate::store::{Outcome, Source, Store};
@@ -254,18 +254,12 @@ impl<'a> Executor<'a> {
             return;
         };
         let blob = self.source.blob(descriptor);
-        let (tee, seats) = Tee::with_seats(lacking.len());
-        let putting = lacking
-            .into_iter()
-            .zip(seats)
-            .map(|((target, asked), seat)| {
-                let blob = &blob;
-                async move {
-                    target.run(target.put_or_make(blob, &seat, asked)).await;
-                    target.lacks_one_less();
-                }
-            });
-        let reading = tee.pump(Pace::LeavesBehind, blob.open(0).boxed());
+        let (reading, shares) = BlobShare::of(&blob, lacking.len());
+        let lacking = lacking.into_iter().zip(shares);
+        let putting = lacking.map(|((target, asked), share)| async move {
+            target.run(target.put_or_make(&share, asked)).await;
+            target.lacks_one_less();
+        });
         future::join(reading, all_within(putting.collect(), moving)).await;
     }
 
@@ -274,22 +268,12 @@ impl<'a> Executor<'a> {
         let Ok(moving) = permit(&self.transfers).await else {
             return;
         };
-        let making = Arc::new(Making::default());
-        let (tee, seats) = Tee::with_seats(wanted.len());
-        let putting = wanted.iter().zip(seats).map(|(target, seat)| {
-            let making = &making;
-            async move {
-                let make = async |seat: Arc<Seat>| target.make(layer, &seat, making).await;
-                target.run(make(seat)).await;
-                target.lacks_one_less();
-            }
+        let (making, shares) = LayerShare::of(layer, wanted.len());
+        let putting = wanted.iter().zip(shares).map(|(target, share)| async move {
+            target.run(target.make(share)).await;
+            target.lacks_one_less();
         });
-        let pace = match layer.comes_once() {
-            true => Pace::Patient,
-            false => Pace::LeavesBehind,
-        };
-        let reading = tee.pump(pace, making.start(layer).boxed());
-        future::join(reading, all_within(putting.collect(), moving)).await;
+        future::join(making, all_within(putting.collect(), moving)).await;
     }
 }
 

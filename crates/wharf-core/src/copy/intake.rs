@@ -1,18 +1,15 @@
 //! A pending layer on its way to one destination: made again for each try, or, where its bytes come
 //! once, continued from what is kept of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use wharf_oci::Digest;
+use wharf_oci::{Descriptor, Digest};
 
-use super::making::Making;
-use super::tee::Seat;
+use super::share::LayerShare;
 use crate::blob::ByteStream;
-use crate::draft::PendingLayer;
 use crate::intake::Intake;
-use crate::layer::Diff;
+use crate::layer::{Diff, MadeLayer};
 use crate::rewind::{OF_ONE_SHOT, OF_REPEATABLE, Rewind, unread};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
@@ -22,9 +19,7 @@ pub(super) type Observed = Box<dyn Fn(u64, ByteStream) -> ByteStream + Send + Sy
 
 /// A layer as an [`Intake`] for a store.
 pub(super) struct LayerIntake {
-    layer: PendingLayer,
-    seat: Arc<Seat>,
-    making: Arc<Making>,
+    share: LayerShare,
     observed: Observed,
     key: Digest,
     state: Lock<State>,
@@ -34,23 +29,16 @@ pub(super) struct LayerIntake {
 struct State {
     /// The making that began last.
     bytes: Option<Rewind>,
-    /// What is learned in it beside the digest, unless one making is for all destinations.
+    /// What is learned in it beside the digest, unless the making is shared.
     diff: Option<Diff>,
     /// Why the last try failed.
     failure: Option<String>,
 }
 
 impl LayerIntake {
-    pub(super) fn new(
-        layer: &PendingLayer,
-        seat: &Arc<Seat>,
-        making: &Arc<Making>,
-        observed: Observed,
-    ) -> Self {
+    pub(super) fn new(share: LayerShare, observed: Observed) -> Self {
         LayerIntake {
-            layer: layer.clone(),
-            seat: Arc::clone(seat),
-            making: Arc::clone(making),
+            share,
             observed,
             key: new_key(),
             state: Lock::default(),
@@ -62,20 +50,24 @@ impl LayerIntake {
         self.key.clone()
     }
 
-    /// Between two tries: leaves what is made for all destinations, unless it comes once.
+    /// Between two tries: leaves the shared making, unless the bytes come once.
     pub(super) fn rest(&self) {
-        if self.layer.comes_once() {
+        if self.share.layer().comes_once() {
             return;
         }
-        self.seat.leave();
+        self.share.leave();
         if let Some(bytes) = &self.state.lock().bytes {
             bytes.end();
         }
     }
 
-    /// What was learned beside the digest, where it was not learned for all.
-    pub(super) fn diff(&self) -> Option<Diff> {
-        self.state.lock().diff.take()
+    /// The made layer, given the descriptor of what the store has.
+    ///
+    /// # Errors
+    /// If the layer was not read to its end.
+    pub(super) async fn became(&self, descriptor: Descriptor) -> Result<MadeLayer> {
+        let own = self.state.lock().diff.take();
+        self.share.became(own, descriptor).await
     }
 
     /// The error of a try. Where it says that bytes are gone, adds why they were wanted again.
@@ -88,11 +80,11 @@ impl LayerIntake {
         }
     }
 
-    /// Starts a making whose bytes are wanted from `offset` on.
+    /// Starts a making, for its bytes from `offset` on.
     async fn start(&self, offset: u64) -> Result<Rewind> {
-        let started = self.making.stream(&self.layer, &self.seat).await;
+        let started = self.share.start().await;
         let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
-        let keep = match self.layer.comes_once() {
+        let keep = match self.share.layer().comes_once() {
             true => OF_ONE_SHOT,
             false => OF_REPEATABLE,
         };
@@ -111,12 +103,13 @@ impl Intake for LayerIntake {
     }
 
     fn identity(&self) -> Option<&Digest> {
-        self.layer.identity()
+        self.share.layer().identity()
     }
 
     async fn open(&self, offset: u64) -> Result<ByteStream> {
         let begun = self.state.lock().bytes.clone();
-        let begun = begun.filter(|bytes| self.layer.comes_once() || bytes.reaches(offset));
+        let once = self.share.layer().comes_once();
+        let begun = begun.filter(|bytes| once || bytes.reaches(offset));
         let bytes = match begun {
             Some(begun) => begun,
             None => self.start(offset).await?,

@@ -4,7 +4,8 @@
 
 use wharf_oci::{Descriptor, Manifest, Tag};
 
-use crate::draft::{Draft, PendingLayer, RecalledLayer};
+use crate::draft::{Draft, RecalledLayer};
+use crate::layer::PendingLayer;
 
 /// A root of a copy, and its tags at the destination.
 #[derive(Clone, Debug)]
@@ -26,55 +27,69 @@ pub enum RootContent {
 
 /// Everything a copy will do. [`Plan::build`] makes it and changes nothing; [`Plan::survey`] finds
 /// out what it would do, and [`Plan::execute`] does it.
-///
-/// A plan is data: it can be read, changed or made by hand. What it does not name is not done.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// Distinct blobs to check and move, largest first: configs, layers and other links of
     /// manifests. It includes blobs that the store has.
-    pub blobs: Vec<Descriptor>,
+    pub(super) blobs: Vec<Descriptor>,
     /// Distinct layers to make and move; their digests are learned on the way.
-    pub pending: Vec<PendingLayer>,
+    pub(super) pending: Vec<PendingLayer>,
     /// Layers among `blobs` that are made instead if what is remembered of them is wrong.
-    pub recalled: Vec<RecalledLayer>,
+    pub(super) recalled: Vec<RecalledLayer>,
     /// Manifests below the roots, in groups: each group links to earlier ones only.
-    pub children: Vec<Vec<Manifest>>,
+    pub(super) children: Vec<Vec<Manifest>>,
     /// Root manifests to put or tag, in the order given; after `children`.
-    pub roots: Vec<PlannedManifest>,
+    pub(super) roots: Vec<PlannedManifest>,
     /// Roots that become manifests once their layers are made.
-    pub drafts: Vec<PlannedDraft>,
+    pub(super) drafts: Vec<PlannedDraft>,
     /// Manifests the store has, with everything below them.
-    pub existing: Vec<Descriptor>,
+    pub(super) existing: Vec<Descriptor>,
     /// Non-distributable layers that are left out.
-    pub skipped: Vec<Descriptor>,
+    pub(super) skipped: Vec<Descriptor>,
     /// The descriptor of each root, in the order given; `None` for drafts.
-    pub named: Vec<Option<Descriptor>>,
+    pub(super) named: Vec<Option<Descriptor>>,
 }
 
 /// A root manifest and the tags it still needs.
 #[derive(Debug)]
-pub struct PlannedManifest {
+pub(super) struct PlannedManifest {
     /// The exact bytes to put.
-    pub manifest: Manifest,
+    pub(super) manifest: Manifest,
     /// The draft it was made of, if that has layers that are only remembered. If one of them turns
     /// out different, so does the manifest.
-    pub draft: Option<Draft>,
+    pub(super) draft: Option<Draft>,
     /// The tags to put it under; none: by digest.
-    pub tags: Vec<Tag>,
+    pub(super) tags: Vec<Tag>,
 }
 
 /// A draft and the tags its manifest will get.
 #[derive(Debug)]
-pub struct PlannedDraft {
+pub(super) struct PlannedDraft {
     /// The image to be.
-    pub draft: Draft,
+    pub(super) draft: Draft,
     /// The tags to put it under; none: by digest.
-    pub tags: Vec<Tag>,
+    pub(super) tags: Vec<Tag>,
     /// Its place among the roots.
-    pub position: usize,
+    pub(super) position: usize,
 }
 
 impl Plan {
+    /// Moves one blob, without a manifest.
+    pub(super) fn of_blob(blob: Descriptor) -> Self {
+        Plan {
+            blobs: vec![blob],
+            ..Plan::default()
+        }
+    }
+
+    /// Makes and moves one layer, without a manifest.
+    pub(super) fn of_layer(layer: PendingLayer) -> Self {
+        Plan {
+            pending: vec![layer],
+            ..Plan::default()
+        }
+    }
+
     /// Bytes of all content of known size, in the store already or not. The sum of the stated sizes
     /// saturates.
     pub fn bytes(&self) -> u64 {

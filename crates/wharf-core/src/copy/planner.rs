@@ -8,7 +8,8 @@ use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector
 use super::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
 use crate::copy::order::by_height;
 use crate::copy::{CopyOptions, Existing, Nondistributable};
-use crate::draft::{Draft, LayerKey};
+use crate::draft::Draft;
+use crate::layer::LayerKey;
 use crate::store::{Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -121,10 +122,11 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// What the store has of a root, in as few questions as can be: by tag, which an unchanged
-    /// image answers with one; by digest first where only the tag is believed to be new. An image
-    /// that nobody believes to be there is not asked for by digest: asking for its blobs costs one
-    /// request each, with or without that. An index is, as that may save asking for a tree.
+    /// What the store has of a root, with as few questions as possible.
+    ///
+    /// It asks by tag, which is the only question for an unchanged image; by digest first where the
+    /// hints say that only the tag is new. Without a hint it does not ask for an image by digest,
+    /// because the questions for its blobs remain. It asks for an index, to save those for a tree.
     async fn there(&self, root: &Descriptor, tags: &[Tag]) -> Result<There> {
         let hints = self.store.hints();
         let recalled = hints.recalls(root, None);

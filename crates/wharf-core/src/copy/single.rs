@@ -1,4 +1,4 @@
-//! Single blobs and layers without a manifest (wire.md O3): copies whose plan is one blob.
+//! Single blobs and layers without a manifest (wire.md O3): copies with a plan of one blob.
 
 use async_trait::async_trait;
 use wharf_oci::{Descriptor, Manifest, Selector};
@@ -15,10 +15,7 @@ use crate::{Error, ErrorKind, Result};
 /// # Errors
 /// As [`super::copy`].
 pub async fn push_blob(store: &dyn Store, blob: &Blob, options: &CopyOptions) -> Result<Outcome> {
-    let plan = Plan {
-        blobs: vec![blob.descriptor().clone()],
-        ..Plan::default()
-    };
+    let plan = Plan::of_blob(blob.descriptor().clone());
     let summary = plan.execute(&One(Some(blob)), store, options).await?;
     Ok(match summary {
         Summary { written: 1.., .. } => Outcome::Written,
@@ -44,17 +41,14 @@ pub async fn push_blob(store: &dyn Store, blob: &Blob, options: &CopyOptions) ->
 /// ```
 ///
 /// # Errors
-/// As [`super::copy`]; a layer whose bytes come once is gone on with as long as no more than the
-/// last 16 MiB of them are wanted again.
+/// As [`super::copy`]. A layer with bytes that come once is tried again as long as its last 16 MiB,
+/// which are kept, suffice.
 pub async fn push_layer(
     store: &dyn Store,
     layer: &PendingLayer,
     options: &CopyOptions,
 ) -> Result<MadeLayer> {
-    let plan = Plan {
-        pending: vec![layer.clone()],
-        ..Plan::default()
-    };
+    let plan = Plan::of_layer(layer.clone());
     let mut summary = plan.execute(&One(None), store, options).await?;
     let unmade = || Error::new(ErrorKind::Invalid, "layer was not made").target(layer.name());
     summary.layers.pop().ok_or_else(unmade)

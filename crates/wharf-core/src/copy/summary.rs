@@ -2,13 +2,13 @@
 
 use wharf_oci::Descriptor;
 
-use crate::draft::MadeLayer;
+use crate::layer::MadeLayer;
 use crate::store::Outcome;
 
 /// What a copy did at one destination. It counts distinct blobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Blobs whose bytes were moved, completely or the missing part.
+    /// Blobs that were moved, completely or the missing part.
     pub written: u64,
     /// Blobs the registry linked from another repository.
     pub mounted: u64,

@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::copy::Retry;
-    use crate::draft::PendingLayer;
+    use crate::layer::PendingLayer;
     use crate::store::Outcome;
     use crate::{Error, ErrorKind};
 

@@ -11,13 +11,11 @@ use tokio::sync::{Semaphore, watch};
 use wharf_oci::{Descriptor, Digest};
 
 use super::intake::{LayerIntake, Observed};
-use super::making::Making;
 use super::retry::{self, Reach};
-use super::tee::Seat;
-use crate::blob::Blob;
+use super::share::{BlobShare, LayerShare};
 use crate::copy::{CopyOptions, Event, Plan, Retry, Subject, Summary};
-use crate::draft::{LayerKey, MadeLayer, PendingLayer};
 use crate::intake::Intake;
+use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::store::{Outcome, Store};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
@@ -41,7 +39,7 @@ struct Progress {
     failure: Option<Error>,
     /// What was to be moved.
     blobs: Vec<Digest>,
-    /// Those of the blobs that are layers whose digest is only remembered.
+    /// The blobs that are layers of a remembered digest.
     recalled: HashMap<Digest, PendingLayer>,
 }
 
@@ -160,13 +158,13 @@ impl<'a> Target<'a> {
     /// The last one, when there is no further try.
     pub(super) async fn put_or_make(
         &self,
-        blob: &Blob,
-        seat: &Arc<Seat>,
+        share: &BlobShare,
         asked: Option<Result<()>>,
     ) -> Result<()> {
-        let Err(error) = self.put(blob, seat, asked).await else {
+        let Err(error) = self.put(share, asked).await else {
             return Ok(());
         };
+        let blob = share.blob();
         let wrong = error.kind() == ErrorKind::Corrupt && error.failed_side() == Some(Side::Source);
         let recalled = self
             .progress
@@ -179,23 +177,19 @@ impl<'a> Target<'a> {
         };
         tracing::debug!(%error, layer = layer.name(), "layer is not what was remembered");
         self.tell(Event::Dropped(blob.descriptor()));
-        self.make(&layer, &Seat::alone(), &Arc::default()).await
+        self.make(LayerShare::alone(&layer)).await
     }
 
-    /// Moves a blob. `asked` is what came of asking for it, if that was done: the unit of trying
-    /// again is the blob with this question (wire.md R3).
+    /// Moves a blob. `asked` says that the store was asked for it and lacks it, or why it could not
+    /// be asked: that was the first part of the first try (wire.md R3).
     ///
     /// # Errors
     /// The last one, when there is no further try.
-    pub(super) async fn put(
-        &self,
-        blob: &Blob,
-        seat: &Arc<Seat>,
-        asked: Option<Result<()>>,
-    ) -> Result<()> {
+    pub(super) async fn put(&self, share: &BlobShare, asked: Option<Result<()>>) -> Result<()> {
+        let blob = share.blob();
         let descriptor = blob.descriptor();
         let reach = Arc::new(Reach::default());
-        let moving = seat.share(blob).mapped(self.observed(descriptor, &reach));
+        let moving = blob.mapped(self.observed(descriptor, &reach));
         let asked = Lock::new(asked);
         let attempt = || async {
             reach.start();
@@ -212,8 +206,7 @@ impl<'a> Target<'a> {
                 }
                 Err(error) => Err(error),
             };
-            // The others must not wait for a further try.
-            seat.leave();
+            share.leave();
             outcome
         };
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
@@ -236,15 +229,10 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// The last one, when there is no further try.
-    pub(super) async fn make(
-        &self,
-        layer: &PendingLayer,
-        seat: &Arc<Seat>,
-        making: &Arc<Making>,
-    ) -> Result<()> {
+    pub(super) async fn make(&self, share: LayerShare) -> Result<()> {
+        let layer = &share.layer().clone();
         let reach = Arc::new(Reach::default());
-        let intake = LayerIntake::new(layer, seat, making, self.observed(layer, &reach));
-        let intake = Arc::new(intake);
+        let intake = Arc::new(LayerIntake::new(share, self.observed(layer, &reach)));
         // Should it have to be given up.
         self.progress.lock().blobs.push(intake.name());
         let attempt = || async {
@@ -252,10 +240,9 @@ impl<'a> Target<'a> {
             self.tell(Event::Started(layer.into()));
             let bytes: Arc<dyn Intake> = Arc::clone(&intake) as _;
             let ingested = self.store.ingest(layer.media_type(), bytes).await;
-            // The others must not wait for a further try.
             intake.rest();
             match ingested {
-                Ok(descriptor) => making.became(intake.diff(), descriptor).await,
+                Ok(descriptor) => intake.became(descriptor).await,
                 Err(error) => Err(intake.judged(error)),
             }
         };
@@ -310,7 +297,7 @@ fn take<T>(left: &Lock<Option<T>>) -> Option<T> {
     left.lock().take()
 }
 
-/// A place among those who may work at once.
+/// A place among the tasks that may run at once.
 ///
 /// # Errors
 /// Never: the semaphores live as long as the work and are not closed.

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use proptest::prelude::*;
 use wharf::copy::{Root, RootContent, copy, push_blob, push_layer};
-use wharf::draft::{DraftLayer, MadeLayer, PendingLayer};
+use wharf::draft::DraftLayer;
 use wharf::file;
 use wharf::layer::{
-    Family, LayerInput, NewImage, Packing, Settings, Times, TreeOptions, ZstdSettings,
+    Family, LayerInput, MadeLayer, NewImage, Packing, PendingLayer, Settings, Times, TreeOptions,
+    ZstdSettings,
 };
 use wharf::oci::{Compression, Descriptor, Digest, ImageConfig, MediaType, Selector};
 use wharf::remote::Client;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Root, RootContent, copy};
-use wharf::draft::{Draft, DraftConfig, DraftLayer, PendingLayer};
+use wharf::draft::{Draft, DraftConfig, DraftLayer};
+use wharf::layer::PendingLayer;
 use wharf::oci::{Digest, Manifest, MediaType};
 use wharf::remote::{Client, Timeouts};
 use wharf::store::{Memory, Source, Store};

@@ -89,12 +89,12 @@ impl Layout {
     pub fn clear_unused(&self) -> Result<bool> {
         let root = self.root.as_path();
         let lock = lock(root)?;
-        // Temporary files count: somebody is writing.
+        // Temporary files count: a process is writing.
         let files = fs::read_dir(root).map_err(|error| Error::io(root.display(), error))?;
         if files.count() != 2 || !root.join(INDEX_FILE).exists() || !self.entries()?.is_empty() {
             return Ok(false);
         }
-        // The marker last: without it the rest would be nobody's.
+        // The marker last: it says that the other files belong to a layout.
         for name in [INDEX_FILE, OCI_LAYOUT_FILE] {
             let path = root.join(name);
             fs::remove_file(&path).map_err(|error| Error::io(path.display(), error))?;

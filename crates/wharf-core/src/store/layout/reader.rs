@@ -349,7 +349,7 @@ pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS_DIR}/{}/{}", digest.algorithm(), digest.hex())
 }
 
-/// Nobody promises the size of what schema 1 is about.
+/// Schema 1 manifests do not state the sizes of their layers.
 fn has_size(region: &Region, descriptor: &Descriptor) -> bool {
     region.length == descriptor.size || descriptor.media_type.is_schema1()
 }
