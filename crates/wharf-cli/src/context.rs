@@ -70,7 +70,7 @@ impl Context {
     /// learns.
     ///
     /// # Errors
-    /// Where files of certificates or credentials cannot be used.
+    /// If files of certificates or credentials cannot be used.
     pub(crate) fn wharf(&self) -> Result<Wharf> {
         Ok(self.front(self.client()?, self.flags.copy_options()))
     }

@@ -29,7 +29,7 @@ pub(crate) async fn push(
     let name = source.repository_name(at);
     let served = format!("{}/{name}", embedded::SERVED);
     if is_unused(&directory) {
-        // An image that cannot be pushed makes no registry.
+        // No registry is made for an image that cannot be pushed.
         let (nothing, tags) = (Arc::new(Memory::new()), vec![source.tag_or_latest()]);
         let empty = OpenedStore::new(nothing, served.as_str(), tags);
         if transfer.effect == Effect::None {

@@ -39,7 +39,7 @@ pub(crate) fn screen() -> Screen {
     }
 }
 
-/// Whether standard error is a terminal, and so shows colours.
+/// Whether standard error is a terminal, which supports colours.
 pub(crate) fn has_colours() -> bool {
     io::stderr().is_terminal()
 }
@@ -84,7 +84,8 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
     })
 }
 
-/// Where certificates are read from: the places in OpenSSL's variables, beside those of the system.
+/// Where certificates are read from: the places in OpenSSL's variables, in addition to those of the
+/// system.
 pub(crate) fn tls_places() -> TlsPlaces {
     let directories = path("SSL_CERT_DIR").unwrap_or_default();
     TlsPlaces {

@@ -68,7 +68,7 @@ fn refused(refusal: &Refusal) -> Option<Cow<'static, str>> {
                 .into()
         }
         Lack::Token => format!("do the clocks of {registry} and its token server agree?").into(),
-        // A login would not help: what is given for one run comes first.
+        // A login would not help: credentials for one run take precedence.
         Lack::RightCredentials if from(THIS_LOGIN) || from(FLAG) => {
             "are user name and password right?".into()
         }
@@ -90,7 +90,7 @@ fn narrower(lack: Lack, entry: &str, registry: &Registry) -> Option<Cow<'static,
     Some(fault.into())
 }
 
-/// What to do about a code of the registry, whatever the status.
+/// The hint for an error code of the registry, for any status.
 fn by_code(error: &Error) -> Option<&'static str> {
     let mut codes = error.diagnostic()?.codes();
     let to_it = error.failed_side() == Some(Side::Destination);

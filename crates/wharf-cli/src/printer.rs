@@ -85,7 +85,7 @@ impl Printer {
         self.event(JsonLine::new("event", "failed").text("error", error));
     }
 
-    /// Prints a line for programs, if they asked for it.
+    /// Prints a line for programs, if requested.
     pub(crate) fn event(&self, line: JsonLine) {
         if self.voice == Voice::Json {
             let _ = writeln!(io::stderr().lock(), "{line}");
@@ -100,8 +100,7 @@ impl Printer {
     /// Prints a line of data.
     ///
     /// # Errors
-    /// If standard output cannot be written to. A reader that is gone is no error: it has seen
-    /// enough.
+    /// If standard output cannot be written to. A closed pipe is not an error.
     pub(crate) fn data(&self, line: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {

@@ -10,7 +10,7 @@ use crate::flags::Effect;
 use crate::printer::Printer;
 use crate::progress::{Company, Progress};
 
-/// What is copied, how, and the word for it.
+/// The content to copy, the settings, and the verb for messages.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
     /// Copies, as the flags say.
@@ -21,12 +21,12 @@ pub(crate) struct Transfer<'a> {
     pub(crate) effect: Effect,
     /// The verb of the summary: `pushed`.
     pub(crate) verb: &'static str,
-    /// Where words go.
+    /// The printer.
     pub(crate) printer: &'a Printer,
 }
 
 impl Transfer<'_> {
-    /// Copies to one store, and says what the root is there; a dry run has none.
+    /// Copies to one store, and returns the root's descriptor there; a dry run has none.
     ///
     /// # Errors
     /// The first final one of the copy.

@@ -129,7 +129,7 @@ fn truncated(name: &str, offset: u64, want: usize) -> Error {
     .target(name)
 }
 
-/// Runs a blocking iterator of chunks, made by `make`, on a thread of its own.
+/// Runs a blocking iterator of chunks, made by `make`, on a separate thread.
 fn from_reader<I>(make: impl FnOnce(usize) -> I + Send + 'static) -> ByteStream
 where
     I: Iterator<Item = Result<Bytes>>,

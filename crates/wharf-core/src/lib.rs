@@ -1,9 +1,9 @@
 //! The engine of wharf: everything that moves content, without HTTP.
 //!
-//! [`mod@copy`] is the one operation, from a [`Source`] to a [`Store`]; [`store`] has those on disk and
-//! in memory, [`blob`] the lazy handles that they exchange, [`layer`] and [`draft`] what is made on
-//! the way, [`verify`] the only place where content is checked. Repositories of registries are in
-//! the crate `wharf-remote`; the crate `wharf` puts both behind one front door.
+//! [`mod@copy`] is the one operation, from a [`Source`] to a [`Store`]. [`store`] has the stores on
+//! disk and in memory, [`blob`] the lazy handles that they exchange, [`layer`] and [`draft`]
+//! content that is made while it is sent, [`verify`] the only check of content. Repositories of
+//! registries are in the crate `wharf-remote`; the crate `wharf` puts both behind one front door.
 
 pub mod blob;
 mod byte_stream;

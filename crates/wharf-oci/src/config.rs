@@ -48,7 +48,7 @@ pub struct ImageConfig {
     /// The layers by their uncompressed content.
     #[serde(default, deserialize_with = "null_as_default")]
     pub rootfs: RootFs,
-    /// How each layer came to be, the lowest first.
+    /// The history of each layer, the lowest first.
     #[serde(
         default,
         deserialize_with = "null_as_default",
@@ -74,7 +74,7 @@ pub struct RootFs {
     pub extra: BTreeMap<String, Value>,
 }
 
-/// How one layer, or a change without a layer, came to be.
+/// The history of one layer, or of a change without a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The time of the step, RFC 3339.

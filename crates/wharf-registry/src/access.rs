@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http::HeaderMap;
 use wharf_oci::RepositoryName;
 
-/// Decides what the client of a request may do. A registry asks before anything else is done.
+/// Decides what the client of a request may do. A registry calls it before all other work.
 #[async_trait]
 pub trait Access: Debug + Send + Sync {
     /// Finds out from the headers which client sends a request.
@@ -15,16 +15,16 @@ pub trait Access: Debug + Send + Sync {
     /// Decides whether a client may do this in a repository, which need not exist.
     fn may(&self, caller: &Caller, repository: &RepositoryName, action: Action) -> Decision;
 
-    /// Whether a client may pull from every repository, so that none is asked about by itself.
+    /// Whether a client may pull from every repository; if so, no repository is checked on its own.
     fn may_pull_all(&self, caller: &Caller) -> bool;
 }
 
-/// The client that sends a request, as far as access control knows it.
+/// The client that sends a request, as access control knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// It has shown no credential.
+    /// It sent no credential.
     Anonymous,
-    /// It has shown the credential of this account.
+    /// It sent the credential of this account.
     Account(String),
 }
 

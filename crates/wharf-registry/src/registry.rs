@@ -1,4 +1,4 @@
-//! A registry: a storage, and how it is served.
+//! A registry: a storage, and the settings for serving it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use wharf_oci::RepositoryName;
 use crate::access::{Access, Action, Caller, Decision, Open};
 use crate::storage::Storage;
 
-/// A registry over some storage. Cheap to clone; it has no state of its own.
+/// A registry over a storage. Cheap to clone; it has no other state.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) storage: Storage,
@@ -18,15 +18,15 @@ pub struct Registry {
 /// Whether a registry lists referrers (distribution-spec: "Listing Referrers").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Referrers {
-    /// It lists them, and says so on each manifest with a subject: `OCI-Subject`.
+    /// It lists them, and answers each PUT of a manifest with a subject with `OCI-Subject`.
     #[default]
     On,
-    /// It behaves as registries without the list: clients keep it under a tag.
+    /// It behaves like registries without the API: clients keep the list under a tag.
     Off,
 }
 
 impl Registry {
-    /// A registry of what `storage` holds. Every client may do everything.
+    /// A registry over `storage`. Every client may do everything.
     pub fn new(storage: Storage) -> Self {
         Registry {
             storage,

@@ -1,5 +1,5 @@
-//! The API of a registry, and of one repository in it: what every endpoint file is given, and the
-//! one way by which their requests go out.
+//! The API of a registry, and of one repository in it: every endpoint file gets it, and sends all
+//! its requests through it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -57,8 +57,9 @@ impl Client {
         self.inner.shared.janitor.finish(limit).await;
     }
 
-    /// Writes what was learned of registries to their memory's files, where it has any: also when
-    /// what was tried failed. Trouble is no error; it is logged. See [`RegistryMemory::save`](crate::memory::RegistryMemory::save).
+    /// Writes the knowledge of registries to the memory's files, if it has any, also after a
+    /// failure. A file that cannot be written is logged, and is not an error. See
+    /// [`RegistryMemory::save`](crate::memory::RegistryMemory::save).
     pub async fn save(&self) {
         let memory = self.inner.shared.memory.clone();
         let saved = tokio::task::spawn_blocking(move || memory.save()).await;
@@ -101,8 +102,8 @@ impl Client {
         Ok(RemoteSource::new(own, Arc::clone(mirrors)))
     }
 
-    /// The same client with other credentials. Both share connections, settings and memory;
-    /// what a registry was shown is not shared.
+    /// The same client with other credentials. Both share connections, settings and memory, but not
+    /// the credentials and tokens in use.
     #[must_use]
     pub fn showing(&self, credentials: Arc<dyn Credentials>) -> Client {
         let shared = ClientSettings {

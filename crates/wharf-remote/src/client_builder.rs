@@ -56,7 +56,7 @@ pub struct ClientBuilder {
     hosts_directory: Option<PathBuf>,
 }
 
-/// How often lists of referrers are tried.
+/// The default number of tries for lists of referrers.
 const LIST_TRIES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 
 impl Default for ClientBuilder {
@@ -121,9 +121,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Uses `address` for the host named `name`, instead of asking DNS. The port is kept. Several
-    /// addresses of one name are tried as those of DNS are. For the rule about near addresses such a
-    /// registry counts as a public one: see [`ClientBuilder::allow_near`].
+    /// Uses `address` for the host named `name`, instead of DNS. The port is kept. Several
+    /// addresses of one name are tried like those from DNS. For the rule about near addresses such
+    /// a registry counts as public: see [`ClientBuilder::allow_near`].
     #[must_use]
     pub fn resolve(mut self, name: &str, address: SocketAddr) -> Self {
         let addresses = self.resolve.entry(name.to_ascii_lowercase());
@@ -162,15 +162,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the source of credentials. It is asked once a registry wants some, and not before.
-    /// Without it requests are anonymous.
+    /// Sets the source of credentials. It is read when a registry requires credentials, and not
+    /// before. Without it requests are anonymous.
     #[must_use]
     pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Sets what to do with a referrer where a registry does not list referrers.
+    /// Sets what to do with a referrer if a registry does not list referrers.
     #[must_use]
     pub fn referrers_fallback(mut self, fallback: ReferrersFallback) -> Self {
         self.referrers_fallback = fallback;

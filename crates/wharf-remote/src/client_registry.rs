@@ -1,4 +1,4 @@
-//! What a client asks of a registry as a whole: its repositories, and what credentials are worth.
+//! Requests to a registry as a whole: listing repositories, and checking credentials.
 
 use wharf_oci::{Registry, Repository, RepositoryName};
 
@@ -11,13 +11,12 @@ use crate::endpoints::pages::{NextPage, Page};
 use wharf_core::Result;
 
 impl Client {
-    /// A page of the repositories of a registry: the first one, or the one that the page before
-    /// names as the next.
+    /// A page of the repositories of a registry: the first one, or the next one that a page named.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::Unsupported`] where the registry does not list them;
-    /// [`wharf_core::ErrorKind::Invalid`] where the answer is no page of repositories; what it says
-    /// otherwise.
+    /// [`wharf_core::ErrorKind::Unsupported`] if the registry does not list them;
+    /// [`wharf_core::ErrorKind::Invalid`] if the answer is not a page of repositories; the
+    /// registry's other errors.
     pub async fn catalog_page(
         &self,
         registry: &Registry,

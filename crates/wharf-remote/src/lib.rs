@@ -1,4 +1,4 @@
-//! Repositories in registries: the distribution spec spoken over HTTP.
+//! Repositories in registries: the distribution spec over HTTP.
 
 mod answer;
 mod api;

@@ -1,5 +1,4 @@
-//! Which proxy a request goes through, if any: by the rules of Go's `httpproxy`, which users of
-//! other registry tools know.
+//! Selects the proxy of a request, by the rules of Go's `httpproxy`, as other registry tools do.
 //!
 //! Pure. This machine itself is never reached through a proxy.
 
@@ -11,7 +10,7 @@ use url::{Host, Url};
 
 use wharf_core::{Error, ErrorKind, Result};
 
-/// A proxy, with what it is to be shown. `Debug` and `Display` show host and port only.
+/// A proxy, with its credentials. `Debug` and `Display` show host and port only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy(Url);
 
@@ -29,7 +28,7 @@ impl Proxy {
         }
     }
 
-    /// Whether it is spoken to over TLS itself.
+    /// Whether it is itself reached over TLS.
     pub(super) fn is_secured(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -43,8 +42,8 @@ impl Proxy {
 impl std::str::FromStr for Proxy {
     type Err = Error;
 
-    /// `[http|https|socks5|socks5h://][USER[:PASSWORD]@]HOST[:PORT]`. Names are always looked up by
-    /// the proxy. What is wrong is told without quoting it.
+    /// `[http|https|socks5|socks5h://][USER[:PASSWORD]@]HOST[:PORT]`. The proxy always resolves
+    /// names. Errors do not quote the text.
     fn from_str(text: &str) -> Result<Self> {
         let invalid = |why: &str| Error::new(ErrorKind::Invalid, why);
         let text = text.trim();
@@ -52,7 +51,7 @@ impl std::str::FromStr for Proxy {
             true => text.to_owned(),
             false => format!("http://{text}"),
         };
-        // The parser knows defaults and hosts for the web's schemes only.
+        // The parser knows hosts and default ports only for web schemes.
         let web = full
             .strip_prefix("socks5h://")
             .or(full.strip_prefix("socks5://"));
@@ -120,7 +119,7 @@ enum Exception {
     Everybody,
     Network(IpNet),
     Address(IpAddr, Option<u16>),
-    /// `suffix` begins with a dot; `itself`: the name without that too.
+    /// `suffix` begins with a dot; `itself`: whether the name without the dot matches too.
     Domain {
         suffix: String,
         itself: bool,
@@ -129,9 +128,9 @@ enum Exception {
 }
 
 impl Exceptions {
-    /// What `NO_PROXY` says: entries between commas, each `*`, an address, a network (CIDR), or a
-    /// domain, `.example` being all below it and `example` itself too; all but networks may
-    /// have a port. What makes no sense is left out, as other tools do.
+    /// Parses `NO_PROXY`: entries between commas, each `*`, an address, a network (CIDR), or a
+    /// domain. `.example` means all below it; `example` also includes itself. All except networks
+    /// may have a port. Skips malformed entries, like other tools.
     pub fn parse(text: &str) -> Self {
         let entries = text
             .split(',')

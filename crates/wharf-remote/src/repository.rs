@@ -1,4 +1,4 @@
-//! A repository in a registry: the store traits, by delegation to what knows each endpoint.
+//! A repository in a registry: the store traits, delegated to the endpoint files.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
 ///
-/// Its methods try once; [`wharf_core::copy`] is what tries again.
+/// Its methods try once; [`wharf_core::copy`] retries.
 #[derive(Clone, Debug)]
 pub struct RemoteRepository {
     api: Api,
@@ -34,8 +34,8 @@ impl RemoteRepository {
         self.api.repository()
     }
 
-    /// The manifest that a tag or digest names, with one request where resolving it first would
-    /// take two. A registry may count that as a pull.
+    /// The manifest that a tag or digest names, with one request instead of two. A registry may
+    /// count it as a pull.
     ///
     /// # Errors
     /// As [`Source::resolve`] and [`Source::manifest`].
@@ -47,7 +47,7 @@ impl RemoteRepository {
         self.about(fetched)
     }
 
-    /// A page of tags: the first one, or the one that the page before names as the next.
+    /// A page of tags: the first one, or the next one that a page named.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](wharf_core::ErrorKind::NotFound) where the repository does not exist;
@@ -57,7 +57,7 @@ impl RemoteRepository {
     }
 
     /// The bytes of a blob that is known by its digest alone, from byte `start` to before byte
-    /// `end`. Where the registry says the size of the blob, so does the answer. The bytes are not
+    /// `end`. The answer has the size of the blob if the registry states it. The bytes are not
     /// compared with the digest.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Store for RemoteRepository {
         match contains {
             Ok(true) => {
                 self.saw(descriptor);
-                // It came in another way, or the answer to its commit was lost.
+                // Another upload put it, or the answer to the commit was lost.
                 upload::end_kept(&self.api, &descriptor.digest);
             }
             Ok(false) => self.memory().missed(self.repository(), descriptor),
@@ -157,7 +157,7 @@ impl Store for RemoteRepository {
             self.saw(blob.descriptor());
         }
         put.map_err(|error| match error.failed_side() {
-            // What the source said names the source, not this repository.
+            // An error of the source names the source, not this repository.
             Some(Side::Source) => error,
             _ => error
                 .target(format_args!("blob {}", blob.descriptor().digest))

@@ -16,14 +16,14 @@ use wharf_core::verify::blocking;
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Waits for the turn of `key` among the processes that share `directory`. Best effort: nothing
-/// where the directory cannot be used, or another process holds the lock for too long.
+/// Waits for the turn of `key` among the processes that share `directory`. Best effort: no lock if
+/// the directory cannot be used, or another process holds the lock for too long.
 pub(super) async fn among_processes(directory: &Path, key: &str) -> Option<File> {
     static SWEPT: Once = Once::new();
     let path = directory.join(Digest::of(key.as_bytes()).hex());
     let directory = directory.to_owned();
     let prepare = move || {
-        // Lock files are empty, and of no use when they are old.
+        // Lock files are empty, and old ones are not needed.
         SWEPT.call_once(|| state::sweep(&directory, LIFETIME));
         state::private_dir(&directory)
     };
@@ -68,7 +68,7 @@ mod tests {
         assert!(waiting.await.is_err());
         drop(first);
         assert!(among_processes(&locks, "a").await.is_some());
-        // Where nothing can be locked, no process waits.
+        // If nothing can be locked, no process waits.
         let nowhere = locks.join(Digest::of(b"a").hex()).join("below");
         assert!(among_processes(&nowhere, "a").await.is_none());
     }

@@ -62,7 +62,7 @@ pub fn runs_alone(test: &str) -> bool {
 pub struct PeakRss {
     /// Exit status, stdout and stderr.
     pub output: Output,
-    /// The kernel's high-water mark of resident memory in KiB; `None` where there is no `/proc`.
+    /// The kernel's high-water mark of resident memory in KiB; `None` if there is no `/proc`.
     ///
     /// It is read every few milliseconds, so growth in the program's last milliseconds may be
     /// missed.

@@ -18,9 +18,8 @@
 //!
 //! # The verbs
 //!
-//! Everything that is done to registries is a method of [`Wharf`], a client with options. Each verb
-//! tries its work again as one policy says, and keeps a promise about its number of requests
-//! ([`front`] lists them).
+//! Every operation on a registry is a method of [`Wharf`], a client with options. Each verb retries
+//! as one policy says, and keeps a promise about its number of requests ([`front`] lists them).
 //!
 //! | to | there is |
 //! | --- | --- |
@@ -53,13 +52,13 @@
 //! # Sources and stores
 //!
 //! Content is read from a [`Source`] and written to a [`Store`], which is a source too. Each is
-//! *one repository*: in a registry, a layout directory, an archive, memory. A program can push its
-//! own sources, and pull into its own stores.
+//! *one repository*: in a registry, a layout directory, an archive, or memory. A program can push
+//! its own sources, and pull into its own stores.
 //!
-//! What always holds: a manifest is put only when everything it links to is in the store; a tag
+//! Every copy guarantees: a manifest is put only when everything it links to is in the store; a tag
 //! moves only after its manifest; manifest bytes are never serialised again; bytes are checked
-//! against digest and size as they flow. A copy that fails has moved no tag, and a second run does
-//! only what is missing.
+//! against digest and size while they are read. A copy that fails has moved no tag, and a second
+//! run does only what is missing.
 //!
 //! # Errors
 //!
@@ -76,22 +75,22 @@
 //!
 //! # Retries and limits
 //!
-//! [`copy::RetryPolicy`] decides when work is tried again after a transient error: one request, blob
-//! or manifest at a time, with its existence check. An interrupted blob continues where the other
-//! side has it, and so does a layer that is made while it is sent; of a stream that comes once the
-//! last 16 MiB are kept for that. There is no other level of retries: [`remote::RemoteRepository`]
-//! used by itself tries once. `jobs` in [`CopyOptions`] bounds concurrent transfers, and
-//! [`remote::Limits`] the concurrent requests of each kind to a registry. [`remote::Timeouts`] bound
-//! each wait, never the total time.
+//! [`copy::RetryPolicy`] decides when work is tried again after a transient error: one request,
+//! blob or manifest at a time, with its existence check. An interrupted upload continues at the
+//! byte that the registry has, also for a layer that is made while it is sent. Of a stream that can
+//! be read only once, the last 16 MiB are kept for that. There is no other level of retries:
+//! [`remote::RemoteRepository`] used by itself tries once. `jobs` in [`CopyOptions`] bounds
+//! concurrent transfers, and [`remote::Limits`] the concurrent requests of each kind to a registry.
+//! [`remote::Timeouts`] bound each wait, never the total time.
 //!
 //! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a
-//! mebibyte, and 16 MiB of a stream that comes once. Manifests are, up to 8 MiB each and 128 MiB in
-//! one copy.
+//! mebibyte, and 16 MiB of a stream that can be read only once. Manifests are held, up to 8 MiB
+//! each and 128 MiB in one copy.
 //!
 //! # Before a process ends
 //!
-//! Dropping a future cancels its work. Its open sessions are cancelled in the background, and what was
-//! learned of registries is kept only when that is asked for:
+//! Dropping a future cancels its work. Its open sessions are cancelled in the background. Knowledge
+//! of registries is stored only on request:
 //!
 //! ```no_run
 //! # async fn end(wharf: wharf::Wharf) {

@@ -48,7 +48,7 @@ impl Run for Copy {
     async fn run(self, context: &Context) -> Result<()> {
         let (from, to) = (&self.source.place, &self.destination.place);
         OpenedStore::check(to)?;
-        // One client for both sides: what one repository has, the other may mount.
+        // One client for both sides, so that one repository can mount blobs of the other.
         let wharf = context.wharf_for(&self.moving)?;
         let source = wharf.open(from).await.map_err(|error| match from {
             Place::Registry(_) => hinted(error, &self.source.typed),

@@ -10,7 +10,7 @@ use wharf::remote::Limits;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ceilings(Limits);
 
-/// The largest number that makes sense.
+/// The largest useful number.
 const MOST: usize = 4096;
 
 impl Ceilings {

@@ -1,4 +1,4 @@
-//! Flags that every command takes.
+//! Flags of every command.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;

@@ -77,8 +77,8 @@ fn existing(directory: &Path) -> Result<PathBuf> {
 }
 
 /// The certificates of a file, of the files of directories, and of the system. A directory need not
-/// exist, and may hold other files. `None` where neither is named: the library then loads those of
-/// the system when it needs them.
+/// exist, and may hold other files. `None` if neither is named: the library then loads the system's
+/// certificates when it needs them.
 fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
     let directories = &places.root_directories;
     if places.roots.is_none() && directories.is_empty() {

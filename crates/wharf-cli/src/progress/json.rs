@@ -46,7 +46,7 @@ struct Lines {
     destination: String,
     tally: Tally,
     throttle: Throttle,
-    /// Where the blob that ends next was mounted from.
+    /// The mount source of the blob that ends next.
     from: Option<String>,
 }
 
@@ -84,8 +84,8 @@ impl Lines {
             Event::Retried(subject, again) => Some(self.retried(subject, again)),
             Event::Dropped(blob) => Some(self.about("dropped", blob.into())),
             Event::Finished(subject, blob, outcome) => Some(self.finished(subject, blob, outcome)),
-            // The last line of the command says what failed. An upload that joins another is told
-            // when it ends.
+            // The last line of the command says what failed. An upload that joins another has a
+            // line when it ends.
             _ => None,
         };
         let sums = |line: JsonLine| {

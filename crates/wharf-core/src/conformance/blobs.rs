@@ -42,7 +42,7 @@ pub(super) async fn are_read_as_they_were_put(trial: &Trial<'_>) -> Kept {
     Ok(())
 }
 
-/// A blob is opened at any offset below its size, as often as wanted.
+/// A blob can be opened at any offset below its size, any number of times.
 pub(super) async fn are_read_from_any_offset(trial: &Trial<'_>) -> Kept {
     let bytes = noise(3, 200_000);
     trial.store.put_blob(&blob_of(&bytes)).await?;

@@ -52,8 +52,8 @@ fn cut_off() -> Error {
     Error::new(ErrorKind::Interrupted, "the source was cut off").side(Side::Source)
 }
 
-/// Puts config and layer of an image, which depend on `seed`, and gives its manifest. `extra` is
-/// more fields of it, each with a comma before.
+/// Puts config and layer of an image, which depend on `seed`, and returns its manifest. `extra` has
+/// more fields of it, each after a comma.
 pub(super) async fn image(store: &dyn Store, seed: u64, extra: &str) -> Result<Manifest> {
     let config = format!(
         r#"{{"architecture":"amd64","os":"linux","author":"{seed}","rootfs":{{"type":"layers","diff_ids":[]}}}}"#

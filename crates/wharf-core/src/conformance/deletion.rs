@@ -1,4 +1,4 @@
-//! Tags and manifests are deleted, where a store deletes.
+//! Tags and manifests are deleted, if the store supports that.
 
 use wharf_oci::{Digest, Selector};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What [`check`](super::check) found. `Display` gives a line for each breach.
+/// The findings of [`check`](super::check). `Display` writes a line for each breach.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     kept: Vec<&'static str>,

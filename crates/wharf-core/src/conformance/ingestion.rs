@@ -14,7 +14,7 @@ use crate::blob::ByteStream;
 use crate::intake::{self, Intake};
 use crate::{Error, ErrorKind, Result};
 
-/// Digest and size are those of all bytes, the media type is the one asked for.
+/// Digest and size are those of all bytes, the media type is the requested one.
 pub(super) async fn learns_what_it_takes(trial: &Trial<'_>) -> Kept {
     for length in [0, 1, 300_000] {
         let bytes = noise(20, length);
@@ -45,7 +45,7 @@ pub(super) async fn leaves_nothing_of_a_broken_stream(trial: &Trial<'_>) -> Kept
     Ok(())
 }
 
-/// A second try with the same intake succeeds, wherever it goes on from.
+/// A second try with the same intake succeeds, from any offset.
 pub(super) async fn goes_on_with_a_second_try(trial: &Trial<'_>) -> Kept {
     let bytes = noise(22, 400_000);
     let intake = Arc::new(BreaksOnce::new(bytes.clone()));

@@ -1,4 +1,4 @@
-//! What was flushed outlasts its process, where a store does.
+//! Flushed content outlasts the process, if the store is durable.
 
 use std::sync::Arc;
 

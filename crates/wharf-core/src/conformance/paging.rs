@@ -9,14 +9,14 @@ use crate::Result;
 const PUT: [&str; 6] = ["b", "Z", "a", "10", "9", "a.1"];
 const SORTED: [&str; 6] = ["10", "9", "Z", "a", "a.1", "b"];
 
-/// All tags come in lexical order, each once, also one that was put twice.
+/// All tags are listed in lexical order, each once, also a tag that was put twice.
 pub(super) async fn is_in_lexical_order(trial: &Trial<'_>) -> Kept {
     tagged(trial).await?;
     let all = offered(trial.store.tags(None, 100).await)?;
     same("all tags", &all, &SORTED)
 }
 
-/// No page is longer than asked for, and the next one begins behind its last tag.
+/// No page is longer than requested, and the next one begins after its last tag.
 pub(super) async fn goes_page_by_page(trial: &Trial<'_>) -> Kept {
     tagged(trial).await?;
     for limit in [1, 2, 4, 6] {

@@ -1,4 +1,4 @@
-//! Manifests are found by their subject, where a store lists referrers.
+//! Manifests are found by their subject, if the store lists referrers.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ pub(super) async fn is_listed_with_the_subject(trial: &Trial<'_>) -> Kept {
     Ok(())
 }
 
-/// A manifest without referrers, and one that is not there, have none.
+/// A manifest without referrers, and an absent manifest, have none.
 pub(super) async fn is_empty_for_others(trial: &Trial<'_>) -> Kept {
     let manifest = image(&*trial.store, 74, "").await?;
     trial.put(&manifest, &["v1"]).await?;

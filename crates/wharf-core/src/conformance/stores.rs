@@ -1,4 +1,4 @@
-//! Where the stores under test come from.
+//! Makes the stores under test.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a plan would do if it were obeyed: a dry run (wire.md O10). Asks, and changes nothing.
+//! What a plan would do: a dry run (wire.md O10). Asks, and changes nothing.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Repository, Tag};
@@ -11,9 +11,9 @@ use crate::{Error, Result, Side};
 /// What a copy would do. Made by [`Plan::survey`].
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// Distinct blobs, largest first, and what would become of each.
+    /// Distinct blobs, largest first, with the fate of each.
     pub blobs: Vec<(Descriptor, Fate)>,
-    /// Layers that would be made while they are sent; their sizes are those before that.
+    /// Layers that would be made while they are sent; their sizes are uncompressed.
     pub layers: Vec<PendingLayer>,
     /// Manifests that would be put, in order: children before parents.
     pub manifests: Vec<SurveyedManifest>,
@@ -23,24 +23,23 @@ pub struct Survey {
     pub skipped: Vec<Descriptor>,
 }
 
-/// What would become of a blob.
+/// What a copy would do with a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is there.
+    /// Nothing: it is there.
     Existing,
-    /// The registry would be asked to link it from this repository; it is uploaded where that
-    /// is refused.
+    /// Ask the registry to link it from this repository; upload it if that is refused.
     Mount(Repository),
-    /// Its bytes would be moved.
+    /// Move its bytes.
     Upload,
 }
 
 /// A manifest that would be put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SurveyedManifest {
-    /// What it is; `None` where its layers have to be made first.
+    /// Its descriptor; `None` if its layers must be made first.
     pub descriptor: Option<Descriptor>,
-    /// The tags that would name it from then on.
+    /// The tags that would name it afterwards.
     pub tags: Vec<Tag>,
 }
 
@@ -57,11 +56,11 @@ impl Survey {
 }
 
 impl Plan {
-    /// Says what [`Plan::execute`] would do with the same arguments, as far as can be known
-    /// without doing it: asks the store for every blob, at most `options.checks` at once.
+    /// Finds out what [`Plan::execute`] would do with the same arguments. Asks the store for every
+    /// blob, at most `options.checks` at once.
     ///
     /// # Errors
-    /// Where the store cannot be asked.
+    /// If the store cannot be asked.
     pub async fn survey(
         &self,
         source: &dyn Source,
@@ -73,8 +72,8 @@ impl Plan {
             let fate = fate.map_err(|error| error.side(Side::Destination))?;
             Ok::<_, Error>((blob.clone(), fate))
         });
-        // Collected, as the compiler does not see otherwise that this may be sent to another
-        // thread (rust-lang/rust#102211). Nothing is asked before its turn.
+        // Collected, because otherwise the compiler does not see that this is `Send`
+        // (rust-lang/rust#102211). Each request still waits for its turn.
         let asked: Vec<_> = asked.collect();
         let blobs = stream::iter(asked)
             .buffered(options.checks())

@@ -29,7 +29,7 @@ pub struct Refusal {
     /// The scope that the request needs: `repository:team/app:pull,push`; empty if it is about no
     /// repository.
     pub scope: String,
-    /// The line that `Display` gives.
+    /// The line that `Display` writes.
     #[doc(hidden)]
     pub words: String,
 }
@@ -56,8 +56,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a registry asked for that needs permission by a setting; part of an [`Error`](crate::Error)
-/// of [`ErrorKind::Refused`](crate::ErrorKind::Refused).
+/// An action of a registry that a setting must allow; part of an [`Error`](crate::Error) of
+/// [`ErrorKind::Refused`](crate::ErrorKind::Refused).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guard {

@@ -31,7 +31,7 @@ pub enum ErrorKind {
     Busy,
     /// The registry has an internal problem (other 5xx).
     Server,
-    /// The registry refused the request (other 4xx, or an answer that makes no sense).
+    /// The registry refused the request (other 4xx, or a malformed answer).
     Rejected,
     /// The disk on this side is full.
     NoSpace,

@@ -41,7 +41,8 @@ impl Settings {
     }
 }
 
-/// Compresses `stream` off the reactor, several blocks at a time. No content gives one empty member.
+/// Compresses `stream` off the reactor, several blocks at a time. Empty content makes one empty
+/// member.
 ///
 /// The stream fails as its input does, and with [`ErrorKind::Invalid`] for an invalid level.
 pub fn gzip(stream: ByteStream, settings: &Settings) -> ByteStream {

@@ -54,7 +54,7 @@ impl LayerInput {
         }
     }
 
-    /// A reader, which can be read once, on a thread of its own.
+    /// A reader, which can be read once, on a separate thread.
     pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Self {
         LayerInput::stream(name, file::reader(reader, name))
     }

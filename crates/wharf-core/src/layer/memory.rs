@@ -115,7 +115,7 @@ fn encoded(line: &Line) -> Vec<u8> {
     [checksum(&document).as_bytes(), b" ", &document, b"\n"].concat()
 }
 
-/// The lines of a text that make sense, the newest last.
+/// The well-formed lines of a text, the newest last.
 fn lines(text: &[u8]) -> impl Iterator<Item = Line> {
     text.split(|byte| *byte == b'\n').filter_map(decoded)
 }

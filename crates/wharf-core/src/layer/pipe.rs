@@ -1,4 +1,4 @@
-//! Turns what blocking code writes into a stream: through a short queue, from a thread of its own.
+//! Turns the output of blocking code, on a separate thread, into a stream through a short queue.
 
 use std::io::{self, Write};
 

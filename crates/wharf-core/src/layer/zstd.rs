@@ -28,7 +28,8 @@ impl Default for ZstdSettings {
     }
 }
 
-/// Compresses `stream` off the reactor, several blocks at a time. No content gives one empty frame.
+/// Compresses `stream` off the reactor, several blocks at a time. Empty content makes one empty
+/// frame.
 ///
 /// The stream fails as its input does, and with [`ErrorKind::Invalid`] for an invalid level.
 pub fn zstd(stream: ByteStream, settings: &ZstdSettings) -> ByteStream {

@@ -4,12 +4,12 @@ use wharf_oci::{Descriptor, Digest, Repository, Tag};
 
 /// Answers that cost nothing, and notices that change no content. Each has a default.
 pub trait Hints: Send + Sync {
-    /// Called before a copy into the store asks it anything, so that the first request already asks
+    /// Called before the first request of a copy into the store, so that this request already asks
     /// for the right to write.
     fn prepare(&self) {}
 
-    /// Whether `put_blob` finds out with its first request that a blob of this size is there: then
-    /// it need not be asked for before.
+    /// Whether the first request of `put_blob` finds out if a blob of this size is there, so that
+    /// no check is needed before.
     fn asks_when_putting(&self, blob: &Descriptor) -> bool {
         let _ = blob;
         false

@@ -14,27 +14,27 @@ use crate::{Error, ErrorKind, Result};
 /// Anything content can be read from.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {
-    /// What `at` names: the descriptor of a manifest.
+    /// The descriptor of the manifest that `at` names.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] where nothing has that name.
+    /// [`crate::ErrorKind::NotFound`] if nothing has that name.
     async fn resolve(&self, at: &Selector) -> Result<Descriptor>;
 
     /// A manifest's exact bytes, checked against the descriptor, and their parsed form.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Corrupt`] where bytes and digest
-    /// disagree, [`crate::ErrorKind::Invalid`] where it is no manifest.
+    /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Corrupt`] if bytes and digest disagree;
+    /// [`crate::ErrorKind::Invalid`] if it is not a manifest.
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest>;
 
     /// A handle to a blob. No input or output happens until it is opened.
     fn blob(&self, descriptor: &Descriptor) -> Blob;
 
-    /// At most `limit` tags in lexical order, those after `after` (exclusive) where given.
+    /// At most `limit` tags in lexical order, beginning after `after` (exclusive) if given.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] where the repository does not exist,
-    /// [`crate::ErrorKind::Unsupported`] where this source cannot tell.
+    /// [`crate::ErrorKind::NotFound`] if the repository does not exist,
+    /// [`crate::ErrorKind::Unsupported`] if this source cannot tell.
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
         let _ = (after, limit);
         Err(unsupported("tags cannot be listed here"))
@@ -43,14 +43,14 @@ pub trait Source: Debug + Send + Sync {
     /// The size in bytes of a blob known by digest only (schema 1 manifests carry no sizes).
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] where it is not here, [`crate::ErrorKind::Unsupported`] where
+    /// [`crate::ErrorKind::NotFound`] if it is not here, [`crate::ErrorKind::Unsupported`] if
     /// this source cannot tell.
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
         Err(unsupported("sizes of blobs are not known here").target(digest))
     }
 
-    /// Says early that content cannot be read, where that can be known at no cost of a request:
-    /// a file that is missing, or not as long as the descriptor says.
+    /// Fails early if content cannot be read, as far as that is known without a request: a file is
+    /// missing, or does not have the stated size.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] or [`crate::ErrorKind::Corrupt`], naming the file.
@@ -59,16 +59,16 @@ pub trait Source: Debug + Send + Sync {
         Ok(())
     }
 
-    /// What messages call this source: a repository, a directory, a file.
+    /// The name of this source in messages: a repository, a directory, a file.
     fn place(&self) -> Option<String> {
         None
     }
 
     /// The manifests with this subject, as descriptors with artifact type and annotations
-    /// (distribution-spec: "Listing Referrers"). None, where there are none or no such subject.
+    /// (distribution-spec: "Listing Referrers"). Empty if there are none or no such subject.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] where this source cannot tell.
+    /// [`crate::ErrorKind::Unsupported`] if this source cannot tell.
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
         Err(unsupported("referrers cannot be listed here").target(subject))
     }
@@ -80,14 +80,14 @@ pub trait Store: Source {
     /// Whether a blob or manifest of this digest is here. The size of a blob is compared where known.
     ///
     /// # Errors
-    /// Only where the question could not be asked: "unknown" is answered with `false`.
+    /// Only if the store could not be asked; "unknown" is `false`.
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool>;
 
-    /// Writes a blob whole, or not at all. Asks nothing first: that is `contains`.
+    /// Writes a blob whole, or not at all. Does not check existence first: that is `contains`.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Corrupt`] where the blob's bytes are not what it promises; what the
-    /// store says otherwise.
+    /// [`crate::ErrorKind::Corrupt`] if the bytes do not match the blob's descriptor; otherwise the
+    /// store's error.
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome>;
 
     /// Writes content of unknown digest, and learns the digest. [`crate::intake::once`] makes
@@ -107,11 +107,11 @@ pub trait Store: Source {
     /// What the store says; some of several tags may be set then.
     async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()>;
 
-    /// Takes a tag away, or a manifest with all its tags (distribution-spec: "Content Management").
+    /// Deletes a tag, or a manifest with all its tags (distribution-spec: "Content Management").
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] where nothing has that name,
-    /// [`crate::ErrorKind::Unsupported`] where nothing can be deleted.
+    /// [`crate::ErrorKind::NotFound`] if nothing has that name, [`crate::ErrorKind::Unsupported`]
+    /// if nothing can be deleted here.
     async fn delete(&self, at: &Selector) -> Result<()> {
         Err(unsupported("nothing can be deleted here").target(at))
     }
@@ -130,7 +130,7 @@ pub trait Store: Source {
     }
 }
 
-/// The names that a manifest gets beside its digest.
+/// The names of a manifest in addition to its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names<'a> {
     /// No other name: another manifest links to it.
@@ -160,7 +160,7 @@ fn unsupported(message: &str) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
-/// How content came to be in a store.
+/// How content got into a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was there.

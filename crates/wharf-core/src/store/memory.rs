@@ -1,4 +1,4 @@
-//! A store in memory: for small content, drafts and tests. Everything is gone with the value.
+//! A store in memory, for small content, drafts and tests. Dropping it drops the content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Memory {
         Memory::default()
     }
 
-    /// Adds a blob and says what it is now called.
+    /// Adds a blob and returns its descriptor.
     pub fn add_blob(&self, media_type: MediaType, bytes: impl Into<Bytes>) -> Descriptor {
         let bytes = bytes.into();
         let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);
@@ -44,7 +44,7 @@ impl Memory {
         descriptor
     }
 
-    /// The digests of all blobs, manifests not among them.
+    /// The digests of all blobs, without manifests.
     pub fn blobs(&self) -> Vec<Digest> {
         self.content.lock().blobs.keys().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! The one abstraction: what content is read from, and what it is written to.
+//! The traits for content: sources to read it from, and stores to write it to.
 //!
 //! A source or store is *one repository*: in a registry, a layout directory, an archive, memory.
 //! A new store writes eight methods: [`Source::resolve`], [`Source::manifest`], [`Source::blob`],

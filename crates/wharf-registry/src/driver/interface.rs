@@ -1,4 +1,4 @@
-//! What a registry needs of the place where its bytes lie.
+//! The storage that a registry needs.
 
 use std::fmt::Debug;
 use std::time::SystemTime;
@@ -13,8 +13,8 @@ use super::{Folder, Key, Session};
 
 /// Keeps objects under keys, and the sessions of uploads.
 ///
-/// Each call is about one object and happens as a whole or not at all, also when the process dies.
-/// What a call has written is durable when it returns. All fail with what the system says.
+/// Each call changes one object, completely or not at all, even if the process dies. Its writes are
+/// durable when it returns. All fail with the system's error.
 #[async_trait]
 pub trait Driver: Debug + Send + Sync {
     /// Reads a small object whole.
@@ -26,35 +26,35 @@ pub trait Driver: Debug + Send + Sync {
     /// Streams `length` bytes of an object from `start` on; both must lie within it.
     async fn read(&self, key: &Key, start: u64, length: u64) -> Result<Option<ByteStream>>;
 
-    /// Writes an object where `when` holds. No other write to it happens between the look and
-    /// the write, by any process.
+    /// Writes an object if `when` holds. No process writes to it between the check and the write.
     async fn put(&self, key: &Key, bytes: Bytes, when: When) -> Result<Applied>;
 
-    /// Deletes an object, or only this version of it. Whether it was there.
+    /// Deletes an object, or only this version of it. Returns whether it was there.
     ///
-    /// A store that cannot compare before it deletes may write an empty object in the same
-    /// version's place, and take that for none from then on.
+    /// A driver that cannot delete conditionally may overwrite that version with an empty object,
+    /// and treat an empty object as absent.
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<bool>;
 
-    /// Makes an object as young as one that was just written. Whether it is there.
+    /// Sets the age of an object to zero. Returns whether it is there.
     async fn touch(&self, key: &Key) -> Result<bool>;
 
-    /// Lists the keys of a folder in order, those after `after`. Fewer than `limit` are all.
+    /// Lists the keys of a folder in order, beginning after `after`. Fewer than `limit` means the
+    /// last.
     async fn list(&self, folder: &Folder, after: Option<&Key>, limit: usize) -> Result<Vec<Entry>>;
 
-    /// Begins a session without bytes. Sessions that were not written to for a day may go.
+    /// Begins a session without bytes. Sessions without a write for a day may be removed.
     async fn begin(&self, session: &Session) -> Result<()>;
 
-    /// Tells how many bytes a session has, also while a request writes to it.
+    /// Returns how many bytes a session has, also while a request writes to it.
     async fn length(&self, session: &Session) -> Result<Option<u64>>;
 
     /// Opens a session to write at its end.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::Busy`] where another request has it open.
+    /// [`wharf_core::ErrorKind::Busy`] if another request has it open.
     async fn open(&self, session: &Session) -> Result<Option<Box<dyn OpenSession>>>;
 
-    /// Removes a session and its bytes, also while it is open. Whether it was there.
+    /// Removes a session and its bytes, also while it is open. Returns whether it was there.
     async fn abort(&self, session: &Session) -> Result<bool>;
 }
 
@@ -67,14 +67,14 @@ pub trait OpenSession: Debug + Send + Sync {
     /// The state that was saved last, as it was given.
     fn state(&self) -> Option<&[u8]>;
 
-    /// Adds bytes at the end: all of them, or none where it fails.
+    /// Adds bytes at the end: all of them, or none if it fails.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where the session was aborted meanwhile.
+    /// [`wharf_core::ErrorKind::NotFound`] if the session was aborted meanwhile.
     async fn write(&mut self, chunks: Vec<Bytes>) -> Result<()>;
 
-    /// Makes the bytes durable, then keeps `state` beside them. A state that cannot be written
-    /// is left out. Where the bytes cannot be made durable the session is gone: nothing tells
+    /// Makes the bytes durable, then stores `state` with them. A state that cannot be written is
+    /// left out. If the bytes cannot be made durable the session is removed, because it is unknown
     /// which of them are lost.
     async fn save(&mut self, state: Bytes) -> Result<()>;
 
@@ -84,7 +84,7 @@ pub trait OpenSession: Debug + Send + Sync {
     /// Ends the session: its bytes become the object of `key`.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where the session was aborted meanwhile.
+    /// [`wharf_core::ErrorKind::NotFound`] if the session was aborted meanwhile.
     async fn finish(self: Box<Self>, key: &Key) -> Result<()>;
 }
 
@@ -93,7 +93,7 @@ pub trait OpenSession: Debug + Send + Sync {
 pub struct Object {
     /// All of its bytes.
     pub bytes: Bytes,
-    /// What they are compared by.
+    /// The version, for comparison.
     pub version: Version,
 }
 
@@ -113,7 +113,7 @@ impl Version {
     }
 }
 
-/// What must hold of an object in the moment that it is written.
+/// The condition on an object at the moment of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
     /// Nothing.
@@ -125,7 +125,7 @@ pub enum When {
 }
 
 impl When {
-    /// Whether it holds where these bytes are there, or none, by [`Version::of`].
+    /// Whether it holds if the object has these bytes, or is absent. Compares [`Version::of`].
     pub(super) fn holds(&self, current: Option<&[u8]>) -> bool {
         match self {
             When::Always => true,
@@ -135,7 +135,7 @@ impl When {
     }
 }
 
-/// What a conditional write did.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It wrote this version.
@@ -144,7 +144,7 @@ pub enum Applied {
     Declined,
 }
 
-/// What is known of an object without reading it.
+/// Metadata of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// How many bytes it has.

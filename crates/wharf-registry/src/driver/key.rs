@@ -1,4 +1,4 @@
-//! The names of what a registry keeps. They are made of checked types: no part of a key is text
+//! The names of stored objects. They consist of checked types: no part of a key is unchecked text
 //! from the network.
 
 use wharf_oci::{Digest, RepositoryName, Tag};
@@ -6,13 +6,13 @@ use wharf_oci::{Digest, RepositoryName, Tag};
 /// The name of one object. Keys of one folder are ordered as their names or digests are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
-    /// Says that a repository exists. It has no content and is never deleted.
+    /// Marks that a repository exists. It has no content and is never deleted.
     Repository(RepositoryName),
     /// The content of a digest, for all repositories.
     Content(Digest),
-    /// Says that a repository has a blob. It has no content.
+    /// Records that a repository has a blob. It has no content.
     BlobLink(RepositoryName, Digest),
-    /// Says that a repository has a manifest.
+    /// Records that a repository has a manifest.
     ManifestLink(RepositoryName, Digest),
     /// Lists a manifest among the referrers of its subject.
     ReferrerLink {
@@ -23,7 +23,7 @@ pub enum Key {
         /// The manifest that points at the subject.
         referrer: Digest,
     },
-    /// Says which manifest a tag names.
+    /// Records which manifest a tag names.
     Tag(RepositoryName, Tag),
 }
 
@@ -61,7 +61,7 @@ impl Key {
         }
     }
 
-    /// Its place below the root of a store that names objects by paths: format 2.
+    /// Its path below the root, for drivers that name objects by path: format 2.
     pub fn path(&self) -> String {
         let folder = self.folder().path();
         match self {
@@ -80,8 +80,8 @@ impl Key {
         }
     }
 
-    /// The key with this path, if it is that of a key. That of a repository is not told from a
-    /// part of a longer name, so it is none.
+    /// The key with this path, if there is one. The path of a repository may also be the beginning
+    /// of a longer name, so it gives no key.
     pub fn parse(path: &str) -> Option<Self> {
         let digest = |text: &str, separator| text.replacen(separator, ":", 1).parse().ok();
         if let Some(rest) = path.strip_prefix("blobs/") {
@@ -111,8 +111,8 @@ impl Key {
 }
 
 impl Folder {
-    /// What the paths of its keys begin with, before a slash. No component of a repository's name
-    /// begins with `_`, so its folders cannot clash with other repositories.
+    /// The common beginning of the paths of its keys, before a slash. No component of a
+    /// repository's name begins with `_`, so its folders cannot clash with other repositories.
     pub fn path(&self) -> String {
         match self {
             Folder::Repositories => "repositories".to_owned(),

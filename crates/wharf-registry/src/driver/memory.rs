@@ -1,4 +1,4 @@
-//! Everything in memory, under one lock: every change is whole or not there.
+//! Everything in memory, under one lock, so every change happens completely or not at all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -39,7 +39,7 @@ struct Kept {
 struct Upload {
     bytes: BytesMut,
     state: Option<Bytes>,
-    /// When a request last asked for it or wrote to it.
+    /// When a request last read or wrote it.
     touched: Instant,
     /// Held by the request that has it open.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -51,7 +51,7 @@ impl Memory {
         Memory::default()
     }
 
-    /// Works on a session where it is there, and notes that it was touched.
+    /// Works on a session, if it is there, and records the access.
     fn with<T>(&self, session: &Session, work: impl FnOnce(&mut Upload) -> T) -> Option<T> {
         let mut state = self.0.lock();
         let upload = state.sessions.get_mut(session)?;
@@ -238,7 +238,7 @@ impl OpenSession for MemorySession {
     }
 }
 
-/// The bytes from `start` to `end`, as far as there are any.
+/// The existing bytes from `start` to `end`.
 fn part(bytes: &Bytes, start: u64, end: u64) -> ByteStream {
     let place = |offset: u64| usize::try_from(offset).map_or(bytes.len(), |at| at.min(bytes.len()));
     let (start, end) = (place(start), place(end));
@@ -262,7 +262,7 @@ mod tests {
         tokio::time::advance(LEFT_BEHIND - Duration::from_secs(1)).await;
         memory.begin(&fresh()).await.unwrap();
         assert_eq!(memory.length(&old).await.unwrap(), Some(0));
-        // To ask is to touch.
+        // Reading its length counts as access.
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(memory.length(&used).await.unwrap(), Some(0));
         tokio::time::advance(LEFT_BEHIND - Duration::from_secs(1)).await;

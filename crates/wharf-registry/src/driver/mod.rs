@@ -1,8 +1,8 @@
-//! Where the bytes of a registry lie: a [`Driver`], and nothing about what they mean.
+//! Stores the bytes of a registry: a [`Driver`] knows nothing of their meaning.
 //!
-//! A driver keeps small objects under typed keys, and the sessions of uploads. The rules of a
-//! registry are written once, above it, in [`crate::storage`]. Two writers of one object are told
-//! apart by its [`Version`]: no driver locks more than one object, and none must know files.
+//! A driver keeps small objects under typed keys, and upload sessions. The rules of a registry are
+//! written once, above it, in [`crate::storage`]. The [`Version`] of an object reveals concurrent
+//! writes: no driver locks more than one object, and none needs files.
 
 pub mod disk;
 mod interface;

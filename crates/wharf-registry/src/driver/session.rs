@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_core::{Error, ErrorKind};
 use wharf_oci::RepositoryName;
 
-/// A session within its repository; under another repository there is no such session.
+/// A session within its repository; it does not exist under another repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     /// The repository that the upload is for.
@@ -62,10 +62,10 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A session that no request touched for so long was left behind.
+/// A session without a request for this long is abandoned.
 pub(super) const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The error where another request has the session open.
+/// The error if another request has the session open.
 pub(super) fn taken() -> Error {
     let message = "another request writes to this upload session";
     Error::new(ErrorKind::Busy, message)

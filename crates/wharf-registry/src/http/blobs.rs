@@ -86,7 +86,7 @@ enum Part {
     None,
 }
 
-/// RFC 9110, 14.1.2. A range that is not understood asks for the whole, as do several ranges.
+/// RFC 9110, 14.1.2. An unknown range, or several ranges, select the whole.
 fn part(range: &str, size: u64) -> Part {
     let spec = range
         .trim()

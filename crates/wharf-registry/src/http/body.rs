@@ -1,4 +1,4 @@
-//! The body of a request. The peer may send it slowly, but not without end.
+//! The body of a request. A client may send it slowly, but not stall for ever.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use wharf_core::blob::ByteStream;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// A peer that sends no byte for so long is taken for gone.
+/// A client that sends no byte for this long counts as gone.
 const IDLE: Duration = Duration::from_secs(60);
-/// A refused peer gets its answer once it has sent this much, or after so long.
+/// A refused client gets its answer after it has sent this much, or after this time.
 const DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
@@ -45,7 +45,7 @@ impl RequestBody {
         .boxed()
     }
 
-    /// All of it; `None` where it has more than `limit` bytes.
+    /// All of it; `None` if it has more than `limit` bytes.
     pub(crate) async fn read_all(&self, limit: u64) -> Result<Option<Bytes>> {
         let (mut stream, mut bytes) = (self.stream(), BytesMut::new());
         while let Some(chunk) = stream.next().await.transpose()? {
@@ -57,8 +57,8 @@ impl RequestBody {
         Ok(Some(bytes.freeze()))
     }
 
-    /// Reads what a refused peer still sends. To close the connection over unread bytes would reset
-    /// it, and the peer might never see the answer.
+    /// Reads the bytes that a refused client still sends. Closing the connection with unread bytes
+    /// would reset it, and the client might never see the answer.
     pub(crate) async fn drain(&self) {
         let reading = async {
             let mut left = DRAIN_BYTES;
@@ -69,7 +69,7 @@ impl RequestBody {
                 }
             }
         };
-        // The end of the time is an end like any other.
+        // When the time is over, the rest is not read.
         let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
     }
 

@@ -32,7 +32,7 @@ enum Comparison {
     Weak,
 }
 
-/// The tags of a header, `None` where it is not there. A tag that cannot be read matches nothing.
+/// The tags of a header; `None` if it is absent. A malformed tag matches nothing.
 fn entity_tags(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -41,7 +41,7 @@ fn entity_tags(
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;
     let mut digests = Vec::new();
-    // No digest has a comma in it: a tag with a comma matches nothing, in however many pieces.
+    // No digest contains a comma, so a tag with a comma matches nothing, even when it is split.
     for item in lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))

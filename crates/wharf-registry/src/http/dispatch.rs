@@ -15,7 +15,7 @@ use super::{blobs, manifests, referrers, tags, uploads};
 use crate::driver::Session;
 use crate::{Caller, Decision, Registry};
 
-/// Answers one request, whatever goes wrong.
+/// Answers one request, also after any error.
 pub(super) async fn answer(
     registry: Registry,
     request: Request<Incoming>,
@@ -25,7 +25,7 @@ pub(super) async fn answer(
     let mut answer = match dispatch(&registry, &head, &body).await {
         Ok(answer) => answer,
         Err(refusal) => {
-            // A client that waits for a word before it sends (RFC 9110, 10.1.1) need not send.
+            // A client that sent `Expect: 100-continue` (RFC 9110, 10.1.1) need not send its body.
             if !head.headers.contains_key(EXPECT) {
                 body.drain().await;
             }
@@ -111,7 +111,8 @@ async fn operate(
 const PRODUCT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-/// The optional requests that are taken here: several tags on one PUT, blobs as the body of a POST,
-/// mounts without `from`, conditions on a PUT of a manifest. Clients make none of them before.
+/// The optional requests that this registry accepts: several tags on one PUT, blobs as the body of
+/// a POST, mounts without `from`, conditions on a PUT of a manifest. Clients send them only after
+/// they read this header.
 const TAKES: HeaderName = HeaderName::from_static("wharf-takes");
 const OPTIONAL: &str = "tags, post-blob, any-mount, conditions";

@@ -1,4 +1,4 @@
-//! The HTTP face: what a request means, what it may do, and how it is answered.
+//! The HTTP interface: parses a request, checks its rights, and answers it.
 
 mod blobs;
 mod body;

@@ -5,13 +5,13 @@ use super::respond::{Code, Refusal};
 /// The requested part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page<T> {
-    /// At most so many entries.
+    /// The most entries.
     pub(crate) limit: usize,
-    /// Those after this one.
+    /// Entries after this one.
     pub(crate) after: Option<T>,
 }
 
-/// The most entries of a page, whatever the client asks for.
+/// The most entries of a page, even if the client asks for more.
 const MOST: usize = 10_000;
 
 impl<T: std::str::FromStr<Err: ToString>> Page<T> {
@@ -30,8 +30,8 @@ impl<T: std::str::FromStr<Err: ToString>> Page<T> {
 }
 
 impl<T: std::fmt::Display> Page<T> {
-    /// Cuts a list down to the page; the list was asked for with one entry more. Gives the `Link`
-    /// to the next page where there is one.
+    /// Cuts a list, which was read with one entry more, to the page. Returns the `Link` to the next
+    /// page, if there is one.
     pub(crate) fn cut(&self, path: &str, entries: &mut Vec<T>) -> Option<String> {
         if entries.len() <= self.limit {
             return None;

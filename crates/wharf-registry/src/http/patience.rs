@@ -1,5 +1,5 @@
-//! A connection to a peer that must keep reading. A peer that takes nothing for long is cut off:
-//! it would hold a place among the connections for ever.
+//! A connection to a client that must keep reading. A client that reads nothing for a long time is
+//! disconnected: it would occupy one of the connections for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -35,7 +35,7 @@ impl<S> Patience<S> {
         }
     }
 
-    /// Passes the result of a write on, or an error once the peer took nothing for too long.
+    /// Returns the result of a write, or an error once the client accepted nothing for too long.
     fn judge<T>(
         &mut self,
         written: Poll<io::Result<T>>,

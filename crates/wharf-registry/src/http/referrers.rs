@@ -12,7 +12,7 @@ use super::route::no_such_endpoint;
 use crate::storage::ReferrersQuery;
 use crate::{Referrers, Registry};
 
-/// Every client takes manifests of this size ("Pushing Manifests"), so a list is not longer. A
+/// Every client accepts manifests of this size ("Pushing Manifests"), so a list is not longer. A
 /// longer descriptor is a list by itself.
 const MOST: u64 = 4 << 20;
 /// The bytes around the descriptors.

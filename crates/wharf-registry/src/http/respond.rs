@@ -42,8 +42,8 @@ pub(crate) fn with_json(status: StatusCode, document: &Value) -> Answer {
     answer
 }
 
-/// A 201 for content that is here now. The location is a path only: behind a proxy the registry
-/// does not know the host that the client sees.
+/// A 201 for stored content. The location is a path only: behind a proxy the registry does not know
+/// the host that the client sees.
 pub(crate) fn created(location: &str, digest: &wharf_oci::Digest) -> Answer {
     let mut answer = empty(StatusCode::CREATED);
     set(&mut answer, LOCATION, location);

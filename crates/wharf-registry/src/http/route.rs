@@ -1,6 +1,6 @@
 //! Parses requests: a pure function of method, path and query.
 //!
-//! Names contain slashes, so a path is read from its end. A route is made of checked types. The
+//! Names contain slashes, so a path is read from its end. A route has checked types only. The
 //! numbers are those of the distribution-spec's table "Endpoints".
 
 use http::{Method, StatusCode};
@@ -11,7 +11,7 @@ use super::respond::{Code, Refusal};
 use crate::access::Action;
 use crate::driver::SessionId;
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// end-1: `GET /v2/`
@@ -22,7 +22,7 @@ pub(crate) enum Route {
     Repository(RepositoryName, Operation),
 }
 
-/// What is asked for in a repository.
+/// The content or list in a repository that a request names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// end-2: `GET|HEAD /v2/<name>/blobs/<digest>`
@@ -95,7 +95,7 @@ impl Route {
 
 type Parsed<T> = Result<T, Box<Refusal>>;
 
-/// What a request asks for.
+/// The operation that a request names.
 pub(crate) fn route(method: &Method, path: &str, query: &str) -> Parsed<Route> {
     let path = decode(path, Plus::Kept).ok_or_else(no_such_endpoint)?;
     let query = Query::parse(query);
@@ -198,7 +198,7 @@ fn manifest(method: &Method, reference: &str, query: &Query) -> Parsed<Operation
         }
         _ => {
             let reading = reading(method).map_err(|_| not_allowed("GET, HEAD, PUT, DELETE"))?;
-            // Text that is no tag names nothing that is there.
+            // Text that is not a tag names nothing.
             let at = parse_selector(reference, Code::ManifestUnknown)?;
             Ok(Operation::ReadManifest(at, reading))
         }

@@ -22,7 +22,7 @@ use crate::Registry;
 const CONNECTIONS: usize = 1024;
 /// The time limit for the head of a request, and for an idle connection.
 const HEADERS: Duration = Duration::from_secs(60);
-/// The default time after which a client that reads nothing of an answer is cut off.
+/// The default time after which a client that reads nothing of an answer is disconnected.
 const WRITES: Duration = Duration::from_secs(60);
 /// How long requests under way may take to end after the shutdown began.
 const GRACE: Duration = Duration::from_secs(10);
@@ -49,8 +49,7 @@ impl Server {
         Server::from_listener(listener, registry)
     }
 
-    /// Serves on a socket that listens already, so that an address can be taken before the registry
-    /// is opened.
+    /// Serves on a listening socket, so that an address can be bound before the registry is opened.
     ///
     /// # Errors
     /// The system's error about the socket.
@@ -66,8 +65,8 @@ impl Server {
         })
     }
 
-    /// Cuts off a peer that takes not a byte of an answer for `limit`, instead of 60 seconds. A
-    /// slow peer is served to the end.
+    /// Disconnects a client that reads no byte of an answer for `limit`, instead of 60 seconds. A
+    /// slow client is served to the end.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.write_timeout = limit;
@@ -95,8 +94,8 @@ impl Server {
                 continue;
             };
             let (registry, stopped) = (self.registry.clone(), stopped.clone());
-            // Without it small answers wait for the peer's acknowledgement. Where the system
-            // refuses it they still arrive.
+            // Without it small answers wait for the client's acknowledgement. If the system refuses
+            // it they still arrive.
             let _ = stream.set_nodelay(true);
             let stream = Patience::new(stream, self.write_timeout);
             connections.spawn(async move {

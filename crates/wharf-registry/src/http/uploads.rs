@@ -29,7 +29,7 @@ pub(crate) async fn whole(
 ) -> Answered {
     let (storage, stream) = (registry.storage.clone(), body.stream());
     let (repository, expected) = (name.clone(), digest.clone());
-    // A task of its own: the client does not know the session, so it must be ended even if the
+    // In a separate task: the client does not know the session, so it must end even if the
     // connection, and with it this request, is gone.
     let receiving =
         tokio::spawn(async move { storage.put_blob(&repository, &expected, stream).await });
@@ -39,7 +39,7 @@ pub(crate) async fn whole(
     Ok(created_blob(name, digest))
 }
 
-/// Mounts a blob, or opens a session where the other repository, or any, does not have it. A
+/// Mounts a blob, or opens a session if the other repository, or any, does not have it. A
 /// repository that the caller may not pull from counts as one that does not have it.
 pub(crate) async fn mount(
     registry: &Registry,
@@ -67,8 +67,8 @@ pub(crate) async fn mount(
     }
 }
 
-/// Finds a repository that has a blob and that the caller may pull from. It looks into a limited
-/// number: a mount that finds nothing costs the client an upload and no more.
+/// Finds a repository that has a blob and that the caller may pull from. It searches a limited
+/// number: a mount that finds nothing only costs the client an upload.
 async fn holder(
     registry: &Registry,
     caller: &Caller,
@@ -92,7 +92,7 @@ async fn holder(
     }
 }
 
-/// Repositories to look into at a time, and in all.
+/// How many repositories to search, at a time and in total.
 const HOLDERS: usize = 500;
 const MOST_HOLDERS: usize = 2000;
 
@@ -141,7 +141,7 @@ pub(crate) async fn status(registry: &Registry, session: &Session) -> Answered {
     Ok(progress(StatusCode::NO_CONTENT, session, length))
 }
 
-/// Gives a session up.
+/// Cancels a session.
 pub(crate) async fn cancel(registry: &Registry, session: &Session) -> Answered {
     registry.storage.cancel(session).await.map_err(unknown)?;
     Ok(empty(StatusCode::NO_CONTENT))
@@ -188,7 +188,7 @@ fn location(session: &Session) -> String {
     format!("/v2/{}/blobs/uploads/{}", session.repository, session.id)
 }
 
-/// The last byte's position. `0-0` stands for no bytes too: the specification has nothing better.
+/// The last byte's position. `0-0` also means no bytes: the specification has no other form.
 fn range(length: u64) -> String {
     format!("0-{}", length.saturating_sub(1))
 }

@@ -20,7 +20,7 @@ impl Storage {
         Ok(self.driver.stat(&link).await?.is_some())
     }
 
-    /// Whether the pool has this content, for whatever repository.
+    /// Whether the pool has this content, for any repository.
     pub async fn has_content(&self, digest: &Digest) -> Result<bool> {
         let content = Key::Content(digest.clone());
         Ok(self.driver.stat(&content).await?.is_some())
@@ -43,7 +43,7 @@ impl Storage {
     /// The size of a blob in bytes.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
+    /// [`wharf_core::ErrorKind::NotFound`] if the repository does not have it.
     pub async fn blob_size(&self, name: &RepositoryName, digest: &Digest) -> Result<u64> {
         if !self.has_blob(name, digest).await? {
             return Err(missing(digest));
@@ -55,7 +55,7 @@ impl Storage {
     /// Streams `length` bytes of a blob from `start` on; both must lie within it.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
+    /// [`wharf_core::ErrorKind::NotFound`] if the repository does not have it.
     pub async fn read_blob(
         &self,
         name: &RepositoryName,
@@ -71,8 +71,8 @@ impl Storage {
         stream.ok_or_else(|| missing(digest))
     }
 
-    /// Makes a blob of the repository `from` one of `into` too; where `from` is not given, any
-    /// content of the pool. Whether it was found.
+    /// Links a blob of the repository `from` to `into` too; without `from`, any content of the
+    /// pool. Returns whether it was found.
     pub async fn mount(
         &self,
         digest: &Digest,
@@ -91,10 +91,10 @@ impl Storage {
         Ok(true)
     }
 
-    /// Takes a blob out of a repository; manifests that link to it stay.
+    /// Removes a blob from a repository; manifests that link to it stay.
     ///
     /// # Errors
-    /// [`wharf_core::ErrorKind::NotFound`] where the repository does not have it.
+    /// [`wharf_core::ErrorKind::NotFound`] if the repository does not have it.
     pub async fn delete_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
         let link = Key::BlobLink(name.clone(), digest.clone());
         match self.driver.delete(&link, None).await? {
@@ -103,7 +103,7 @@ impl Storage {
         }
     }
 
-    /// Makes content that is in the pool a blob of a repository.
+    /// Links content of the pool to a repository.
     pub(super) async fn link_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
         self.mark(name).await?;
         let link = Key::BlobLink(name.clone(), digest.clone());

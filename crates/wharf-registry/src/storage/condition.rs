@@ -1,4 +1,4 @@
-//! Conditions on a write: the manifest that a name must, or must not, have. RFC 9110, 13.1.
+//! Conditions on a write: the manifest that a name must, or must not, name. RFC 9110, 13.1.
 
 use wharf_oci::{Digest, Selector};
 

@@ -1,7 +1,7 @@
-//! A session on its way to content: bytes are received, hashed and written at the same time.
+//! Fills a session: bytes are received, hashed and written at the same time.
 //!
-//! What was hashed is saved beside the session, so that another request, or process, reads only
-//! the bytes again that were written after that.
+//! The hash state is saved with the session, so another request, or process, reads again only the
+//! bytes that were written after it.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -21,16 +21,16 @@ pub(super) struct Filling {
     saved: u64,
 }
 
-/// A request that ends saves the state after as many new bytes: to hash fewer again takes less
-/// time than to flush them.
+/// A request that ends saves the state after this many new bytes: hashing fewer again takes less
+/// time than flushing them.
 const WORTH_SAVING: u64 = 1 << 20;
-/// While bytes keep coming, the state is saved after as many: a process may die at any time.
+/// While bytes arrive, the state is saved each time after this many: a process may die at any time.
 const SAVE_EVERY: u64 = 64 << 20;
 
 impl Filling {
-    /// Takes up a session where it is. `algorithm` is what to hash with where nothing was hashed.
+    /// Continues a session at its end. `algorithm` is the hash to use if nothing was hashed yet.
     pub(super) async fn open(open: Box<dyn OpenSession>, algorithm: Algorithm) -> Result<Self> {
-        // Where the state is no use, for whatever reason, the bytes tell as well.
+        // If the state cannot be used, the bytes are hashed again.
         let saved = open.state().and_then(|state| Hasher::restore(state).ok());
         let saved = saved.filter(|saved| saved.length() <= open.length());
         let hasher = saved.unwrap_or_else(|| Hasher::new(algorithm));
@@ -71,7 +71,7 @@ impl Filling {
         }
     }
 
-    /// Saves the hash state, where that is worth the time.
+    /// Saves the hash state, if that is worth the time.
     pub(super) async fn save(&mut self) -> Result<()> {
         self.save_after(WORTH_SAVING).await
     }
@@ -86,7 +86,7 @@ impl Filling {
         Ok(())
     }
 
-    /// The digest of all bytes. They are read again only where they were hashed with another
+    /// The digest of all bytes. They are read again only if they were hashed with another
     /// algorithm.
     pub(super) async fn digest(&mut self, algorithm: Algorithm) -> Result<Digest> {
         if self.hasher.algorithm() != algorithm {
@@ -120,7 +120,7 @@ async fn hash(mut hasher: Hasher, chunks: Vec<Bytes>) -> Result<Hasher> {
     .await
 }
 
-/// About [`CHUNK`] bytes of a stream: few switches to another thread, whatever the client sends.
+/// About [`CHUNK`] bytes of a stream, so that small pieces cause few switches to another thread.
 struct Batch {
     chunks: Vec<Bytes>,
     end: Option<Result<()>>,

@@ -1,4 +1,4 @@
-//! The small objects that say what a repository has: of manifests, tags and referrers.
+//! The small objects that record the manifests, tags and referrers of a repository.
 
 use bytes::Bytes;
 use wharf_core::{Error, ErrorKind, Result};
@@ -10,8 +10,8 @@ use crate::driver::Key;
 #[derive(Clone, Debug)]
 pub(super) struct ManifestLink {
     pub(super) media_type: MediaType,
-    /// The digest of its content in the pool. Not the manifest's digest where that is of the
-    /// signed part only (schema 1): the pool holds nothing under a digest of other bytes.
+    /// The digest of its content in the pool. It differs from the manifest's digest if that covers
+    /// the signed part only (schema 1): the pool holds content under its own digest only.
     pub(super) content: Digest,
 }
 

@@ -1,12 +1,12 @@
 //! Manifests and tags: read, written under a condition, deleted.
 //!
-//! No lock keeps changes to a manifest apart, because a driver may have none. Each object changes
-//! by a conditional write of its own, and each change ends with a look at what others did:
+//! No lock separates changes to a manifest, because a driver may have none. Each object changes by
+//! its own conditional write, and each change ends with a check for concurrent changes:
 //!
-//! - A put writes referrer link, link, tags. Then it looks for all of them again. What a deletion
-//!   took away meanwhile is written again, so that the put is the later of the two.
-//! - A deletion first marks the link as leaving, then removes the tags, then the link, only with
-//!   this mark. A put that came between has replaced the mark; then the deletion starts again. A
+//! - A put writes referrer link, link, tags. Then it checks all of them again. Objects that a
+//!   deletion removed meanwhile are written again, so the put is the later of the two.
+//! - A deletion first marks the link as leaving, then removes the tags, then the link, but only if
+//!   it still has the mark. A put in between replaces the mark; then the deletion starts again. A
 //!   manifest that is leaving is still there.
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use super::repositories::missing;
 use super::{Condition, Storage, Written};
 use crate::driver::{Applied, Folder, Key, Object, When};
 
-/// A change is tried again as often. Each time another request has made progress.
+/// The most tries of a change. Between two tries another request has made progress.
 const TRIES: usize = 100;
 
 /// Questions to the driver at a time.
@@ -29,7 +29,7 @@ impl Storage {
     /// The descriptor of a manifest, without annotations.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where the repository does not have it.
+    /// [`ErrorKind::NotFound`] if the repository does not have it.
     pub async fn resolve(&self, name: &RepositoryName, at: &Selector) -> Result<Descriptor> {
         let digest = match at {
             Selector::Digest(digest) => digest.clone(),
@@ -49,7 +49,7 @@ impl Storage {
     /// A manifest, in the bytes that it was put with.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where the repository does not have it, [`ErrorKind::Corrupt`] where
+    /// [`ErrorKind::NotFound`] if the repository does not have it, [`ErrorKind::Corrupt`] if
     /// its bytes are not what they should be.
     pub async fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<Manifest> {
         let link = self.link(name, digest).await?;
@@ -76,11 +76,11 @@ impl Storage {
     /// condition is on the digest, or on a tag among these, and is decided with that write: no
     /// other write to it happens between.
     ///
-    /// What it links to must be here already; its subject may come later, or never. A put that is
-    /// declined because another put was faster has moved no tag; its manifest may be there.
+    /// Content that it links to must be here already; its subject may come later, or never. A put
+    /// that is declined because another put was faster has moved no tag; its manifest may be there.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] where other requests write to the same names all the time. Some of the
+    /// [`ErrorKind::Busy`] if other requests write to the same names all the time. Some of the
     /// tags may have moved then.
     pub async fn put_manifest(
         &self,
@@ -120,7 +120,7 @@ impl Storage {
     /// Deletes a tag, or a manifest with its tags and its referrer link.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where it is not there, [`ErrorKind::Busy`] where others put the
+    /// [`ErrorKind::NotFound`] if it is not there, [`ErrorKind::Busy`] if others put the
     /// manifest all the time. Some of the tags may be gone then.
     pub async fn delete(&self, name: &RepositoryName, at: &Selector) -> Result<()> {
         let deleted = match at {
@@ -141,7 +141,7 @@ impl Storage {
         link.transpose()
     }
 
-    /// Writes one object, under the condition where that is on it.
+    /// Writes one object, under the condition if that is on this object.
     async fn write(
         &self,
         name: &RepositoryName,
@@ -168,8 +168,8 @@ impl Storage {
         Err(busy())
     }
 
-    /// Whether a condition holds where its name has this object, or none. A tag names nothing
-    /// where its manifest is gone.
+    /// Whether a condition holds if its name has this object, or none. A tag without its manifest
+    /// counts as absent.
     async fn holds(
         &self,
         name: &RepositoryName,
@@ -188,7 +188,7 @@ impl Storage {
         Ok(condition.holds(current.as_ref()))
     }
 
-    /// Writes again what a deletion took away meanwhile.
+    /// Writes again the objects that a deletion removed meanwhile.
     async fn settle(
         &self,
         name: &RepositoryName,
@@ -223,7 +223,7 @@ impl Storage {
         let Some(found) = self.driver.get(&key).await? else {
             return Ok(false);
         };
-        // Broken bytes have no subject that could be known.
+        // The subject of broken bytes is unknown.
         let manifest = self.manifest(name, digest).await.ok();
         self.unlink(name, digest, found).await?;
         if let Some(manifest) = manifest {

@@ -53,7 +53,7 @@ impl ReferrersQuery {
 
 impl Storage {
     /// Lists a page of the manifests in a repository that have the subject of `query`. The page is
-    /// empty where there are none, or no such subject or repository.
+    /// empty if there are none, or no such subject or repository.
     pub async fn referrers(
         &self,
         name: &RepositoryName,
@@ -89,8 +89,8 @@ impl Storage {
         }
     }
 
-    /// The descriptor of a referrer, where it is still there: its own link decides, this one may
-    /// have been left behind by a process that died.
+    /// The descriptor of a referrer, if it is still there: its manifest link decides, because this
+    /// link may be left from a process that died.
     async fn referrer(&self, key: Key) -> Result<Option<Descriptor>> {
         let Some(found) = self.driver.get(&key).await? else {
             return Ok(None);
@@ -108,7 +108,7 @@ impl Storage {
         Ok(self.driver.stat(&link).await?.map(|_| descriptor))
     }
 
-    /// Makes the referrer link of a manifest. [`Applied::Declined`] where it has no subject, or
+    /// Makes the referrer link of a manifest. [`Applied::Declined`] if it has no subject, or
     /// `when` does not hold.
     pub(super) async fn refer(
         &self,
@@ -124,8 +124,8 @@ impl Storage {
         self.driver.put(&key, json, when).await
     }
 
-    /// Removes the referrer link of a manifest that was deleted, and makes it again where the
-    /// manifest was put again meanwhile.
+    /// Removes the referrer link of a deleted manifest, and makes it again if the manifest was put
+    /// again meanwhile.
     pub(super) async fn unrefer(&self, name: &RepositoryName, manifest: &Manifest) -> Result<()> {
         let Some(subject) = manifest.subject() else {
             return Ok(());

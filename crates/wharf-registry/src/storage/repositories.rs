@@ -10,13 +10,13 @@ use crate::driver::{Driver, Folder, Key, Memory, When};
 
 /// What a registry holds. Cheap to clone; clones share the content.
 ///
-/// Its methods fail with what the driver says; other errors are named where they arise.
+/// Its methods fail with the driver's error; each method names its other errors.
 #[derive(Clone, Debug)]
 pub struct Storage {
     pub(super) driver: Arc<dyn Driver>,
 }
 
-/// Keys of a folder that are asked for at a time, where all of them are wanted.
+/// How many keys of a folder to read at a time when all are needed.
 pub(super) const PAGE: usize = 1000;
 
 impl Storage {
@@ -36,7 +36,7 @@ impl Storage {
         Ok(self.driver.stat(&mark).await?.is_some())
     }
 
-    /// At most `limit` names of repositories in lexical order, those after `after`.
+    /// At most `limit` names of repositories in lexical order, beginning after `after`.
     pub async fn repositories(
         &self,
         after: Option<&RepositoryName>,
@@ -56,10 +56,10 @@ impl Storage {
         Ok(names.collect())
     }
 
-    /// At most `limit` tags of a repository in lexical order, those after `after`.
+    /// At most `limit` tags of a repository in lexical order, beginning after `after`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such repository.
+    /// [`ErrorKind::NotFound`] if there is no such repository.
     pub async fn tags(
         &self,
         name: &RepositoryName,
@@ -82,7 +82,7 @@ impl Storage {
     /// Makes a repository exist.
     pub(super) async fn mark(&self, name: &RepositoryName) -> Result<()> {
         let mark = Key::Repository(name.clone());
-        // Where it is there already, all the better.
+        // If it is there already, nothing needs to be done.
         let put = self.driver.put(&mark, Bytes::new(), When::Absent);
         put.await.map(drop)
     }

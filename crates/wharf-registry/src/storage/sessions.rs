@@ -31,8 +31,8 @@ impl Storage {
     /// in the session.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such session, or not any more when the bytes are
-    /// written, [`ErrorKind::Invalid`] where `offset` is not its end, [`ErrorKind::Busy`] where
+    /// [`ErrorKind::NotFound`] if there is no such session, or not any more when the bytes are
+    /// written, [`ErrorKind::Invalid`] if `offset` is not its end, [`ErrorKind::Busy`] if
     /// another request writes to it and does not end within a second; the error of `bytes`. The
     /// session is gone when there is no space for it.
     pub async fn append(
@@ -51,7 +51,7 @@ impl Storage {
     /// The number of bytes of a session; it grows while a request writes to it.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such session.
+    /// [`ErrorKind::NotFound`] if there is no such session.
     pub async fn status(&self, session: &Session) -> Result<u64> {
         let length = self.driver.length(session).await?;
         length.ok_or_else(|| missing(session))
@@ -61,8 +61,8 @@ impl Storage {
     /// the last one, which may be about to notice that its client is gone.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such session, [`ErrorKind::Busy`] where a request
-    /// goes on writing.
+    /// [`ErrorKind::NotFound`] if there is no such session, [`ErrorKind::Busy`] if a request still
+    /// writes to it.
     pub async fn settled(&self, session: &Session) -> Result<u64> {
         Ok(self.open(session).await?.length())
     }
@@ -70,7 +70,7 @@ impl Storage {
     /// Ends a session: its bytes become a blob of the repository, durably.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such session, [`ErrorKind::Corrupt`] where its
+    /// [`ErrorKind::NotFound`] if there is no such session, [`ErrorKind::Corrupt`] if its
     /// bytes have another digest: the session is gone then.
     pub async fn finish(&self, session: &Session, digest: &Digest) -> Result<Descriptor> {
         let open = self.open(session).await?;
@@ -96,10 +96,10 @@ impl Storage {
         self.commit(session, filling, digest).await
     }
 
-    /// Takes a blob in that comes in one piece. Nothing is left of one that does not come whole.
+    /// Stores a blob that arrives in one request. If it fails, no session stays.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] where the bytes have another digest; the error of `bytes`.
+    /// [`ErrorKind::Corrupt`] if the bytes have another digest; the error of `bytes`.
     pub async fn put_blob(
         &self,
         repository: &RepositoryName,
@@ -124,7 +124,7 @@ impl Storage {
     /// fails with `NotFound`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such session.
+    /// [`ErrorKind::NotFound`] if there is no such session.
     pub async fn cancel(&self, session: &Session) -> Result<()> {
         match self.driver.abort(session).await? {
             true => Ok(()),
@@ -145,7 +145,7 @@ impl Storage {
         }
     }
 
-    /// Opens a session at the end that the request expects.
+    /// Opens a session, and checks that its end is where the request expects it.
     async fn take_up(
         &self,
         session: &Session,
@@ -157,7 +157,7 @@ impl Storage {
         Filling::open(open, algorithm).await
     }
 
-    /// Leaves a session to the next request, whatever became of this one.
+    /// Leaves a session to the next request, whether or not this one succeeded.
     async fn keep(
         &self,
         session: &Session,
@@ -166,7 +166,7 @@ impl Storage {
     ) -> Result<()> {
         match filled {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
-                // To give back what it took.
+                // To free its space.
                 self.driver.abort(session).await?;
                 Err(error)
             }

@@ -1,7 +1,7 @@
 //! Opening a directory, and the one upgrade of a directory that an earlier version wrote.
 //!
-//! Format 1 had no referrer links. They are made from the existing manifests, and the marker is set
-//! last, so a process that dies on the way leaves the work to the next one.
+//! Format 1 had no referrer links. They are made from the existing manifests. The marker is set
+//! last: if the process dies before that, the next one starts again.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -120,11 +120,10 @@ impl Authorizer {
         }
     }
 
-    /// The credentials for a request that needs `scopes`; `None` as long as the host asked for
-    /// none.
+    /// The credentials for a request that needs `scopes`; `None` until the host requires some.
     ///
     /// # Errors
-    /// If credentials cannot be read, or the token server gives no token.
+    /// If credentials cannot be read, or the token server returns no token.
     pub(crate) async fn known(
         &self,
         asker: Asker<'_>,
@@ -144,8 +143,8 @@ impl Authorizer {
         }
     }
 
-    /// The credentials to send instead of `shown`, which was refused; `None` if there is nothing
-    /// better.
+    /// The credentials to send instead of `shown`, which was refused; `None` if there are no
+    /// others.
     ///
     /// # Errors
     /// As [`Authorizer::known`].

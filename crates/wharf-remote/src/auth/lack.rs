@@ -19,8 +19,8 @@ pub(super) enum Shown {
     Token,
 }
 
-/// What is needed for another answer; `None` if the request was not refused. `asked` says whether
-/// the registry ever asked for credentials, in this answer or before.
+/// The reason for a refusal; `None` if the request was not refused. `asked` says whether the
+/// registry ever required credentials, in this answer or before.
 pub(super) fn judge(status: u16, shown: Shown, offers: &Offers, asked: bool) -> Option<Lack> {
     let nobody = matches!(shown, Shown::Nothing | Shown::Anonymous);
     let lack = match status {

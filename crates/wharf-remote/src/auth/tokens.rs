@@ -30,7 +30,7 @@ pub(super) struct Got {
 }
 
 impl Tokens {
-    /// A token for `key` other than `refused`: a known one, or the one that `fetch` brings.
+    /// A token for `key` other than `refused`: a known one, or the one that `fetch` returns.
     ///
     /// # Errors
     /// The error of `fetch`, or of the request that fetched while this one waited.
@@ -76,7 +76,7 @@ impl Tokens {
         found.map(|(_, token)| token.clone())
     }
 
-    /// Shows `refused` to nothing any more.
+    /// Stops using `refused`.
     pub(super) fn forget(&self, refused: &Secret) {
         let mut known = self.known.lock();
         known.retain(|_, token| token.secret != *refused);

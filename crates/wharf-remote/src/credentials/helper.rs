@@ -1,7 +1,7 @@
 //! Runs credential helpers: programs named `docker-credential-NAME` that store credentials.
 //!
-//! A helper is asked once for a server, and its answer is remembered. It has a limit of time, and
-//! its output a limit of length.
+//! A helper runs once for a server, and its answer is remembered. Its time and the length of its
+//! output are limited.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ struct Answers {
     asking: Keyed<Question, ()>,
 }
 
-/// How long a failed helper is not asked again: it may have asked the user.
+/// How long a failed helper is not run again: it may have prompted the user.
 const REPEAT: Duration = Duration::from_secs(300);
 
 /// Helper and server.

@@ -2,7 +2,7 @@
 //!
 //! [`AuthFile`] reads the files of `docker login` and `podman login`, and runs the credential
 //! helpers that they name. [`Given`] is a credential for one use; [`Chain`] tries several places in
-//! turn. The library looks nowhere by itself: the builder of a client names the places.
+//! turn. The library has no default place: the builder of a client names the places.
 
 mod chain;
 mod credential;

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 /// A password or a token.
 ///
-/// It cannot be printed by accident; [`Secret::expose`] gives the text.
+/// It cannot be printed by accident; [`Secret::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

@@ -76,12 +76,12 @@ async fn unanswered(api: &Api, response: Response, digest: &Digest) -> Result<Er
     Ok(explain::error(api, response, Get::Blob(url)).await)
 }
 
-/// Bytes of a blob, as a registry gives them.
+/// Bytes of a blob, as a registry sends them.
 #[non_exhaustive]
 pub struct BlobPart {
-    /// The size of the whole blob, where the registry says it.
+    /// The size of the whole blob, if the registry states it.
     pub size: Option<u64>,
-    /// The bytes that were asked for, unchecked.
+    /// The requested bytes, unchecked.
     pub bytes: ByteStream,
 }
 
@@ -127,7 +127,7 @@ async fn fetch(api: &Api, digest: &Digest, start: u64, end: Option<u64>) -> Resu
 /// The size of the whole that the answer to a request for a range says.
 ///
 /// # Errors
-/// [`ErrorKind::Rejected`] where the range is another than the one from `start`.
+/// [`ErrorKind::Rejected`] if the answer has another range than the one from `start`.
 fn total(response: &Response, start: u64) -> Result<Option<u64>> {
     let Some(range) = response.header(CONTENT_RANGE.as_str()) else {
         return Ok(None);

@@ -1,5 +1,5 @@
 //! The repositories of a registry (distribution: "Listing Repositories"). Not every registry lists
-//! them, and some list those only that the credentials may see.
+//! them, and some list only those that the credentials may see.
 
 use http::Method;
 use wharf_oci::{NameError, RepositoryName};
@@ -15,10 +15,10 @@ struct Listed {
     repositories: Option<Vec<String>>,
 }
 
-/// A page of repositories: the first one, or the one that the registry named as the next.
+/// A page of repositories: the first one, or the next one that the registry named.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] where the registry lists none; what it says otherwise.
+/// [`ErrorKind::Unsupported`] if the registry lists none; what it says otherwise.
 pub(crate) async fn page(api: &RegistryApi, at: Option<&NextPage>) -> Result<Page<RepositoryName>> {
     let url = match at {
         Some(next) => next.url().clone(),

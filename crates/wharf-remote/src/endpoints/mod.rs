@@ -1,4 +1,4 @@
-//! The endpoints of the distribution API: what is asked of a registry, and what its answers mean.
+//! The endpoints of the distribution API: requests to a registry, and the meaning of its answers.
 
 pub(crate) mod blobs;
 pub(crate) mod catalog;

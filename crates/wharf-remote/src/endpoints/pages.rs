@@ -1,5 +1,5 @@
-//! Lists that come in pages: one page, and where the registry says that the next one is
-//! (distribution-spec: "Listing Tags").
+//! Lists in pages: one page, and the next one that the registry names (distribution-spec: "Listing
+//! Tags").
 //!
 //! The `Link` is followed as it is: what continues a list is for the registry to say. It may lead
 //! to another path or query, and never to another origin.
@@ -12,7 +12,7 @@ use crate::answer::{self, Answered};
 use crate::transport::{Response, follow, same_origin};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Entries of a page that are asked for; a registry may give fewer.
+/// How many entries of a page to request; a registry may send fewer.
 pub(super) const ENTRIES: usize = 1000;
 
 /// Bytes of a page.
@@ -27,13 +27,13 @@ const PAGES: usize = 10_000;
 pub struct Page<T> {
     /// The entries, in the order of the registry.
     pub items: Vec<T>,
-    /// Where the list goes on; `None`: this was the last page.
+    /// The position of the next page; `None` after the last page.
     pub next: Option<NextPage>,
     /// Bytes of the page.
     pub(super) bytes: usize,
 }
 
-/// Where a list goes on, as the registry said.
+/// The position of the next page of a list, as the registry named it.
 #[derive(Clone, Debug)]
 pub struct NextPage {
     url: Url,
@@ -49,8 +49,8 @@ impl NextPage {
 /// Reads the answer to a request for the page `at` of a list; `asked` is its URL.
 ///
 /// # Errors
-/// What the registry says; [`ErrorKind::Invalid`] where the answer is no such document, is too
-/// long, or names a next page that is not followed.
+/// The registry's error; [`ErrorKind::Invalid`] if the answer is not such a document, is too long,
+/// or names a next page that must not be followed.
 pub(super) async fn read<D, T, E>(
     response: Response,
     asked: &Url,
@@ -87,7 +87,7 @@ where
 /// The page that `link` leads to, from page `number` of a list; `asked` is the URL of that page.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where it is not followed.
+/// [`ErrorKind::Invalid`] if it is not followed.
 fn following(asked: &Url, number: usize, link: &str) -> Result<Option<NextPage>> {
     let invalid = |error: &str| Err(Error::new(ErrorKind::Invalid, error));
     let url = follow(asked, link)?;

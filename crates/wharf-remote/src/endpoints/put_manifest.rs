@@ -1,4 +1,4 @@
-//! Manifests are put, under tags or by digest (distribution-spec: "Pushing Manifests").
+//! Puts manifests, under tags or by digest (distribution-spec: "Pushing Manifests").
 
 use wharf_oci::{Digest, Manifest, Selector, Tag};
 
@@ -11,14 +11,14 @@ use crate::hosts::Optional;
 use crate::transport::Response;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// Tags that one request carries: as many as every registry that takes several must take.
+/// Tags of one request: the number that every registry with this feature must accept.
 const TAGS_AT_ONCE: usize = 10;
 
 /// Puts a manifest's exact bytes under `tags`, without tags under its digest; a referrer is then
 /// found with its subject (wire.md F1, F2).
 ///
-/// Several tags go in one request where the registry is known to take that (distribution-spec
-/// end-7b; wire.md O6), in one request each elsewhere.
+/// Several tags go in one request if the registry is known to accept that (distribution-spec
+/// end-7b; wire.md O6), otherwise in one request each.
 pub(crate) async fn put(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
     let mut left: Vec<&Tag> = tags.iter().collect();
     match tags {
@@ -44,7 +44,7 @@ async fn put_at(api: &Api, manifest: &Manifest, at: Selector) -> Result<()> {
     referrers::register(api, manifest, &response).await
 }
 
-/// Puts a manifest under tags that are part of the query; gives those that the registry set.
+/// Puts a manifest with tags in the query. Returns the tags that the registry set.
 async fn put_some(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<Vec<Tag>> {
     let at = Selector::Digest(manifest.digest().clone());
     let request = put_request(api, manifest, &at).await?;
@@ -58,8 +58,8 @@ async fn put_some(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<Vec<Ta
     Ok(set.filter_map(|tag| tag.trim().parse().ok()).collect())
 }
 
-/// The answer, where it says that the manifest is in place. One that is odd, but a success, counts
-/// when the manifest is there (wire.md section 11, rule 8).
+/// The answer, if it confirms the manifest. An odd success counts when the manifest is there
+/// (wire.md section 11, rule 8).
 async fn accepted(
     api: &Api,
     manifest: &Manifest,
@@ -67,7 +67,7 @@ async fn accepted(
     response: Response,
 ) -> Result<Response> {
     let status = response.status().as_u16();
-    // A login page takes everything.
+    // A login page accepts everything.
     let page = status == 200 && is_html(response.header("content-type"));
     let odd = page || (response.status().is_success() && status > 202);
     let response = match odd {
@@ -93,7 +93,7 @@ async fn accepted(
 async fn is_there(api: &Api, manifest: &Manifest, at: &Selector) -> Result<bool> {
     match resolve(api, at).await {
         Ok(there) => Ok(names(&there.digest, manifest)),
-        // A web page that says so is no word of the registry.
+        // A web page with that status is not an answer of the registry.
         Err(error) if error.kind() == ErrorKind::NotFound && error.web_page().is_none() => {
             Ok(false)
         }
@@ -101,8 +101,8 @@ async fn is_there(api: &Api, manifest: &Manifest, at: &Selector) -> Result<bool>
     }
 }
 
-/// Whether it is the manifest's digest, by whichever algorithm: what is put under a tag is named
-/// by the registry's own.
+/// Whether it is the manifest's digest, by any algorithm: for a tag the registry answers with its
+/// own.
 fn names(digest: &Digest, manifest: &Manifest) -> bool {
     digest == manifest.digest() || *digest == Digest::of_with(digest.algorithm(), manifest.bytes())
 }

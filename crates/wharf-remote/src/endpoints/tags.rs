@@ -14,13 +14,13 @@ struct Listed {
     tags: Option<Vec<String>>,
 }
 
-/// At most `limit` tags, those after `after` where given.
+/// At most `limit` tags, beginning after `after` if given.
 pub(crate) async fn after(api: &Api, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
     let url = api.urls().await?.tags(api.name(), after, limit);
     Ok(ask(api, url, None).await?.items)
 }
 
-/// A page of tags: the first one, or the one that the registry named as the next.
+/// A page of tags: the first one, or the next one that the registry named.
 pub(crate) async fn page(api: &Api, at: Option<&NextPage>) -> Result<Page<Tag>> {
     let url = match at {
         Some(next) => next.url().clone(),

@@ -1,4 +1,4 @@
-//! One registry host: how it is reached, and what was learned of it in this process.
+//! One registry host: how to reach it, and what this process learned of it.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::transport::{
 use wharf_core::Result;
 use wharf_core::sync::{Keyed, Lock};
 
-/// What a client knows of one host.
+/// The state of one host in a client.
 #[derive(Debug)]
 pub(crate) struct Host {
     registry: Registry,
@@ -47,18 +47,18 @@ pub(crate) struct Host {
     gate: Gate,
 }
 
-/// How a host is reached, where somebody said so.
+/// How to reach a host, if configured.
 #[derive(Debug, Default)]
 pub(crate) struct Way {
-    /// Where its API is; `None`: where the API of a registry of its name is.
+    /// The URL of its API; `None`: the usual one for its name.
     pub(crate) urls: Option<Urls>,
-    /// Shown to it with each request, and to nobody else.
+    /// Headers that are sent to it only, with each request.
     pub(crate) headers: HeaderMap,
-    /// Who is told when it asks to wait.
+    /// Called when the registry asks to wait.
     pub(crate) pauses: Option<Arc<dyn PauseObserver>>,
 }
 
-/// What all hosts of a client have in common.
+/// The settings and state that all hosts of a client share.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientSettings {
     pub(crate) insecure: Insecure,
@@ -66,7 +66,7 @@ pub(crate) struct ClientSettings {
     pub(crate) memory: RegistryMemory,
     pub(crate) limits: Limits,
     pub(crate) pauses: Option<Arc<dyn PauseObserver>>,
-    /// The largest chunk, in bytes, that the user wants blobs to be sent in.
+    /// The user's largest chunk for uploads, in bytes.
     pub(crate) chunk_size: Option<u64>,
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) referrers_fallback: ReferrersFallback,
@@ -85,7 +85,7 @@ impl Host {
         Host::by(way, registry, shared)
     }
 
-    /// A host that is reached by a way of its own.
+    /// A host that is reached in a configured way.
     pub(crate) fn by(way: Way, registry: Registry, shared: Arc<ClientSettings>) -> Self {
         let authorizer = Authorizer::new(
             registry.clone(),
@@ -111,15 +111,15 @@ impl Host {
         }
     }
 
-    /// What it wants to be shown.
+    /// Its authorizer.
     pub(crate) fn authorizer(&self) -> &Authorizer {
         &self.authorizer
     }
 
-    /// Where the API is. The first call may have to find out whether it is https or http.
+    /// The endpoints of its API. The first call may have to find out whether it uses https or http.
     ///
     /// # Errors
-    /// Where nobody answers.
+    /// If nothing answers at its address.
     pub(crate) async fn urls(&self, transport: &Transport) -> Result<&Urls> {
         if self.may_be_plain()
             && let Some(urls) = self.remembered.urls(&self.registry, || self.facts())
@@ -129,8 +129,8 @@ impl Host {
         self.urls.get_or_try_init(|| self.find(transport)).await
     }
 
-    /// Sends a request. Where the scheme comes from memory and the answer does not show that it is
-    /// right, both schemes are tried, and the request is sent again if the other one is it.
+    /// Sends a request. If the scheme is from memory and the answer does not confirm it, tries both
+    /// schemes, and sends the request again if the other one works.
     ///
     /// # Errors
     /// As [`Transport::exchange`].
@@ -178,7 +178,7 @@ impl Host {
                 _ => sent,
             };
         }
-        // An answer from elsewhere says nothing of this host.
+        // An answer from another host says nothing about this one.
         if self.registry.host()
             == asked
                 .host_str()
@@ -191,7 +191,7 @@ impl Host {
         sent
     }
 
-    /// Sends a request when the gate lets it in.
+    /// Sends a request when the gate admits it.
     async fn pass(&self, transport: &Transport, request: Request) -> Result<Response> {
         let pass = self.gate.enter(request.lane_kind()).await;
         let response = transport.exchange(request).await?;
@@ -200,7 +200,7 @@ impl Host {
         Ok(response)
     }
 
-    /// What is asked of a registry over TLS is asked of nobody without it, wherever that sends us.
+    /// A request to a registry over TLS never continues over plain http, wherever it is redirected.
     fn covered(&self, request: Request) -> Request {
         let remembered = || self.remembered.urls(&self.registry, || self.facts());
         let urls = self.urls.get().or_else(remembered);
@@ -211,32 +211,32 @@ impl Host {
         }
     }
 
-    /// Waits until a session could be opened, without asking for one.
+    /// Waits until a session may be opened, without opening one.
     pub(crate) async fn ready_to_open(&self) {
         self.gate.ready(LaneKind::Open).await;
     }
 
-    /// Whether it asks to be left alone right now.
+    /// Whether it asks to wait now.
     pub(crate) fn is_resting(&self) -> bool {
         self.gate.is_closed()
     }
 
-    /// What is remembered between runs.
+    /// The memory of registries.
     pub(crate) fn memory(&self) -> &RegistryMemory {
         &self.shared.memory
     }
 
-    /// What is believed of this host.
+    /// The remembered facts of this host.
     pub(crate) fn facts(&self) -> Facts {
         self.shared.memory.facts(&self.registry)
     }
 
-    /// Remembers what an answer of this host showed.
+    /// Remembers a fact that an answer of this host showed.
     pub(crate) fn learn(&self, fact: Fact) {
         self.shared.memory.learn(&self.registry, fact);
     }
 
-    /// What is being sent to it by this process.
+    /// The uploads of this process to it.
     pub(crate) fn uploads(&self) -> &UploadsInFlight {
         &self.uploads
     }
@@ -246,22 +246,22 @@ impl Host {
         &self.sessions
     }
 
-    /// Where sessions are noted for other processes, if they are.
+    /// The journal of sessions for other processes, if there is one.
     pub(crate) fn journal(&self) -> Option<Arc<Journal>> {
         self.shared.journal.clone()
     }
 
-    /// Who cleans up.
+    /// Ends abandoned sessions.
     pub(crate) fn janitor(&self) -> &Janitor {
         &self.shared.janitor
     }
 
-    /// The largest chunk, in bytes, that the user wants blobs to be sent in.
+    /// The user's largest chunk for uploads, in bytes.
     pub(crate) fn chunk_size(&self) -> Option<u64> {
         self.shared.chunk_size
     }
 
-    /// What experience says about sending blobs to it, in this process and before.
+    /// What was learned about sending blobs to it, in this process and before.
     pub(crate) fn learned(&self) -> Experience {
         let facts = self.facts();
         let learned = *self.sending.lock();
@@ -287,19 +287,19 @@ impl Host {
         }
     }
 
-    /// Whether it said that it takes such a request.
+    /// Whether the registry announced that it accepts such a request.
     pub(crate) fn takes(&self, optional: Optional) -> bool {
         self.takes.has(optional)
     }
 
-    /// Whether it lists referrers itself, if that is known. Of what was known before only the no
-    /// counts: it is taken back by an answer that names the subject, a wrong yes by nothing.
+    /// Whether it lists referrers itself, if known. Of the memory only "no" is used: an answer that
+    /// names the subject corrects a wrong "no", but nothing corrects a wrong "yes".
     pub(crate) fn lists_referrers(&self) -> Option<bool> {
         let known = *self.referrers.lock();
         known.or(self.facts().referrers.filter(|lists| !lists))
     }
 
-    /// It showed whether it lists referrers.
+    /// Records whether it lists referrers.
     pub(crate) fn learn_referrers(&self, lists: bool) {
         let known = self.referrers.lock().replace(lists);
         if known != Some(lists) {
@@ -307,7 +307,7 @@ impl Host {
         }
     }
 
-    /// The turn of the one who asks whether it lists referrers.
+    /// The lock of the task that finds out whether it lists referrers.
     pub(crate) async fn asking_for_referrers(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.asking_for_referrers.lock().await
     }
@@ -317,17 +317,17 @@ impl Host {
         &self.referrer_turns
     }
 
-    /// What is done where it lists no referrers.
+    /// What to do with referrers if it does not list them.
     pub(crate) fn referrers_fallback(&self) -> ReferrersFallback {
         self.shared.referrers_fallback
     }
 
-    /// How often a list of referrers is tried while the registry has trouble of its own.
+    /// How often to try a list of referrers.
     pub(crate) fn list_tries(&self) -> u32 {
         self.shared.list_tries.get()
     }
 
-    /// Where processes wait for each other, if they do.
+    /// The directory of locks between processes, if any.
     pub(crate) fn locks(&self) -> Option<&Path> {
         self.shared.locks.as_deref()
     }

@@ -1,7 +1,7 @@
 //! Cancels abandoned sessions in the background (wire.md U8).
 //!
-//! A dropped future cannot wait for an answer, so its cleanup is a task of its own. Each task has
-//! its own time limit, and the program can wait for all of them before it ends.
+//! A dropped future cannot wait for an answer, so its cleanup runs in a separate task. Each task
+//! has a time limit, and the program can wait for all of them before it ends.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Janitor {
     /// requests that open something at the registry, which must be closed too.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`] where the runtime shuts down meanwhile.
+    /// [`ErrorKind::Cancelled`] if the runtime shuts down meanwhile.
     pub(crate) async fn see_through<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -20,7 +20,7 @@ pub(crate) enum Optional {
 pub(super) struct Takes(AtomicU8);
 
 impl Takes {
-    /// Notes what the header lists. Unknown words may be of later versions.
+    /// Records the header's list. Unknown words may come from later versions.
     pub(super) fn learn(&self, header: &str) {
         for word in header.split(',') {
             let optional = match word.trim() {

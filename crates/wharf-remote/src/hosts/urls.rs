@@ -24,7 +24,7 @@ impl Urls {
     }
 
     /// The API at `base`, which ends with a slash, on a host that may have the content of several
-    /// registries and is told which of them is meant (containerd's documentation of its hosts,
+    /// registries; each request names the registry (containerd's documentation of its hosts,
     /// "Registry Host Namespace").
     pub(crate) fn of_mirror(base: Url, namespace: Option<String>) -> Self {
         Urls { base, namespace }

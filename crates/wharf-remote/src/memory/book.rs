@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Hosts of which facts are kept.
 const HOSTS: usize = 1000;
 
-/// Digests in one line of a file that is written anew.
+/// Digests in one line of a rewritten file.
 const DIGESTS_IN_LINE: usize = 50;
 
 /// The limits of a file.
@@ -189,7 +189,7 @@ impl Unwritten {
     /// Adds the text to its file. Blocking, for about [`PATIENCE`] at most.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub(super) fn write(&self) -> std::io::Result<()> {
         let shorten = |lines: &[u8]| {
             let mut known = BookContents::new(self.bounds);

@@ -31,12 +31,12 @@ impl Candidates {
         self.last.repository()
     }
 
-    /// The only candidate, where there are no mirrors.
+    /// The only candidate, if there are no mirrors.
     pub(super) fn only(&self) -> Option<&RemoteRepository> {
         self.mirrors.first.is_empty().then_some(&self.last)
     }
 
-    /// The mirrors that may be asked now, from number `from` on.
+    /// The mirrors that may be used now, from index `from` on.
     pub(super) fn mirrors(
         &self,
         need: Need,
@@ -46,10 +46,10 @@ impl Candidates {
         mirrors.filter(move |(_, mirror)| mirror.allows(need) && mirror.is_open())
     }
 
-    /// The candidate that is asked last.
+    /// The last candidate to try.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where the file does not allow that.
+    /// [`ErrorKind::Unsupported`] if the file does not allow that.
     pub(super) fn last(&self, need: Need) -> Result<&RemoteRepository> {
         match &self.mirrors.last {
             Some(last) if !last.allows(need) => Err(untrusted_with(need).target(self.repository())),

@@ -1,4 +1,4 @@
-//! A repository as it is read: from mirrors, and from the registry itself.
+//! A repository that is read from mirrors, and from the registry itself.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use wharf_core::blob::Blob;
 use wharf_core::store::Source;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// One repository of a registry, read from the registry's mirrors where it has some. Cheap to
-/// clone; made by [`Client::source`](crate::Client::source).
+/// One repository of a registry, read from the registry's mirrors if it has some. Cheap to clone;
+/// made by [`Client::source`](crate::Client::source).
 ///
-/// Its methods try each mirror once, and then the registry. Messages, and where a blob may be
-/// mounted from, are about the registry, whichever host gave the bytes.
+/// Its methods try each mirror once, and then the registry. Messages and mount sources always name
+/// the registry, even if a mirror sent the bytes.
 #[derive(Clone, Debug)]
 pub struct RemoteSource {
     pub(super) candidates: Candidates,
@@ -40,7 +40,7 @@ impl RemoteSource {
         self.candidates.repository()
     }
 
-    /// What the first mirror gives that gives anything.
+    /// The result of the first mirror that succeeds.
     pub(super) async fn at_mirrors<T, F>(
         &self,
         need: Need,
@@ -107,7 +107,7 @@ impl Source for RemoteSource {
             .with_origin(repository.clone())
     }
 
-    /// A size without a digest that vouches for it is the registry's own to say.
+    /// Only the registry itself is asked: no digest verifies a size.
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
         self.candidates.last(Need::Pull)?.blob_size(digest).await
     }
@@ -133,7 +133,7 @@ impl Source for RemoteSource {
             let subject = subject.clone();
             async move {
                 match referrers::list(&mirror, &subject).await {
-                    // Most mirrors have content and not what refers to it.
+                    // Most mirrors have content but no referrers.
                     Ok(none) if none.is_empty() => {
                         Err(Error::new(ErrorKind::NotFound, "it lists no referrers"))
                     }

@@ -12,8 +12,8 @@ use wharf_core::blob::ByteStream;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind};
 
-/// Bytes given to a connection at a time: one that takes fewer within the time limit counts as
-/// stalled.
+/// Bytes given to a connection at a time: a connection that accepts fewer within the time limit
+/// counts as stalled.
 const SLICE: usize = 64 * 1024;
 
 /// Shared by the body that is sent and the task that waits for the answer.

@@ -18,7 +18,7 @@ pub(crate) enum Body {
     Stream(Payload),
 }
 
-/// Makes the bytes of a body once more, for a registry that redirects it or wants a new token.
+/// Makes the bytes of a body again, for a registry that redirects it or requires a new token.
 pub(crate) type Again = Arc<dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync>;
 
 /// A streamed body.

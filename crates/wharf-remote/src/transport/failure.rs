@@ -74,7 +74,7 @@ fn babble(error: &(dyn StdError + 'static)) -> Option<Babble> {
     // A request that was not yet written is cancelled, and the reason lies below that.
     let errors = causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
     let error = errors.last()?;
-    // The only error without a cause that has no method of its own.
+    // The only error without a cause that no method identifies.
     let named = error.is_incomplete_message()
         || error.is_canceled()
         || error.is_closed()

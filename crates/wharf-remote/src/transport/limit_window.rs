@@ -4,7 +4,7 @@
 //! Pure: a function of requests and answers. The size is never below one request nor above its
 //! ceiling, and one burst of refusals halves it once.
 
-/// The upper bound of a ceiling; more connections are of no use.
+/// The upper bound of a ceiling; more connections do not help.
 const HIGHEST: usize = 4096;
 
 /// The state for one kind of request.

@@ -139,7 +139,7 @@ impl Show {
 /// The beginning of a document, in one line.
 pub(super) struct Excerpt<'a>(pub(super) &'a [u8]);
 
-/// Bytes of a document that are shown.
+/// The most bytes of a document to show.
 const LONGEST_EXCERPT: usize = 4096;
 
 impl fmt::Display for Excerpt<'_> {

@@ -34,7 +34,7 @@ pub(super) struct Head {
     pub(super) class: RequestClass,
 }
 
-/// Where a request may be redirected to.
+/// The hosts that a request may be redirected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Redirects {
     /// Wherever the registry may redirect.
@@ -92,7 +92,7 @@ impl Request {
 
     /// Adds a header that is sent to the request's origin only.
     pub(crate) fn secret(mut self, name: HeaderName, value: &Secret) -> Self {
-        // Such values are made to fit.
+        // Such values are escaped to fit.
         if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
             value.set_sensitive(true);
             self.head.headers.insert(name, value);

@@ -98,7 +98,7 @@ impl Response {
     }
 
     /// The whole body, at most `limit` bytes, within [`PATIENCE`] idle limits, because a document
-    /// that arrives in drops is of no use.
+    /// must not arrive byte by byte for ever.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if it is longer; as [`Response::stream`].

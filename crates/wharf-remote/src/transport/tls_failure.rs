@@ -38,7 +38,7 @@ impl Told {
         }
     }
 
-    /// The error, whose line begins with `start`.
+    /// The error; its line begins with `start`.
     pub(super) fn error(self, start: &str) -> Error {
         Error::new(self.kind, format!("{start}{}", self.why)).distrusted(self.distrust)
     }

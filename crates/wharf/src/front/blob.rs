@@ -1,4 +1,4 @@
-//! Blobs are read by digest: whole or in part.
+//! Reads blobs by digest, whole or in part.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -12,26 +12,26 @@ use crate::copy::RetryPolicy;
 use crate::remote::RemoteSource;
 use crate::{Error, ErrorKind, Result, Side, verify};
 
-/// A read that breaks off goes on as long as it makes progress, but no more than this many times
-/// the allowed tries.
+/// An interrupted read continues as long as it makes progress, but at most this many times the
+/// allowed tries.
 const PROGRESS_FACTOR: u32 = 40;
 
 /// A blob that is being read.
 #[non_exhaustive]
 pub struct OpenedBlob {
-    /// The size of the whole blob, where the registry says it.
+    /// The size of the whole blob, if the registry states it.
     pub size: Option<u64>,
-    /// The bytes that were asked for.
+    /// The requested bytes.
     pub bytes: ByteStream,
 }
 
 impl Wharf {
     /// Reads the blob `digest` of a repository, with one request: all of it (`..`), or a range of
-    /// bytes. Where the registry breaks off, the stream continues with a request for the rest, as
+    /// bytes. If the answer is interrupted, the stream continues with a request for the rest, as
     /// the retry policy allows.
     ///
-    /// A whole blob is compared with its digest as it flows: its last chunk is given out only when
-    /// the digest is right. A part of one cannot be checked.
+    /// A whole blob is compared with its digest while it is read: the stream yields the last chunk
+    /// only if the digest is right. A part of a blob cannot be checked.
     ///
     /// ```no_run
     /// use futures::TryStreamExt;
@@ -51,9 +51,9 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where the repository has no such blob; [`ErrorKind::Invalid`] for a
-    /// range without bytes; what the registry says. In the stream, [`ErrorKind::Corrupt`] where the
-    /// bytes are not those of the digest.
+    /// [`ErrorKind::NotFound`] if the repository has no such blob; [`ErrorKind::Invalid`] for a
+    /// range without bytes; the registry's other errors. In the stream, [`ErrorKind::Corrupt`] if
+    /// the bytes have another digest.
     pub async fn blob(
         &self,
         at: &Repository,
@@ -122,7 +122,7 @@ fn limits(range: &impl RangeBounds<u64>) -> Result<(u64, Option<u64>)> {
     }
 }
 
-/// A read that goes on where it broke off.
+/// A read that continues after an interruption.
 struct Reading {
     source: RemoteSource,
     digest: Digest,
@@ -131,12 +131,12 @@ struct Reading {
     at: u64,
     /// The first byte that is not read, if there is one.
     end: Option<u64>,
-    /// The size of the blob, if the registry said it.
+    /// The size of the blob, if the registry stated it.
     size: Option<u64>,
     bytes: ByteStream,
-    /// How often it broke off.
+    /// How often it was interrupted.
     breaks: u32,
-    /// How often in a row it broke off without a byte.
+    /// How often in a row it was interrupted without a byte.
     fruitless: u32,
 }
 
@@ -150,7 +150,7 @@ impl Reading {
                     return Ok(Some(chunk));
                 }
                 _ if self.is_over() => return Ok(None),
-                // Without a size the registry's word for the end is all there is.
+                // Without a size, only the end of the answer tells that the blob is complete.
                 None if self.size.is_none() => return Ok(None),
                 None => Error::new(ErrorKind::Interrupted, "blob ends before its size")
                     .transient(true)
@@ -177,7 +177,7 @@ impl Reading {
         self.limit().is_some_and(|limit| self.at >= limit)
     }
 
-    /// Opens the rest, after the wait that the policy wants after `error`.
+    /// Opens the rest, after the policy's wait for `error`.
     async fn reopened(&mut self, error: Error) -> Result<ByteStream> {
         let (source, digest, at, end) = (&self.source, &self.digest, self.at, self.limit());
         let mut broken = Some(error);

@@ -9,8 +9,8 @@ use crate::remote::{NextPage, Page};
 use crate::{Error, Result, Side};
 
 impl Wharf {
-    /// The tags of a repository, in the order of its registry. A page is asked for when the tags
-    /// before it are taken; dropping the stream asks for no more.
+    /// The tags of a repository, in the order of its registry. A page is requested when the tags
+    /// before it are consumed; dropping the stream requests no more.
     ///
     /// ```no_run
     /// use futures::TryStreamExt;
@@ -27,9 +27,9 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// In the stream, which ends with it: [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where
-    /// the repository does not exist; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) where a page
-    /// is no list of tags, or the list has no end; what the registry says.
+    /// In the stream, which ends with it: [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if
+    /// the repository does not exist; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a page
+    /// is not a list of tags, or the list has no end; the registry's other errors.
     pub fn tags(&self, repository: &Repository) -> BoxStream<'static, Result<Tag>> {
         let (wharf, repository) = (self.clone(), repository.clone());
         all(move |at| {
@@ -41,7 +41,7 @@ impl Wharf {
         })
     }
 
-    /// The repositories of a registry, in its order. Pages are asked for as with [`Wharf::tags`].
+    /// The repositories of a registry, in its order. Pages are requested as with [`Wharf::tags`].
     ///
     /// ```no_run
     /// use futures::TryStreamExt;
@@ -58,7 +58,7 @@ impl Wharf {
     ///
     /// # Errors
     /// In the stream, which ends with it: [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
-    /// where the registry does not list its repositories; otherwise as with [`Wharf::tags`].
+    /// if the registry does not list its repositories; otherwise as with [`Wharf::tags`].
     pub fn catalog(&self, registry: &Registry) -> BoxStream<'static, Result<RepositoryName>> {
         let (wharf, registry) = (self.clone(), registry.clone());
         all(move |at| {
@@ -73,14 +73,14 @@ impl Wharf {
     }
 }
 
-/// Where a list is.
+/// The position in a list.
 enum Position {
     Start,
     At(NextPage),
     End,
 }
 
-/// The entries of all pages that `ask` gives.
+/// The entries of all pages that `ask` returns.
 fn all<T, F>(ask: impl Fn(Option<NextPage>) -> F + Send + 'static) -> BoxStream<'static, Result<T>>
 where
     T: Send + 'static,

@@ -1,4 +1,4 @@
-//! Credentials are checked and kept, and shown to other programs.
+//! Checks credentials, stores them, and hands them to other programs.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::credentials::{AuthFile, Credential, Given, Secret};
 use crate::remote::{Access, Checked};
 use crate::{Error, ErrorKind, Result};
 
-/// What messages call the place of credentials that are being checked.
+/// The name, in messages, of the source of credentials that are being checked.
 pub const THIS_LOGIN: &str = "this login";
 
-/// What a login did.
+/// The result of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedIn {
-    /// What the registry said to the credentials.
+    /// The registry's answer to the credentials.
     pub checked: Checked,
-    /// The file or helper that keeps them.
+    /// The file or helper that stores them.
     pub kept_in: String,
 }
 
 impl Wharf {
-    /// Shows `credential`, and nothing else, to `registry`, and keeps it in `file` or in the helper
-    /// that the file names, unless the registry refuses it.
+    /// Sends `credential`, and no other, to `registry`. Unless the registry refuses it, stores it
+    /// in `file` or in the helper that the file names.
     ///
     /// ```no_run
     /// use wharf::credentials::{AuthFile, Credential, Helpers};
@@ -40,9 +40,9 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where the user name has a colon, or name or password is empty;
-    /// [`ErrorKind::Unauthorized`] where the registry refuses it; what goes wrong on the way, and
-    /// when it is kept.
+    /// [`ErrorKind::Invalid`] if the user name has a colon, or name or password is empty;
+    /// [`ErrorKind::Unauthorized`] if the registry refuses it; other errors of the request and of
+    /// storing it.
     pub async fn login(
         &self,
         registry: &Registry,
@@ -59,7 +59,7 @@ impl Wharf {
 
     /// The value of the header `Authorization` that another program needs for `repository`: a token
     /// that allows `access`, and mounts from the repositories `sources` of the same registry; or
-    /// user name and password, where the registry wants those.
+    /// user name and password, if the registry requires those.
     ///
     /// # Errors
     /// As [`Client::authorization`](crate::remote::Client::authorization).

@@ -1,15 +1,15 @@
 //! The front door: one long-lived [`Wharf`] with a verb for each operation.
 //!
-//! Each verb is a short word for [`crate::copy`] or for methods of a
-//! [`Store`](crate::store::Store); nothing here sends anything by itself. Every verb tries its work
-//! again as the one [`RetryPolicy`](crate::copy::RetryPolicy) of its [`Options`] says.
+//! Each verb calls [`crate::copy`] or methods of a [`Store`](crate::store::Store); nothing here
+//! sends requests by itself. Every verb retries as the [`RetryPolicy`](crate::copy::RetryPolicy) in
+//! its [`Options`] says.
 //!
-//! Everything made of one [`Client`](crate::remote::Client) shares connections, knowledge of what a
-//! repository has, and uploads under way: two pushes that need the same blob upload it once.
+//! All users of one [`Client`](crate::remote::Client) share connections, knowledge of repositories,
+//! and uploads under way: two pushes that need the same blob upload it once.
 //!
-//! Futures are `Send`, so they can be spawned. Dropping one cancels its work: nothing more is
-//! sent, and [`Client::tidy`](crate::remote::Client::tidy) waits until the registry has ended the
-//! sessions that were open.
+//! Futures are `Send`, so they can be spawned. Dropping one cancels its work: it sends nothing
+//! more, and [`Client::tidy`](crate::remote::Client::tidy) waits until the registry has ended the
+//! open sessions.
 //!
 #![doc = include_str!("../../../../docs/requests.md")]
 

@@ -64,8 +64,8 @@ impl Wharf {
         self.push(source, index.clone(), to).await
     }
 
-    /// Pushes `content` to several references at once: what several registries lack is read, and
-    /// made, once. References in one repository are one destination with several tags.
+    /// Pushes `content` to several references at once: content that several registries lack is
+    /// read, and made, once. References in one repository are one destination with several tags.
     ///
     /// The observer of the options gets no events, as they would not tell the destinations apart;
     /// with [`Wharf::destinations`] and [`Wharf::write_to_all`] each destination has its own.

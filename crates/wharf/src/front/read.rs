@@ -1,4 +1,4 @@
-//! Single manifests and configs are read, byte for byte.
+//! Reads single manifests and configs, byte for byte.
 
 use bytes::Bytes;
 use wharf_oci::{Descriptor, MAX_CONFIG_SIZE, Manifest, Payload, Reference};
@@ -8,7 +8,7 @@ use crate::place::{PlatformChoice, platform};
 use crate::store::Source;
 use crate::{Error, ErrorKind, Result, Side};
 
-/// Exact bytes, and what they are.
+/// Exact bytes with their descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Media type, digest and size.
@@ -18,8 +18,8 @@ pub struct Content {
 }
 
 impl Wharf {
-    /// The manifest that `at` names, with its exact bytes. Of an index it is the image for the
-    /// platform of the options, where they say one. A registry may count this as a pull.
+    /// The manifest that `at` names, with its exact bytes. If the options name a platform, an index
+    /// stands for its image. A registry may count this as a pull.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -33,8 +33,8 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where `at` names nothing, or nothing for the platform; what the
-    /// registry says otherwise.
+    /// [`ErrorKind::NotFound`] if `at` names nothing, or nothing for the platform; the registry's
+    /// other errors.
     pub async fn manifest(&self, at: &Reference) -> Result<Manifest> {
         let source = self.client().source(at.repository()).await?;
         let selector = at.selector();
@@ -43,8 +43,8 @@ impl Wharf {
         self.picked(&source, manifest).await
     }
 
-    /// The config of the image that `at` names, with its exact bytes. Of an index it is that of the
-    /// image for the platform of the options.
+    /// The config of the image that `at` names, with its exact bytes. For an index it is the config
+    /// of the image for the platform of the options.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -58,8 +58,8 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Ambiguous`] where `at` names an index and the options say no platform;
-    /// [`ErrorKind::Unsupported`] where it names something without a config; otherwise as
+    /// [`ErrorKind::Ambiguous`] if `at` names an index and the options name no platform;
+    /// [`ErrorKind::Unsupported`] if it names something without a config; otherwise as
     /// [`Wharf::manifest`].
     pub async fn config(&self, at: &Reference) -> Result<Content> {
         let manifest = self.manifest(at).await?;
@@ -98,8 +98,7 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where the tag of `at` does not exist; what the registry says
-    /// otherwise.
+    /// [`ErrorKind::NotFound`] if the tag of `at` does not exist; the registry's other errors.
     pub async fn referrers(&self, at: &Reference) -> Result<Vec<Descriptor>> {
         let source = self.client().source(at.repository()).await?;
         let subject = match at.digest() {

@@ -1,4 +1,4 @@
-//! Single manifests are put, and get further tags.
+//! Puts single manifests, and adds tags to them.
 
 use bytes::Bytes;
 use wharf_oci::{Descriptor, Manifest, MediaType, Reference, Tag};
@@ -8,9 +8,8 @@ use crate::store::{Names, Store};
 use crate::{Error, Result, Side};
 
 impl Wharf {
-    /// Puts what `image` names under further tags of its repository, and says what it is. Nothing
-    /// is uploaded but the manifest. Of an index it is the image for the platform of the options,
-    /// where they say one.
+    /// Adds tags to the manifest that `image` names, and returns its descriptor. Uploads no blob.
+    /// If the options name a platform, an index stands for its image.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -24,8 +23,8 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where `image` names nothing; what the
-    /// registry says otherwise. [`Error::failed_side`] tells reading from putting.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if `image` names nothing; the registry's
+    /// other errors. [`Error::failed_side`] distinguishes reading from putting.
     pub async fn tag(&self, image: &Reference, tags: &[Tag]) -> Result<Descriptor> {
         // Not from a mirror: its tag may be older than the registry's.
         let store = self.repository(image.repository());
@@ -43,12 +42,12 @@ impl Wharf {
         Ok(manifest.descriptor().clone())
     }
 
-    /// Puts the exact bytes of a manifest at `to`: under the tag there, by its digest where there is
-    /// none. What it links to must be in the repository already. A manifest with a subject becomes
-    /// a referrer of that.
+    /// Puts the exact bytes of a manifest at `to`: under its tag, or by digest if there is none.
+    /// Content that it links to must be in the repository already. A manifest with a subject
+    /// becomes a referrer of it.
     ///
-    /// Its media type is `media_type` where given, else what the document says of itself, else
-    /// Docker schema 2; see [`Manifest::parse_raw`].
+    /// Its media type is `media_type` if given, else the document's own, else Docker schema 2; see
+    /// [`Manifest::parse_raw`].
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -62,9 +61,9 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), of [`Side::Source`], where the bytes are no
-    /// manifest, or not of that media type, or have not the digest in `to`: then nothing is sent.
-    /// What the registry says otherwise, of [`Side::Destination`].
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), of [`Side::Source`], if the bytes are not
+    /// a manifest, or not of that media type, or do not have the digest in `to`: nothing is sent
+    /// then. The registry's other errors, of [`Side::Destination`].
     pub async fn put(
         &self,
         media_type: Option<&MediaType>,

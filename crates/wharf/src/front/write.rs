@@ -10,12 +10,12 @@ use crate::place::{OpenedSource, OpenedStore};
 use crate::store::{Source, Store};
 use crate::{Error, ErrorKind, Result};
 
-/// What a copy did.
+/// The result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     /// The manifest that was copied, as the store has it.
     pub descriptor: Descriptor,
-    /// What was done.
+    /// The summary of its work.
     pub summary: Summary,
 }
 
@@ -39,8 +39,8 @@ impl Wharf {
         self.copy_root(from.source.as_ref(), store, root).await
     }
 
-    /// Copies an opened source to several stores at once: what several of them lack is read, and
-    /// made, once. The observer of the options gets no events: each receiver has its own.
+    /// Copies an opened source to several stores at once: content that several of them lack is
+    /// read, and made, once. The observer of the options gets no events: each receiver has its own.
     ///
     /// # Errors
     /// Each store fails or succeeds on its own, as with [`Wharf::write`]; the results are in the

@@ -1,4 +1,4 @@
-//! What a reference means for a root that is written there. Pure.
+//! The tags that a root gets at a reference. Pure.
 
 use wharf_oci::{Digest, Reference, Repository, Tag};
 
@@ -31,7 +31,7 @@ pub(crate) fn tags(to: &Reference, content: &RootContent, own: Option<&Tag>) -> 
 /// Whether `content` has this digest.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where it has another or none yet.
+/// [`ErrorKind::Invalid`] if it has another or none yet.
 pub(super) fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
     let message = match content {
         RootContent::Manifest(descriptor) if descriptor.digest == *digest => return Ok(()),

@@ -102,7 +102,7 @@ pub(super) async fn narrow(
     Ok(content.clone())
 }
 
-/// The image of an index for the wanted platform; `None` where `manifest` is that image itself.
+/// The image of an index for the wanted platform; `None` if `manifest` is that image itself.
 ///
 /// # Errors
 /// As [`narrow`].
@@ -127,7 +127,7 @@ pub(crate) async fn image_in(
     }
 }
 
-/// The platforms that descriptors say, for messages.
+/// The platforms that descriptors state, for messages.
 pub(crate) fn list(images: &[Descriptor]) -> String {
     let platforms = images.iter().filter_map(|image| image.platform.as_ref());
     let platforms: BTreeSet<String> = platforms.map(ToString::to_string).collect();
@@ -140,7 +140,7 @@ async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<Descriptor> = index.manifests.iter().rev().cloned().collect();
     while let Some(next) = open.pop() {
-        // An entry that states its platform is not opened, whatever it is.
+        // An entry that states its platform is not opened, even if it is an index.
         if next.platform.is_some() || !next.media_type.is_index() {
             leaves.push(next);
             continue;

@@ -1,4 +1,4 @@
-//! Opens the source at a place, and finds the one root in it that is meant.
+//! Opens the source at a place, and selects its root.
 
 use std::fs;
 use std::io;
@@ -16,21 +16,21 @@ use crate::store::archive::{self, Archive, DockerArchive, ImageChoice, Input};
 use crate::store::{Entry, Layout, LayoutReader, Source};
 use crate::{Error, ErrorKind, Result, Side};
 
-/// A source that was opened, and the root in it that is meant.
+/// An opened source with its selected root.
 #[derive(Clone, Debug)]
 pub struct OpenedSource {
-    /// Where content is read from.
+    /// The source to read from.
     pub source: Arc<dyn Source>,
-    /// The one image or index that is meant.
+    /// The selected image or index.
     pub content: RootContent,
-    /// The tag that it has there, where it has exactly one.
+    /// Its tag there, if it has exactly one.
     pub tag: Option<Tag>,
-    /// The reference that it has there: unchecked text out of a file.
+    /// Its reference there: unchecked text from a file.
     pub name: Option<String>,
 }
 
 impl OpenedSource {
-    /// A root of a source that needs no opening.
+    /// A root of a source that is open already.
     pub fn new(source: Arc<dyn Source>, content: impl Into<RootContent>) -> Self {
         OpenedSource {
             source,
@@ -40,12 +40,12 @@ impl OpenedSource {
         }
     }
 
-    /// Opens `place`, and picks the platform in `options`. A repository is read from the mirrors
-    /// that `client` knows for its registry; single requests are tried as `retry` says.
+    /// Opens `place`, and selects the platform in `options`. Reads a repository through the mirrors
+    /// that `client` has for its registry; `retry` applies to single requests.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where the place has nothing, or nothing for the platform;
-    /// [`ErrorKind::Ambiguous`] where it has several roots and the text chooses none.
+    /// [`ErrorKind::NotFound`] if the place has nothing, or nothing for the platform;
+    /// [`ErrorKind::Ambiguous`] if it has several roots and the text selects none.
     pub async fn open(
         place: &Place,
         client: &Client,
@@ -62,11 +62,11 @@ impl OpenedSource {
         }
     }
 
-    /// Opens a file, a directory or standard input, and picks the platform in `options`.
+    /// Opens a file, a directory or standard input, and selects the platform in `options`.
     ///
     /// # Errors
-    /// As [`OpenedSource::open`]; [`ErrorKind::Invalid`] where a whole layout is wanted of a place
-    /// that has none, or that names one image in it.
+    /// As [`OpenedSource::open`]; [`ErrorKind::Invalid`] if a whole layout is wanted but the place
+    /// has none, or names one image in it.
     pub async fn local(
         local: &LocalPlace,
         part: Part,
@@ -89,13 +89,13 @@ impl OpenedSource {
         opened.picked(retry, options).await
     }
 
-    /// The tag that the root gets where nothing else says one.
+    /// The default tag of the root.
     pub fn tag_or_latest(&self) -> Tag {
         self.tag.clone().unwrap_or_else(Tag::latest)
     }
 
     /// A name for its repository in a registry: that of the image without its registry, else that
-    /// of the file or directory it was opened at, else `image`.
+    /// of the file or directory, else `image`.
     pub fn repository_name(&self, at: &PathOrStdin) -> RepositoryName {
         naming::repository(self.name.as_deref(), at)
     }
@@ -210,13 +210,13 @@ impl OpenedSource {
         })
     }
 
-    /// The tag that an entry was chosen by is its tag, also where it has several.
+    /// The tag that selected an entry is its tag, even if it has several.
     fn entry(source: Arc<dyn Source>, entry: Entry, choice: Option<&Choice>) -> Self {
         let tag = match choice {
             Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
             _ => entry.tag,
         };
-        // A name that is a tag alone says nothing about the repository.
+        // A name that is only a tag does not name the repository.
         let name = entry.name.filter(|name| name.contains(['/', ':']));
         OpenedSource {
             source,
@@ -232,7 +232,7 @@ fn whole(layout: &LayoutReader) -> Result<(Arc<dyn Source>, Listed)> {
     Ok((Arc::new(source), Listed::One(Box::new(entry))))
 }
 
-/// What of a layout may be meant.
+/// The entries of a layout that may be meant.
 enum Listed {
     One(Box<Entry>),
     /// Several entries, and the error to give unless the platform tells them apart.
@@ -250,8 +250,7 @@ impl Listed {
         }
     }
 
-    /// The entry that is meant: of several that the text does not tell apart, the one for the
-    /// platform.
+    /// The selected entry: if the text fits several, the one for the platform.
     async fn settled(
         self,
         source: &dyn Source,
@@ -268,7 +267,7 @@ impl Listed {
     }
 }
 
-/// Whether to open a directory: one is said to be there, or a plain path is one.
+/// Whether to open a directory: the text states one, or a plain path is one.
 fn is_directory(local: &LocalPlace) -> io::Result<bool> {
     match (&local.at, local.form) {
         (_, Form::Layout) => Ok(true),
@@ -287,7 +286,7 @@ fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
     tags.next().is_none().then_some(first)
 }
 
-/// Runs work that reads files off the threads that serve connections.
+/// Runs work that reads files off the reactor.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

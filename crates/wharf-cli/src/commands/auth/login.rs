@@ -35,7 +35,7 @@ Example:
   wharf auth login -u me --password-stdin ghcr.io < token";
 
 impl Run for Login {
-    /// Checks the credentials before it keeps them.
+    /// Checks the credentials before it stores them.
     async fn run(self, context: &Context) -> Result<()> {
         let Host(registry) = &self.host;
         let password = self.password().await?;

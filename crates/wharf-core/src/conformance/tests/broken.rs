@@ -151,7 +151,7 @@ impl Broken {
         self.fault == fault
     }
 
-    /// Lets other calls begin; gives how many had begun before.
+    /// Lets other calls begin; returns how many had begun before.
     async fn meanwhile(&self) -> u32 {
         let others = self.under_way.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
@@ -168,7 +168,7 @@ fn refused() -> Error {
     Error::new(ErrorKind::Rejected, "refused")
 }
 
-/// What a stream gives before it ends or breaks, and whether it broke.
+/// The chunks of a stream before it ends or fails, and whether it failed.
 async fn came(mut stream: ByteStream) -> (Bytes, Result<()>) {
     let mut came = Vec::new();
     loop {

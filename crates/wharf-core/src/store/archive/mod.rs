@@ -1,7 +1,7 @@
-//! Archives in one file: what `docker save` writes, or an image layout in a tar.
+//! Archives in one file: the output of `docker save`, or an image layout in a tar.
 //!
-//! An archive is told by its bytes, never by its name; it may be compressed, or come from a pipe.
-//! Its tar is scanned once, and content is read from where it lies in the file.
+//! The kind of an archive is found from its bytes, never from its name. It may be compressed, or
+//! come from a pipe. Its tar is scanned once, and content is read from its place in the file.
 
 mod docker;
 mod docker_content;

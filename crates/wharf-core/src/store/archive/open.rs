@@ -1,4 +1,4 @@
-//! Opens an archive of whatever kind.
+//! Opens an archive of any kind.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use crate::store::layout::LayoutReader;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
-/// An archive, by what is inside.
+/// An archive, by its content.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Archive {
     /// An image layout in a tar.
     Oci(LayoutReader),
-    /// What `docker save` writes.
+    /// The output of `docker save`.
     Docker(DockerArchive),
 }
 
 /// Opens the archive in `input` and scans it once.
 ///
-/// An archive that is both an image layout and a docker archive (docker 25 and newer) is read as
-/// a layout where all layers it lists are compressed, so that digests are kept, and as a docker
-/// archive otherwise, so that layers are compressed on their way.
+/// An archive can be both an image layout and a docker archive (docker 25 and newer). If all its
+/// layers are compressed it is read as a layout, so that digests are kept. Otherwise it is read as
+/// a docker archive, so that layers are compressed on the way.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] and [`ErrorKind::Io`] about the file; [`ErrorKind::Invalid`] where it
-/// is no archive of images; [`ErrorKind::Corrupt`] where it is cut off or damaged;
-/// [`ErrorKind::NoSpace`] where it cannot be spooled; [`ErrorKind::Unsupported`] for archives of
+/// [`ErrorKind::NotFound`] and [`ErrorKind::Io`] about the file; [`ErrorKind::Invalid`] if it is
+/// not an archive of images; [`ErrorKind::Corrupt`] if it is truncated or damaged;
+/// [`ErrorKind::NoSpace`] if it cannot be spooled; [`ErrorKind::Unsupported`] for archives of
 /// docker before 1.10, and for sparse entries.
 pub async fn open(input: Input, options: ArchiveOptions) -> Result<Archive> {
     blocking(move || open_now(input, options)).await?
@@ -51,7 +51,7 @@ fn open_now(input: Input, options: ArchiveOptions) -> Result<Archive> {
     }
 }
 
-/// Whether a listed layer lies uncompressed in the archive; one that is missing does not.
+/// Whether a listed layer is uncompressed in the archive. A missing layer is not.
 fn any_plain_layer(members: &Members, listed: &[ManifestEntry]) -> Result<bool> {
     for path in listed
         .iter()

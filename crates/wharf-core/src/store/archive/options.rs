@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use crate::layer::{LayerMemory, Settings};
 
-/// Where an archive comes from.
+/// The input of an archive.
 pub enum Input {
     /// A file, or anything else with a name that can be read, such as a named pipe.
     Path(PathBuf),
-    /// A stream, standard input for example, and what to call it in messages.
+    /// A stream, such as standard input, and its name in messages.
     Reader(Box<dyn Read + Send>, String),
 }
 
 /// How archives are opened.
 #[derive(Clone, Debug)]
 pub struct ArchiveOptions {
-    /// The directory of temporary files: as large as the archive where that is compressed or
-    /// comes from a stream, empty otherwise.
+    /// The directory for temporary files. They are as large as the archive if it is compressed or a
+    /// stream; otherwise there are none.
     pub spool_dir: PathBuf,
-    /// How layers that are not compressed are compressed on their way.
+    /// How to compress uncompressed layers on the way.
     pub compression: Settings,
-    /// What earlier runs learned of layers compressed so.
+    /// The memory of layers compressed in earlier runs.
     pub memory: Option<Arc<LayerMemory>>,
 }
 

@@ -31,7 +31,7 @@ pub struct Disk {
     format: Format,
 }
 
-/// A directory that is open for long is swept again after so long, when a session begins.
+/// While a directory stays open, it is swept again after this time, when a session begins.
 const SWEEP_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl Disk {
@@ -71,7 +71,7 @@ impl Disk {
         blocking(move || work(&tree)).await?
     }
 
-    /// Changes the file of a key where `when` holds; `None` where it does not.
+    /// Changes the file of a key if `when` holds; `None` otherwise.
     async fn change<T: Send + 'static>(
         &self,
         key: &Key,
@@ -84,7 +84,7 @@ impl Disk {
             None => None,
         };
         let key = key.clone();
-        // The lock goes along: it must not end before the work when the caller goes away.
+        // The work holds the lock: if the caller is dropped, the lock must not end before the work.
         self.run(move |tree| {
             let lock = name.map(|name| locks::alone(&tree.lock(&name)));
             let _lock = lock.transpose()?;
@@ -108,8 +108,8 @@ impl Disk {
     }
 }
 
-/// The repository in which changes to this object must be made one at a time. All others write
-/// the same bytes under the same key.
+/// The repository in which changes to this object must be made one at a time. Writes to other
+/// objects always write the same bytes under the same key.
 fn ordered(key: &Key) -> Option<&RepositoryName> {
     match key {
         Key::ManifestLink(name, _) | Key::Tag(name, _) => Some(name),

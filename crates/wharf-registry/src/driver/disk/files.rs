@@ -1,4 +1,4 @@
-//! How files get to their places whole, and go. All blocking.
+//! Writes files whole and removes them. All blocking.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
@@ -12,7 +12,7 @@ use crate::driver::Stat;
 pub(super) fn write(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
     ensure_parent(path)?;
     if content.is_empty() {
-        // It has no content that could be there by half.
+        // It has no content, so it cannot be incomplete.
         File::create(path).map_err(|e| at(path, e))?;
         return sync_parent(path);
     }
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The size and the age of a file or directory, `None` where there is none.
+/// The size and the age of a file or directory; `None` if there is none.
 pub(super) fn stat(path: &Path) -> Result<Option<Stat>> {
     let Some(metadata) = found(path, fs::metadata(path))? else {
         return Ok(None);
@@ -94,7 +94,7 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What the system gives of a path, `None` where there is nothing.
+/// The system's result for a path; `None` if there is nothing.
 pub(super) fn found<T>(path: &Path, result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! The turn to change links and tags of a repository: one change at a time, over all processes.
+//! Serialises changes to the links and tags of a repository, across all processes.
 //!
 //! Within a process the wait is in order and holds no thread; then a file lock keeps other
 //! processes out. The system releases it when a process dies.
@@ -13,7 +13,7 @@ use wharf_oci::RepositoryName;
 
 use super::files::{self, at};
 
-/// Changes take milliseconds; a wait this long is one for a process that hangs.
+/// Changes take milliseconds; after this wait, a process hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -14,16 +14,16 @@
 //! locks/<2 hex>                             empty: held while a link or a tag changes
 //! ```
 //!
-//! Whatever has its final name is whole and on the disk: it was renamed there after an fsync. A
-//! repository is there when its directory is, with `_blobs` or `_manifests` in it.
+//! A file with its final name is whole and on the disk: it was renamed there after an fsync. A
+//! repository exists if its directory does, with `_blobs` or `_manifests` in it.
 //!
-//! An upload session is its file. What a request wrote of it stays when the request breaks off or
+//! An upload session is its file. The bytes that a request wrote stay if the request breaks off or
 //! the process dies. The saved state never covers bytes that were not flushed before; without it
-//! the file is read again, so that bytes lost with the power are found by the digest.
+//! the file is read again, so the digest reveals bytes lost in a power failure.
 //!
 //! A directory of format 1 had no `_referrers` and gets them when it is opened; earlier versions
-//! refuse it from then on. A process that still serves it must be stopped first: what it went on
-//! to write would have no referrer links.
+//! refuse it from then on. A process that still serves it must be stopped first: manifests that it
+//! writes later would have no referrer links.
 
 mod driver;
 mod files;

@@ -16,8 +16,8 @@ use super::tree::Tree;
 use crate::driver::session::{aborted, taken};
 use crate::driver::{Key, OpenSession};
 
-/// A session that is open. The lock ends with the last handle to the file: a write that outlives
-/// its request still ends before the next request has its turn.
+/// An open session. The lock ends with the last handle to the file, so a write that outlives its
+/// request ends before the next request begins.
 #[derive(Debug)]
 pub(super) struct DiskSession {
     tree: Arc<Tree>,
@@ -28,7 +28,7 @@ pub(super) struct DiskSession {
 }
 
 impl DiskSession {
-    /// Opens the session at `path`; `None` where there is none. Blocks.
+    /// Opens the session at `path`; `None` if there is none. Blocks.
     pub(super) fn open(tree: Arc<Tree>, path: PathBuf) -> Result<Option<Self>> {
         let opened = File::options().read(true).write(true).open(&path);
         let Some(file) = files::found(&path, opened)? else {
@@ -39,7 +39,7 @@ impl DiskSession {
             Err(TryLockError::WouldBlock) => return Err(taken()),
             Err(TryLockError::Error(error)) => return Err(at(&path, error)),
         }
-        // Between open and lock another request may have made it content, which must not change.
+        // Between open and lock another request may have finished it: its bytes must not change.
         if !path.exists() {
             return Ok(None);
         }
@@ -77,7 +77,7 @@ pub(super) fn abort(path: &Path) -> Result<bool> {
     Ok(found)
 }
 
-/// The file of what was saved of a session.
+/// The file with the saved hash state of a session.
 fn state_of(path: &Path) -> PathBuf {
     let mut state = path.as_os_str().to_owned();
     state.push(".state");

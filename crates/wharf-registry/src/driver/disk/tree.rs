@@ -1,4 +1,4 @@
-//! Where everything lies below the root, and what is listed there.
+//! The paths below the root, and their listing.
 
 use std::path::{Path, PathBuf};
 
@@ -45,8 +45,8 @@ impl Tree {
         self.locks().join(owner.hex().get(..2).unwrap_or_default())
     }
 
-    /// The file of a key. That of a repository is a directory, one of two that tell that it is
-    /// there.
+    /// The file of a key. For a repository it is a directory, one of the two that mark its
+    /// existence.
     pub(super) fn path(&self, key: &Key) -> PathBuf {
         let path = self.root.join(key.path());
         match key {
@@ -63,7 +63,7 @@ impl Tree {
         self.uploads().join(format!("{}.{owner}", session.id))
     }
 
-    /// At most `limit` entries of a folder in order, those after `after`.
+    /// At most `limit` entries of a folder in order, beginning after `after`.
     pub(super) fn list(
         &self,
         folder: &Folder,
@@ -86,8 +86,8 @@ impl Tree {
         Ok(entries)
     }
 
-    /// Lists the keys below a directory, those with paths after `after`. It skips directories
-    /// before that, directories after the limit, and files with other names.
+    /// Lists the keys below a directory with paths after `after`. Skips directories before that,
+    /// directories after the limit, and files with other names.
     fn walk(&self, place: &str, after: &str, limit: usize, entries: &mut Vec<Entry>) -> Result<()> {
         let mut names = files::entries(&self.root.join(place))?;
         names.sort_unstable();
@@ -117,7 +117,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Adds a key to a list, unless it is full, or the key is gone meanwhile or never was one.
+    /// Adds a key to a list, unless the list is full, the object is gone, or it is not an object.
     fn add(&self, key: Key, limit: usize, entries: &mut Vec<Entry>) -> Result<()> {
         if entries.len() < limit
             && let Some(stat) = files::stat(&self.path(&key))?

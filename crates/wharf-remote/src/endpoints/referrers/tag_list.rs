@@ -87,7 +87,7 @@ pub(super) async fn write(
         return Ok(Written::Declined);
     }
     answer::expect(response, &[200, 201, 202]).await?;
-    // Without that word a registry may send an ETag and ignore conditions.
+    // Without this header a registry may send an ETag and ignore conditions.
     let checks = api.host().takes(Optional::Conditions);
     let decided = checks && (found.etag.is_some() || !found.there);
     Ok(if decided {

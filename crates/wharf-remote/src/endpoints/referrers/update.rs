@@ -127,7 +127,7 @@ async fn attempt(
     };
     if is_so(&found.index) {
         if known.is_empty() {
-            // It was so before this writer came.
+            // It was in this state before this writer began.
             return Ok(true);
         }
     } else {

@@ -46,7 +46,7 @@ pub(super) async fn send_chunks(
         match patch(api, session, body, Some(span)).await {
             Ok(()) => {
                 position = span.end;
-                // A chunk that was made again did not come from the stream.
+                // A repeated chunk did not come from the stream.
                 if bytes.lock().await.given != span.end - begun {
                     (bytes, begun) = (reopened(blob, position).await?, position);
                 }

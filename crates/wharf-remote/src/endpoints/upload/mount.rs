@@ -30,7 +30,7 @@ pub(super) enum Asked {
 enum From {
     /// A repository of the same registry that has it.
     Here(RepositoryName),
-    /// One that probably has it, from memory (wire.md E4).
+    /// A repository that probably has it, from memory (wire.md E4).
     Believed(RepositoryName),
     /// A repository of another registry, which the registry may know as well.
     Elsewhere(Repository),

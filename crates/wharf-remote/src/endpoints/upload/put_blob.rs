@@ -84,7 +84,7 @@ async fn go_on(
     }
 }
 
-/// Keeps the session for the next try, where there is one that it may help; else gives it up.
+/// Keeps the session for the next try, if there is one; otherwise cancels it.
 pub(super) fn stop(session: Session, key: Option<&Digest>, error: Error) -> (Error, Option<Note>) {
     if let Some(key) = key
         && broke_off(&error)

@@ -1,6 +1,6 @@
 //! An upload session at a registry (distribution-spec: "Pushing blobs", end-13, end-14).
 //!
-//! A session that is neither closed nor kept is cancelled when it is dropped, whatever the reason.
+//! A session that is neither closed nor kept is cancelled when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,7 +39,7 @@ impl Session {
     /// The session that an answer to POST opened.
     ///
     /// # Errors
-    /// If the answer names none, or one that must not be used.
+    /// If the answer names no session URL, or one that must not be used.
     pub(super) fn opened(api: &Api, response: &Response) -> Result<Self> {
         let least = response.header("oci-chunk-min-length");
         let least = least.and_then(|text| text.trim().parse().ok());
@@ -129,7 +129,7 @@ impl Session {
         }
     }
 
-    /// Ends it: it is a blob now, or gone.
+    /// Ends it: it became a blob, or is gone.
     pub(super) fn close(mut self) {
         if let Some(note) = self.place.take().and_then(|place| place.note) {
             note.clear();

@@ -26,7 +26,7 @@ pub(crate) fn count(server: &FaultServer, start: &str) -> usize {
     lines(server, start).len()
 }
 
-/// Debian's registry behind a proxy that counts; `None` where it is not installed.
+/// Debian's registry behind a proxy that counts; `None` if it is not installed.
 pub(crate) fn counted_registry() -> Option<(DockerRegistry, RecordingProxy)> {
     let registry = DockerRegistry::start()?;
     let proxy = RecordingProxy::start(registry.address());
