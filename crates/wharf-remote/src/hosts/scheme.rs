@@ -91,7 +91,7 @@ pub(crate) async fn find(authority: &str, transport: &Transport) -> Result<Urls>
         Ok(Ok(_)) => return Ok(secure),
         // A host that speaks TLS is not tried over plain http.
         Ok(Err(Probe {
-            speaks_tls: true,
+            connected: true,
             error,
         })) => return Err(error),
         // If more than TLS is wrong, the first request will report it.
@@ -103,14 +103,22 @@ pub(crate) async fn find(authority: &str, transport: &Transport) -> Result<Urls>
     tokio::select! {
         answer = &mut https => match answer {
             Ok(_) => Ok(secure),
-            Err(Probe { speaks_tls: true, error }) => Err(error),
-            Err(_) => http.await.map(|_| plain).map_err(|probe| probe.error),
+            Err(Probe { connected: true, error }) => Err(error),
+            Err(_) => match http.await {
+                // Here too the first request will report what else is wrong.
+                Ok(_) | Err(Probe { connected: true, .. }) => Ok(plain),
+                Err(Probe { error, .. }) => Err(error),
+            },
         },
         answer = &mut http => {
             let answers = matches!(answer, Ok(status) if !points_to_tls(status));
-            match answers && !transport.speaks_tls(&secure.root()).await {
-                true => Ok(plain),
-                false => https.await.map(|_| secure).map_err(|probe| probe.error),
+            if answers && !transport.speaks_tls(&secure.root()).await {
+                return Ok(plain);
+            }
+            match (https.await, answer) {
+                (Ok(_), _) => Ok(secure),
+                (Err(Probe { connected: false, .. }), Err(Probe { connected: true, .. })) => Ok(plain),
+                (Err(Probe { error, .. }), _) => Err(error),
             }
         }
     }

@@ -110,10 +110,10 @@ impl Transport {
         &self.counts
     }
 
-    /// The status of an HTTP answer at `url`; the error says whether the host speaks TLS.
+    /// The status of an HTTP answer at `url`; the error says whether the connection was made.
     pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
         let client = self.client(&url).await.map_err(|error| Probe {
-            speaks_tls: true,
+            connected: true,
             error,
         })?;
         let authority = authority(&url);
@@ -125,12 +125,11 @@ impl Transport {
                 Ok(response.status())
             }
             Ok(Err(error)) => Err(Probe {
-                // Any error after the connection was made means that the host speaks TLS.
-                speaks_tls: failure::distrusts(&error) || !error.is_connect(),
+                connected: failure::distrusts(&error) || !error.is_connect(),
                 error: self.explain(&error, &client, &url),
             }),
             Err(_) => Err(Probe {
-                speaks_tls: client.has_met(&url),
+                connected: client.has_met(&url),
                 error: activity::silence(&format!("{authority}: no answer"), self.timeouts.header),
             }),
         }
@@ -318,8 +317,9 @@ enum Failed {
 /// The error of a probe.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// Whether the host speaks TLS, so that plain http must not be tried.
-    pub(crate) speaks_tls: bool,
+    /// Whether the connection was made before the error; over https, whether the host speaks TLS,
+    /// so that plain http must not be tried.
+    pub(crate) connected: bool,
     /// The error for the user.
     pub(crate) error: Error,
 }
