@@ -23,6 +23,13 @@ pub(super) fn write(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
     sync_parent(path)
 }
 
+/// Writes a small file whole; what a loss of power leaves of it may be anything.
+pub(super) fn replace(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(temp).map_err(|e| at(temp, e))?;
+    file.write_all(content).map_err(|e| at(path, e))?;
+    file.persist(path).map(drop).map_err(|e| at(path, e.error))
+}
+
 /// The content of a small file; `None` if there is none. That of a directory is empty.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {

@@ -115,12 +115,17 @@ impl OpenSession for DiskSession {
     async fn save(&mut self, state: Bytes) -> Result<()> {
         let kept = state.to_vec();
         self.run(move |file, path, tree| {
-            if let Err(error) = file.sync_data() {
+            if path.exists()
+                && let Err(error) = file.sync_data()
+            {
                 abort(path)?;
                 return Err(at(path, error));
             }
             let place = state_of(path);
-            if let Err(error) = files::write(&tree.temp(), &place, &state) {
+            // Nothing is left of a session that was aborted, which may take less time than a flush.
+            if path.exists()
+                && let Err(error) = files::replace(&tree.temp(), &place, &state)
+            {
                 tracing::debug!(%error, "the state of an upload was not saved");
             }
             // An abort removes the session before its state.
