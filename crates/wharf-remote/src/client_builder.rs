@@ -10,17 +10,15 @@ use wharf_oci::Registry;
 
 use crate::client::Client;
 use crate::credentials::Credentials;
-use crate::hosts::ClientSettings;
-use crate::journal::Journal;
+use crate::hosts::{ClientSettings, Journal};
 use crate::memory::RegistryMemory;
 use crate::mirrors::HostsDirectory;
-use crate::near::Neighbour;
 use crate::proxies::Proxies;
 use crate::settings::{Insecure, ReferrersFallback};
 use crate::tls::{Authority, Certificates, Tls, TlsSettings, TlsSource, Verification};
 use crate::transport::{
-    LeniencyObserver, Limits, Names, PauseObserver, Resolver, Settings, Tattler, Timeouts,
-    Transport,
+    LeniencyObserver, Limits, Names, Neighbour, PauseObserver, Resolver, Settings, Tattler,
+    Timeouts, Transport,
 };
 use wharf_core::Result;
 

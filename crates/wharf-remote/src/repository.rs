@@ -10,7 +10,6 @@ use crate::endpoints::blobs::{self, BlobPart};
 use crate::endpoints::pages::{NextPage, Page};
 use crate::endpoints::{delete, manifests, put_manifest, referrers, tags, upload};
 use crate::memory::RegistryMemory;
-use crate::sighted;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
 use wharf_core::store::{Hints, Names, Outcome, Source, Store};
@@ -42,7 +41,7 @@ impl RemoteRepository {
     pub async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
         let fetched = manifests::fetch_at(&self.api, at).await;
         if let Ok(manifest) = &fetched {
-            sighted::fetched(self.memory(), self.repository(), manifest);
+            self.memory().fetched(self.repository(), manifest);
         }
         self.about(fetched)
     }
@@ -90,14 +89,14 @@ impl RemoteRepository {
 impl Source for RemoteRepository {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
         let resolved = manifests::resolve(&self.api, at).await;
-        sighted::resolved(self.memory(), self.repository(), at, &resolved);
+        self.memory().resolved(self.repository(), at, &resolved);
         self.about(resolved)
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let fetched = manifests::fetch(&self.api, descriptor).await;
         if let Ok(manifest) = &fetched {
-            sighted::fetched(self.memory(), self.repository(), manifest);
+            self.memory().fetched(self.repository(), manifest);
         }
         self.about(fetched)
     }
@@ -191,7 +190,7 @@ impl Store for RemoteRepository {
     async fn delete(&self, at: &Selector) -> Result<()> {
         let deleted = delete::delete(&self.api, at).await;
         if deleted.is_ok() {
-            sighted::deleted(self.memory(), self.repository(), at);
+            self.memory().deleted(self.repository(), at);
         }
         self.about(deleted)
     }

@@ -11,6 +11,7 @@ use wharf_oci::{Digest, Registry, RepositoryName};
 use super::experience::Experience;
 use super::in_flight::UploadsInFlight;
 use super::janitor::Janitor;
+use super::journal::Journal;
 use super::kept_sessions::KeptSessions;
 use super::scheme::{self, Remembered, SchemeVerdict};
 use super::takes::{Optional, Takes};
@@ -18,7 +19,6 @@ use super::urls::Urls;
 use crate::answer;
 use crate::auth::Authorizer;
 use crate::credentials::Credentials;
-use crate::journal::Journal;
 use crate::memory::{Fact, Facts, RegistryMemory};
 use crate::settings::{Insecure, ReferrersFallback};
 use crate::transport::{

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use url::Url;
 use wharf_oci::{Digest, RepositoryName};
 
-use crate::journal::Note;
+use super::journal::Note;
 use wharf_core::sync::Lock;
 
 /// The URL of a session, and its note for other processes.

@@ -4,6 +4,7 @@ mod experience;
 mod host;
 mod in_flight;
 mod janitor;
+mod journal;
 mod kept_sessions;
 mod scheme;
 mod takes;
@@ -11,6 +12,7 @@ mod urls;
 
 pub(crate) use self::experience::Experience;
 pub(crate) use self::host::{ClientSettings, Host, Way};
+pub(crate) use self::journal::{Journal, LIFETIME, Note, WORTHWHILE};
 pub(crate) use self::kept_sessions::KeptSession;
 pub(crate) use self::takes::Optional;
 pub(crate) use self::urls::{Urls, with_digest};

@@ -3,6 +3,7 @@
 //! Everything in it is a hint. A wrong one costs a request and is corrected; none decides whether
 //! content is there. File errors fail nothing; less is remembered then.
 
+mod answers;
 mod book;
 mod facts;
 mod line;

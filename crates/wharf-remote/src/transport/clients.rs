@@ -10,9 +10,9 @@ use reqwest::tls::TlsInfo;
 use rustls::client::ResolvesClientCert;
 use url::Url;
 
+use super::dns::{Names, Reach, Within};
 use super::follow::authority;
 use super::leniency::{Leniency, Passed, Tattler};
-use super::names::{Names, Reach, Within};
 use super::trust::{self, ShownIdentities};
 use crate::proxies::Proxies;
 use crate::tls::{Authority, Place, Tls, TlsSettings, Verification};

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
 use super::causes::causes;
-use super::names::NearAddress;
+use super::dns::NearAddress;
 use super::redact::SafeUrl;
 use super::tls_failure;
 use wharf_core::{Error, ErrorKind};

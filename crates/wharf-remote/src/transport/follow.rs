@@ -1,6 +1,6 @@
 //! URLs that a registry redirects to: checks their form, and whether they keep its origin.
 //!
-//! `names.rs` checks their host when the connection is made.
+//! `dns.rs` checks their host when the connection is made.
 
 use url::Url;
 

@@ -1,6 +1,7 @@
 //! Manifests that refer to a subject: registered by the registry, or listed under a tag.
 
 mod index;
+mod lock_file;
 mod native;
 mod register;
 mod tag_list;

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use wharf_oci::{Descriptor, Digest, Tag};
 
 use super::index::{ReferrersIndex, fallback_tag};
+use super::lock_file;
 use super::tag_list::{Written, read, write};
 use crate::api::Api;
 use crate::endpoints::manifests;
-use crate::turns;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// A change of the list.
@@ -62,7 +62,7 @@ pub(super) async fn update(api: &Api, subject: &Digest, change: &Change) -> Resu
     let _lock = match api.host().locks() {
         Some(directory) => {
             let key = format!("{}\n{subject}", api.repository());
-            turns::among_processes(directory, &key).await
+            lock_file::among_processes(directory, &key).await
         }
         None => None,
     };

@@ -14,7 +14,7 @@ use super::resume::{self, Resumable, Sought};
 use super::session::Session;
 use crate::api::Api;
 use crate::endpoints::blobs;
-use crate::journal::Note;
+use crate::hosts::Note;
 use crate::transport::{Again, Body, Payload};
 use wharf_core::blob::ByteStream;
 use wharf_core::intake::Intake;

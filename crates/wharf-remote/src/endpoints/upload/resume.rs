@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::api::Api;
 use crate::hosts::KeptSession;
-use crate::journal::{Note, WORTHWHILE};
+use crate::hosts::{Note, WORTHWHILE};
 use crate::transport::follow;
 use wharf_core::Result;
 use wharf_core::blob::Blob;

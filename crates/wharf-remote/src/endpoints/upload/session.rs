@@ -13,7 +13,7 @@ use wharf_oci::Digest;
 use crate::answer;
 use crate::api::Api;
 use crate::hosts::KeptSession;
-use crate::journal::Note;
+use crate::hosts::Note;
 use crate::transport::{Request, Response, follow};
 use wharf_core::{Error, ErrorKind, Result};
 

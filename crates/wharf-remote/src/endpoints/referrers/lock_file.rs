@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use wharf_oci::Digest;
 
-use super::journal::LIFETIME;
+use crate::hosts::LIFETIME;
 use wharf_core::state;
 use wharf_core::verify::blocking;
 

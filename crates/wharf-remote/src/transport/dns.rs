@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::near::{self, Neighbour};
+use super::near::{self, Neighbour};
 use crate::tls::Authority;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, Guard, Result};

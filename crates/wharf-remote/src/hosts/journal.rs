@@ -19,14 +19,14 @@ use wharf_oci::{Digest, Repository};
 
 /// A directory of notes.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     directory: PathBuf,
     swept: Once,
 }
 
 /// The right to send one blob to one repository, among the processes that share the directory.
 #[derive(Debug)]
-pub(super) struct Note {
+pub(crate) struct Note {
     path: PathBuf,
     file: File,
     subject: Subject,
@@ -48,17 +48,17 @@ struct Line {
 }
 
 /// The smallest blob, in bytes, that gets a note: smaller ones are sent again faster.
-pub(super) const WORTHWHILE: u64 = 4 << 20;
+pub(crate) const WORTHWHILE: u64 = 4 << 20;
 
 /// Registries drop sessions after days at most.
-pub(super) const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The longest note to read, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 impl Journal {
     /// The notes in `directory`, which may be missing.
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf) -> Self {
         Journal {
             directory,
             swept: Once::new(),
@@ -66,7 +66,7 @@ impl Journal {
     }
 
     /// Takes the note of a blob, unless another process has it. Blocking, briefly.
-    pub(super) fn claim(&self, repository: &Repository, digest: &Digest) -> Option<Note> {
+    pub(crate) fn claim(&self, repository: &Repository, digest: &Digest) -> Option<Note> {
         self.swept
             .call_once(|| state::sweep(&self.directory, LIFETIME));
         let subject = Subject {
@@ -98,7 +98,7 @@ impl Journal {
 
 impl Note {
     /// The session that an earlier process left, if it is not too old.
-    pub(super) fn session(&mut self) -> Option<Url> {
+    pub(crate) fn session(&mut self) -> Option<Url> {
         let age = self.file.metadata().and_then(|data| data.modified()).ok();
         let age = SystemTime::now().duration_since(age?).unwrap_or_default();
         if age > LIFETIME {
@@ -113,7 +113,7 @@ impl Note {
     }
 
     /// Writes the current URL of the session.
-    pub(super) fn write(&mut self, session: &Url) {
+    pub(crate) fn write(&mut self, session: &Url) {
         if let Err(error) = self.try_write(session) {
             tracing::debug!(path = %self.path.display(), %error, "session not noted");
         }
@@ -132,7 +132,7 @@ impl Note {
 
     /// Empties the note, for another session. If none is written, its file is removed on drop.
     #[must_use]
-    pub(super) fn emptied(self) -> Self {
+    pub(crate) fn emptied(self) -> Self {
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(path = %self.path.display(), %error, "note not cleared");
         }
@@ -140,7 +140,7 @@ impl Note {
     }
 
     /// Removes the note: its session has ended.
-    pub(super) fn clear(self) {
+    pub(crate) fn clear(self) {
         drop(self.emptied());
     }
 }

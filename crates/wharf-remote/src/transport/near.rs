@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use url::Host;
 
-use super::tls::Authority;
+use crate::tls::Authority;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// Whether an address is loopback, private, link-local or unspecified, or of a shared carrier
