@@ -53,7 +53,8 @@
 //!
 //! Content is read from a [`Source`] and written to a [`Store`], which is a source too. Each is
 //! *one repository*: in a registry, a layout directory, an archive, or memory. A program can push
-//! its own sources, and pull into its own stores.
+//! its own sources, and pull into its own stores. A source writes three methods, a store eight; with
+//! the feature `conformance` the module of that name checks in a test that a store keeps the contract.
 //!
 //! Every copy guarantees: a manifest is put only when everything it links to is in the store; a tag
 //! moves only after its manifest; manifest bytes are never serialised again; bytes are checked

@@ -1,0 +1,72 @@
+//! What a copy may do, and how hard it tries.
+
+use std::sync::Arc;
+
+use super::event::{NoObserver, Observer};
+use super::retry::RetryPolicy;
+
+/// The options of a copy.
+#[derive(Clone, Debug)]
+pub struct CopyOptions {
+    /// How many blobs are moved at once, 4 by default. Each costs a few mebibytes of memory.
+    pub jobs: usize,
+    /// How many existence checks run at once, 16 by default.
+    pub checks: usize,
+    /// Whether non-distributable ("foreign") layers are moved too.
+    pub nondistributable: Nondistributable,
+    /// Whether to trust a manifest that the store already has, or check what it links to.
+    pub existing: Existing,
+    /// When and how often work is tried again.
+    pub retry: RetryPolicy,
+    /// Receives the events; by default they are ignored.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl Default for CopyOptions {
+    fn default() -> Self {
+        CopyOptions {
+            jobs: 4,
+            checks: 16,
+            nondistributable: Nondistributable::Skip,
+            existing: Existing::Trust,
+            retry: RetryPolicy::default(),
+            observer: Arc::new(NoObserver),
+        }
+    }
+}
+
+/// The upper bound of `jobs` and `checks`: more is not worth its memory.
+const MOST_AT_ONCE: usize = 1024;
+
+impl CopyOptions {
+    /// `jobs`, bounded.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.clamp(1, MOST_AT_ONCE)
+    }
+
+    /// `checks`, bounded.
+    pub(crate) fn checks(&self) -> usize {
+        self.checks.clamp(1, MOST_AT_ONCE)
+    }
+}
+
+/// What happens to layers with a non-distributable ("foreign") media type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nondistributable {
+    /// They are not moved. A client that pulls the image fetches them from their `urls`.
+    #[default]
+    Skip,
+    /// They are moved like any other layer.
+    Move,
+}
+
+/// Whether to trust a manifest that the store already has, or check what it links to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Trust it: a store accepts no manifest without what it links to.
+    #[default]
+    Trust,
+    /// Ask for everything below it, and move what is missing. This repairs a registry that lost
+    /// content.
+    Check,
+}
