@@ -4,31 +4,37 @@ use std::process::Command;
 
 use crate::run::{is_installed, run, succeeds};
 
-/// Debian's packages have the names of their programs.
-const PEERS: [&str; 3] = ["docker-registry", "nginx", "skopeo"];
+/// The programs, and Debian's packages that have them.
+const PEERS: [(&str, &str); 5] = [
+    ("docker-registry", "docker-registry"),
+    ("nginx", "nginx"),
+    ("skopeo", "skopeo"),
+    // Both for tests with a network of their own.
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
+];
 
 /// Installs missing programs where that is possible; otherwise says what is skipped.
 ///
 /// Returns whether all of them are present.
 pub(crate) fn provide() -> bool {
-    if missing().is_empty() {
+    let packages: Vec<&str> = missing().map(|(_, package)| package).collect();
+    if packages.is_empty() {
         return true;
     }
-    if let Err(reason) = install(&missing()) {
+    if let Err(reason) = install(&packages) {
         eprintln!("xtask: {reason}");
     }
-    let missing = missing();
-    for peer in &missing {
+    let mut complete = true;
+    for (peer, _) in missing() {
+        complete = false;
         eprintln!("skipped: every test against {peer}, which is not installed");
     }
-    missing.is_empty()
+    complete
 }
 
-fn missing() -> Vec<&'static str> {
-    PEERS
-        .into_iter()
-        .filter(|peer| !is_installed(peer))
-        .collect()
+fn missing() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PEERS.into_iter().filter(|(peer, _)| !is_installed(peer))
 }
 
 fn install(packages: &[&str]) -> Result<(), String> {

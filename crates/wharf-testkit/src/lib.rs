@@ -20,6 +20,7 @@ pub mod fault_server;
 pub mod layer;
 pub mod layout;
 mod loopback;
+pub mod network;
 pub mod peers;
 pub mod process;
 pub mod proxy;

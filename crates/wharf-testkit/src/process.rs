@@ -44,17 +44,18 @@ pub fn runs_alone(test: &str) -> bool {
         return true;
     }
     let [program, arguments @ ..] = only(test);
-    let output = Command::new(program)
-        .args(arguments)
-        .env(ALONE, test)
-        .output()
-        .expect("start this program again");
+    passes(Command::new(program).args(arguments).env(ALONE, test), test);
+    false
+}
+
+/// Runs a command of [`only`] and expects that `test` passes.
+pub(crate) fn passes(command: &mut Command, test: &str) {
+    let output = command.output().expect("start this program again");
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     // A name that is no test's would succeed with no test run.
     let passed = output.status.success() && stdout.contains("test result: ok. 1 passed");
     assert!(passed, "{test}: {stdout}{stderr}");
-    false
 }
 
 /// A finished command and the most memory it had resident.

@@ -1,6 +1,6 @@
 //! TLS before a server that speaks none. Notes which connections have a client certificate.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::RootCertStore;
@@ -25,10 +25,18 @@ impl TlsFront {
     /// Starts one on a free port of 127.0.0.1 with the certificate `pair`. It asks for client
     /// certificates of `clients` without requiring them, and forwards everything to `upstream`.
     pub fn start(pair: &Pair, clients: &Authority, upstream: SocketAddr) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), pair, clients, upstream)
+    }
+
+    /// The same on a free port of `ip`, a loopback address or one of [`crate::network`].
+    ///
+    /// # Panics
+    /// When `ip` is neither, or has no free port.
+    pub fn start_on(ip: IpAddr, pair: &Pair, clients: &Authority, upstream: SocketAddr) -> Self {
         let seen: Arc<Mutex<Vec<bool>>> = Arc::default();
         let acceptor = TlsAcceptor::from(Arc::new(config(pair, clients)));
         let record = Arc::clone(&seen);
-        let server = Loopback::start((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _| {
+        let server = Loopback::start((ip, 0).into(), move |stream, _| {
             let (acceptor, record) = (acceptor.clone(), Arc::clone(&record));
             async move {
                 let Ok(mut secured) = acceptor.accept(stream).await else {

@@ -4,6 +4,7 @@
 //! both every scope they ask for. Anonymous clients get `pull` only.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -37,11 +38,19 @@ impl TokenServer {
     /// A registry accepts them exactly that long: its allowance for clock differences is
     /// subtracted.
     pub fn start(life: Duration) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), life)
+    }
+
+    /// The same on a free port of `ip`, a loopback address or one of [`crate::network`].
+    ///
+    /// # Panics
+    /// When `ip` is neither, or has no free port.
+    pub fn start_on(ip: IpAddr, life: Duration) -> Self {
         let signer = Signer::new();
         let certificate = signer.certificate.pem();
         let answer = Answer::from_fn(move |request| signer.answer(request, life));
         Self {
-            server: FaultServer::start(Script::new().on("*", "/token", [answer])),
+            server: FaultServer::start_on(ip, Script::new().on("*", "/token", [answer])),
             certificate,
         }
     }

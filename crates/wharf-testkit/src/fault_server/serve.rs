@@ -37,10 +37,11 @@ impl FaultServer {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), script)
     }
 
-    /// Starts on a free port of a loopback address, such as 127.0.0.2 for "another host".
+    /// Starts on a free port of a loopback address, such as 127.0.0.2 for "another host", or on an
+    /// address of [`crate::network`].
     ///
     /// # Panics
-    /// When `ip` is not a loopback address or has no free port.
+    /// When `ip` is neither, or has no free port.
     pub fn start_on(ip: IpAddr, script: Script) -> Self {
         Self::start_at((ip, 0).into(), script)
     }
@@ -48,7 +49,7 @@ impl FaultServer {
     /// Starts at the address of an earlier server, as after a restart.
     ///
     /// # Panics
-    /// When `address` is not a loopback address or is in use.
+    /// As [`FaultServer::start_on`]; when `address` is in use.
     pub fn start_at(address: SocketAddr, script: Script) -> Self {
         let shared = Arc::new(Shared {
             script,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -20,6 +20,17 @@ pub struct DockerRegistry {
     process: Child,
     address: SocketAddr,
     directory: TempDir,
+    data: PathBuf,
+}
+
+/// Where a registry listens, and what it serves.
+#[derive(Debug)]
+struct Place {
+    ip: IpAddr,
+    /// The URL below which its clients continue; `None`: where they asked.
+    stated: Option<String>,
+    /// Its storage; `None`: a directory of its own.
+    data: Option<PathBuf>,
 }
 
 /// Which credentials a registry requires.
@@ -70,7 +81,33 @@ impl DockerRegistry {
     /// # Panics
     /// As [`DockerRegistry::start`].
     pub fn start_with(auth: &RegistryAuth) -> Option<Self> {
-        Self::launch(auth, None)
+        Self::launch(Place::here(), auth, None)
+    }
+
+    /// The same on a free port of `ip`, a loopback address or one of [`crate::network`].
+    ///
+    /// # Panics
+    /// As [`DockerRegistry::start`].
+    pub fn start_on(ip: IpAddr, auth: &RegistryAuth) -> Option<Self> {
+        let place = Place {
+            ip,
+            ..Place::here()
+        };
+        Self::launch(place, auth, None)
+    }
+
+    /// A second process over the storage of this one, on `ip`, as behind a load balancer. Each
+    /// `Location` that it sends leads to this one.
+    ///
+    /// # Panics
+    /// As [`DockerRegistry::start`].
+    pub fn fronted_on(&self, ip: IpAddr, auth: &RegistryAuth) -> Option<Self> {
+        let place = Place {
+            ip,
+            stated: Some(format!("http://{}", self.address)),
+            data: Some(self.data.clone()),
+        };
+        Self::launch(place, auth, None)
     }
 
     /// The same, for a registry that speaks TLS.
@@ -78,18 +115,22 @@ impl DockerRegistry {
     /// # Panics
     /// As [`DockerRegistry::start`].
     pub fn start_tls(auth: &RegistryAuth, tls: &RegistryTls) -> Option<Self> {
-        Self::launch(auth, Some(tls))
+        Self::launch(Place::here(), auth, Some(tls))
     }
 
-    fn launch(auth: &RegistryAuth, tls: Option<&RegistryTls>) -> Option<Self> {
+    fn launch(place: Place, auth: &RegistryAuth, tls: Option<&RegistryTls>) -> Option<Self> {
         let program = super::find("docker-registry")?;
         let directory = tempfile::tempdir().expect("create a directory for docker-registry");
-        let process = spawn(&program, directory.path(), auth, tls);
+        let data = place.data.clone();
+        let data = data.unwrap_or_else(|| directory.path().join("data"));
+        let settings = settings(&place, &data, directory.path(), auth, tls);
+        let process = spawn(&program, directory.path(), &settings);
         let mut registry = Self {
             process,
             // Known as soon as its log states its port.
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             directory,
+            data,
         };
         registry.await_answer(tls);
         Some(registry)
@@ -102,7 +143,7 @@ impl DockerRegistry {
 
     /// The directory of its storage: `docker/registry/v2` is below.
     pub fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.data.clone()
     }
 
     /// Its log so far.
@@ -139,23 +180,19 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn spawn(
-    program: &Path,
-    directory: &Path,
-    auth: &RegistryAuth,
-    tls: Option<&RegistryTls>,
-) -> Child {
+impl Place {
+    fn here() -> Self {
+        Self {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            stated: None,
+            data: None,
+        }
+    }
+}
+
+fn spawn(program: &Path, directory: &Path, settings: &str) -> Child {
     let config = directory.join("config.yml");
-    let text = format!(
-        "version: 0.1\n\
-         log:\n  level: info\n\
-         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:0\n{}{}",
-        directory.join("data").display(),
-        tls.map(|tls| secured(tls, directory)).unwrap_or_default(),
-        configured(auth, directory)
-    );
-    fs::write(&config, text).expect("write the configuration of docker-registry");
+    fs::write(&config, settings).expect("write the configuration of docker-registry");
     let log = File::create(directory.join("log")).expect("create the log of docker-registry");
     let stdout = log.try_clone().expect("share the log of docker-registry");
     Command::new(program)
@@ -166,6 +203,30 @@ fn spawn(
         .stderr(log)
         .spawn()
         .expect("start docker-registry")
+}
+
+/// The configuration. Writes the files that it names into `directory`.
+fn settings(
+    place: &Place,
+    data: &Path,
+    directory: &Path,
+    auth: &RegistryAuth,
+    tls: Option<&RegistryTls>,
+) -> String {
+    let stated = place.stated.as_ref();
+    format!(
+        "version: 0.1\n\
+         log:\n  level: info\n\
+         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
+         http:\n  addr: {}:0\n  secret: of-all-processes\n{}{}{}",
+        data.display(),
+        place.ip,
+        stated
+            .map(|url| format!("  host: {url}\n"))
+            .unwrap_or_default(),
+        tls.map(|tls| secured(tls, directory)).unwrap_or_default(),
+        configured(auth, directory)
+    )
 }
 
 /// The part of the configuration about credentials. Writes its files into `directory`.

@@ -15,12 +15,19 @@ pub use skopeo::Skopeo;
 
 /// The program's path. If there is none, says on stderr what is skipped.
 fn find(name: &str) -> Option<PathBuf> {
+    find_in(name, name)
+}
+
+/// The same, for a program that is in a Debian package of another name.
+pub(crate) fn find_in(name: &str, package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
+    // Debian's users have no search path to the programs of administrators.
     let found = env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|directory| directory.join(name))
         .find(|program| program.is_file());
     if found.is_none() {
-        let message = format!("{name} is not installed (apt-get install {name})");
+        let message = format!("{name} is not installed (apt-get install {package})");
         assert!(
             env::var_os("WHARF_REQUIRE_PEERS").is_none_or(|value| value != "1"),
             "{message}"

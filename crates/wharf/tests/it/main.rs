@@ -26,6 +26,7 @@ mod limit_rows;
 mod log_rows;
 mod manifest_rows;
 mod mirrors;
+mod near_network;
 mod near_rows;
 mod places;
 mod proxy_rows;
