@@ -10,7 +10,7 @@ use crate::printer::Printer;
 ///
 /// # Errors
 /// The last of `failed`, if any.
-pub(crate) fn all(mut failed: Vec<Error>) -> Result<()> {
+pub(crate) fn all(printer: &Printer, mut failed: Vec<Error>) -> Result<()> {
     let Some(last) = failed.pop() else {
         return Ok(());
     };
@@ -18,7 +18,7 @@ pub(crate) fn all(mut failed: Vec<Error>) -> Result<()> {
     for error in &failed {
         let line = hints::line(error);
         if !said.contains(&line) {
-            Printer::complain(&line);
+            printer.complain(&line);
             said.push(line);
         }
     }

@@ -20,6 +20,8 @@ mod json_line;
 mod listing;
 mod logging;
 mod notices;
+mod output;
+mod panics;
 mod printer;
 mod progress;
 mod signals;
@@ -42,9 +44,10 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => return usage::report(&error),
     };
-    logging::start(line.global.verbose);
     let printer = Printer::new(line.global.progress(), env::screen());
+    panics::watch(&printer);
     printer.begin();
+    logging::start(line.global.verbose, &printer);
     match run(line, printer.clone()) {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Interrupted(signal)) => {
@@ -52,9 +55,7 @@ fn main() -> ExitCode {
             signal.exit_code()
         }
         Err(error) => {
-            let line = hints::line(&error);
-            printer.failed(&line);
-            Printer::complain(&line);
+            printer.failed(&hints::line(&error));
             ExitCode::FAILURE
         }
     }

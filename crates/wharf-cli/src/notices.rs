@@ -22,7 +22,7 @@ impl Notices {
 impl PauseObserver for Notices {
     fn on_pause(&self, host: &str, wait: Duration) {
         let line = format!("{host} asks to wait {}", rounded(wait));
-        self.printer.say_above(&line);
+        self.printer.say(&line);
     }
 }
 
@@ -33,7 +33,7 @@ impl LeniencyObserver for Notices {
             _ => "its certificate is not trusted",
         };
         let line = format!("warning: {host}: {what}, as --insecure allows");
-        self.printer.say_above(&line);
+        self.printer.say(&line);
     }
 }
 

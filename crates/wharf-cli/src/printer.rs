@@ -1,12 +1,13 @@
 //! Prints data on standard output, and everything else on standard error.
 
-use std::io::{self, ErrorKind as Io, Write};
+use std::io::{self, Write};
 
 use clap::ValueEnum;
 use indicatif::MultiProgress;
-use wharf::{Error, Result};
+use wharf::Result;
 
 use crate::json_line::JsonLine;
+use crate::output;
 
 /// The version of the lines of JSON; it grows when a program must change to read them.
 const SCHEMA: u64 = 1;
@@ -80,15 +81,26 @@ impl Printer {
         self.event(line.text("version", version));
     }
 
-    /// Prints for programs how a command failed.
+    /// Prints the error that ends a command, after the name of the tool.
     pub(crate) fn failed(&self, error: &str) {
-        self.event(JsonLine::new("event", "failed").text("error", error));
+        match self.voice {
+            Voice::Json => self.event(JsonLine::new("event", "failed").text("error", error)),
+            _ => self.put(&format!("wharf: {error}")),
+        }
+    }
+
+    /// Prints an error that is not the last one.
+    pub(crate) fn complain(&self, error: &str) {
+        match self.voice {
+            Voice::Json => self.event(JsonLine::new("event", "error").text("error", error)),
+            _ => self.put(&format!("wharf: {error}")),
+        }
     }
 
     /// Prints a line for programs, if requested.
     pub(crate) fn event(&self, line: JsonLine) {
         if self.voice == Voice::Json {
-            let _ = writeln!(io::stderr().lock(), "{line}");
+            self.put(&line.to_string());
         }
     }
 
@@ -103,10 +115,7 @@ impl Printer {
     /// If standard output cannot be written to. A closed pipe is not an error.
     pub(crate) fn data(&self, line: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == Io::BrokenPipe => Ok(()),
-            outcome => outcome.map_err(|error| Error::io("standard output", error)),
-        }
+        output::judge(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
     }
 
     /// Prints a line that is no data.
@@ -114,27 +123,26 @@ impl Printer {
         match self.voice {
             Voice::Silent => {}
             Voice::Json => self.event(JsonLine::new("event", "message").text("text", line)),
-            // An error here has no place to be printed.
-            Voice::Plain | Voice::Terminal => drop(writeln!(io::stderr().lock(), "{line}")),
+            Voice::Plain | Voice::Terminal => self.put(line),
         }
     }
 
-    /// Prints a line above the bars, which redraw themselves below it.
-    pub(crate) fn say_above(&self, line: &str) {
+    /// Writes a line to standard error as it is, above the bars, which redraw themselves. A line
+    /// that cannot be written is dropped: there is no other place for it.
+    pub(crate) fn put(&self, line: &str) {
         match self.voice {
-            Voice::Silent => {}
-            Voice::Plain | Voice::Json => self.say(line),
             Voice::Terminal => drop(self.bars.println(line)),
+            // One write, so that lines of several processes do not mix.
+            _ => drop(
+                io::stderr()
+                    .lock()
+                    .write_all(format!("{line}\n").as_bytes()),
+            ),
         }
     }
 
     /// All bars of the command.
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.bars
-    }
-
-    /// Prints what failed, after the name of the tool.
-    pub(crate) fn complain(line: &str) {
-        let _ = writeln!(io::stderr().lock(), "wharf: {line}");
     }
 }

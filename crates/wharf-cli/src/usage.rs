@@ -3,48 +3,57 @@
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
 use crate::arguments::Unreadable;
-use crate::hints;
-use crate::printer::{Printer, ProgressChoice, Screen};
+use crate::printer::{Printer, ProgressChoice, Screen, Voice};
+use crate::{hints, output};
 
 /// Prints help or version if requested, otherwise the error. Scripts expect only 0 and 1 as exit
 /// codes of such tools, so clap's 2 becomes 1.
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
-    match error.kind() {
+    let choice = match wants_json(env::args_os()) {
+        true => ProgressChoice::Json,
+        false => ProgressChoice::Plain,
+    };
+    let printer = Printer::new(choice, Screen::Lines);
+    let failed = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed standard output is no error: its reader has seen enough.
-            let _ = error.print();
-            ExitCode::SUCCESS
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            match output::judge(printed) {
+                Ok(()) => return ExitCode::SUCCESS,
+                Err(error) => hints::line(&error),
+            }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::FAILURE
-        }
-        _ => {
-            let line = line(error);
-            if wants_json(env::args_os()) {
-                let printer = Printer::new(ProgressChoice::Json, Screen::Lines);
-                printer.begin();
-                printer.failed(&line);
+            if printer.voice() != Voice::Json {
+                // The page of help, on standard error; a line that cannot be written is dropped.
+                let _ = error.print();
+                return ExitCode::FAILURE;
             }
-            Printer::complain(&line);
-            ExitCode::FAILURE
+            "a command is missing; wharf --help lists the commands".to_owned()
         }
-    }
+        _ => line(error),
+    };
+    printer.begin();
+    printer.failed(&failed);
+    ExitCode::FAILURE
 }
 
 /// Whether `arguments`, which could not be parsed, select JSON lines.
-fn wants_json(mut arguments: impl Iterator<Item = OsString>) -> bool {
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
     let mut is_value = false;
-    arguments.any(|argument| {
-        let json = is_value && argument == "json" || argument == "--progress=json";
-        is_value = argument == "--progress";
-        json
-    })
+    // Everything after `--` is an operand.
+    arguments
+        .take_while(|argument| argument != "--")
+        .any(|argument| {
+            let json = is_value && argument == "json" || argument == "--progress=json";
+            is_value = argument == "--progress";
+            json
+        })
 }
 
 /// The error in one line. Some errors name their argument themselves.
@@ -85,6 +94,7 @@ mod tests {
         assert!(wants("wharf --progress=json push"));
         assert!(!wants("wharf push json --progress plain"));
         assert!(!wants("wharf push --progress"));
+        assert!(!wants("wharf push -- --progress json"));
     }
 
     #[test]

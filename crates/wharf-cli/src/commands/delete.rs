@@ -34,7 +34,7 @@ impl Run for Delete {
             let error = deletable(image).err()?;
             Some(error.target(image))
         });
-        failures::all(unclear.collect())?;
+        failures::all(&context.printer, unclear.collect())?;
         let (wharf, mut failed) = (context.wharf()?, Vec::new());
         for image in images {
             match wharf.delete(image).await {
@@ -42,6 +42,6 @@ impl Run for Delete {
                 Err(error) => failed.push(error),
             }
         }
-        failures::all(failed)
+        failures::all(&context.printer, failed)
     }
 }

@@ -110,9 +110,10 @@ async fn to_registries(transfer: &Transfer<'_>, to: &[Reference]) -> Result<Vec<
             pushed.push(reference.with_digest(root.digest.clone()).to_string());
         }
     }
-    for line in &pushed {
-        transfer.printer.data(line)?;
-    }
-    failures::all(failed)?;
+    let printed = pushed.iter().map(|line| transfer.printer.data(line));
+    let printed: Result<Vec<()>> = printed.collect();
+    // An error of a destination is not hidden by that of the output.
+    failed.splice(0..0, printed.err());
+    failures::all(transfer.printer, failed)?;
     Ok(pushed)
 }

@@ -176,9 +176,12 @@ pub(crate) fn kill(mut child: Child) {
 
 /// `kill -INT`, and the end of the process.
 pub(crate) fn interrupt(child: Child) -> Run {
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
+    signal(&child, "INT");
     ran(child.wait_with_output().unwrap())
+}
+
+/// Sends a signal of this name.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let kill = [format!("-{name}"), child.id().to_string()];
+    assert!(Command::new("kill").args(kill).status().unwrap().success());
 }
