@@ -30,6 +30,11 @@ fn hint(error: &Error) -> Option<Cow<'static, str>> {
         }
         _ => refused(refusal),
     });
+    if error.lost_content().is_some() {
+        let hint = "the registry may have lost content; run it again with --force, which asks for \
+                    everything and mounts nothing";
+        return Some(hint.into());
+    }
     let guarded = || error.guard().and_then(passes);
     let said = || by_code(error).or_else(|| by_kind(error)).map(Cow::from);
     refused.or_else(guarded).or_else(said)

@@ -22,6 +22,7 @@ type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Syn
 pub struct Blob {
     descriptor: Descriptor,
     origin: Option<Repository>,
+    mountable: bool,
     /// The name of its place in messages; empty: none.
     name: Arc<str>,
     open: Arc<Opener>,
@@ -36,6 +37,7 @@ impl Blob {
         Blob {
             descriptor,
             origin: None,
+            mountable: true,
             name: Arc::default(),
             open: Arc::new(open),
         }
@@ -60,6 +62,13 @@ impl Blob {
         self
     }
 
+    /// Forbids mounting it: a registry gets its bytes, whatever is known of its repositories.
+    #[must_use]
+    pub fn without_mount(mut self) -> Self {
+        self.mountable = false;
+        self
+    }
+
     /// Sets the name of its place in messages: a file, or a file in an archive.
     #[must_use]
     pub fn with_name(mut self, name: &str) -> Self {
@@ -75,6 +84,11 @@ impl Blob {
     /// The repository that a registry can mount it from.
     pub fn origin(&self) -> Option<&Repository> {
         self.origin.as_ref()
+    }
+
+    /// Whether a registry may be asked to mount it instead of getting its bytes.
+    pub fn may_be_mounted(&self) -> bool {
+        self.mountable
     }
 
     /// The bytes from `offset` on, unchecked.

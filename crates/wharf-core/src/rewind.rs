@@ -189,7 +189,7 @@ impl State {
 }
 
 /// `stream` without its first `offset` bytes.
-fn skipped(stream: ByteStream, offset: u64) -> ByteStream {
+pub(crate) fn skipped(stream: ByteStream, offset: u64) -> ByteStream {
     if offset == 0 {
         return stream;
     }

@@ -12,7 +12,7 @@ use crate::endpoints::{delete, manifests, put_manifest, referrers, tags, upload}
 use crate::memory::RegistryMemory;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
-use wharf_core::store::{Hints, Names, Outcome, Source, Store};
+use wharf_core::store::{Hints, Holding, Names, Outcome, Source, Store};
 use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
@@ -125,22 +125,33 @@ impl Source for RemoteRepository {
 #[async_trait]
 impl Store for RemoteRepository {
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.holding(descriptor).await? == Holding::Whole)
+    }
+
+    async fn holding(&self, descriptor: &Descriptor) -> Result<Holding> {
         self.api.will_write();
-        let contains = if descriptor.media_type.is_manifest() {
-            manifests::contains(&self.api, descriptor).await
+        let holding = if descriptor.media_type.is_manifest() {
+            let there = manifests::contains(&self.api, descriptor).await;
+            there.map(|there| {
+                if there {
+                    Holding::Whole
+                } else {
+                    Holding::Absent
+                }
+            })
         } else {
-            blobs::contains(&self.api, descriptor).await
+            blobs::holding(&self.api, descriptor).await
         };
-        match contains {
-            Ok(true) => {
+        match holding {
+            Ok(Holding::Whole) => {
                 self.saw(descriptor);
                 // Another upload put it, or the answer to the commit was lost.
                 upload::end_kept(&self.api, &descriptor.digest);
             }
-            Ok(false) => self.memory().missed(self.repository(), descriptor),
+            Ok(_) => self.memory().missed(self.repository(), descriptor),
             Err(_) => {}
         }
-        self.about(contains)
+        self.about(holding)
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
@@ -222,6 +233,10 @@ impl Hints for RemoteRepository {
 
     fn asks_when_putting(&self, blob: &Descriptor) -> bool {
         upload::asks_first(&self.api, blob.size)
+    }
+
+    fn forget(&self, content: &Descriptor) {
+        self.memory().refuted(self.repository(), content);
     }
 
     fn give_up(&self, blobs: &[Digest]) {

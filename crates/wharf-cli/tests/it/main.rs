@@ -20,6 +20,7 @@ mod hints;
 mod interrupted;
 mod killed;
 mod logins;
+mod lost_content;
 mod memory;
 mod mirrors;
 mod objects;

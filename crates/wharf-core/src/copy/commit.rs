@@ -7,15 +7,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::Manifest;
 
 use super::plan::PlannedManifest;
-use super::retry::{self, Reach};
 use super::share::BlobShare;
-use super::target::Target;
+use super::target::{Known, Target};
 use crate::blob::Blob;
-use crate::copy::{Event, Plan, Retry};
+use crate::copy::{Event, Plan};
 use crate::draft::Draft;
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
-use crate::store::{Names, Outcome};
-use crate::{Error, Result, Side};
+use crate::store::Names;
+use crate::{Result, Side};
 
 type Made = HashMap<LayerKey, MadeLayer>;
 
@@ -85,36 +84,7 @@ impl Target<'_> {
     /// A config that names layers which were only just made.
     async fn put_config(&self, config: &Blob) -> Result<()> {
         self.tell(Event::Joined(config.descriptor()));
-        self.put(&BlobShare::alone(config), None).await
-    }
-
-    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
-        let descriptor = manifest.descriptor();
-        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
-        let put = || async {
-            let put = self.store.put_manifest(manifest, names).await;
-            put.map_err(unsettled)
-        };
-        let put = retry::run(&self.options.retry, put, &Reach::default(), notice).await;
-        put.map_err(|error| error.side(Side::Destination))?;
-        self.tell(Event::Finished(
-            descriptor.into(),
-            descriptor,
-            Outcome::Written,
-        ));
-        self.note(|summary| summary.manifests += names.tags().len().max(1) as u64);
-        Ok(())
-    }
-}
-
-/// Makes an error transient that says that a link of the manifest is unknown: all links were put or
-/// found before, so the registry is not ready yet. On a file system, distribution rewrites the link
-/// of a blob, not atomically, each time that another client puts the blob.
-fn unsettled(error: Error) -> Error {
-    let codes = error.diagnostic().map(|diagnostic| &diagnostic.errors);
-    let unknown = |code: &str| matches!(code, "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN");
-    match codes.is_some_and(|codes| codes.iter().any(|entry| unknown(&entry.code))) {
-        true => error.transient(true),
-        false => error,
+        self.keep(config);
+        self.put(&BlobShare::alone(config), Known::Nothing).await
     }
 }

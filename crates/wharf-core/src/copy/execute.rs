@@ -13,11 +13,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_oci::{Descriptor, Digest};
 
 use super::share::{BlobShare, LayerShare};
-use super::target::{Target, permit};
+use super::target::{Known, Target, permit};
 use super::tee::PATIENCE;
 use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Subject, Summary, in_turn};
 use crate::layer::{LayerKey, PendingLayer};
-use crate::store::{Outcome, Source, Store};
+use crate::store::{Holding, Outcome, Source, Store};
 use crate::{Error, ErrorKind, Result};
 
 /// Copies everything below `roots` from `source` to `store`.
@@ -107,11 +107,12 @@ async fn run<P: Future<Output = Result<Plan>>>(
     destinations: Vec<Planned<'_, P>>,
     options: &CopyOptions,
 ) -> Vec<Result<Summary>> {
+    let transfers = Semaphore::new(options.jobs());
     let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
         .into_iter()
         .map(|to| {
             let options = in_turn::options(options, to.observer);
-            (Target::new(to.store, options), to.plan)
+            (Target::new(source, to.store, &transfers, options), to.plan)
         })
         .unzip();
     let giving_up: Vec<_> = targets.iter().map(GivingUp::new).collect();
@@ -121,7 +122,7 @@ async fn run<P: Future<Output = Result<Plan>>>(
     let executor = Executor {
         source,
         targets: &targets,
-        transfers: Semaphore::new(options.jobs()),
+        transfers: &transfers,
     };
     executor.execute(plans, options).await;
     giving_up.into_iter().for_each(GivingUp::end);
@@ -159,7 +160,7 @@ struct Executor<'a> {
     source: &'a dyn Source,
     targets: &'a [Target<'a>],
     /// One bound for all that moves, whatever the number of destinations (wire.md R6).
-    transfers: Semaphore,
+    transfers: &'a Semaphore,
 }
 
 /// Something to move, and the destinations that may lack it, by position.
@@ -227,37 +228,36 @@ impl<'a> Executor<'a> {
         let asking = wanted.iter().map(|&target| async move {
             // An error counts as the first try. A destination that takes too long is asked again,
             // alone.
-            let asked = target.run(async { Ok(target.has(descriptor).await) });
+            let asked = target.run(async { Ok(target.holding(descriptor).await) });
             let asked = match wanted {
                 [_] => Ok(asked.await),
                 _ => tokio::time::timeout(PATIENCE, asked).await,
             };
             let Ok(asked) = asked else {
-                return Some((target, None));
+                return Some((target, Known::Nothing));
             };
             match asked? {
-                Ok(true) => {
+                Ok(Holding::Whole) => {
                     target.there(descriptor, Outcome::Existed);
                     target.lacks_one_less();
                     None
                 }
-                Ok(false) => Some((target, Some(Ok(())))),
-                Err(error) => Some((target, Some(Err(error)))),
+                answer => Some((target, Known::Answered(answer))),
             }
         });
         let asked = future::join_all(asking).await.into_iter().flatten();
-        let lacking: Vec<(&Target<'_>, Option<Result<()>>)> = asked.collect();
+        let lacking: Vec<(&Target<'_>, Known)> = asked.collect();
         if lacking.is_empty() {
             return;
         }
-        let Ok(moving) = permit(&self.transfers).await else {
+        let Ok(moving) = permit(self.transfers).await else {
             return;
         };
         let blob = self.source.blob(descriptor);
         let (reading, shares) = BlobShare::of(&blob, lacking.len());
         let lacking = lacking.into_iter().zip(shares);
-        let putting = lacking.map(|((target, asked), share)| async move {
-            target.run(target.put_or_make(&share, asked)).await;
+        let putting = lacking.map(|((target, known), share)| async move {
+            target.run(target.put_or_make(&share, known)).await;
             target.lacks_one_less();
         });
         future::join(reading, all_within(putting.collect(), moving)).await;
@@ -265,7 +265,7 @@ impl<'a> Executor<'a> {
 
     /// Makes the layer once and moves it to all.
     async fn make_layer(&self, layer: &PendingLayer, wanted: &[&Target<'_>]) {
-        let Ok(moving) = permit(&self.transfers).await else {
+        let Ok(moving) = permit(self.transfers).await else {
             return;
         };
         let (making, shares) = LayerShare::of(layer, wanted.len());

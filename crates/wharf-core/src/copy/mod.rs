@@ -5,6 +5,7 @@
 
 mod commit;
 mod content;
+mod doubt;
 mod event;
 mod execute;
 mod in_turn;

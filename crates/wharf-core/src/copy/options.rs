@@ -14,7 +14,7 @@ pub struct CopyOptions {
     pub checks: usize,
     /// Whether non-distributable ("foreign") layers are moved too.
     pub nondistributable: Nondistributable,
-    /// Whether to trust a manifest that the store already has, or check what it links to.
+    /// Whether to believe what the store says that it has, or to ask for everything.
     pub existing: Existing,
     /// When and how often work is tried again.
     pub retry: RetryPolicy,
@@ -60,13 +60,15 @@ pub enum Nondistributable {
     Move,
 }
 
-/// Whether to trust a manifest that the store already has, or check what it links to.
+/// What a copy believes of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Trust it: a store accepts no manifest without what it links to.
+    /// A manifest that is there has all that it links to, because a store accepts no other, and
+    /// what was mounted is there. If the store then refuses a manifest because content below it is
+    /// unknown, the work below that manifest is planned once more, as with `Check`.
     #[default]
     Trust,
-    /// Ask for everything below it, and move what is missing. This repairs a registry that lost
-    /// content.
+    /// Nothing: no memory, no mount and no manifest. Every blob is asked for, what is missing is
+    /// sent, and its length is compared afterwards. This repairs a registry that lost content.
     Check,
 }

@@ -60,6 +60,24 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Plans everything below `manifest` that the store lacks; all of it, where `options` say that
+    /// the store is not believed.
+    ///
+    /// # Errors
+    /// Where a manifest cannot be read.
+    pub(super) async fn below(
+        source: &dyn Source,
+        store: &dyn Store,
+        manifest: &Manifest,
+        options: &CopyOptions,
+    ) -> Result<Plan> {
+        let mut planner = Planner::new(source, store, options);
+        planner.walk(manifest).await?;
+        planner.ordered()
+    }
+}
+
 impl<'a> Planner<'a> {
     fn new(source: &'a dyn Source, store: &'a dyn Store, options: &'a CopyOptions) -> Self {
         Planner {
@@ -326,15 +344,21 @@ impl<'a> Planner<'a> {
         self.options.retry.run(work).await
     }
 
-    async fn finish(mut self) -> Result<Plan> {
-        let mut blobs: Vec<Descriptor> = std::mem::take(&mut self.blobs).into_values().collect();
-        blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
-        let source = self.source;
-        stream::iter(&blobs)
+    async fn finish(self) -> Result<Plan> {
+        let (source, checks) = (self.source, self.options.checks());
+        let plan = self.ordered()?;
+        stream::iter(&plan.blobs)
             .map(Ok)
-            .try_for_each_concurrent(self.options.checks(), |blob| source.precheck(blob))
+            .try_for_each_concurrent(checks, |blob| source.precheck(blob))
             .await
             .map_err(|error| error.side(Side::Source))?;
+        Ok(plan)
+    }
+
+    /// The plan, with the largest blobs and the lowest manifests first.
+    fn ordered(mut self) -> Result<Plan> {
+        let mut blobs: Vec<Descriptor> = std::mem::take(&mut self.blobs).into_values().collect();
+        blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
         self.plan.blobs = blobs;
         self.plan.children = by_height(self.children)?;
         Ok(self.plan)

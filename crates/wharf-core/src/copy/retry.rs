@@ -114,17 +114,22 @@ impl RetryPolicy {
         run(self, work, &Reach::default(), |_| ()).await
     }
 
-    /// How long to wait before the next try, or `None` to give up.
+    /// How long to wait after this many tries in a row without progress.
     /// `random` is in 0..1 and spreads the waits of many clients (full jitter).
+    pub(super) fn wait_after(&self, tries: u32, random: f64) -> Duration {
+        let doublings = tries.saturating_sub(1).min(16);
+        let longest = self.base.saturating_mul(1 << doublings).min(self.cap);
+        longest.mul_f64(random)
+    }
+
+    /// How long to wait before the next try, or `None` to give up.
     fn decide(&self, attempts: &Attempts, error: &Error, random: f64) -> Option<Duration> {
         let exhausted = attempts.fruitless >= self.tries
             || attempts.total >= self.tries.saturating_mul(PROGRESS_FACTOR);
         if !error.is_transient() || exhausted {
             return None;
         }
-        let doublings = attempts.fruitless.saturating_sub(1).min(16);
-        let longest = self.base.saturating_mul(1 << doublings).min(self.cap);
-        let own = longest.mul_f64(random);
+        let own = self.wait_after(attempts.fruitless, random);
         let asked = error.wait().unwrap_or_default().min(self.patience);
         Some(own.max(asked))
     }

@@ -30,6 +30,18 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Takes back that a blob of this size was counted.
+    pub(super) fn uncount(&mut self, outcome: Outcome, size: u64) {
+        match outcome {
+            Outcome::Existed => self.existed = self.existed.saturating_sub(1),
+            Outcome::Mounted => self.mounted = self.mounted.saturating_sub(1),
+            Outcome::Written => {
+                self.written = self.written.saturating_sub(1);
+                self.bytes = self.bytes.saturating_sub(size);
+            }
+        }
+    }
+
     pub(super) fn count(&mut self, outcome: Outcome, size: u64) {
         match outcome {
             Outcome::Existed => self.existed += 1,

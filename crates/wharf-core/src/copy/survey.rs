@@ -3,9 +3,9 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Repository, Tag};
 
-use crate::copy::{CopyOptions, Plan};
+use crate::copy::{CopyOptions, Existing, Plan};
 use crate::layer::PendingLayer;
-use crate::store::{Source, Store};
+use crate::store::{Holding, Source, Store};
 use crate::{Error, Result, Side};
 
 /// What a copy would do. Made by [`Plan::survey`].
@@ -111,9 +111,11 @@ async fn fate(
     store: &dyn Store,
     options: &CopyOptions,
 ) -> Result<Fate> {
-    let contains = async || store.contains(blob).await;
-    if options.retry.run(contains).await? {
-        return Ok(Fate::Existing);
+    let ask = async || store.holding(blob).await;
+    match options.retry.run(ask).await? {
+        Holding::Whole => return Ok(Fate::Existing),
+        Holding::Absent if options.existing == Existing::Trust => {}
+        Holding::Absent | Holding::Other(_) => return Ok(Fate::Upload),
     }
     let (from, to) = (source.blob(blob), store.blob(blob));
     match (from.origin(), to.origin()) {

@@ -13,19 +13,23 @@ use wharf_oci::{Descriptor, Digest};
 use super::intake::{LayerIntake, Observed};
 use super::retry::{self, Reach};
 use super::share::{BlobShare, LayerShare};
-use crate::copy::{CopyOptions, Event, Plan, Retry, Subject, Summary};
+use crate::blob::Blob;
+use crate::copy::{CopyOptions, Event, Existing, Plan, Retry, Subject, Summary};
 use crate::intake::Intake;
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
-use crate::store::{Outcome, Store};
+use crate::store::{Holding, Outcome, Source, Store};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
 /// A store, and all that is known of the copy into it.
 pub(super) struct Target<'a> {
+    pub(super) source: &'a dyn Source,
     pub(super) store: &'a dyn Store,
+    /// The bound of all destinations for what moves.
+    pub(super) transfers: &'a Semaphore,
     /// As for all destinations, but with this one's observer.
     pub(super) options: CopyOptions,
-    checks: Semaphore,
+    pub(super) checks: Semaphore,
     progress: Lock<Progress>,
     stopped: watch::Sender<bool>,
     /// How many blobs and layers are not yet there.
@@ -41,12 +45,34 @@ struct Progress {
     blobs: Vec<Digest>,
     /// The blobs that are layers of a remembered digest.
     recalled: HashMap<Digest, PendingLayer>,
+    /// How each blob got here.
+    outcomes: HashMap<Digest, Outcome>,
+    /// Blobs that this copy made, and the source does not have.
+    made_here: HashMap<Digest, Blob>,
+}
+
+/// What is known of a blob at a store before the first try to move it.
+pub(super) enum Known {
+    /// Nothing: the try asks.
+    Nothing,
+    /// The answer of the store, or why there is none. That was the first part of the first try
+    /// (wire.md R3).
+    Answered(Result<Holding>),
+    /// It must be sent whatever the store says, which refused a manifest for the lack of content.
+    Refuted,
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(store: &'a dyn Store, options: CopyOptions) -> Self {
+    pub(super) fn new(
+        source: &'a dyn Source,
+        store: &'a dyn Store,
+        transfers: &'a Semaphore,
+        options: CopyOptions,
+    ) -> Self {
         Target {
+            source,
             store,
+            transfers,
             checks: Semaphore::new(options.checks()),
             options,
             progress: Lock::default(),
@@ -137,18 +163,49 @@ impl<'a> Target<'a> {
         self.options.observer.on(event);
     }
 
-    /// Whether the store has a blob; `false` too where moving it answers that as well.
+    /// What the store has of a blob; absent too where moving it answers that as well.
     ///
     /// # Errors
     /// Where the question could not be asked.
-    pub(super) async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        if self.store.hints().asks_when_putting(descriptor) {
-            return Ok(false);
+    pub(super) async fn holding(&self, descriptor: &Descriptor) -> Result<Holding> {
+        let trusts = self.options.existing == Existing::Trust;
+        if trusts && self.store.hints().asks_when_putting(descriptor) {
+            return Ok(Holding::Absent);
         }
         let _checking = permit(&self.checks).await?;
-        let there = self.store.contains(descriptor).await?;
+        let there = self.store.holding(descriptor).await?;
         self.tell(Event::Checked(descriptor));
         Ok(there)
+    }
+
+    /// Keeps a blob that the source does not have, should it be sent again.
+    pub(super) fn keep(&self, blob: &Blob) {
+        let digest = blob.descriptor().digest.clone();
+        self.progress.lock().made_here.insert(digest, blob.clone());
+    }
+
+    /// The content of a blob below a manifest.
+    pub(super) fn content(&self, descriptor: &Descriptor) -> Blob {
+        let kept = self
+            .progress
+            .lock()
+            .made_here
+            .get(&descriptor.digest)
+            .cloned();
+        kept.unwrap_or_else(|| self.source.blob(descriptor))
+    }
+
+    /// Whether this copy sent the blob.
+    pub(super) fn has_sent(&self, digest: &Digest) -> bool {
+        self.progress.lock().outcomes.get(digest) == Some(&Outcome::Written)
+    }
+
+    /// Takes back that the blob got here: it is sent again.
+    pub(super) fn take_back(&self, descriptor: &Descriptor) {
+        let mut progress = self.progress.lock();
+        if let Some(outcome) = progress.outcomes.remove(&descriptor.digest) {
+            progress.summary.uncount(outcome, descriptor.size);
+        }
     }
 
     /// Moves a blob as [`Target::put`] does. Where it is a layer that was remembered, and is
@@ -156,12 +213,8 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// The last one, when there is no further try.
-    pub(super) async fn put_or_make(
-        &self,
-        share: &BlobShare,
-        asked: Option<Result<()>>,
-    ) -> Result<()> {
-        let Err(error) = self.put(share, asked).await else {
+    pub(super) async fn put_or_make(&self, share: &BlobShare, known: Known) -> Result<()> {
+        let Err(error) = self.put(share, known).await else {
             return Ok(());
         };
         let blob = share.blob();
@@ -180,29 +233,36 @@ impl<'a> Target<'a> {
         self.make(LayerShare::alone(&layer)).await
     }
 
-    /// Moves a blob. `asked` says that the store was asked for it and lacks it, or why it could not
-    /// be asked: that was the first part of the first try (wire.md R3).
+    /// Moves a blob. Content of another length excludes a mount, and is looked at afterwards.
     ///
     /// # Errors
     /// The last one, when there is no further try.
-    pub(super) async fn put(&self, share: &BlobShare, asked: Option<Result<()>>) -> Result<()> {
+    pub(super) async fn put(&self, share: &BlobShare, known: Known) -> Result<()> {
         let blob = share.blob();
         let descriptor = blob.descriptor();
         let reach = Arc::new(Reach::default());
         let moving = blob.mapped(self.observed(descriptor, &reach));
-        let asked = Lock::new(asked);
+        let unmounted = moving.clone().without_mount();
+        let refuted = matches!(known, Known::Refuted);
+        let trusts = !refuted && self.options.existing == Existing::Trust;
+        let known = Lock::new(Some(known));
         let attempt = || async {
             reach.start();
-            let asked = take(&asked);
-            let there = match asked {
-                Some(lacking) => lacking.map(|()| false),
-                None => self.has(descriptor).await,
+            let there = match take(&known) {
+                Some(Known::Answered(answer)) => answer,
+                _ if refuted => Ok(Holding::Absent),
+                _ => self.holding(descriptor).await,
             };
+            let started = || self.tell(Event::Started(descriptor.into()));
             let outcome = match there {
-                Ok(true) => Ok(Outcome::Existed),
-                Ok(false) => {
-                    self.tell(Event::Started(descriptor.into()));
+                Ok(Holding::Whole) => Ok(Outcome::Existed),
+                Ok(Holding::Absent) if trusts => {
+                    started();
                     self.store.put_blob(&moving).await
+                }
+                Ok(Holding::Absent | Holding::Other(_)) => {
+                    started();
+                    self.put_and_look(&unmounted).await
                 }
                 Err(error) => Err(error),
             };
@@ -219,10 +279,40 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
+    /// Puts a blob, and looks at the length of what the store has then.
+    async fn put_and_look(&self, blob: &Blob) -> Result<Outcome> {
+        let (descriptor, retry) = (blob.descriptor(), &self.options.retry);
+        let outcome = self.store.put_blob(blob).await?;
+        let look = || self.store.holding(descriptor);
+        if let Holding::Other(_) = retry.run(look).await? {
+            // Some registries show a blob a moment after they took it.
+            tokio::time::sleep(retry.base).await;
+            if let Holding::Other(bytes) = retry.run(look).await? {
+                return Err(self.keeps(descriptor, bytes));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// The error of a store that keeps content of another length.
+    fn keeps(&self, descriptor: &Descriptor, bytes: u64) -> Error {
+        let Descriptor { digest, size, .. } = descriptor;
+        let message = format!(
+            "the registry keeps {bytes} bytes of blob {digest} of {size} and takes no others"
+        );
+        let error = Error::new(ErrorKind::Rejected, message);
+        match self.store.place() {
+            Some(place) => error.target(place),
+            None => error,
+        }
+    }
+
     /// A blob is in the store.
     pub(super) fn there(&self, descriptor: &Descriptor, outcome: Outcome) {
         self.tell(Event::Finished(descriptor.into(), descriptor, outcome));
-        self.note(|summary| summary.count(outcome, descriptor.size));
+        let mut progress = self.progress.lock();
+        progress.summary.count(outcome, descriptor.size);
+        progress.outcomes.insert(descriptor.digest.clone(), outcome);
     }
 
     /// Makes a layer and moves it.
@@ -257,9 +347,13 @@ impl<'a> Target<'a> {
         self.tell(Event::Joined(&made.descriptor));
         let finished = Event::Finished(layer.into(), &made.descriptor, Outcome::Written);
         self.tell(finished);
+        self.keep(&layer.again(&made.descriptor));
         let mut progress = self.progress.lock();
-        let size = made.descriptor.size;
-        progress.summary.count(Outcome::Written, size);
+        let MadeLayer { descriptor, .. } = &made;
+        progress.summary.count(Outcome::Written, descriptor.size);
+        progress
+            .outcomes
+            .insert(descriptor.digest.clone(), Outcome::Written);
         progress.made.insert(layer.key().clone(), made);
         Ok(())
     }

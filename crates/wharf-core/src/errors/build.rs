@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use wharf_oci::Digest;
 
 use super::detail::{Asked, Detail, Distrust, Guard, Refusal};
 use super::error::{Error, Parts, Question};
@@ -28,6 +29,14 @@ impl Error {
     #[must_use]
     pub fn distrusted(mut self, distrust: Option<Distrust>) -> Self {
         self.parts().detail = distrust.map(Detail::Distrust);
+        self
+    }
+
+    /// Attaches the content that the registry does not know, although it took it or says that it has
+    /// it; empty if the registry does not say which.
+    #[must_use]
+    pub fn lost(mut self, content: Vec<Digest>) -> Self {
+        self.parts().detail = Some(Detail::Lost(content));
         self
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use wharf_oci::Registry;
+use wharf_oci::{Digest, Registry};
 
 /// The detail of an error; at most one.
 #[derive(Clone, Debug)]
@@ -11,6 +11,7 @@ pub(super) enum Detail {
     Refusal(Refusal),
     Guard(Guard),
     Distrust(Distrust),
+    Lost(Vec<Digest>),
 }
 
 /// What a registry, or its token server, refused; part of an [`Error`](crate::Error).

@@ -184,6 +184,16 @@ impl Error {
         }
     }
 
+    /// The content that a registry does not know, by its refusal of a manifest, although it took
+    /// that content or says that it has it. Empty if it does not say which. `None`: the error is
+    /// about something else.
+    pub fn lost_content(&self) -> Option<&[Digest]> {
+        match &self.0.detail {
+            Some(Detail::Lost(content)) => Some(content),
+            _ => None,
+        }
+    }
+
     /// What was requested, if the error is about a request.
     pub fn asked(&self) -> Option<Asked> {
         self.0.asked

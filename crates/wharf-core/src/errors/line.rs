@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use wharf_oci::Printable;
+use wharf_oci::{Digest, Printable};
 
 use super::detail::Detail;
 use super::error::Error;
@@ -31,8 +31,10 @@ impl Error {
             Some("") => f.write_str(", with a web page")?,
             Some(title) => write!(f, ", with a web page: \"{title}\"")?,
         }
-        if let Some(Detail::Refusal(refusal)) = &self.0.detail {
-            write!(f, "; {refusal}")?;
+        match &self.0.detail {
+            Some(Detail::Refusal(refusal)) => write!(f, "; {refusal}")?,
+            Some(Detail::Lost(content)) => write_lost(f, content)?,
+            _ => {}
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> =
             self.0.source.as_deref().map(|error| error as _);
@@ -50,6 +52,29 @@ impl Error {
             write!(f, " (after {} tries)", self.0.tries)?;
         }
         Ok(())
+    }
+}
+
+/// The most digests in a line.
+const DIGESTS: usize = 3;
+
+fn write_lost(f: &mut impl fmt::Write, content: &[Digest]) -> fmt::Result {
+    if content.is_empty() {
+        return f.write_str("; it says that it has all content of this manifest");
+    }
+    let named: Vec<String> = content
+        .iter()
+        .take(DIGESTS)
+        .map(Digest::to_string)
+        .collect();
+    write!(
+        f,
+        "; after all was sent it does not have {}",
+        named.join(", ")
+    )?;
+    match content.len().saturating_sub(DIGESTS) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }
 

@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use wharf_oci::{Descriptor, Digest, MediaType};
 
-use crate::blob::ByteStream;
+use crate::blob::{Blob, ByteStream};
+use crate::rewind::skipped;
 use crate::{Error, ErrorKind, Result};
 
 type Producer = dyn Fn() -> BoxFuture<'static, Result<Production>> + Send + Sync;
@@ -181,6 +182,16 @@ impl PendingLayer {
 
     pub(crate) async fn start(&self) -> Result<Production> {
         (self.produce)().await
+    }
+
+    /// The layer as a blob that makes its bytes again, after it became `descriptor`.
+    pub(crate) fn again(&self, descriptor: &Descriptor) -> Blob {
+        let layer = self.clone();
+        let blob = Blob::new(descriptor.clone(), move |offset| {
+            let layer = layer.clone();
+            async move { Ok(skipped(layer.open().await?, offset)) }.boxed()
+        });
+        blob.with_name(self.name())
     }
 
     pub(crate) fn tell(&self, descriptor: &Descriptor) {

@@ -29,6 +29,12 @@ pub trait Hints: Send + Sync {
         None
     }
 
+    /// Called when the store refused a manifest because content below it is unknown, for that
+    /// manifest and all content below it: forgets where it was seen.
+    fn forget(&self, content: &Descriptor) {
+        let _ = content;
+    }
+
     /// Called when a copy of `blobs` into the store is given up, also when its future is dropped.
     /// Cancels what the copy had begun, in the background, best effort. Must not block.
     fn give_up(&self, blobs: &[Digest]) {

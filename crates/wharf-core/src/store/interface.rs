@@ -83,6 +83,20 @@ pub trait Store: Source {
     /// Only if the store could not be asked; "unknown" is `false`.
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool>;
 
+    /// What is here under the digest of a blob or manifest. Unlike [`Store::contains`] it tells
+    /// content of another length from none.
+    ///
+    /// # Errors
+    /// As [`Store::contains`].
+    async fn holding(&self, descriptor: &Descriptor) -> Result<Holding> {
+        let whole = self.contains(descriptor).await?;
+        Ok(if whole {
+            Holding::Whole
+        } else {
+            Holding::Absent
+        })
+    }
+
     /// Writes a blob whole, or not at all. Does not check existence first: that is `contains`.
     ///
     /// # Errors
@@ -158,6 +172,17 @@ impl<'a> From<Option<&'a Tag>> for Names<'a> {
 
 fn unsupported(message: &str) -> Error {
     Error::new(ErrorKind::Unsupported, message)
+}
+
+/// What a store has under a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// Nothing, as far as it says.
+    Absent,
+    /// The content, by its digest and, where known, its length.
+    Whole,
+    /// Content of this other length in bytes: it was cut off, or is not what its name says.
+    Other(u64),
 }
 
 /// How content got into a store.

@@ -14,6 +14,6 @@ mod memory;
 mod referrers;
 
 pub use self::hints::{Hints, NoHints};
-pub use self::interface::{Names, Outcome, Source, Store};
+pub use self::interface::{Holding, Names, Outcome, Source, Store};
 pub use self::layout::{Entry, Layout, LayoutReader};
 pub use self::memory::Memory;

@@ -11,6 +11,7 @@ use crate::answer;
 use crate::api::Api;
 use crate::transport::{Request, Response};
 use wharf_core::blob::{Blob, ByteStream};
+use wharf_core::store::Holding;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// A handle to a blob that is fetched when it is opened.
@@ -24,24 +25,32 @@ pub(crate) fn open(api: &Api, descriptor: &Descriptor) -> Blob {
     blob.with_name(&origin.to_string()).with_origin(origin)
 }
 
-/// Whether a blob is there. An answer that is neither yes nor no counts as absent, so the blob is
-/// sent.
+/// Whether a blob is there, of its length.
 pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool> {
+    Ok(holding(api, descriptor).await? == Holding::Whole)
+}
+
+/// What is there under the digest of a blob. An answer that is neither yes nor no counts as absent,
+/// so the blob is sent.
+pub(crate) async fn holding(api: &Api, descriptor: &Descriptor) -> Result<Holding> {
     let response = match head(api, &descriptor.digest).await {
         Ok(response) => response,
         // For example a redirect loop (wire.md section 11, rule 7).
-        Err(error) if says_nothing(&error) => return Ok(false),
+        Err(error) if says_nothing(&error) => return Ok(Holding::Absent),
         Err(error) => return Err(error),
     };
     match response.status().as_u16() {
-        200 => Ok(length(&response).is_none_or(|length| length == descriptor.size)),
-        404 => Ok(false),
+        200 => Ok(match length(&response) {
+            Some(length) if length != descriptor.size => Holding::Other(length),
+            _ => Holding::Whole,
+        }),
+        404 => Ok(Holding::Absent),
         _ => {
             let error = unanswered(api, response, &descriptor.digest).await?;
             if error.is_transient() {
                 Err(error)
             } else {
-                Ok(false)
+                Ok(Holding::Absent)
             }
         }
     }

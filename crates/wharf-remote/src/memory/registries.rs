@@ -123,6 +123,19 @@ impl RegistryMemory {
         }
     }
 
+    /// Forgets that the content was seen in the repository, also in the file, and where a blob would
+    /// be mounted from: the registry denied a belief in it.
+    pub(crate) fn refuted(&self, repository: &Repository, descriptor: &Descriptor) {
+        let (mut book, digest) = (self.book(descriptor), &descriptor.digest);
+        let now = Moment::now();
+        let source = book.sightings().elsewhere(repository, digest, now).cloned();
+        book.forget(repository, digest);
+        let registry = repository.registry().clone();
+        if let Some(Ok(source)) = source.map(|name| Repository::new(registry, name)) {
+            book.forget(&source, digest);
+        }
+    }
+
     /// Forgets what the tag named.
     pub fn forget_tag(&self, repository: &Repository, tag: &Tag) {
         let (mut names, now) = (self.names(), Moment::now());

@@ -37,5 +37,6 @@ mod secrets;
 mod support;
 mod survey;
 mod tls_rows;
+mod unknown_content;
 mod unsettled;
 mod upload_rows;

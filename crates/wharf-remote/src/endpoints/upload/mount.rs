@@ -99,6 +99,9 @@ async fn ask_for(api: &Api, digest: &Digest, from: From) -> Asked {
 }
 
 fn candidate(api: &Api, blob: &Blob) -> Option<From> {
+    if !blob.may_be_mounted() {
+        return None;
+    }
     let (here, digest) = (api.repository(), &blob.descriptor().digest);
     let origin = blob.origin().filter(|origin| *origin != here);
     let near = origin.filter(|origin| origin.registry() == here.registry());
