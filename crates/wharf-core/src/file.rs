@@ -1,7 +1,8 @@
 //! Files as byte streams, and byte streams as files, with the blocking part off the reactor.
 //!
-//! A stream is fed by one blocking thread through a short queue: at most [`QUEUE`] chunks of
-//! [`CHUNK`] bytes wait in memory, and the thread ends when the stream is dropped.
+//! Each chunk of a file is read by a short blocking task of its own: a slow consumer holds no thread.
+//! One chunk waits in memory while the consumer handles the last one. Readers that may block for
+//! long, such as pipes, get a thread of their own.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,60 +12,127 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use wharf_oci::{Algorithm, Descriptor, Hasher, MediaType};
 
 use crate::blob::{Blob, ByteStream};
+use crate::thread;
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes in a chunk: large enough that the fixed cost per chunk does not matter.
 pub const CHUNK: usize = 1 << 20;
 
-/// Chunks read ahead of the stream's consumer.
+/// Chunks that a thread makes ahead of the stream's consumer.
 pub const QUEUE: usize = 2;
 
 /// `length` bytes of `file` from `start` on (both in bytes); `name` is for errors.
 ///
 /// The stream fails with [`ErrorKind::Corrupt`], naming the offset, if the file ends early.
 pub fn region(file: Arc<File>, name: &str, start: u64, length: u64) -> ByteStream {
-    let name = name.to_owned();
-    from_reader(move |chunk_size| {
-        let mut position = 0;
-        std::iter::from_fn(move || {
-            let left = length - position;
-            if left == 0 {
-                return None;
-            }
-            let want = left.min(chunk_size as u64) as usize;
-            let offset = start + position;
-            position += want as u64;
-            Some(
-                read_exactly_at(&file, offset, want).map_err(|error| match error.kind() {
-                    std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
-                    _ => Error::io(&name, error).target(format_args!("offset {offset}")),
-                }),
-            )
-        })
-    })
+    region_by(file, name, start, length, || CHUNK)
 }
 
-/// All bytes of `reader`; `name` is for errors.
+/// As [`region`], in chunks of at most `chunk()` bytes, which is asked before each chunk. A server
+/// with many readers keeps them small: it holds two chunks for each.
+#[doc(hidden)]
+pub fn region_by(
+    file: Arc<File>,
+    name: &str,
+    start: u64,
+    length: u64,
+    chunk: impl Fn() -> usize + Send + Sync + 'static,
+) -> ByteStream {
+    let pieces = Pieces {
+        file,
+        name: name.into(),
+        position: start,
+        end: start.saturating_add(length),
+        chunk,
+        ahead: None,
+    };
+    stream::try_unfold(pieces, |mut pieces| async {
+        // Nothing is read before the first poll, so that an unused stream costs nothing.
+        let Some(reading) = pieces.ahead.take().or_else(|| pieces.read()) else {
+            return Ok(None);
+        };
+        let read = reading.await;
+        let chunk = read.map_err(|error| cancelled().source(error))??;
+        pieces.ahead = pieces.read();
+        Ok(Some((chunk, pieces)))
+    })
+    .boxed()
+}
+
+/// The rest of a region.
+struct Pieces<F> {
+    file: Arc<File>,
+    name: Arc<str>,
+    position: u64,
+    end: u64,
+    chunk: F,
+    /// The next chunk. A finished task holds no thread.
+    ahead: Option<JoinHandle<Result<Bytes>>>,
+}
+
+impl<F: Fn() -> usize> Pieces<F> {
+    /// Begins to read the next chunk; `None` at the end.
+    fn read(&mut self) -> Option<JoinHandle<Result<Bytes>>> {
+        let left = self.end.saturating_sub(self.position);
+        let most = (self.chunk)().max(1);
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        if want == 0 {
+            return None;
+        }
+        let (file, name, offset) = (
+            Arc::clone(&self.file),
+            Arc::clone(&self.name),
+            self.position,
+        );
+        self.position += want as u64;
+        let read = move || {
+            read_exactly_at(&file, offset, want).map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
+                _ => Error::io(&name, error).target(format_args!("offset {offset}")),
+            })
+        };
+        Some(tokio::task::spawn_blocking(read))
+    }
+}
+
+/// All bytes of `reader`, which is read on a thread of its own; `name` is for errors.
 pub fn reader<R: Read + Send + 'static>(mut reader: R, name: &str) -> ByteStream {
     let name = name.to_owned();
-    from_reader(move |chunk_size| {
-        std::iter::from_fn(move || {
-            let mut chunk = Vec::with_capacity(chunk_size);
-            match reader
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let work = move || {
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let read = reader
                 .by_ref()
-                .take(chunk_size as u64)
+                .take(CHUNK as u64)
                 .read_to_end(&mut chunk)
-            {
-                Ok(0) => None,
-                Ok(_) => Some(Ok(chunk.into())),
-                Err(error) => Some(Err(Error::io(&name, error))),
+                .map_err(|error| Error::io(&name, error));
+            // The empty chunk marks the end.
+            let is_last = read.is_err() || chunk.is_empty();
+            let sent = sender.blocking_send(read.map(|_| Bytes::from(chunk)));
+            if sent.is_err() || is_last {
+                return;
             }
-        })
+        }
+    };
+    // The thread starts when the stream is first polled, so that an unused stream costs nothing.
+    stream::try_unfold((receiver, Some(work)), |(mut receiver, work)| async {
+        if let Some(work) = work {
+            thread::apart(work)?;
+        }
+        match receiver.recv().await.transpose()? {
+            Some(chunk) if chunk.is_empty() => Ok(None),
+            Some(chunk) => Ok(Some((chunk, (receiver, None)))),
+            // The thread ended without a result: the bytes so far must not count as complete.
+            None => Err(cancelled()),
+        }
     })
+    .boxed()
 }
 
 /// The regular file at `path` as a blob of `media_type`; it is read once to learn its digest.
@@ -129,31 +197,8 @@ fn truncated(name: &str, offset: u64, want: usize) -> Error {
     .target(name)
 }
 
-/// Runs a blocking iterator of chunks, made by `make`, on a separate thread.
-fn from_reader<I>(make: impl FnOnce(usize) -> I + Send + 'static) -> ByteStream
-where
-    I: Iterator<Item = Result<Bytes>>,
-{
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let start = move || {
-        for chunk in make(CHUNK) {
-            let failed = chunk.is_err();
-            if sender.blocking_send(chunk).is_err() || failed {
-                return;
-            }
-        }
-    };
-    // The thread starts when the stream is first polled, so that an unused stream costs nothing.
-    let mut start = Some(start);
-    stream::unfold(receiver, move |mut receiver| {
-        if let Some(start) = start.take() {
-            tokio::task::spawn_blocking(start);
-        }
-        async move { receiver.recv().await.map(|chunk| (chunk, receiver)) }
-    })
-    // Some consumers poll once more after the end.
-    .fuse()
-    .boxed()
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "reading was cancelled")
 }
 
 #[cfg(unix)]

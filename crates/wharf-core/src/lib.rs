@@ -22,6 +22,7 @@ pub mod state;
 pub mod store;
 #[doc(hidden)]
 pub mod sync;
+mod thread;
 pub mod verify;
 
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::blob::ByteStream;
-use crate::{Error, ErrorKind, Result, file};
+use crate::{Error, ErrorKind, Result, file, thread};
 
 /// The writing end. A write fails once the stream is dropped.
 pub(super) struct Pipe {
@@ -15,8 +15,8 @@ pub(super) struct Pipe {
     chunk: BytesMut,
 }
 
-/// The bytes that `work` writes. `work` runs off the reactor, starts with the first poll and ends
-/// early when the stream is dropped. The stream fails as `work` does.
+/// The bytes that `work` writes. `work` runs on a thread of its own, starts with the first poll and
+/// ends early when the stream is dropped. The stream fails as `work` does.
 pub(super) fn written_by<F>(work: F) -> ByteStream
 where
     F: FnOnce(&mut Pipe) -> Result<()> + Send + 'static,
@@ -35,7 +35,7 @@ where
         (receiver, Some(start)),
         |(mut receiver, start)| async move {
             if let Some(start) = start {
-                tokio::task::spawn_blocking(start);
+                thread::apart(start)?;
             }
             match receiver.recv().await.transpose()? {
                 Some(chunk) if chunk == END => Ok(None),

@@ -8,11 +8,10 @@ use std::io::{self, BufReader, Read};
 use bytes::{Buf, Bytes};
 use futures::{StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use wharf_oci::{Algorithm, Compression, Digest, Hasher};
 
 use crate::blob::ByteStream;
-use crate::{Error, ErrorKind, Result, file, verify};
+use crate::{Error, ErrorKind, Result, file, thread, verify};
 
 /// Yields `stream` as it is. `learned` gets digest and size of the uncompressed tar once it ended.
 pub(super) fn learn(
@@ -46,7 +45,7 @@ struct Beside {
     sender: mpsc::Sender<Bytes>,
     /// Taken by the worker, which starts with the first chunk.
     receiver: Option<mpsc::Receiver<Bytes>>,
-    worker: Option<JoinHandle<io::Result<(Digest, u64)>>>,
+    worker: Option<oneshot::Receiver<io::Result<(Digest, u64)>>>,
     compression: Compression,
     learned: oneshot::Sender<(Digest, u64)>,
 }
@@ -55,8 +54,10 @@ impl Beside {
     async fn step(mut self) -> Result<Option<(Bytes, Option<Beside>)>> {
         if let Some(receiver) = self.receiver.take() {
             let compression = self.compression;
-            let work = move || unpack(receiver, compression);
-            self.worker = Some(tokio::task::spawn_blocking(work));
+            let (sender, found) = oneshot::channel();
+            // The stream may be gone at the end.
+            thread::apart(move || drop(sender.send(unpack(receiver, compression))))?;
+            self.worker = Some(found);
         }
         let Some(chunk) = self.stream.next().await.transpose()? else {
             return self.finish().await.map(|()| None);

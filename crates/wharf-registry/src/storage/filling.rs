@@ -3,15 +3,15 @@
 //! The hash state is saved with the session, so another request, or process, reads again only the
 //! bytes that were written after it.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use wharf_core::Result;
 use wharf_core::blob::ByteStream;
-use wharf_core::file::CHUNK;
 use wharf_core::verify::blocking;
 use wharf_oci::{Algorithm, Digest, Hasher};
 
 use crate::driver::{Key, OpenSession};
+use crate::share::Share;
 
 /// An open session, and the hash of all its bytes.
 pub(super) struct Filling {
@@ -19,6 +19,8 @@ pub(super) struct Filling {
     hasher: Hasher,
     /// How many bytes the saved state covers.
     saved: u64,
+    /// The size of a batch.
+    share: Share,
 }
 
 /// A request that ends saves the state after this many new bytes: hashing fewer again takes less
@@ -29,7 +31,11 @@ const SAVE_EVERY: u64 = 64 << 20;
 
 impl Filling {
     /// Continues a session at its end. `algorithm` is the hash to use if nothing was hashed yet.
-    pub(super) async fn open(open: Box<dyn OpenSession>, algorithm: Algorithm) -> Result<Self> {
+    pub(super) async fn open(
+        open: Box<dyn OpenSession>,
+        algorithm: Algorithm,
+        share: Share,
+    ) -> Result<Self> {
         // If the state cannot be used, the bytes are hashed again.
         let saved = open.state().and_then(|state| Hasher::restore(state).ok());
         let saved = saved.filter(|saved| saved.length() <= open.length());
@@ -40,6 +46,7 @@ impl Filling {
             open,
             hasher,
             saved,
+            share,
         })
     }
 
@@ -50,13 +57,13 @@ impl Filling {
 
     /// Writes all of `bytes`; those before an error are written.
     pub(super) async fn fill(&mut self, mut bytes: ByteStream) -> Result<()> {
-        let mut batch = Batch::gather(&mut bytes).await;
+        let mut batch = Batch::gather(&mut bytes, self.share.bytes()).await;
         loop {
-            let hash = hash(self.hasher.clone(), batch.chunks.clone());
-            let write = self.open.write(batch.chunks);
+            let hash = hash(self.hasher.clone(), batch.bytes.clone());
+            let write = self.open.write(vec![batch.bytes]);
             let next = async {
                 match batch.end {
-                    None => Ok(Batch::gather(&mut bytes).await),
+                    None => Ok(Batch::gather(&mut bytes, self.share.bytes()).await),
                     Some(end) => Err(end),
                 }
             };
@@ -107,43 +114,52 @@ async fn hash_rest(open: &dyn OpenSession, mut hasher: Hasher) -> Result<Hasher>
     }
     let mut bytes = open.read(hasher.length()).await?;
     while let Some(chunk) = bytes.next().await.transpose()? {
-        hasher = hash(hasher, vec![chunk]).await?;
+        hasher = hash(hasher, chunk).await?;
     }
     Ok(hasher)
 }
 
-async fn hash(mut hasher: Hasher, chunks: Vec<Bytes>) -> Result<Hasher> {
+async fn hash(mut hasher: Hasher, bytes: Bytes) -> Result<Hasher> {
     blocking(move || {
-        chunks.iter().for_each(|chunk| hasher.update(chunk));
+        hasher.update(&bytes);
         hasher
     })
     .await
 }
 
-/// About [`CHUNK`] bytes of a stream, so that small pieces cause few switches to another thread.
+/// About a share of bytes of a stream, so that small pieces cause few switches to another thread.
 struct Batch {
-    chunks: Vec<Bytes>,
+    bytes: Bytes,
     end: Option<Result<()>>,
 }
 
 impl Batch {
-    async fn gather(stream: &mut ByteStream) -> Self {
-        let (mut chunks, mut length) = (Vec::new(), 0);
-        while length < CHUNK {
+    async fn gather(stream: &mut ByteStream, size: usize) -> Self {
+        let mut gathered = BytesMut::new();
+        loop {
             let end = match stream.next().await {
-                Some(Ok(chunk)) => {
-                    length += chunk.len();
-                    chunks.push(chunk);
-                    continue;
+                // A piece may keep a much larger buffer of the connection alive, so small ones are
+                // copied.
+                Some(Ok(chunk)) if gathered.is_empty() && chunk.len() >= size / 2 => {
+                    return Batch {
+                        bytes: chunk,
+                        end: None,
+                    };
                 }
-                Some(Err(error)) => Err(error),
-                None => Ok(()),
+                Some(Ok(chunk)) => {
+                    gathered.extend_from_slice(&chunk);
+                    if gathered.len() < size {
+                        continue;
+                    }
+                    None
+                }
+                Some(Err(error)) => Some(Err(error)),
+                None => Some(Ok(())),
             };
             return Batch {
-                chunks,
-                end: Some(end),
+                bytes: gathered.freeze(),
+                end,
             };
         }
-        Batch { chunks, end: None }
     }
 }

@@ -7,6 +7,7 @@ use wharf_core::{Error, ErrorKind, Result};
 use wharf_oci::{RepositoryName, Tag};
 
 use crate::driver::{Driver, Folder, Key, Memory, When};
+use crate::share::Shares;
 
 /// What a registry holds. Cheap to clone; clones share the content.
 ///
@@ -14,6 +15,8 @@ use crate::driver::{Driver, Folder, Key, Memory, When};
 #[derive(Clone, Debug)]
 pub struct Storage {
     pub(super) driver: Arc<dyn Driver>,
+    /// The uploads that arrive.
+    pub(super) fills: Shares,
 }
 
 /// How many keys of a folder to read at a time when all are needed.
@@ -22,7 +25,10 @@ pub(super) const PAGE: usize = 1000;
 impl Storage {
     /// The storage of a driver's content.
     pub fn new(driver: Arc<dyn Driver>) -> Self {
-        Storage { driver }
+        Storage {
+            driver,
+            fills: Shares::default(),
+        }
     }
 
     /// A storage in memory, without content.

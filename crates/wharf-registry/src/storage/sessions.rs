@@ -74,7 +74,7 @@ impl Storage {
     /// bytes have another digest: the session is gone then.
     pub async fn finish(&self, session: &Session, digest: &Digest) -> Result<Descriptor> {
         let open = self.open(session).await?;
-        let filling = Filling::open(open, digest.algorithm()).await?;
+        let filling = Filling::open(open, digest.algorithm(), self.fills.join()).await?;
         self.commit(session, filling, digest).await
     }
 
@@ -154,7 +154,7 @@ impl Storage {
     ) -> Result<Filling> {
         let open = self.open(session).await?;
         check_offset(offset, open.length())?;
-        Filling::open(open, algorithm).await
+        Filling::open(open, algorithm, self.fills.join()).await
     }
 
     /// Leaves a session to the next request, whether or not this one succeeded.

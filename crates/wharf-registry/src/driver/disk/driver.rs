@@ -21,6 +21,7 @@ use super::tree::Tree;
 use crate::driver::{
     Applied, Driver, Entry, Folder, Key, Object, OpenSession, Session, Stat, Version, When,
 };
+use crate::share::Shares;
 
 /// A driver in a directory. Cheap to clone; clones, and other processes, share the content.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub struct Disk {
     turns: Arc<Turns>,
     swept: Arc<Lock<Instant>>,
     format: Format,
+    reads: Shares,
 }
 
 /// While a directory stays open, it is swept again after this time, when a session begins.
@@ -50,6 +52,7 @@ impl Disk {
             turns: Arc::default(),
             swept: Arc::new(Lock::new(Instant::now())),
             format,
+            reads: Shares::default(),
         })
     }
 
@@ -83,18 +86,29 @@ impl Disk {
             Some(name) => Some(locks::turn(&self.turns, name).await?),
             None => None,
         };
-        let key = key.clone();
-        // The work holds the lock: if the caller is dropped, the lock must not end before the work.
-        self.run(move |tree| {
-            let lock = name.map(|name| locks::alone(&tree.lock(&name)));
-            let _lock = lock.transpose()?;
-            let path = tree.path(&key);
-            if when != When::Always && !when.holds(files::read(&path)?.as_deref()) {
-                return Ok(None);
+        let (begun, mut work) = (Instant::now(), work);
+        loop {
+            let (key, name, when) = (key.clone(), name.clone(), when.clone());
+            // The work holds the lock: if the caller is dropped, the lock must not end before the work.
+            let attempt = move |tree: &Tree| {
+                let lock = name.map(|name| locks::alone(&tree.lock(&name)));
+                let _lock = match lock.transpose()? {
+                    Some(None) => return Ok(Attempt::Locked(work)),
+                    lock => lock.flatten(),
+                };
+                let path = tree.path(&key);
+                if when != When::Always && !when.holds(files::read(&path)?.as_deref()) {
+                    return Ok(Attempt::Ended(None));
+                }
+                work(tree, &path).map(|done| Attempt::Ended(Some(done)))
+            };
+            match self.run(attempt).await? {
+                Attempt::Ended(done) => return Ok(done),
+                Attempt::Locked(again) => work = again,
             }
-            work(tree, &path).map(Some)
-        })
-        .await
+            // The wait holds no thread: another process may keep many locks.
+            locks::pause(begun).await?;
+        }
     }
 
     /// Whether a sweep is due; true for one caller only.
@@ -106,6 +120,14 @@ impl Disk {
         }
         due
     }
+}
+
+/// A try to change an object.
+enum Attempt<T, W> {
+    /// The result of the work; `None` if its condition did not hold.
+    Ended(Option<T>),
+    /// Another process holds the lock; this is the work.
+    Locked(W),
 }
 
 /// The repository in which changes to this object must be made one at a time. Writes to other
@@ -139,7 +161,9 @@ impl Driver for Disk {
         let name = path.display().to_string();
         let opened = self.run(move |_| files::found(&path, File::open(&path)));
         let opened = opened.await?.map(Arc::new);
-        Ok(opened.map(|opened| file::region(opened, &name, start, length)))
+        let share = self.reads.join();
+        let chunk = move || share.bytes();
+        Ok(opened.map(|opened| file::region_by(opened, &name, start, length, chunk)))
     }
 
     async fn put(&self, key: &Key, bytes: Bytes, when: When) -> Result<Applied> {

@@ -1,7 +1,7 @@
 //! Serialises changes to the links and tags of a repository, across all processes.
 //!
-//! Within a process the wait is in order and holds no thread; then a file lock keeps other
-//! processes out. The system releases it when a process dies.
+//! Within a process the wait is in order; then a file lock keeps other processes out. Neither wait
+//! holds a thread. The system releases it when a process dies.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -32,24 +32,33 @@ pub(super) async fn turn<'a>(
     waited.map_err(|_| busy())
 }
 
-/// Keeps other processes out until the result is dropped. Blocking.
+/// Keeps other processes out until the result is dropped; `None` if one of them is in. Blocks for a
+/// moment only.
 ///
 /// # Errors
-/// [`ErrorKind::Busy`] after ten seconds; the system's error.
-pub(super) fn alone(path: &Path) -> Result<File> {
+/// The system's error.
+pub(super) fn alone(path: &Path) -> Result<Option<File>> {
     files::ensure_parent(path)?;
     let mut options = File::options();
     let opened = options.write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(|e| at(path, e))?;
-    let begun = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(at(path, error)),
-            Err(TryLockError::WouldBlock) if begun.elapsed() >= PATIENCE => return Err(busy()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-        }
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::Error(error)) => Err(at(path, error)),
+        Err(TryLockError::WouldBlock) => Ok(None),
     }
+}
+
+/// Waits until the lock should be tried again, without a thread.
+///
+/// # Errors
+/// [`ErrorKind::Busy`] ten seconds after the work began.
+pub(super) async fn pause(begun: Instant) -> Result<()> {
+    if begun.elapsed() >= PATIENCE {
+        return Err(busy());
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
 }
 
 fn busy() -> Error {

@@ -63,6 +63,9 @@ impl DiskSession {
     }
 }
 
+/// Bytes to read at a time when a session is hashed again.
+const REPLAY: usize = 256 << 10;
+
 /// Makes the file of a session. Blocks.
 pub(super) fn create(path: &Path) -> Result<()> {
     let created = File::options().write(true).create_new(true).open(path);
@@ -142,7 +145,8 @@ impl OpenSession for DiskSession {
     async fn read(&self, start: u64) -> Result<ByteStream> {
         let name = self.path.display().to_string();
         let length = self.length.saturating_sub(start);
-        Ok(file::region(Arc::clone(&self.file), &name, start, length))
+        let file = Arc::clone(&self.file);
+        Ok(file::region_by(file, &name, start, length, || REPLAY))
     }
 
     async fn finish(self: Box<Self>, key: &Key) -> Result<()> {
