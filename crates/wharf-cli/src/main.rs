@@ -20,6 +20,7 @@ mod json_line;
 mod listing;
 mod logging;
 mod notices;
+mod open_files;
 mod output;
 mod panics;
 mod printer;

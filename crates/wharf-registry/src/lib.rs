@@ -14,8 +14,9 @@ pub mod driver;
 pub mod fuzzing;
 mod http;
 mod registry;
+mod share;
 pub mod storage;
 
 pub use access::{Access, Action, Caller, Decision};
-pub use http::Server;
+pub use http::{Limits, Server};
 pub use registry::{Referrers, Registry};

@@ -1,4 +1,4 @@
-//! The body of a request. A client may send it slowly, but not stall for ever.
+//! The body of a request. A client may send it slowly, but not stall for ever, nor almost.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,40 +7,52 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
 use wharf_core::blob::ByteStream;
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
-/// A client that sends no byte for this long counts as gone.
-const IDLE: Duration = Duration::from_secs(60);
+use super::activity::{Activity, least};
+
 /// A refused client gets its answer after it has sent this much, or after this time.
 const DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// The body of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestBody(Arc<Lock<Incoming>>);
+pub(crate) struct RequestBody {
+    incoming: Arc<Lock<Incoming>>,
+    activity: Arc<Activity>,
+}
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming) -> Self {
-        RequestBody(Arc::new(Lock::new(incoming)))
+    pub(super) fn new(incoming: Incoming, activity: Arc<Activity>) -> Self {
+        RequestBody {
+            incoming: Arc::new(Lock::new(incoming)),
+            activity,
+        }
     }
 
     /// Whether there is no body, or it was read to its end.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.0.lock().is_end_stream()
+        self.incoming.lock().is_end_stream()
     }
 
-    /// The bytes that were not read yet.
+    /// The bytes that were not read yet. Fails with [`ErrorKind::Timeout`] if they arrive too slowly.
     pub(crate) fn stream(&self) -> ByteStream {
-        let body = self.clone();
-        stream::try_unfold(body, |body| async move {
-            let next = tokio::time::timeout(IDLE, body.chunk()).await;
-            let timeout = |_| Error::new(ErrorKind::Timeout, "no bytes of the request's body came");
-            Ok(next
-                .map_err(timeout)?
-                .transpose()?
-                .map(|chunk| (chunk, body)))
+        let state = (self.clone(), Pace::new(self.activity.limits().body));
+        stream::try_unfold(state, |(body, mut pace)| async move {
+            let begun = Instant::now();
+            let next = tokio::time::timeout(pace.window, body.chunk()).await;
+            let chunk = match next {
+                Ok(chunk) => chunk.transpose()?,
+                Err(_) => return Err(too_slow("no bytes of the request's body arrived")),
+            };
+            let Some(chunk) = chunk else {
+                return Ok(None);
+            };
+            pace.count(begun.elapsed(), chunk.len())?;
+            Ok(Some((chunk, (body, pace))))
         })
         .boxed()
     }
@@ -76,8 +88,9 @@ impl RequestBody {
     async fn chunk(&self) -> Option<Result<Bytes>> {
         loop {
             let frame = std::future::poll_fn(|context| {
-                let mut incoming = self.0.lock();
-                Pin::new(&mut *incoming).poll_frame(context)
+                let frame = Pin::new(&mut *self.incoming.lock()).poll_frame(context);
+                self.activity.receives(frame.is_pending());
+                frame
             });
             match frame.await? {
                 Ok(frame) => {
@@ -92,5 +105,73 @@ impl RequestBody {
                 }
             }
         }
+    }
+}
+
+/// The pace of a body: the bytes of each window of time in which the server waited for them. Time in
+/// which the server was busy does not count.
+struct Pace {
+    window: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        Pace {
+            window,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// Counts bytes for which the server waited.
+    fn count(&mut self, waited: Duration, bytes: usize) -> Result<()> {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < self.window {
+            return Ok(());
+        }
+        if self.bytes < least(self.waited) {
+            let message = format!(
+                "the request's body arrives too slowly: {} bytes in {} s",
+                self.bytes,
+                self.waited.as_secs()
+            );
+            return Err(too_slow(&message));
+        }
+        *self = Pace::new(self.window);
+        Ok(())
+    }
+}
+
+fn too_slow(message: &str) -> Error {
+    Error::new(ErrorKind::Timeout, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn fault_a10_a_body_that_trickles_is_given_up_after_a_window() {
+        let mut pace = Pace::new(WINDOW);
+        let second = Duration::from_secs(1);
+        let kept = (0..100).take_while(|_| pace.count(second, 1000).is_ok());
+        assert_eq!(kept.count(), 59);
+    }
+
+    #[test]
+    fn fault_a10_a_slow_body_may_take_its_time() {
+        let mut pace = Pace::new(WINDOW);
+        let second = Duration::from_secs(1);
+        assert!((0..10_000).all(|_| pace.count(second, 1024).is_ok()));
+        // Bursts count as well as a steady flow.
+        let mut bursts = (0..1000).map(|number| usize::from(number % 59 == 0) * (64 << 10));
+        assert!(bursts.all(|bytes| pace.count(second, bytes).is_ok()));
+        // So does a client that the server keeps waiting.
+        assert!((0..10_000).all(|_| pace.count(Duration::ZERO, 1).is_ok()));
     }
 }

@@ -1,14 +1,17 @@
 //! From a request to its answer.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use http::header::{EXPECT, SERVER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use wharf_oci::RepositoryName;
 
+use super::activity::Activity;
 use super::body::RequestBody;
+use super::lasting::Lasting;
 use super::respond::{Answer, Code, Refusal, empty};
 use super::route::{Operation, Route, route};
 use super::{blobs, manifests, referrers, tags, uploads};
@@ -18,10 +21,12 @@ use crate::{Caller, Decision, Registry};
 /// Answers one request, also after any error.
 pub(super) async fn answer(
     registry: Registry,
+    activity: Arc<Activity>,
     request: Request<Incoming>,
-) -> Result<Answer, Infallible> {
+) -> Result<Response<Lasting>, Infallible> {
+    let under_way = activity.begin();
     let (head, incoming) = request.into_parts();
-    let body = RequestBody::new(incoming);
+    let body = RequestBody::new(incoming, activity);
     let mut answer = match dispatch(&registry, &head, &body).await {
         Ok(answer) => answer,
         Err(refusal) => {
@@ -38,7 +43,7 @@ pub(super) async fn answer(
     headers.insert(TAKES, HeaderValue::from_static(OPTIONAL));
     let status = answer.status().as_u16();
     tracing::debug!(method = %head.method, path = head.uri.path(), status);
-    Ok(answer)
+    Ok(answer.map(|body| Lasting::new(body, under_way)))
 }
 
 async fn dispatch(

@@ -1,10 +1,15 @@
 //! The HTTP interface: parses a request, checks its rights, and answers it.
 
+mod activity;
 mod blobs;
 mod body;
 mod conditions;
+mod connections;
 mod dispatch;
+mod lasting;
+mod limits;
 mod manifests;
+mod overload;
 mod page;
 mod patience;
 mod referrers;
@@ -14,4 +19,5 @@ mod server;
 mod tags;
 mod uploads;
 
+pub use limits::Limits;
 pub use server::Server;

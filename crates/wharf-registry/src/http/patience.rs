@@ -3,17 +3,19 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream on which every write must make progress within a limit.
+use super::activity::Activity;
+
+/// A stream on which every write must make progress within a limit. It reports what it moves.
 #[derive(Debug)]
-pub(crate) struct Patience<S> {
+pub(super) struct Patience<S> {
     stream: S,
-    limit: Duration,
+    activity: Arc<Activity>,
     waiting: Waiting,
     deadline: Pin<Box<Sleep>>,
 }
@@ -26,12 +28,18 @@ enum Waiting {
 }
 
 impl<S> Patience<S> {
-    pub(crate) fn new(stream: S, limit: Duration) -> Self {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Patience {
             stream,
-            limit,
             waiting: Waiting::No,
-            deadline: Box::pin(sleep(limit)),
+            deadline: Box::pin(sleep(activity.limits().write)),
+            activity,
+        }
+    }
+
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.activity.sent(*bytes);
         }
     }
 
@@ -42,13 +50,17 @@ impl<S> Patience<S> {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = Waiting::No;
+            if self.waiting == Waiting::Yes {
+                self.waiting = Waiting::No;
+                self.activity.sends(false);
+            }
             return written;
         }
         if self.waiting == Waiting::No {
             self.waiting = Waiting::Yes;
+            self.activity.sends(true);
             // A limit beyond the end of time is never reached.
-            let end = Instant::now().checked_add(self.limit);
+            let end = Instant::now().checked_add(self.activity.limits().write);
             if let Some(end) = end {
                 self.deadline.as_mut().reset(end);
             }
@@ -66,7 +78,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.activity.received(buffer.filled().len() - before);
+        read
     }
 }
 
@@ -77,6 +92,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(&written);
         self.judge(written, context)
     }
 
@@ -86,6 +102,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note(&written);
         self.judge(written, context)
     }
 
@@ -110,12 +127,23 @@ mod tests {
 
     use super::*;
 
+    use std::time::Duration;
+
+    use super::super::limits::Limits;
+
     const LIMIT: Duration = Duration::from_secs(60);
+
+    fn activity() -> Arc<Activity> {
+        Activity::new(Limits {
+            write: LIMIT,
+            ..Limits::default()
+        })
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_nothing_is_cut_off_after_the_limit() {
         let (ours, theirs) = duplex(16);
-        let mut stream = Patience::new(ours, LIMIT);
+        let mut stream = Patience::new(ours, activity());
         let begun = Instant::now();
         let error = stream.write_all(&[7; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -127,7 +155,7 @@ mod tests {
     async fn a_slow_peer_is_served_to_the_end() {
         let (ours, mut theirs) = duplex(16);
         let writing = tokio::spawn(async move {
-            let mut stream = Patience::new(ours, LIMIT);
+            let mut stream = Patience::new(ours, activity());
             stream.write_all(&[7; 200]).await
         });
         let mut buffer = [0; 8];
@@ -142,7 +170,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_is_asked_nothing_may_be_silent() {
         let (ours, mut theirs) = duplex(16);
-        let mut stream = Patience::new(ours, LIMIT);
+        let mut stream = Patience::new(ours, activity());
         sleep(2 * LIMIT).await;
         stream.write_all(b"late").await.unwrap();
         let mut buffer = [0; 4];

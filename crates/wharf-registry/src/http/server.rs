@@ -8,22 +8,22 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use wharf_core::{Error, Result};
 
+use super::connections::{Connections, Place};
 use super::dispatch::answer;
+use super::limits::Limits;
+use super::overload;
 use super::patience::Patience;
 use crate::Registry;
 
-/// The most connections at a time; more wait in the system's queue.
-const CONNECTIONS: usize = 1024;
-/// The time limit for the head of a request, and for an idle connection.
-const HEADERS: Duration = Duration::from_secs(60);
-/// The default time after which a client that reads nothing of an answer is disconnected.
-const WRITES: Duration = Duration::from_secs(60);
+/// The most bytes to buffer of a connection in each direction, and the most of a request's head.
+const BUFFER: usize = 64 << 10;
 /// How long requests under way may take to end after the shutdown began.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection (no descriptors left).
@@ -35,7 +35,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     registry: Registry,
-    write_timeout: Duration,
+    limits: Limits,
 }
 
 impl Server {
@@ -61,15 +61,22 @@ impl Server {
             listener,
             address,
             registry,
-            write_timeout: WRITES,
+            limits: Limits::default(),
         })
+    }
+
+    /// Sets how many connections there may be, and how much time they have.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Disconnects a client that reads no byte of an answer for `limit`, instead of 60 seconds. A
     /// slow client is served to the end.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
-        self.write_timeout = limit;
+        self.limits.write = limit;
         self
     }
 
@@ -82,61 +89,88 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let (stop, stopped) = watch::channel(());
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut connections = JoinSet::new();
+        let connections = Connections::new(self.limits);
+        let mut tasks = JoinSet::new();
+        let mut tick = tokio::time::interval(self.limits.tick());
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
                 () = &mut shutdown => break,
-                Some(_) = connections.join_next() => continue,
-                accepted = accept(&self.listener, &permits) => accepted,
+                Some(_) = tasks.join_next() => continue,
+                _ = tick.tick() => {
+                    connections.tick();
+                    continue;
+                }
+                accepted = self.listener.accept() => accepted,
             };
-            let Some((permit, stream)) = accepted else {
-                continue;
-            };
-            let (registry, stopped) = (self.registry.clone(), stopped.clone());
-            // Without it small answers wait for the client's acknowledgement. If the system refuses
-            // it they still arrive.
-            let _ = stream.set_nodelay(true);
-            let stream = Patience::new(stream, self.write_timeout);
-            connections.spawn(async move {
-                serve(stream, registry, stopped).await;
-                drop(permit);
-            });
+            match accepted {
+                Ok((stream, _)) => {
+                    let connections = Arc::clone(&connections);
+                    let (registry, stopped) = (self.registry.clone(), stopped.clone());
+                    tasks.spawn(connect(stream, connections, registry, stopped));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    connections.make_room(1);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
         }
         drop(self.listener);
         drop(stop);
-        let ended = async { while connections.join_next().await.is_some() {} };
+        let ended = async { while tasks.join_next().await.is_some() {} };
         // Requests that take longer are cut off when the set is dropped.
         let _ = tokio::time::timeout(GRACE, ended).await;
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((permit, stream)),
-        Err(error) => {
-            tracing::warn!(%error, "connection not accepted");
-            tokio::time::sleep(PAUSE).await;
-            None
-        }
+/// Serves a connection once there is a place for it.
+async fn connect(
+    stream: TcpStream,
+    connections: Arc<Connections>,
+    registry: Registry,
+    mut stopped: watch::Receiver<()>,
+) {
+    // Without it small answers wait for the client's acknowledgement. If the system refuses it they
+    // still arrive.
+    let _ = stream.set_nodelay(true);
+    let place = tokio::select! {
+        place = connections.admit() => place,
+        // The sender is dropped when the server stops.
+        _ = stopped.changed() => return,
+    };
+    match place {
+        Some(place) => serve(stream, place, registry, stopped).await,
+        None => overload::refuse(stream).await,
     }
 }
 
-async fn serve(stream: Patience<TcpStream>, registry: Registry, mut stopped: watch::Receiver<()>) {
-    let service = service_fn(move |request| answer(registry.clone(), request));
+async fn serve(
+    stream: TcpStream,
+    place: Place,
+    registry: Registry,
+    mut stopped: watch::Receiver<()>,
+) {
+    let activity = place.activity();
+    let stream = Patience::new(stream, Arc::clone(activity));
+    let service = {
+        let activity = Arc::clone(activity);
+        service_fn(move |request| answer(registry.clone(), Arc::clone(&activity), request))
+    };
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    // The time for a head is limited by `activity`.
+    http.header_read_timeout(None).max_buf_size(BUFFER);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    let served = tokio::select! {
-        served = &mut connection => served,
-        // The sender is dropped when the server stops.
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut is_stopping = false;
+    let served = loop {
+        tokio::select! {
+            served = &mut connection => break served,
+            () = activity.closed() => return,
+            // The sender is dropped when the server stops.
+            _ = stopped.changed(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
     };
     if let Err(error) = served {

@@ -15,6 +15,7 @@ mod directory;
 mod driver;
 mod hashed;
 mod http;
+mod load;
 mod patience;
 mod races;
 mod referrers;

@@ -8,7 +8,7 @@ use wharf::{Error, ErrorKind, Result};
 
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
-use crate::{embedded, env, signals};
+use crate::{embedded, env, open_files, signals};
 
 /// Serve a directory as a registry until interrupted
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,7 @@ impl Run for Serve {
 
     /// Serves until a signal arrives, which is a success.
     async fn run(self, context: &Context) -> Result<()> {
+        open_files::raise();
         let address = address(&self.address).await?;
         let directory = match self.disk {
             Some(directory) => directory,
