@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 use wharf_oci::Registry;
 
+use super::activity::{Activity, WaitLimits};
 use super::body::{Body, split};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
 use super::follow::{authority, follow, same_origin};
 use super::request::{Cover, Head, Redirects, Request, Wait};
 use super::response::Response;
-use super::{activity, failure, proxy_failure, trace};
+use super::{failure, proxy_failure, trace};
 use crate::tls::Authority;
 use wharf_core::{Error, ErrorKind, Guard, Result};
 
@@ -23,7 +25,8 @@ use wharf_core::{Error, ErrorKind, Guard, Result};
 pub struct Timeouts {
     /// For a connection; 10 s by default.
     pub connect: Duration,
-    /// From the end of a request to the headers of its answer; 30 s by default.
+    /// From the end of a request to the headers of its answer; 30 s by default. A part of a blob
+    /// has this limit too.
     pub header: Duration,
     /// The same for a request that commits a blob or manifest; 300 s by default.
     pub commit: Duration,
@@ -117,20 +120,27 @@ impl Transport {
             error,
         })?;
         let authority = authority(&url);
-        let sending = client.http.get(url.clone()).send();
-        match tokio::time::timeout(self.timeouts.header, sending).await {
-            Ok(Ok(response)) => {
+        let activity = Activity::new();
+        let body = reqwest::Body::wrap(activity.nothing());
+        let sending = client.http.get(url.clone()).body(body).send();
+        let sent = tokio::select! {
+            sent = sending => sent,
+            error = activity.stalled(self.limits(Wait::Header)) => {
+                return Err(Probe {
+                    connected: client.has_met(&url),
+                    error: error.target(authority),
+                });
+            }
+        };
+        match sent {
+            Ok(response) => {
                 self.counts.add(RequestClass::of(&Method::GET, url.path()));
                 trace::probed(&url, response.status());
                 Ok(response.status())
             }
-            Ok(Err(error)) => Err(Probe {
+            Err(error) => Err(Probe {
                 connected: failure::distrusts(&error) || !error.is_connect(),
                 error: self.explain(&error, &client, &url),
-            }),
-            Err(_) => Err(Probe {
-                connected: client.has_met(&url),
-                error: activity::silence(&format!("{authority}: no answer"), self.timeouts.header),
             }),
         }
     }
@@ -219,6 +229,17 @@ impl Transport {
         }
     }
 
+    fn limits(&self, wait: Wait) -> WaitLimits {
+        WaitLimits {
+            connect: self.timeouts.connect,
+            idle: self.timeouts.idle,
+            answer: match wait {
+                Wait::Header => self.timeouts.header,
+                Wait::Commit => self.timeouts.commit,
+            },
+        }
+    }
+
     async fn client(&self, url: &Url) -> Result<Speaker> {
         self.clients.of(url, self.registry.as_ref()).await
     }
@@ -245,32 +266,17 @@ impl Transport {
 
     async fn try_hop(&self, head: &Head, body: Body) -> Result<reqwest::Response, Failed> {
         let client = self.client(&head.url).await.map_err(Failed::Exchange)?;
-        let mut builder = client
+        let activity = Activity::new();
+        let builder = client
             .http
             .request(head.method.clone(), head.url.clone())
             .headers(head.headers.clone());
-        let activity = activity::Activity::new(matches!(body, Body::Stream(..)));
-        builder = match body {
-            Body::Empty if matches!(head.method, Method::GET | Method::HEAD) => builder,
-            Body::Empty => builder.header(CONTENT_LENGTH, 0),
-            Body::Bytes(bytes) => builder.body(bytes),
-            Body::Stream(payload) => {
-                if let Some(length) = payload.length {
-                    builder = builder.header(CONTENT_LENGTH, length);
-                }
-                let watched = activity.watch(payload.stream, payload.length);
-                builder.body(reqwest::Body::wrap_stream(watched))
-            }
-        };
-        let answer = match head.wait {
-            Wait::Header => self.timeouts.header,
-            Wait::Commit => self.timeouts.commit,
-        };
-        // The body does not move while the connection is being made.
-        let idle = self.timeouts.idle + self.timeouts.connect;
+        let builder = with_body(builder, &head.method, body, &activity);
         let sent = tokio::select! {
             sent = builder.send() => sent,
-            error = activity.stalled(idle, answer) => return Err(Failed::Exchange(error)),
+            error = activity.stalled(self.limits(head.wait)) => {
+                return Err(Failed::Exchange(error));
+            }
         };
         let response = sent.map_err(|error| match activity.take_source_error() {
             Some(error) => Failed::Source(error),
@@ -300,6 +306,35 @@ impl Transport {
         }
         Ok(response)
     }
+}
+
+/// The request with its body, watched by `activity`.
+fn with_body(
+    builder: reqwest::RequestBuilder,
+    method: &Method,
+    body: Body,
+    activity: &Activity,
+) -> reqwest::RequestBuilder {
+    let (stream, length) = match body {
+        Body::Stream(payload) => (payload.stream, payload.length),
+        Body::Bytes(bytes) if !bytes.is_empty() => {
+            let length = bytes.len() as u64;
+            let whole = futures::stream::once(async { Ok(bytes) });
+            (whole.boxed(), Some(length))
+        }
+        Body::Empty | Body::Bytes(_) => {
+            let builder = builder.body(reqwest::Body::wrap(activity.nothing()));
+            return match *method {
+                Method::GET | Method::HEAD => builder,
+                _ => builder.header(CONTENT_LENGTH, 0),
+            };
+        }
+    };
+    let builder = match length {
+        Some(length) => builder.header(CONTENT_LENGTH, length),
+        None => builder,
+    };
+    builder.body(reqwest::Body::wrap_stream(activity.watch(stream, length)))
 }
 
 fn length(headers: &HeaderMap) -> usize {

@@ -5,11 +5,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::StatusCode;
+use tokio::time::Instant;
 use url::Url;
 
+use super::activity::silence;
 use super::follow::authority;
 use super::sent_secrets::SentSecrets;
-use super::{activity, failure, trace};
+use super::{failure, trace};
 use wharf_core::Refusal;
 use wharf_core::blob::ByteStream;
 use wharf_core::{Asked, Error, ErrorKind, Result};
@@ -84,13 +86,14 @@ impl Response {
         stream::try_unfold(
             (chunks, endpoint, authority),
             move |(mut chunks, endpoint, authority)| async move {
+                let since = Instant::now();
                 match tokio::time::timeout(idle, chunks.next()).await {
                     Ok(None) => Ok(None),
                     Ok(Some(Ok(chunk))) => Ok(Some((chunk, (chunks, endpoint, authority)))),
                     Ok(Some(Err(error))) => {
                         Err(failure::explain(&error, &authority, false).target(endpoint))
                     }
-                    Err(_) => Err(activity::silence("no byte arrived", idle).target(endpoint)),
+                    Err(_) => Err(silence("no byte arrived", idle, since).target(endpoint)),
                 }
             },
         )
@@ -108,10 +111,11 @@ impl Response {
         let longest = self.idle.saturating_mul(PATIENCE);
         let status = self.status().as_u16();
         let sent_secrets = self.sent_secrets.clone();
+        let since = Instant::now();
         let gathering = gathered(self.stream(), limit);
         let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
             let what = "the answer began, but did not end";
-            return Err(activity::silence(what, longest).target(endpoint));
+            return Err(silence(what, longest, since).target(endpoint));
         };
         let all = gathered?.ok_or_else(|| {
             let message = format!("answer is longer than {limit} bytes");

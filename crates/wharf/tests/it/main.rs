@@ -40,3 +40,4 @@ mod tls_rows;
 mod unknown_content;
 mod unsettled;
 mod upload_rows;
+mod waits;

@@ -41,7 +41,7 @@ pub(super) async fn patch(
     range: Option<Span>,
 ) -> Result<()> {
     let request = Request::new(Method::PATCH, session.url()?.clone());
-    let request = ranged(request, range).body(body).wait(Wait::Commit);
+    let request = ranged(request, range).body(body);
     let response = api.send(request).await?;
     let response = answer::expect(response, &[200, 201, 202, 204]).await;
     session.follow(&response.map_err(lost)?)
