@@ -4,6 +4,7 @@
 //! The `Link` is followed as it is: what continues a list is for the registry to say. It may lead
 //! to another path or query, and never to another origin.
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -29,8 +30,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The position of the next page; `None` after the last page.
     pub next: Option<NextPage>,
-    /// Bytes of the page.
-    pub(super) bytes: usize,
 }
 
 /// The position of the next page of a list, as the registry named it.
@@ -61,27 +60,55 @@ where
     D: DeserializeOwned,
     E: std::fmt::Display,
 {
-    let response = answer::expect(response, &[200]).await?;
-    let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
-    let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&endpoint);
-    let number = at.map_or(1, |at| at.number + 1);
-    let next = response.all("link").find_map(link_header::next);
-    let next = next.map(|link| following(asked, number, link));
-    let bytes = response.bytes(PAGE).await?;
-    if let Some(error) = answered.page(&bytes) {
-        return Err(error);
-    }
-    let document: D = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+    let body = PageBody::of(response, asked, at).await?;
+    let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&body.endpoint);
+    let document: D =
+        serde_json::from_slice(&body.bytes).map_err(|error| invalid(error.to_string()))?;
     let items = items(document).map_err(|error| invalid(error.to_string()))?;
-    let next = next
-        .transpose()
-        .map_err(|error| error.target(&endpoint))?
-        .flatten();
-    Ok(Page {
-        items,
-        next,
-        bytes: bytes.len(),
-    })
+    let next = body.next()?;
+    Ok(Page { items, next })
+}
+
+/// The body of a page before it is parsed.
+pub(super) struct PageBody {
+    pub(super) bytes: Bytes,
+    pub(super) endpoint: String,
+    next: Result<Option<NextPage>>,
+}
+
+impl PageBody {
+    /// Reads it. `at` and `asked` are as in [`read`].
+    ///
+    /// # Errors
+    /// The registry's error; [`ErrorKind::Invalid`] if it is too long.
+    pub(super) async fn of(
+        response: Response,
+        asked: &Url,
+        at: Option<&NextPage>,
+    ) -> Result<PageBody> {
+        let response = answer::expect(response, &[200]).await?;
+        let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
+        let number = at.map_or(1, |at| at.number + 1);
+        let next = response.all("link").find_map(link_header::next);
+        let next = next.map(|link| following(asked, number, link));
+        let bytes = response.bytes(PAGE).await?;
+        match answered.page(&bytes) {
+            Some(error) => Err(error),
+            None => Ok(PageBody {
+                bytes,
+                endpoint,
+                next: next.transpose().map(Option::flatten),
+            }),
+        }
+    }
+
+    /// The next page, if any.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if it must not be followed.
+    pub(super) fn next(self) -> Result<Option<NextPage>> {
+        self.next.map_err(|error| error.target(self.endpoint))
+    }
 }
 
 /// The page that `link` leads to, from page `number` of a list; `asked` is the URL of that page.

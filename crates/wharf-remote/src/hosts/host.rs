@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tokio::sync::OnceCell;
+use url::Url;
 use wharf_oci::{Digest, Registry, RepositoryName};
 
 use super::experience::Experience;
@@ -14,7 +15,7 @@ use super::janitor::Janitor;
 use super::journal::Journal;
 use super::kept_sessions::KeptSessions;
 use super::scheme::{self, Remembered, SchemeVerdict};
-use super::takes::{Optional, Takes};
+use super::takes::{self, Optional, Takes};
 use super::urls::Urls;
 use crate::answer;
 use crate::auth::Authorizer;
@@ -140,9 +141,11 @@ impl Host {
         request: Request,
     ) -> Result<Response> {
         let response = self.in_scheme(transport, request).await?;
-        response
-            .all("wharf-takes")
-            .for_each(|list| self.takes.learn(list));
+        // Another host, to which a request was redirected, says nothing of this one.
+        if self.is_at(response.url()) {
+            let lists = response.all(takes::HEADER);
+            lists.for_each(|list| self.takes.learn(list));
+        }
         Ok(response)
     }
 
@@ -202,13 +205,24 @@ impl Host {
 
     /// A request to a registry over TLS never continues over plain http, wherever it is redirected.
     fn covered(&self, request: Request) -> Request {
-        let remembered = || self.remembered.urls(&self.registry, || self.facts());
-        let urls = self.urls.get().or_else(remembered);
+        let urls = self.known_urls();
         let is_secured = urls.is_some_and(|urls| urls.root().scheme() == "https");
         match is_secured && self.shared.insecure == Insecure::No {
             true => request.covered(),
             false => request,
         }
+    }
+
+    /// Whether it is the origin of a URL.
+    fn is_at(&self, url: &Url) -> bool {
+        let urls = self.known_urls();
+        urls.is_some_and(|urls| same_origin(&urls.root(), url))
+    }
+
+    /// The endpoints of its API, once they were found or remembered.
+    fn known_urls(&self) -> Option<&Urls> {
+        let remembered = || self.remembered.urls(&self.registry, || self.facts());
+        self.urls.get().or_else(remembered)
     }
 
     /// Waits until a session may be opened, without opening one.
@@ -282,9 +296,12 @@ impl Host {
         if learned.patch {
             self.learn(Fact::WantsPatch(true));
         }
-        if let Some(bytes) = learned.largest {
-            self.learn(Fact::BodyLimit(bytes));
-        }
+    }
+
+    /// Records the largest body that passed after a larger one was refused.
+    pub(crate) fn learn_limit(&self, bytes: u64) {
+        self.learn_sending(|learned| learned.largest = Some(bytes));
+        self.learn(Fact::BodyLimit(bytes));
     }
 
     /// Whether the registry announced that it accepts such a request.
@@ -292,8 +309,9 @@ impl Host {
         self.takes.has(optional)
     }
 
-    /// Whether it lists referrers itself, if known. Of the memory only "no" is used: an answer that
-    /// names the subject corrects a wrong "no", but nothing corrects a wrong "yes".
+    /// Whether it lists referrers itself, if known. Of the memory only "no" is used: for each
+    /// manifest that the registry lists its answer may correct a wrong "no", but nothing corrects a
+    /// wrong "yes".
     pub(crate) fn lists_referrers(&self) -> Option<bool> {
         let known = *self.referrers.lock();
         known.or(self.facts().referrers.filter(|lists| !lists))

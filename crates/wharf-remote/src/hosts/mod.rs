@@ -14,5 +14,5 @@ pub(crate) use self::experience::Experience;
 pub(crate) use self::host::{ClientSettings, Host, Way};
 pub(crate) use self::journal::{Journal, LIFETIME, Note, WORTHWHILE};
 pub(crate) use self::kept_sessions::KeptSession;
-pub(crate) use self::takes::Optional;
+pub(crate) use self::takes::{Optional, says_takes};
 pub(crate) use self::urls::{Urls, with_digest};

@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::transport::Response;
+
+/// The header.
+pub(super) const HEADER: &str = "wharf-takes";
+
 /// A request, or a property of one, that only some registries take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Optional {
@@ -20,23 +25,36 @@ pub(crate) enum Optional {
 pub(super) struct Takes(AtomicU8);
 
 impl Takes {
-    /// Records the header's list. Unknown words may come from later versions.
+    /// Records the header's list.
     pub(super) fn learn(&self, header: &str) {
-        for word in header.split(',') {
-            let optional = match word.trim() {
-                "tags" => Optional::Tags,
-                "post-blob" => Optional::PostBlob,
-                "any-mount" => Optional::AnyMount,
-                "conditions" => Optional::Conditions,
-                _ => continue,
-            };
-            self.0.fetch_or(bit(optional), Ordering::Relaxed);
-        }
+        self.0.fetch_or(bits(header), Ordering::Relaxed);
     }
 
     pub(super) fn has(&self, optional: Optional) -> bool {
         self.0.load(Ordering::Relaxed) & bit(optional) != 0
     }
+}
+
+/// Whether this very answer says that the registry takes it.
+pub(crate) fn says_takes(response: &Response, optional: Optional) -> bool {
+    response
+        .all(HEADER)
+        .any(|list| bits(list) & bit(optional) != 0)
+}
+
+/// What the header's list names. Unknown words may come from later versions.
+fn bits(header: &str) -> u8 {
+    let words = header.split(',');
+    let known = words.filter_map(|word| {
+        Some(bit(match word.trim() {
+            "tags" => Optional::Tags,
+            "post-blob" => Optional::PostBlob,
+            "any-mount" => Optional::AnyMount,
+            "conditions" => Optional::Conditions,
+            _ => return None,
+        }))
+    });
+    known.fold(0, |all, one| all | one)
 }
 
 fn bit(optional: Optional) -> u8 {

@@ -123,6 +123,11 @@ fn referrer(number: usize) -> Manifest {
     Manifest::parse(None, Bytes::from(document.to_string())).unwrap()
 }
 
+/// Puts the `number`th referrer.
+async fn attach(store: &RemoteRepository, number: usize) -> wharf::Result<()> {
+    store.put_manifest(&referrer(number), Names::Child).await
+}
+
 fn fallback() -> String {
     subject().digest.to_string().replace(':', "-")
 }
@@ -354,6 +359,226 @@ async fn f2_answers_that_are_no_list_mean_that_there_is_none() {
             "{answer:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn fault_a3_a_header_that_names_another_digest_teaches_nothing() {
+    let other = Digest::of(b"another").to_string();
+    for said in ["", "true", "sha256:00", other.as_str()] {
+        let kept = Kept::default();
+        let by_digest = format!("/v2/app/manifests/{}", referrer(1).digest());
+        let done = Answer::status(201).header("OCI-Subject", said);
+        let script = keeping(&kept, Conditions::None).on("PUT", &by_digest, [done]);
+        let server = FaultServer::start(script);
+        let store = store(server.address());
+        for number in [1, 2] {
+            attach(&store, number).await.unwrap();
+        }
+        let mut expected = [1, 2].map(|number| referrer(number).digest().to_string());
+        expected.sort();
+        assert_eq!(listed(&kept), expected, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn fault_a3_a_header_speaks_of_its_own_manifest_only() {
+    let kept = Kept::default();
+    let by_digest = format!("/v2/app/manifests/{}", referrer(1).digest());
+    let done = Answer::status(201).header("OCI-Subject", &subject().digest.to_string());
+    let script = keeping(&kept, Conditions::None).on("PUT", &by_digest, [done]);
+    let server = FaultServer::start(script);
+    let store = store(server.address());
+    for number in [1, 2] {
+        attach(&store, number).await.unwrap();
+    }
+    assert_eq!(listed(&kept), [referrer(2).digest().to_string()]);
+    assert_eq!(lines(&server, "GET /v2/app/referrers/").len(), 1);
+}
+
+#[tokio::test]
+async fn fault_a3_an_index_type_without_manifests_is_no_list_of_referrers() {
+    for body in [
+        "",
+        "{}",
+        r#"{"schemaVersion":2}"#,
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","layers":[]}"#,
+        "<!DOCTYPE html><html><title>Sign in</title></html>",
+    ] {
+        let answer = Answer::status(200)
+            .header("Content-Type", MediaType::OCI_IMAGE_INDEX.as_str())
+            .body(body);
+        let kept = Kept::default();
+        let script = keeping(&kept, Conditions::None).on("GET", REFERRERS, [answer]);
+        let server = FaultServer::start(script);
+        let store = store(server.address());
+        store
+            .put_manifest(&referrer(1), Names::Child)
+            .await
+            .unwrap();
+        assert_eq!(listed(&kept), [referrer(1).digest().to_string()], "{body}");
+        let found = store.referrers(&subject().digest).await.unwrap();
+        assert_eq!(found.len(), 1, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn fault_a3_a_list_that_becomes_something_else_is_an_error() {
+    let page = |body: &'static str| {
+        Answer::status(200)
+            .header("Content-Type", MediaType::OCI_IMAGE_INDEX.as_str())
+            .body(body)
+    };
+    let pages = [page(r#"{"schemaVersion":2,"manifests":[]}"#), page("{}")];
+    let server = FaultServer::start(push_registry().on("GET", REFERRERS, pages));
+    let store = store(server.address());
+    assert_eq!(store.referrers(&subject().digest).await.unwrap(), []);
+    let error = store.referrers(&subject().digest).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+#[tokio::test]
+async fn fault_a3_another_host_does_not_say_what_a_registry_takes() {
+    let takes = Answer::status(404).header("Wharf-Takes", TAKES);
+    let other = FaultServer::start(Script::new().on("*", "*", [takes]));
+    let moved = Answer::status(307).header("Location", &format!("{}{{path}}", other.base()));
+    let server = FaultServer::start(push_registry().on("HEAD", MANIFEST, [moved]));
+    let store = store(server.address());
+    let named = Selector::Tag(tag("named"));
+    store.resolve(&named).await.unwrap_err();
+    assert_eq!(other.lines().len(), 1);
+    let tags = [tag("a"), tag("b")];
+    let root = referrerless();
+    let put = store.put_manifest(&root, Names::Root(&tags));
+    put.await.unwrap();
+    let expected = ["PUT /v2/app/manifests/a", "PUT /v2/app/manifests/b"];
+    assert_eq!(lines(&server, "PUT"), expected);
+}
+
+#[tokio::test]
+async fn fault_a3_conditions_are_decided_where_the_write_says_so() {
+    let path = format!("/v2/app/manifests/{}", fallback());
+    for (said, reads) in [(false, 3), (true, 1)] {
+        let kept = Kept::default();
+        // Every answer but that to the write says it.
+        let script = ours(keeping(&kept, Conditions::Decided));
+        let writing = Arc::clone(&kept);
+        let write = Answer::from_fn(move |request| {
+            let kind = MediaType::OCI_IMAGE_INDEX.to_string();
+            let kept = (request.body.clone(), kind);
+            writing.lock().unwrap().insert(fallback(), kept);
+            match said {
+                true => Answer::status(201).header("Wharf-Takes", TAKES),
+                false => Answer::status(201),
+            }
+        });
+        let server = FaultServer::start(script.on("PUT", &path, [write]));
+        let store = store(server.address());
+        let named = Selector::Tag(tag("named"));
+        store.resolve(&named).await.unwrap_err();
+        attach(&store, 1).await.unwrap();
+        assert_eq!(
+            lines(&server, &format!("GET {path}")).len(),
+            reads,
+            "{said}"
+        );
+    }
+}
+
+/// A registry that reads the tag of a list as the digest in it.
+fn reading_tags_as_digests(kept: &Kept) -> Script {
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_IMAGE_INDEX,
+        "manifests": [referrer(7).referrer_descriptor()],
+    });
+    let kind = MediaType::OCI_IMAGE_INDEX.to_string();
+    let bytes = Bytes::from(document.to_string());
+    kept.lock()
+        .unwrap()
+        .insert(fallback_of(&bytes), (bytes, kind));
+    keeping(kept, Conditions::None)
+}
+
+fn fallback_of(subject: &[u8]) -> String {
+    Digest::of(subject).to_string().replace(':', "-")
+}
+
+#[tokio::test]
+async fn fault_a4_a_tag_that_is_read_as_the_subject_itself_is_not_written() {
+    let kept = Kept::default();
+    let server = FaultServer::start(reading_tags_as_digests(&kept));
+    let there = kept.lock().unwrap().clone();
+    let (name, (bytes, kind)) = there.into_iter().next().unwrap();
+    let subject = descriptor(MediaType::OCI_IMAGE_INDEX, &bytes);
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_IMAGE_INDEX,
+        "manifests": [],
+        "subject": subject,
+    });
+    let manifest = Manifest::parse(None, Bytes::from(document.to_string())).unwrap();
+    let store = store(server.address());
+    let put = store.put_manifest(&manifest, Names::Child);
+    let error = put.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let message = error.to_string();
+    assert!(message.contains("cannot list referrers"), "{error}");
+    assert!(!message.contains("tries"), "{error}");
+    let listed = store.referrers(&subject.digest).await.unwrap_err();
+    assert!(
+        listed.to_string().contains("cannot list referrers"),
+        "{listed}"
+    );
+    assert_eq!(kept.lock().unwrap()[&name], (bytes, kind));
+    assert_eq!(
+        lines(&server, &format!("PUT /v2/app/manifests/{name}")),
+        [""; 0]
+    );
+    // It is deleted like any other.
+    let at = Selector::Digest(manifest.digest().clone());
+    store.delete(&at).await.unwrap();
+}
+
+#[tokio::test]
+async fn fault_a4_a_list_that_no_write_changes_is_not_competition() {
+    let path = format!("/v2/app/manifests/{}", fallback());
+    for there in [false, true] {
+        let kept = Kept::default();
+        if there {
+            let list = json!({
+                "schemaVersion": 2,
+                "manifests": [referrer(9).referrer_descriptor()],
+            });
+            let kind = MediaType::OCI_IMAGE_INDEX.to_string();
+            let list = (list.to_string().into(), kind);
+            kept.lock().unwrap().insert(fallback(), list);
+        }
+        let ignored = Answer::status(201);
+        let script = keeping(&kept, Conditions::None).on("PUT", &path, [ignored]);
+        let server = FaultServer::start(script);
+        let store = store(server.address());
+        let error = attach(&store, 1).await.unwrap_err();
+        assert!(
+            error.to_string().contains("does not keep the list"),
+            "{error}"
+        );
+        assert_eq!(lines(&server, &format!("PUT {path}")).len(), 2, "{there}");
+    }
+}
+
+#[tokio::test]
+async fn fault_a4_a_list_that_is_read_from_an_old_copy_for_a_moment_is_kept() {
+    let kept = Kept::default();
+    let path = format!("/v2/app/manifests/{}", fallback());
+    let old = || Answer::error(404, "MANIFEST_UNKNOWN", "not yet");
+    // Before the write, and right after it.
+    let reads = [old(), old(), Answer::fall_through()];
+    let script = keeping(&kept, Conditions::None).on("GET", &path, reads);
+    let server = FaultServer::start(script);
+    let store = store(server.address());
+    attach(&store, 1).await.unwrap();
+    assert_eq!(listed(&kept), [referrer(1).digest().to_string()]);
+    assert_eq!(lines(&server, &format!("PUT {path}")).len(), 1);
 }
 
 #[tokio::test]

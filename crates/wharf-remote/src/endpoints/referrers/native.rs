@@ -1,16 +1,17 @@
 //! The registry's own list of referrers (distribution-spec: "Listing Referrers", end-12).
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 
 use http::Method;
 use http::header::ACCEPT;
+use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 use wharf_oci::{Descriptor, Digest, Index, MediaType};
 
 use crate::answer;
 use crate::api::Api;
-use crate::endpoints::pages::{self, NextPage};
+use crate::endpoints::pages::{NextPage, PageBody};
 use crate::transport::{Request, Response};
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -20,42 +21,53 @@ const PAGES: usize = 1000;
 /// The most bytes of all pages of a list: some hundred thousand referrers.
 const LIST: usize = 64 << 20;
 
-/// Whether the registry has the API.
+/// Whether the registry has the API: it answers with an index that has `manifests`.
 ///
 /// # Errors
 /// If the answer is neither yes nor no.
 pub(super) async fn is_there(api: &Api, subject: &Digest) -> Result<bool> {
     let url = api.urls().await?.referrers(api.name(), subject);
-    Ok(page(api, url).await?.is_some())
+    let Some(response) = page(api, url.clone()).await? else {
+        return Ok(false);
+    };
+    let body = PageBody::of(response, &url, None).await;
+    match body {
+        Ok(body) => Ok(is_list(&body.bytes)),
+        Err(error) if error.web_page().is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// All referrers of a subject; `None` if the registry has no such API.
 ///
 /// # Errors
-/// The registry's error; [`ErrorKind::Invalid`] if its answer is not a list, or has no end.
+/// The registry's error; [`ErrorKind::Invalid`] if a later page is not a list, or the list has no
+/// end.
 pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
     let mut url = api.urls().await?.referrers(api.name(), subject);
     let mut seen = HashSet::from([url.clone()]);
     let (mut all, mut bytes) = (Vec::new(), 0);
     let mut at: Option<NextPage> = None;
     loop {
-        let Some(response) = page(api, url.clone()).await? else {
+        let Some(body) = body(api, &url, at.as_ref()).await? else {
             if at.is_none() {
                 return Ok(None);
             }
             let message = "a page of the list of referrers is missing";
             return Err(Error::new(ErrorKind::Rejected, message).target(url.path()));
         };
-        let endpoint = response.endpoint().to_owned();
+        let endpoint = body.endpoint.clone();
         let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, why).target(&endpoint));
-        let entries = |index: Index| Ok::<_, Infallible>(index.manifests);
-        let read = pages::read(response, &url, at.as_ref(), entries).await?;
-        all.extend(read.items);
-        bytes += read.bytes;
+        let index: Index = match serde_json::from_slice(&body.bytes) {
+            Ok(index) => index,
+            Err(error) => return invalid(error.to_string()),
+        };
+        all.extend(index.manifests);
+        bytes += body.bytes.len();
         if bytes > LIST {
             return invalid(format!("the list is longer than {LIST} bytes"));
         }
-        let Some(next) = read.next else {
+        let Some(next) = body.next()? else {
             return Ok(Some(all));
         };
         if seen.len() >= PAGES {
@@ -68,6 +80,35 @@ pub(super) async fn list(api: &Api, subject: &Digest) -> Result<Option<Vec<Descr
         }
         at = Some(next);
     }
+}
+
+/// The body of a page; `None` if there is no such API. A body that is no list counts as one where
+/// the registry is known to have the API, and is an error then.
+async fn body(api: &Api, url: &Url, at: Option<&NextPage>) -> Result<Option<PageBody>> {
+    let Some(response) = page(api, url.clone()).await? else {
+        return Ok(None);
+    };
+    let believed = api.host().lists_referrers() == Some(true);
+    match PageBody::of(response, url, at).await {
+        Ok(body) => Ok((believed || is_list(&body.bytes)).then_some(body)),
+        Err(error) if !believed && error.web_page().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a document is an index with a list of manifests. Servers that have no such API answer
+/// any path with some document.
+fn is_list(document: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct List {
+        schema_version: u32,
+        manifests: Value,
+    }
+    let list: Result<List, _> = serde_json::from_slice(document);
+    list.is_ok_and(|list| {
+        list.schema_version == 2 && (list.manifests.is_array() || list.manifests.is_null())
+    })
 }
 
 /// A page; `None` if there is no such API.
@@ -84,5 +125,31 @@ async fn page(api: &Api, url: Url) -> Result<Option<Response>> {
         }
         400 | 404 | 405 | 406 | 501 => Ok(None),
         _ => answer::expect(response, &[200]).await.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_a3_only_an_index_with_manifests_is_a_list() {
+        for (document, expected) in [
+            (r#"{"schemaVersion":2,"manifests":[]}"#, true),
+            (r#"{"schemaVersion":2,"manifests":[{"x":1}],"a":{}}"#, true),
+            // Registries in Go write an empty list so.
+            (r#"{"schemaVersion":2,"manifests":null}"#, true),
+            (r#"{"schemaVersion":2}"#, false),
+            (r#"{"schemaVersion":1,"manifests":[]}"#, false),
+            (r#"{"manifests":[]}"#, false),
+            (r#"{"schemaVersion":2,"manifests":{}}"#, false),
+            (r#"{"schemaVersion":2,"layers":[],"config":{}}"#, false),
+            (r#"{"errors":[]}"#, false),
+            ("[]", false),
+            ("<html></html>", false),
+            ("", false),
+        ] {
+            assert_eq!(is_list(document.as_bytes()), expected, "{document}");
+        }
     }
 }

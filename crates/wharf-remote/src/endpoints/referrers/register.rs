@@ -22,8 +22,7 @@ pub(crate) async fn register(api: &Api, manifest: &Manifest, answer: &Response) 
     let Some(subject) = manifest.subject() else {
         return Ok(());
     };
-    if answer.header("oci-subject").is_some() {
-        api.host().learn_referrers(true);
+    if says_listed(answer, &subject.digest) {
         return Ok(());
     }
     let step = async {
@@ -46,6 +45,18 @@ pub(crate) async fn register(api: &Api, manifest: &Manifest, answer: &Response) 
     })
 }
 
+/// Whether the answer to the PUT of a manifest says that it is listed as a referrer of `subject`:
+/// `OCI-Subject` names just that. It says nothing of other manifests (wire.md F2).
+fn says_listed(answer: &Response, subject: &Digest) -> bool {
+    let named = answer.header("oci-subject");
+    named.is_some_and(|named| {
+        named
+            .trim()
+            .parse()
+            .is_ok_and(|named: Digest| named == *subject)
+    })
+}
+
 /// Removes a deleted manifest from the referrers of its subject.
 ///
 /// # Errors
@@ -55,7 +66,11 @@ pub(crate) async fn unregister(api: &Api, subject: &Digest, referrer: &Digest) -
         if is_supported(api, subject).await? {
             return Ok(());
         }
-        update(api, subject, &Change::Remove(referrer.clone())).await
+        match update(api, subject, &Change::Remove(referrer.clone())).await {
+            // There is no list in which it could be.
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            done => done,
+        }
     };
     // The manifest is gone: deleting it again would find nothing, and not repair the list.
     step.await.map_err(|error| error.transient(false))
@@ -64,14 +79,15 @@ pub(crate) async fn unregister(api: &Api, subject: &Digest, referrer: &Digest) -
 /// The referrers of a subject, from the registry or from the list under the tag.
 ///
 /// # Errors
-/// The registry's error; [`ErrorKind::Invalid`] if its answer is not a list.
+/// The registry's error; [`ErrorKind::Invalid`] if its answer is not a list;
+/// [`ErrorKind::Unsupported`] if it can have none.
 pub(crate) async fn list(api: &Api, subject: &Digest) -> Result<Vec<Descriptor>> {
     if let Some(listed) = native::list(api, subject).await? {
         api.host().learn_referrers(true);
         return Ok(listed);
     }
     api.host().learn_referrers(false);
-    let listing = read(api, &fallback_tag(subject)?).await?;
+    let listing = read(api, &fallback_tag(subject)?, subject).await?;
     Ok(listing.index.descriptors())
 }
 

@@ -3,26 +3,43 @@
 
 use http::Method;
 use http::header::{ACCEPT, IF_MATCH, IF_NONE_MATCH};
-use wharf_oci::{MAX_MANIFEST_SIZE, MediaType, Selector, Tag};
+use wharf_oci::{Digest, MAX_MANIFEST_SIZE, MediaType, Selector, Tag};
 
 use super::index::ReferrersIndex;
 use crate::answer;
 use crate::api::Api;
 use crate::endpoints::manifests;
-use crate::hosts::Optional;
+use crate::hosts::{Optional, says_takes};
 use crate::transport::{LaneKind, Request};
-use wharf_core::Result;
+use wharf_core::{Error, ErrorKind, Result};
 
 /// What is under the tag.
 pub(super) struct TagList {
     pub(super) index: ReferrersIndex,
     /// Its entity tag; `None` if there is no list, or the registry sends none.
     etag: Option<String>,
-    there: bool,
+    /// The digest of its bytes; `None` if there is no list.
+    digest: Option<Digest>,
 }
 
-/// Reads the list; one that is not there is empty.
-pub(super) async fn read(api: &Api, tag: &Tag) -> Result<TagList> {
+impl TagList {
+    /// Whether both have the same bytes, or neither is there.
+    pub(super) fn is_same(&self, other: &TagList) -> bool {
+        self.digest == other.digest
+    }
+
+    fn is_there(&self) -> bool {
+        self.digest.is_some()
+    }
+}
+
+/// Reads the list of `subject`; one that is not there is empty.
+///
+/// # Errors
+/// The registry's error; [`ErrorKind::Invalid`] if something else is under the tag;
+/// [`ErrorKind::Unsupported`] if the subject itself is, because the registry reads the tag as its
+/// digest.
+pub(super) async fn read(api: &Api, tag: &Tag, subject: &Digest) -> Result<TagList> {
     let url = api
         .urls()
         .await?
@@ -34,7 +51,7 @@ pub(super) async fn read(api: &Api, tag: &Tag) -> Result<TagList> {
         return Ok(TagList {
             index: ReferrersIndex::empty(),
             etag: None,
-            there: false,
+            digest: None,
         });
     }
     let response = answer::expect(response, &[200]).await?;
@@ -42,11 +59,17 @@ pub(super) async fn read(api: &Api, tag: &Tag) -> Result<TagList> {
     let etag = response.header("etag").map(str::to_owned);
     let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap_or(usize::MAX);
     let bytes = response.bytes(limit).await?;
+    let digest = Digest::of_with(subject.algorithm(), &bytes);
+    if digest == *subject {
+        let message = "this registry cannot list referrers: it has no API for that, and takes the \
+                       tag of the list for the digest of the subject; no list was written";
+        return Err(Error::new(ErrorKind::Unsupported, message).target(endpoint));
+    }
     let index = ReferrersIndex::parse(&bytes).map_err(|error| error.target(endpoint))?;
     Ok(TagList {
         index,
         etag,
-        there: true,
+        digest: Some(digest),
     })
 }
 
@@ -68,7 +91,7 @@ pub(super) async fn write(
     found: &TagList,
 ) -> Result<Written> {
     let selector = Selector::Tag(tag.clone());
-    if index.is_empty() && found.there {
+    if index.is_empty() && found.is_there() {
         match delete_tag(api, &selector, found.etag.as_deref()).await? {
             Deleted::Gone => return Ok(Written::Unsure),
             Deleted::Changed => return Ok(Written::Declined),
@@ -79,17 +102,18 @@ pub(super) async fn write(
     let mut request = manifests::put_request(api, &manifest, &selector).await?;
     request = match &found.etag {
         Some(etag) => request.header(IF_MATCH, etag),
-        None if !found.there => request.header(IF_NONE_MATCH, "*"),
+        None if !found.is_there() => request.header(IF_NONE_MATCH, "*"),
         None => request,
     };
     let response = api.send(request).await?;
     if response.status().as_u16() == 412 {
         return Ok(Written::Declined);
     }
-    answer::expect(response, &[200, 201, 202]).await?;
-    // Without this header a registry may send an ETag and ignore conditions.
-    let checks = api.host().takes(Optional::Conditions);
-    let decided = checks && (found.etag.is_some() || !found.there);
+    let response = answer::expect(response, &[200, 201, 202]).await?;
+    // Without this header a registry may send an ETag and ignore conditions. Another answer of the
+    // host proves nothing about this one.
+    let checks = says_takes(&response, Optional::Conditions);
+    let decided = checks && (found.etag.is_some() || !found.is_there());
     Ok(if decided {
         Written::Decided
     } else {

@@ -36,6 +36,9 @@ pub(super) enum Change {
 /// The most tries when other writers change the list too.
 const TRIES: u32 = 40;
 
+/// The most writes in a row that change nothing. One may be read back from an old copy.
+const UNKEPT: u32 = 2;
+
 /// No further try starts after this time.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -68,14 +71,21 @@ pub(super) async fn update(api: &Api, subject: &Digest, change: &Change) -> Resu
     };
     let mut known = ReferrersIndex::empty();
     let (mut wait, mut after_break) = (SHORTEST_WAIT, BREAK);
-    let (begun, mut broken, mut tries) = (Instant::now(), 0, 0);
+    let (begun, mut broken, mut unkept, mut tries) = (Instant::now(), 0, 0, 0);
     loop {
         tries += 1;
-        let error = match attempt(api, &tag, change, &mut known).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
-                broken = 0;
-                let message = "others change it each time, or the registry does not keep it";
+        let error = match attempt(api, &tag, subject, change, &mut known).await {
+            Ok(State::Stays) => return Ok(()),
+            Ok(State::Unkept) => {
+                (broken, unkept) = (0, unkept + 1);
+                let message =
+                    "the registry does not keep the list: after a write it reads as before";
+                let error = Error::new(ErrorKind::Unsupported, message);
+                error.transient(unkept < UNKEPT)
+            }
+            Ok(State::Changed) => {
+                (broken, unkept) = (0, 0);
+                let message = "others change it each time";
                 Error::new(ErrorKind::Busy, message)
             }
             Err(error) => {
@@ -104,16 +114,27 @@ pub(super) async fn pause(wait: &mut Duration, error: &Error) {
     *wait = (*wait * 2).min(LONGEST_WAIT);
 }
 
-/// Reads, changes, writes and checks the list. Returns whether the change is in and stays. `known`
-/// has the entries of this writer that were not deleted.
+/// The state of the list after a try.
+enum State {
+    /// The change is in and stays.
+    Stays,
+    /// Another writer has changed it.
+    Changed,
+    /// It is what it was before the write.
+    Unkept,
+}
+
+/// Reads, changes, writes and checks the list. `known` has the entries of this writer that were not
+/// deleted.
 async fn attempt(
     api: &Api,
     tag: &Tag,
+    subject: &Digest,
     change: &Change,
     known: &mut ReferrersIndex,
-) -> Result<bool> {
+) -> Result<State> {
     let begun = Instant::now();
-    let found = read(api, tag).await?;
+    let found = read(api, tag, subject).await?;
     drop_deleted(api, known, &found.index).await?;
     let mut wanted = found.index.clone();
     wanted.merge(known);
@@ -125,24 +146,30 @@ async fn attempt(
         Change::Add(_) => index.covers(&wanted),
         Change::Remove(digest) => !index.contains(digest) && index.covers(&wanted),
     };
-    if is_so(&found.index) {
-        if known.is_empty() {
-            // It was in this state before this writer began.
-            return Ok(true);
-        }
-    } else {
+    let is_written = !is_so(&found.index);
+    if is_written {
         match write(api, tag, &wanted, &found).await? {
-            Written::Declined => return Ok(false),
-            Written::Decided => return Ok(true),
+            Written::Declined => return Ok(State::Changed),
+            Written::Decided => return Ok(State::Stays),
             Written::Unsure => *known = wanted.clone(),
         }
-        if !is_so(&read(api, tag).await?.index) {
-            return Ok(false);
+        let now = read(api, tag, subject).await?;
+        // A list that reads as before may be an old copy: the later look decides.
+        if !is_so(&now.index) && !now.is_same(&found) {
+            return Ok(State::Changed);
         }
+    } else if known.is_empty() {
+        // It was in this state before this writer began.
+        return Ok(State::Stays);
     }
     let later = (begun.elapsed() * LATER).clamp(SOONEST_LOOK, LATEST_LOOK);
     tokio::time::sleep(later.mul_f64(1.0 + fastrand::f64())).await;
-    Ok(is_so(&read(api, tag).await?.index))
+    let now = read(api, tag, subject).await?;
+    Ok(match is_so(&now.index) {
+        true => State::Stays,
+        false if is_written && now.is_same(&found) => State::Unkept,
+        false => State::Changed,
+    })
 }
 
 /// Drops from `known` the entries that are no longer listed because they were deleted.

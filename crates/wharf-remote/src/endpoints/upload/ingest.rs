@@ -111,6 +111,9 @@ async fn sent(
         _ if empty => Ok(()),
         Some(size) => {
             let sent = chunked(api, session, offset, stream, size).await;
+            if sent.is_ok() && api.host().learned().largest == Some(size) {
+                api.host().learn_limit(size);
+            }
             sent.map_err(|error| unwanted(api, error, size))
         }
         None => {

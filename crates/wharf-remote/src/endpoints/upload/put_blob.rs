@@ -140,11 +140,12 @@ async fn afresh(
     }
     session.close();
     if changed {
-        api.host().learn_sending(|learned| match manner {
-            Manner::Chunks(bytes) => learned.largest = Some(bytes),
-            Manner::Patch => learned.patch = true,
+        let host = api.host();
+        match manner {
+            Manner::Chunks(bytes) => host.learn_limit(bytes),
+            Manner::Patch => host.learn_sending(|learned| learned.patch = true),
             Manner::Whole => {}
-        });
+        }
     }
     Ok(Outcome::Written)
 }
