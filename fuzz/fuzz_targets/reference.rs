@@ -20,6 +20,9 @@ fuzz_target!(|text: &str| {
         Ok(platform) => assert!(!platform.to_string().contains(char::is_control)),
         Err(error) => is_line(&error),
     }
+    let verbatim = MediaType::verbatim(text);
+    assert_eq!(verbatim.as_str(), text);
+    assert!(!verbatim.to_string().contains(char::is_control));
     if let Ok(media_type) = MediaType::from_content_type(text) {
         round_trip::<MediaType>(media_type.as_str());
     }

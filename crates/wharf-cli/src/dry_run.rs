@@ -103,7 +103,7 @@ impl Step<'_> {
             line(action)
                 .text("kind", kind(&blob.media_type))
                 .text("digest", &blob.digest)
-                .text("media_type", &blob.media_type)
+                .text("media_type", blob.media_type.as_str())
                 .number("size", blob.size)
         };
         match self {
@@ -113,7 +113,7 @@ impl Step<'_> {
                 let line = line("upload")
                     .text("kind", "layer")
                     .text("layer", layer.key())
-                    .text("media_type", layer.media_type());
+                    .text("media_type", layer.media_type().as_str());
                 let line = match layer.diff_id() {
                     Some(diff_id) => line.text("diff_id", diff_id),
                     None => line,

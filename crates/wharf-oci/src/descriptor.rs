@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lenient::{null_as_default, optional_media_type};
+use crate::lenient::{
+    media_type as media_type_or_empty, no_media_type, null_as_default, optional_media_type,
+};
 use crate::{Digest, MediaType, Platform};
 
 /// Points at content by digest. OCI image-spec, "Content Descriptors".
@@ -14,7 +16,8 @@ use crate::{Digest, MediaType, Platform};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the content is.
+    /// What the content is, as the document states it; empty where it states nothing.
+    #[serde(default = "no_media_type", deserialize_with = "media_type_or_empty")]
     pub media_type: MediaType,
     /// The digest of the content's bytes.
     pub digest: Digest,
@@ -115,10 +118,31 @@ mod tests {
     }
 
     #[test]
+    fn fault_a12_any_media_type_is_kept_and_none_is_empty() {
+        let with = |media_type: Value| {
+            let mut value = json!({"digest": Digest::of(b""), "size": 0});
+            let fields = value.as_object_mut().unwrap();
+            fields.insert("mediaType".to_owned(), media_type.clone());
+            fields.insert("artifactType".to_owned(), media_type);
+            parse(value).unwrap()
+        };
+        for text in ["text", "text/plain; charset=utf-8", "x/y;version=0.2"] {
+            let descriptor = with(json!(text));
+            assert_eq!(descriptor.media_type.as_str(), text);
+            assert_eq!(descriptor.artifact_type.unwrap().as_str(), text);
+        }
+        let without = json!({"digest": Digest::of(b""), "size": 0});
+        for descriptor in [with(json!("")), with(Value::Null), parse(without).unwrap()] {
+            assert_eq!(descriptor.media_type.as_str(), "");
+            assert_eq!(descriptor.artifact_type, None);
+        }
+    }
+
+    #[test]
     fn required_fields_and_sizes_are_checked() {
         let good = json!({"mediaType": "a/b", "digest": Digest::of(b""), "size": 0});
         assert!(parse(good.clone()).is_ok());
-        for field in ["mediaType", "digest", "size"] {
+        for field in ["digest", "size"] {
             let mut less = good.clone();
             less.as_object_mut().unwrap().remove(field);
             assert!(

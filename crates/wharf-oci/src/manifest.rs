@@ -170,7 +170,7 @@ impl Manifest {
     ///
     /// distribution-spec: "Listing Referrers".
     pub fn artifact_type(&self) -> Option<&MediaType> {
-        match self.payload() {
+        let stated = match self.payload() {
             Payload::Image(image) => Some(
                 image
                     .artifact_type
@@ -180,7 +180,8 @@ impl Manifest {
             Payload::Index(index) => index.artifact_type.as_ref(),
             Payload::Artifact(artifact) => artifact.artifact_type.as_ref(),
             Payload::Schema1(_) => None,
-        }
+        };
+        stated.filter(|media_type| !media_type.as_str().is_empty())
     }
 
     /// The descriptor by which a list of referrers names this manifest: with its artifact type and
@@ -334,6 +335,25 @@ mod tests {
             (&listed.digest, listed.size),
             (typed.digest(), typed.size())
         );
+    }
+
+    #[test]
+    fn fault_a12_a_manifest_of_odd_types_is_read_and_its_bytes_stay() {
+        for odd in ["text", "text/plain; charset=utf-8", "", "x/y;version=0.2"] {
+            let content = |text: &str| json!({"mediaType": odd, "digest": Digest::of(text.as_bytes()), "size": text.len()});
+            let image = json!({
+                "schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_MANIFEST, "artifactType": odd,
+                "config": content("config"), "layers": [content("layer")],
+            });
+            let index = json!({"schemaVersion": 2, "manifests": [content("child")]});
+            for document in [image, index] {
+                let manifest = parse(None, &document).unwrap();
+                assert_eq!(manifest.bytes(), document.to_string().as_bytes());
+                let links = manifest.links();
+                let mut types = links.iter().map(|link| link.descriptor.media_type.as_str());
+                assert!(types.all(|media_type| media_type == odd));
+            }
+        }
     }
 
     #[test]

@@ -6,9 +6,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::text::Quoted;
+use crate::text::{Printable, Quoted};
 
-/// A media type without parameters, `type/subtype` as in RFC 6838.
+/// A media type.
+///
+/// Parsing is strict, for types that a program writes: `type/subtype` as in RFC 6838, without
+/// parameters. Types that are read from documents stay as they are, whatever their text; see
+/// [`MediaType::verbatim`]. Well-known types are recognised whatever their letter case and parameters.
 ///
 /// ```
 /// use wharf_oci::{Compression, MediaType};
@@ -54,6 +58,22 @@ impl MediaType {
     pub fn from_content_type(value: &str) -> Result<MediaType, MediaTypeError> {
         let (media_type, _) = value.split_once(';').unwrap_or((value, ""));
         media_type.trim_matches([' ', '\t']).parse()
+    }
+
+    /// The media type in a document, unchanged and unchecked (image-spec: implementations must not
+    /// fail on an unknown `mediaType`). The text may be empty, where a document states none.
+    ///
+    /// ```
+    /// use wharf_oci::MediaType;
+    /// let odd = MediaType::verbatim("text/plain; charset=utf-8");
+    /// assert_eq!(odd.as_str(), "text/plain; charset=utf-8");
+    /// assert!(!odd.is_layer() && !odd.is_manifest());
+    /// assert!(MediaType::verbatim("Application/vnd.oci.image.index.v1+JSON").is_index());
+    /// ```
+    pub fn verbatim(text: impl Into<String>) -> MediaType {
+        let text = text.into();
+        let known = WELL_KNOWN.iter().find(|(known, _)| *known == text);
+        MediaType(known.map_or(Cow::Owned(text), |(known, _)| Cow::Borrowed(known)))
     }
 
     /// The text of this media type.
@@ -109,24 +129,59 @@ impl MediaType {
 
     /// One of Docker's own types.
     pub fn is_docker(&self) -> bool {
-        self.as_str().starts_with("application/vnd.docker.")
+        starts_with(self.as_str(), "application/vnd.docker.")
     }
 
-    /// Whether this can be the type of a manifest: a known manifest type, or a vendor's type that
-    /// is not known as another kind.
-    pub(crate) fn may_be_manifest(&self) -> bool {
-        match self.kind() {
-            Some(_) => self.is_manifest(),
-            None => self.as_str().starts_with("application/vnd."),
+    /// Whether both name one type: letter case and parameters do not count.
+    pub(crate) fn is_same_type(&self, other: &MediaType) -> bool {
+        self.essence().eq_ignore_ascii_case(other.essence())
+    }
+
+    /// The type that a manifest of this type is sent with: a known manifest type, or a vendor's type
+    /// that is not known as another kind. Nothing that does not fit into a header.
+    pub(crate) fn of_manifest(&self) -> Option<MediaType> {
+        let (essence, fits) = (self.essence(), fits_header(self.as_str()));
+        match self.well_known() {
+            Some(_) if !self.is_manifest() => None,
+            Some((text, _)) if !fits => Some(MediaType(Cow::Borrowed(text))),
+            Some(_) => Some(self.clone()),
+            None => {
+                let vendors = starts_with(essence, "application/vnd.") && check(essence).is_ok();
+                (vendors && fits).then(|| self.clone())
+            }
         }
     }
 
-    fn kind(&self) -> Option<Kind> {
-        WELL_KNOWN
-            .iter()
-            .find(|(text, _)| *text == self.as_str())
-            .map(|(_, kind)| *kind)
+    /// The type without its parameters.
+    fn essence(&self) -> &str {
+        let (essence, _) = self.0.split_once(';').unwrap_or((&self.0, ""));
+        essence.trim_matches([' ', '\t'])
     }
+
+    fn well_known(&self) -> Option<(&'static str, Kind)> {
+        let essence = self.essence();
+        let mut all = WELL_KNOWN.iter();
+        all.find(|(text, _)| text.eq_ignore_ascii_case(essence))
+            .copied()
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        self.well_known().map(|(_, kind)| kind)
+    }
+}
+
+/// The most bytes of a manifest's type in a header.
+const MOST_HEADER: usize = 1024;
+
+/// Whether a header carries `text` unchanged.
+fn fits_header(text: &str) -> bool {
+    let visible = |byte: u8| (b' '..=b'~').contains(&byte);
+    text.len() <= MOST_HEADER && text.bytes().all(visible) && text.trim() == text
+}
+
+fn starts_with(text: &str, prefix: &str) -> bool {
+    let start = text.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -250,17 +305,21 @@ impl AsRef<str> for MediaType {
     }
 }
 
+/// For messages: foreign text is escaped and cut; [`MediaType::as_str`] has it as it is.
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        Printable(self.as_str(), SHOWN).fmt(f)
     }
 }
 
 impl fmt::Debug for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
     }
 }
+
+/// Characters that messages show: two names of the greatest length, and the slash.
+const SHOWN: usize = 255;
 
 impl Serialize for MediaType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -268,11 +327,10 @@ impl Serialize for MediaType {
     }
 }
 
+/// As [`MediaType::verbatim`].
 impl<'de> Deserialize<'de> for MediaType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MediaType, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer).map(MediaType::verbatim)
     }
 }
 
@@ -419,7 +477,86 @@ mod tests {
         assert!(message(&format!("a/{}", "b".repeat(128))).contains("longer than 127"));
     }
 
+    /// Types that ordinary tools write, and some that only a document can hold.
+    const ODD: [&str; 7] = [
+        "text",
+        "text/plain; charset=utf-8",
+        "application/vnd.cyclonedx+json;version=0.2",
+        "",
+        "a/b/c",
+        "\u{1b}[2J\n/ä",
+        "Application/VND.example.X",
+    ];
+
+    #[test]
+    fn fault_a12_what_a_document_says_is_kept_and_is_other() {
+        let long = format!("application/{}", "x".repeat(500));
+        for text in ODD.into_iter().chain([long.as_str()]) {
+            let json = serde_json::Value::from(text);
+            let read: MediaType = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(read, MediaType::verbatim(text));
+            assert_eq!(read.as_str(), text);
+            assert_eq!(serde_json::to_value(&read).unwrap(), json);
+            assert!(
+                !read.is_manifest() && !read.is_layer() && !read.is_config(),
+                "{text}"
+            );
+            assert!(
+                read.is_distributable() && read.compression().is_none(),
+                "{text}"
+            );
+            assert!(!read.to_string().contains(char::is_control), "{text}");
+        }
+    }
+
+    #[test]
+    fn fault_a12_a_known_type_is_recognised_in_any_case_and_with_parameters() {
+        for text in [
+            "Application/VND.oci.image.index.v1+JSON",
+            "application/vnd.oci.image.index.v1+json; charset=utf-8",
+        ] {
+            let read = MediaType::verbatim(text);
+            assert_eq!(read.as_str(), text);
+            assert!(read.is_index() && read.is_manifest(), "{text}");
+            assert!(read.is_same_type(&MediaType::OCI_IMAGE_INDEX));
+            assert_eq!(read.of_manifest(), Some(read.clone()));
+        }
+        let layer = MediaType::verbatim("APPLICATION/vnd.oci.image.layer.v1.tar+ZSTD");
+        assert_eq!(layer.compression(), Some(Compression::Zstd));
+        assert!(MediaType::verbatim("Application/vnd.docker.x").is_docker());
+    }
+
+    #[test]
+    fn fault_a12_only_what_fits_into_a_header_is_the_type_of_a_manifest() {
+        let of_manifest = |text: &str| MediaType::verbatim(text).of_manifest();
+        let broken = "application/vnd.oci.image.index.v1+json; x=\n";
+        assert_eq!(of_manifest(broken), Some(MediaType::OCI_IMAGE_INDEX));
+        let vendors = "application/vnd.example.v1+json;version=0.2";
+        assert_eq!(of_manifest(vendors), Some(MediaType::verbatim(vendors)));
+        let long = format!("application/vnd.{}", "x".repeat(500));
+        for other in ODD.into_iter().filter(|text| !text.contains("VND")).take(2) {
+            assert_eq!(of_manifest(other), None, "{other}");
+        }
+        for none in [
+            "application/vnd.a\r\nb",
+            &long,
+            MediaType::OCI_LAYER.as_str(),
+        ] {
+            assert_eq!(of_manifest(none), None, "{none}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn fault_a12_any_text_is_kept(text: String) {
+            let read = MediaType::verbatim(text.as_str());
+            prop_assert_eq!(read.as_str(), text.as_str());
+            prop_assert!(!read.to_string().contains(char::is_control));
+            if let Some(sent) = read.of_manifest() {
+                prop_assert!(fits_header(sent.as_str()));
+            }
+        }
+
         #[test]
         fn display_parses_back(text in "[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,40}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,40}") {
             let parsed: MediaType = text.parse().unwrap();

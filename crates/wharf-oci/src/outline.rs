@@ -127,19 +127,22 @@ impl Outline {
         carrier: Option<&MediaType>,
         shape: Option<Shape>,
     ) -> Result<MediaType, ManifestError> {
-        let carrier = carrier.filter(|media_type| media_type.may_be_manifest());
+        let carrier = carrier.and_then(MediaType::of_manifest);
         match (carrier, &self.media_type) {
-            (Some(carrier), Some(document)) if carrier != document => {
+            (Some(carrier), Some(document)) if !carrier.is_same_type(document) => {
                 Err(ManifestError::MediaTypes {
-                    carrier: carrier.clone(),
+                    carrier,
                     document: document.clone(),
                 })
             }
-            (Some(media_type), _) => Ok(media_type.clone()),
-            (None, Some(media_type)) if media_type.may_be_manifest() => Ok(media_type.clone()),
-            (None, Some(other)) => Err(ManifestError::Unknown {
-                media_type: Some(other.clone()),
-            }),
+            (Some(media_type), _) => Ok(media_type),
+            (None, Some(media_type)) => {
+                media_type
+                    .of_manifest()
+                    .ok_or_else(|| ManifestError::Unknown {
+                        media_type: Some(media_type.clone()),
+                    })
+            }
             (None, None) => match shape {
                 Some(Shape::Image) => Ok(MediaType::OCI_IMAGE_MANIFEST),
                 Some(Shape::Index) => Ok(MediaType::OCI_IMAGE_INDEX),
@@ -236,6 +239,20 @@ mod tests {
             "manifest is application/vnd.docker.distribution.manifest.list.v2+json by its carrier \
              and application/vnd.oci.image.index.v1+json by its own mediaType"
         );
+    }
+
+    #[test]
+    fn fault_a12_carrier_and_document_agree_whatever_their_case_and_parameters() {
+        let index = MediaType::OCI_IMAGE_INDEX;
+        let cased = index.as_str().to_uppercase();
+        let with = format!("{index}; charset=utf-8");
+        for (carrier, document) in [(&cased, &with), (&with, &cased)] {
+            let carried = MediaType::verbatim(carrier.as_str());
+            let bytes = named(INDEX, document).into();
+            let manifest = Manifest::parse(Some(&carried), bytes).unwrap();
+            assert_eq!(manifest.media_type(), &carried);
+            assert!(manifest.media_type().is_index());
+        }
     }
 
     // wire.md section 11, rule 6.

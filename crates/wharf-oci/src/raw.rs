@@ -38,7 +38,7 @@ impl Manifest {
 
     fn of_kind(media_type: Option<&MediaType>, bytes: Bytes) -> Result<Manifest, ManifestError> {
         match media_type {
-            Some(said) if said.may_be_manifest() => Manifest::parse(Some(said), bytes),
+            Some(said) if said.of_manifest().is_some() => Manifest::parse(Some(said), bytes),
             Some(other) => Err(ManifestError::Unknown {
                 media_type: Some(other.clone()),
             }),

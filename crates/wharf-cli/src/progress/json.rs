@@ -165,7 +165,7 @@ impl Lines {
         match subject {
             Subject::Content(blob) => line
                 .text("digest", &blob.digest)
-                .text("media_type", &blob.media_type)
+                .text("media_type", blob.media_type.as_str())
                 .number("size", blob.size),
             Subject::Layer(layer) => with_layer(line, layer),
         }

@@ -139,7 +139,7 @@ async fn receive(
         )
         .status(StatusCode::PAYLOAD_TOO_LARGE)
     })?;
-    let carrier = content_type(headers)?;
+    let carrier = content_type(headers);
     let parsed = match at {
         Selector::Tag(_) => Manifest::parse(carrier.as_ref(), bytes),
         Selector::Digest(digest) => Manifest::parse_as(carrier.as_ref(), bytes, digest),
@@ -162,15 +162,11 @@ pub(crate) async fn delete(
     }
 }
 
-fn content_type(headers: &HeaderMap) -> Result<Option<MediaType>, Box<Refusal>> {
-    let invalid = |error: &dyn ToString| Refusal::new(Code::ManifestInvalid, error.to_string());
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Ok(None);
-    };
-    let text = value.to_str().map_err(|error| invalid(&error))?;
-    MediaType::from_content_type(text)
-        .map(Some)
-        .map_err(|error| invalid(&error))
+/// The type that a request states, as it is: [`Manifest::parse`] judges it. Bytes that are not text
+/// state nothing.
+fn content_type(headers: &HeaderMap) -> Option<MediaType> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(MediaType::verbatim(text.trim()))
 }
 
 /// Refuses a manifest unless everything it links to is in the repository. Non-distributable layers

@@ -28,12 +28,12 @@ impl ManifestLink {
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {
-        format!("{}\n{}\n", self.media_type, self.content).into()
+        format!("{}\n{}\n", self.media_type.as_str(), self.content).into()
     }
 
     /// The link of a manifest that is being deleted; it is still there.
     pub(super) fn leaving(&self) -> Bytes {
-        format!("{}\n{}\n{LEAVING}", self.media_type, self.content).into()
+        format!("{}\n{}\n{LEAVING}", self.media_type.as_str(), self.content).into()
     }
 
     pub(super) fn is_leaving(bytes: &[u8]) -> bool {
@@ -45,7 +45,7 @@ impl ManifestLink {
             let text = text.strip_suffix(LEAVING).unwrap_or(text);
             let (media_type, content) = text.trim_end().split_once('\n')?;
             Some(ManifestLink {
-                media_type: media_type.parse().ok()?,
+                media_type: MediaType::verbatim(media_type),
                 content: content.parse().ok()?,
             })
         });

@@ -16,6 +16,7 @@ mod driver;
 mod hashed;
 mod http;
 mod load;
+mod odd_types;
 mod patience;
 mod races;
 mod referrers;
