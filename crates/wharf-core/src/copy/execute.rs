@@ -18,7 +18,7 @@ use super::tee::PATIENCE;
 use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Subject, Summary, in_turn};
 use crate::layer::{LayerKey, PendingLayer};
 use crate::store::{Holding, Outcome, Source, Store};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// Copies everything below `roots` from `source` to `store`.
 ///
@@ -218,9 +218,29 @@ impl<'a> Executor<'a> {
         let wanted = self.wanting(work).filter(|target| !target.has_failed());
         let wanted: Vec<&Target<'_>> = wanted.collect();
         match work.subject {
-            Subject::Content(descriptor) => self.move_blob(descriptor, &wanted).await,
+            Subject::Content(descriptor) => {
+                let confirming = self.confirm(descriptor, &wanted);
+                future::join(confirming, self.move_blob(descriptor, &wanted)).await;
+            }
             Subject::Layer(layer) => self.make_layer(layer, &wanted).await,
         }
+    }
+
+    /// Lets the source compare the blob with what it says of it. If they disagree, every
+    /// destination that wants the blob fails; none commits before.
+    async fn confirm(&self, descriptor: &Descriptor, wanted: &[&Target<'_>]) {
+        let confirming = self.source.confirm(descriptor);
+        let confirming =
+            confirming.map(|confirmed| confirmed.map_err(|error| error.side(Side::Source)));
+        let confirming = confirming.shared();
+        let waiting = wanted.iter().map(|target| {
+            target.lacks();
+            async {
+                target.run(confirming.clone()).await;
+                target.lacks_one_less();
+            }
+        });
+        future::join_all(waiting.collect::<Vec<_>>()).await;
     }
 
     /// Asks all destinations for the blob, and moves it to those that lack it.

@@ -59,6 +59,17 @@ pub trait Source: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Compares content with what the source says of it where only reading tells, such as the diff
+    /// id of a compressed layer. A copy calls it beside the moving of a blob, whether or not the
+    /// store has the blob already, and puts no manifest before it succeeds.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corrupt`] if they disagree, naming the file.
+    async fn confirm(&self, descriptor: &Descriptor) -> Result<()> {
+        let _ = descriptor;
+        Ok(())
+    }
+
     /// The name of this source in messages: a repository, a directory, a file.
     fn place(&self) -> Option<String> {
         None

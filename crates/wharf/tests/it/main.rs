@@ -9,6 +9,7 @@ mod archive;
 mod auth_rows;
 mod copy_tree;
 mod crossings;
+mod diff_ids;
 mod events;
 mod evil_server;
 mod examples;

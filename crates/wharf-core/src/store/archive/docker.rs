@@ -13,6 +13,7 @@ use super::docker_content::Content;
 use super::docker_document::{self, ManifestEntry};
 use super::docker_image::DockerImage;
 use super::docker_select::{ImageChoice, select};
+use super::inflate::Promises;
 use super::members::Members;
 use super::options::ArchiveOptions;
 use crate::blob::Blob;
@@ -31,6 +32,8 @@ pub struct DockerArchive {
     pub(super) options: ArchiveOptions,
     images: Vec<DockerImage>,
     pub(super) known: Lock<HashMap<Digest, Content>>,
+    /// The diff ids of the compressed layers of the drafts made so far.
+    pub(super) promises: Promises,
 }
 
 impl DockerArchive {
@@ -61,6 +64,7 @@ impl DockerArchive {
             options,
             images,
             known: Lock::new(known),
+            promises: Promises::new(),
         })
     }
 
@@ -140,6 +144,10 @@ impl Source for DockerArchive {
         Err(Error::new(ErrorKind::Corrupt, said)
             .target(&descriptor.digest)
             .target(self.name()))
+    }
+
+    async fn confirm(&self, descriptor: &Descriptor) -> Result<()> {
+        self.promises.keep(&descriptor.digest).await
     }
 
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {

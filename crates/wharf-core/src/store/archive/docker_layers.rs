@@ -57,7 +57,9 @@ impl DockerArchive {
                 ),
                 Some(packing) => {
                     let media_type = types.layer(packing, &region)?;
-                    DraftLayer::Stored(self.stored_layer(region, media_type).await?)
+                    let stored = self.stored_layer(region.clone(), media_type).await?;
+                    self.promises.add(&stored.digest, &region, packing, diff_id);
+                    DraftLayer::Stored(stored)
                 }
             };
             layers.push(layer);
@@ -88,8 +90,8 @@ impl DockerArchive {
         .await?
     }
 
-    /// A layer that is compressed already: one pass to learn its digest. Its diff id is not
-    /// checked, because that needs decompression.
+    /// A layer that is compressed already: one pass to learn its digest. Its diff id is compared
+    /// beside its sending, because that needs decompression.
     async fn stored_layer(&self, region: Region, media_type: MediaType) -> Result<Descriptor> {
         if let Some(digest) = self.learned(&region) {
             return Ok(Descriptor::new(media_type, digest, region.length));

@@ -9,6 +9,7 @@ mod docker_document;
 mod docker_image;
 mod docker_layers;
 mod docker_select;
+mod inflate;
 mod members;
 mod open;
 mod options;

@@ -17,6 +17,9 @@ const MOST_PACKINGS: usize = 2;
 /// The most memory of an xz decoder: a little more than twice what `xz -9` needs.
 const XZ_MEMORY: u64 = 160 << 20;
 
+/// The most memory that zstd's decoder takes for a window, its own limit.
+const ZSTD_MEMORY: u64 = 128 << 20;
+
 /// Decompressed output may always have this size, in bytes.
 const ALWAYS: u64 = 1 << 30;
 
@@ -102,6 +105,29 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
     Err(Error::new(ErrorKind::Invalid, said).target(name))
 }
 
+/// A reader of what a compressed layer holds, with the limits and errors of a compressed archive.
+pub(super) fn layer(
+    bytes: Box<dyn Read + Send>,
+    packing: Packing,
+) -> std::io::Result<Box<dyn Read + Send>> {
+    let position = Arc::new(AtomicU64::new(0));
+    let reader = Box::new(Counted {
+        reader: bytes,
+        position: Arc::clone(&position),
+    });
+    let reader = Decoded {
+        reader: decoder(reader, packing)?,
+        packing,
+        position: Arc::clone(&position),
+    };
+    Ok(Box::new(Bounded {
+        reader,
+        position,
+        length: 0,
+        always: ALWAYS,
+    }))
+}
+
 /// A reader of the decompressed content; concatenated members are one content.
 fn decoder(
     reader: Box<dyn Read + Send>,
@@ -174,9 +200,12 @@ struct Decoded {
 impl Read for Decoded {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.reader.read(buffer).map_err(|error| {
-            if error.raw_os_error().is_some() {
+            if error.raw_os_error().is_some() || error.get_ref().is_some_and(is_ours) {
                 // An error of the file, not of the decoder.
                 return error;
+            }
+            if is_lack_of_memory(&error) {
+                return std::io::Error::other(too_much_memory(self.packing));
             }
             let offset = self.position.load(Ordering::Relaxed);
             let said = format!(
@@ -186,6 +215,30 @@ impl Read for Decoded {
             std::io::Error::new(std::io::ErrorKind::InvalidData, said)
         })
     }
+}
+
+fn is_ours(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.is::<Error>()
+}
+
+/// Whether a decoder stopped at its limit of memory, which says nothing bad of the content.
+fn is_lack_of_memory(error: &std::io::Error) -> bool {
+    let text = error.to_string();
+    // liblzma and zstd give no other sign.
+    text.contains("memory limit") || text.contains("requires too much memory")
+}
+
+fn too_much_memory(packing: Packing) -> Error {
+    let (name, limit) = match packing {
+        Packing::Zstd => ("zstd", ZSTD_MEMORY),
+        other => (other.name(), XZ_MEMORY),
+    };
+    let said = format!(
+        "{name} content needs more memory to decompress than the limit of {} MiB; \
+         decompress it first",
+        limit >> 20
+    );
+    Error::new(ErrorKind::Unsupported, said)
 }
 
 #[cfg(test)]

@@ -1,0 +1,131 @@
+//! Compressed layers of docker archives, and the diff ids that their configs state.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use wharf::copy::{Root, RootContent, Summary, copy};
+use wharf::layer::Settings;
+use wharf::oci::{Descriptor, Digest, MediaType};
+use wharf::store::archive::{Archive, ArchiveOptions, ImageChoice, Input, open};
+use wharf::store::{Memory, Source, Store};
+use wharf::{ErrorKind, Result, Side};
+use wharf_testkit::compress::compress_bytes;
+use wharf_testkit::layer::tar_of;
+use wharf_testkit::{FaultServer, Kind, compressible_bytes, push_registry};
+
+use crate::support::{options, repository};
+
+/// A docker archive with a plain layer and this one, for which the config states `diff_id`.
+fn saved(place: &Path, layer: &[u8], diff_id: &Digest) -> PathBuf {
+    let plain = tar_of(&[("etc/os", b"x")]);
+    let config = json!({
+        "architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&plain), diff_id]},
+    });
+    let manifest = json!([{
+        "Config": "config.json", "RepoTags": ["app:1"], "Layers": ["0/layer.tar", "1/layer.tar"],
+    }]);
+    let (config, manifest) = (config.to_string(), manifest.to_string());
+    let path = place.join("image.tar");
+    let files: [(&str, &[u8]); 4] = [
+        ("0/layer.tar", &plain),
+        ("1/layer.tar", layer),
+        ("config.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ];
+    fs::write(&path, tar_of(&files)).unwrap();
+    path
+}
+
+async fn push(place: &Path, archive: PathBuf, store: &dyn Store) -> Result<Summary> {
+    let settings = ArchiveOptions {
+        spool_dir: place.to_owned(),
+        compression: Settings::default(),
+        memory: None,
+    };
+    let Archive::Docker(archive) = open(Input::Path(archive), settings).await? else {
+        panic!("not a docker archive");
+    };
+    let image = archive.select(&ImageChoice::Only)?.clone();
+    let root = Root {
+        content: RootContent::Draft(archive.draft(&image).await?),
+        tags: vec!["1".parse().unwrap()],
+    };
+    copy(&archive, store, &[root], &options().0).await
+}
+
+fn tar() -> Vec<u8> {
+    tar_of(&[("usr/bin/app", &compressible_bytes(3, 600_000))])
+}
+
+#[tokio::test]
+async fn fault_a6_a_layer_of_another_content_ends_the_push_before_the_manifest() {
+    for kind in [Kind::Gzip, Kind::Zstd] {
+        let place = tempfile::tempdir().unwrap();
+        let (layer, stated) = (compress_bytes(&tar(), kind), Digest::of(b"another tar"));
+        let archive = saved(place.path(), &layer, &stated);
+        let server = FaultServer::start(push_registry());
+        let store = repository(server.address(), "app");
+        let error = push(place.path(), archive, &store).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(error.failed_side(), Some(Side::Source));
+        let text = error.to_string();
+        for part in [
+            "image.tar: 1/layer.tar: ",
+            stated.hex(),
+            Digest::of(&tar()).hex(),
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let puts = server.requests();
+        let puts = puts.iter().filter(|put| put.method == "PUT");
+        assert_eq!(
+            puts.filter(|put| put.path().contains("/manifests/"))
+                .count(),
+            0
+        );
+    }
+}
+
+#[tokio::test]
+async fn fault_a6_a_flipped_bit_ends_the_push_too() {
+    let place = tempfile::tempdir().unwrap();
+    let mut layer = compress_bytes(&tar(), Kind::Gzip);
+    let middle = layer.len() / 2;
+    layer[middle] ^= 1;
+    let archive = saved(place.path(), &layer, &Digest::of(&tar()));
+    let store = Memory::new();
+    let error = push(place.path(), archive, &store).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("1/layer.tar: "), "{error}");
+    assert!(store.tags(None, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn fault_a6_a_lie_is_told_where_the_store_has_the_layer_already() {
+    let place = tempfile::tempdir().unwrap();
+    let layer = compress_bytes(&tar(), Kind::Gzip);
+    let store = Memory::new();
+    let there: Descriptor = store.add_blob(MediaType::DOCKER_LAYER_GZIP, layer.clone());
+    let archive = saved(place.path(), &layer, &Digest::of(b"another tar"));
+    let error = push(place.path(), archive, &store).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(store.contains(&there).await.unwrap());
+    assert!(store.tags(None, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn fault_a6_layers_that_are_what_the_config_says_are_pushed() {
+    for kind in [Kind::Gzip, Kind::Zstd] {
+        let place = tempfile::tempdir().unwrap();
+        let archive = saved(
+            place.path(),
+            &compress_bytes(&tar(), kind),
+            &Digest::of(&tar()),
+        );
+        let store = Memory::new();
+        push(place.path(), archive, &store).await.unwrap();
+        assert_eq!(store.tags(None, 9).await.unwrap().len(), 1);
+    }
+}
