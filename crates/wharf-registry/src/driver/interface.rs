@@ -14,7 +14,8 @@ use super::{Folder, Key, Session};
 /// Keeps objects under keys, and the sessions of uploads.
 ///
 /// Each call changes one object, completely or not at all, even if the process dies. Its writes are
-/// durable when it returns. All fail with the system's error.
+/// durable when it returns. Content that has another length than it was stored with counts as
+/// absent, if the driver can tell. All fail with the system's error.
 #[async_trait]
 pub trait Driver: Debug + Send + Sync {
     /// Reads a small object whole.
@@ -35,7 +36,8 @@ pub trait Driver: Debug + Send + Sync {
     /// and treat an empty object as absent.
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<bool>;
 
-    /// Sets the age of an object to zero. Returns whether it is there.
+    /// Sets the age of an object to zero. Returns whether it is there. Content of unknown length
+    /// must have its digest.
     async fn touch(&self, key: &Key) -> Result<bool>;
 
     /// Lists the keys of a folder in order, beginning after `after`. Fewer than `limit` means the

@@ -1,7 +1,10 @@
 //! The small objects that record the manifests, tags and referrers of a repository.
+//!
+//! A broken one, for example an empty file after a loss of power, counts as absent. It is logged,
+//! and the next write repairs it.
 
 use bytes::Bytes;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::Result;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
 
 use crate::driver::Key;
@@ -40,7 +43,7 @@ impl ManifestLink {
         bytes.ends_with(LEAVING.as_bytes())
     }
 
-    pub(super) fn parse(key: &Key, bytes: &[u8]) -> Result<Self> {
+    pub(super) fn parse(key: &Key, bytes: &[u8]) -> Option<Self> {
         let parsed = std::str::from_utf8(bytes).ok().and_then(|text| {
             let text = text.strip_suffix(LEAVING).unwrap_or(text);
             let (media_type, content) = text.trim_end().split_once('\n')?;
@@ -49,7 +52,7 @@ impl ManifestLink {
                 content: content.parse().ok()?,
             })
         });
-        parsed.ok_or_else(|| broken(key))
+        reported(key, parsed)
     }
 }
 
@@ -58,11 +61,14 @@ pub(super) fn tag_to_bytes(digest: &Digest) -> Bytes {
     digest.to_string().into()
 }
 
+/// The least bytes of a tag's content: those of the shortest digest.
+pub(super) const LEAST_OF_TAG: u64 = "sha256:".len() as u64 + 64;
+
 /// The digest that a tag names, whether or not that manifest is there.
-pub(super) fn parse_tag(key: &Key, bytes: &[u8]) -> Result<Digest> {
+pub(super) fn parse_tag(key: &Key, bytes: &[u8]) -> Option<Digest> {
     let text = std::str::from_utf8(bytes).ok();
     let digest = text.and_then(|text| text.trim_end().parse().ok());
-    digest.ok_or_else(|| broken(key))
+    reported(key, digest)
 }
 
 /// The descriptor that lists of referrers show.
@@ -71,10 +77,15 @@ pub(super) fn referrer_to_bytes(descriptor: &Descriptor) -> Result<Bytes> {
     Ok(json.into())
 }
 
-pub(super) fn parse_referrer(key: &Key, bytes: &[u8]) -> Result<Descriptor> {
-    serde_json::from_slice(bytes).map_err(|error| broken(key).source(error))
+pub(super) fn parse_referrer(key: &Key, bytes: &[u8]) -> Option<Descriptor> {
+    reported(key, serde_json::from_slice(bytes).ok())
 }
 
-fn broken(key: &Key) -> Error {
-    Error::new(ErrorKind::Corrupt, "not a link").target(format_args!("{key:?}"))
+/// Logs a link that could not be parsed.
+fn reported<T>(key: &Key, parsed: Option<T>) -> Option<T> {
+    if parsed.is_none() {
+        let message = "a broken link counts as absent until it is written again";
+        tracing::error!(link = key.path(), message);
+    }
+    parsed
 }

@@ -36,7 +36,8 @@ impl Storage {
             Selector::Tag(tag) => {
                 let key = Key::Tag(name.clone(), tag.clone());
                 let found = self.driver.get(&key).await?;
-                link::parse_tag(&key, &found.ok_or_else(|| missing(at))?.bytes)?
+                let named = found.and_then(|found| link::parse_tag(&key, &found.bytes));
+                named.ok_or_else(|| missing(at))?
             }
         };
         let link = self.link(name, &digest).await?;
@@ -62,14 +63,30 @@ impl Storage {
 
     /// Whether a repository has this manifest or blob, and of this size.
     pub async fn contains(&self, name: &RepositoryName, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.size_of(name, descriptor).await? == Some(descriptor.size))
+    }
+
+    /// The size of a manifest or blob in bytes, which may be another than its descriptor states;
+    /// `None` if the repository does not have it.
+    pub async fn size_of(
+        &self,
+        name: &RepositoryName,
+        descriptor: &Descriptor,
+    ) -> Result<Option<u64>> {
         let digest = &descriptor.digest;
         let content = match self.link(name, digest).await? {
             Some(link) => link.content,
             None if self.has_blob(name, digest).await? => digest.clone(),
-            None => return Ok(false),
+            None => return Ok(None),
         };
-        let found = self.driver.stat(&Key::Content(content)).await?;
-        Ok(found.is_some_and(|stat| stat.size == descriptor.size))
+        let key = Key::Content(content);
+        match self.driver.stat(&key).await? {
+            // Content of unknown length may be cut short: a touch looks at it.
+            Some(stat) if stat.size != descriptor.size && !self.driver.touch(&key).await? => {
+                Ok(None)
+            }
+            found => Ok(found.map(|stat| stat.size)),
+        }
     }
 
     /// Writes a manifest, by digest and under all of `tags`, where `condition` holds. The
@@ -130,6 +147,39 @@ impl Storage {
         if deleted { Ok(()) } else { Err(missing(at)) }
     }
 
+    /// Deletes as [`Storage::delete`] does, where `condition` holds for what is deleted. For a tag
+    /// it is decided together with the deletion.
+    ///
+    /// # Errors
+    /// As [`Storage::delete`]; a name that is not there is [`ErrorKind::NotFound`] whatever the
+    /// condition says.
+    pub async fn delete_if(
+        &self,
+        name: &RepositoryName,
+        at: &Selector,
+        condition: &Condition,
+    ) -> Result<Written> {
+        let key = key_of(name, at);
+        for _ in 0..TRIES {
+            let found = self.driver.get(&key).await?;
+            let current = self.named(name, at, found.as_ref()).await?;
+            let (Some(found), Some(digest)) = (found, current) else {
+                return Err(missing(at));
+            };
+            if !condition.holds(Some(&digest)) {
+                return Ok(Written::Declined);
+            }
+            let deleted = match at {
+                Selector::Tag(_) => self.driver.delete(&key, Some(&found.version)).await?,
+                Selector::Digest(digest) => self.delete_manifest(name, digest).await?,
+            };
+            if deleted {
+                return Ok(Written::Done);
+            }
+        }
+        Err(busy())
+    }
+
     pub(super) async fn link(
         &self,
         name: &RepositoryName,
@@ -137,8 +187,7 @@ impl Storage {
     ) -> Result<Option<ManifestLink>> {
         let key = Key::ManifestLink(name.clone(), digest.clone());
         let found = self.driver.get(&key).await?;
-        let link = found.map(|found| ManifestLink::parse(&key, &found.bytes));
-        link.transpose()
+        Ok(found.and_then(|found| ManifestLink::parse(&key, &found.bytes)))
     }
 
     /// Writes one object, under the condition if that is on this object.
@@ -168,24 +217,40 @@ impl Storage {
         Err(busy())
     }
 
-    /// Whether a condition holds if its name has this object, or none. A tag without its manifest
-    /// counts as absent.
+    /// Whether a condition holds if its name has this object, or none.
     async fn holds(
         &self,
         name: &RepositoryName,
         condition: &Condition,
         found: Option<&Object>,
     ) -> Result<bool> {
-        let current = match (&condition.at, found) {
-            (_, None) => None,
-            (Selector::Digest(digest), Some(_)) => Some(digest.clone()),
-            (Selector::Tag(_), Some(found)) => {
-                let digest = link::parse_tag(&key_of(name, &condition.at), &found.bytes)?;
-                let link = Key::ManifestLink(name.clone(), digest.clone());
-                self.driver.stat(&link).await?.map(|_| digest)
-            }
-        };
+        let current = self.named(name, &condition.at, found).await?;
         Ok(condition.holds(current.as_ref()))
+    }
+
+    /// The digest of the manifest that a name with this object, or none, stands for. A broken link
+    /// and a tag without its manifest count as absent.
+    async fn named(
+        &self,
+        name: &RepositoryName,
+        at: &Selector,
+        found: Option<&Object>,
+    ) -> Result<Option<Digest>> {
+        let (key, Some(found)) = (key_of(name, at), found) else {
+            return Ok(None);
+        };
+        match at {
+            Selector::Digest(digest) => {
+                let link = ManifestLink::parse(&key, &found.bytes);
+                Ok(link.map(|_| digest.clone()))
+            }
+            Selector::Tag(_) => {
+                let Some(digest) = link::parse_tag(&key, &found.bytes) else {
+                    return Ok(None);
+                };
+                Ok(self.link(name, &digest).await?.map(|_| digest))
+            }
+        }
     }
 
     /// Writes again the objects that a deletion removed meanwhile.
@@ -201,7 +266,11 @@ impl Storage {
         for _ in 0..TRIES {
             let mut whole = self.refer(name, manifest, When::Absent).await? == Applied::Declined;
             let found = self.driver.get(&key).await?;
-            if found.is_none_or(|found| ManifestLink::is_leaving(&found.bytes)) {
+            let is_kept = |found: Object| {
+                ManifestLink::parse(&key, &found.bytes).is_some()
+                    && !ManifestLink::is_leaving(&found.bytes)
+            };
+            if !found.is_some_and(is_kept) {
                 self.driver.put(&key, link.to_bytes(), When::Always).await?;
                 whole = false;
             }
@@ -220,7 +289,9 @@ impl Storage {
     /// Deletes a manifest; whether it was there.
     async fn delete_manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<bool> {
         let key = Key::ManifestLink(name.clone(), digest.clone());
-        let Some(found) = self.driver.get(&key).await? else {
+        let found = self.driver.get(&key).await?;
+        let whole = found.filter(|found| ManifestLink::parse(&key, &found.bytes).is_some());
+        let Some(found) = whole else {
             return Ok(false);
         };
         // The subject of broken bytes is unknown.
@@ -241,7 +312,10 @@ impl Storage {
     ) -> Result<()> {
         let key = Key::ManifestLink(name.clone(), digest.clone());
         for _ in 0..TRIES {
-            let leaving = ManifestLink::parse(&key, &found.bytes)?.leaving();
+            let Some(link) = ManifestLink::parse(&key, &found.bytes) else {
+                return Ok(());
+            };
+            let leaving = link.leaving();
             let when = When::Is(found.version);
             let marked = self.driver.put(&key, leaving, when).await?;
             if let Applied::Done(mark) = marked {
@@ -264,7 +338,7 @@ impl Storage {
         let tags = stream::iter(self.all(&Folder::Tags(name.clone())).await?);
         let removals = tags.map(|key| async move {
             if let Some(found) = self.driver.get(&key).await?
-                && link::parse_tag(&key, &found.bytes)? == *digest
+                && link::parse_tag(&key, &found.bytes).as_ref() == Some(digest)
             {
                 // A tag that was moved meanwhile stays.
                 self.driver.delete(&key, Some(&found.version)).await?;

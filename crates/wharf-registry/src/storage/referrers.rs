@@ -95,7 +95,9 @@ impl Storage {
         let Some(found) = self.driver.get(&key).await? else {
             return Ok(None);
         };
-        let descriptor = link::parse_referrer(&key, &found.bytes)?;
+        let Some(descriptor) = link::parse_referrer(&key, &found.bytes) else {
+            return Ok(None);
+        };
         let Key::ReferrerLink {
             repository,
             referrer,
@@ -104,8 +106,8 @@ impl Storage {
         else {
             return Ok(None);
         };
-        let link = Key::ManifestLink(repository, referrer);
-        Ok(self.driver.stat(&link).await?.map(|_| descriptor))
+        let link = self.link(&repository, &referrer).await?;
+        Ok(link.map(|_| descriptor))
     }
 
     /// Makes the referrer link of a manifest. [`Applied::Declined`] if it has no subject, or

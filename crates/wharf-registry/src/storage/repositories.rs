@@ -6,6 +6,7 @@ use bytes::Bytes;
 use wharf_core::{Error, ErrorKind, Result};
 use wharf_oci::{RepositoryName, Tag};
 
+use super::link::LEAST_OF_TAG;
 use crate::driver::{Driver, Folder, Key, Memory, When};
 use crate::share::Shares;
 
@@ -76,13 +77,25 @@ impl Storage {
             return Err(Error::new(ErrorKind::NotFound, "no such repository").target(name));
         }
         let folder = Folder::Tags(name.clone());
-        let after = after.map(|tag| Key::Tag(name.clone(), tag.clone()));
-        let listed = self.driver.list(&folder, after.as_ref(), limit).await?;
-        let tags = listed.into_iter().filter_map(|entry| match entry.key {
-            Key::Tag(_, tag) => Some(tag),
-            _ => None,
-        });
-        Ok(tags.collect())
+        let mut after = after.map(|tag| Key::Tag(name.clone(), tag.clone()));
+        let mut tags = Vec::new();
+        loop {
+            let wanted = limit.saturating_sub(tags.len());
+            let listed = self.driver.list(&folder, after.as_ref(), wanted).await?;
+            let is_last = listed.len() < wanted || wanted == 0;
+            after = listed.last().map(|entry| entry.key.clone());
+            // An empty or cut link counts as absent; one of the right length is not read here.
+            let whole = listed
+                .into_iter()
+                .filter(|entry| entry.stat.size >= LEAST_OF_TAG);
+            tags.extend(whole.filter_map(|entry| match entry.key {
+                Key::Tag(_, tag) => Some(tag),
+                _ => None,
+            }));
+            if is_last || tags.len() == limit {
+                return Ok(tags);
+            }
+        }
     }
 
     /// Makes a repository exist.

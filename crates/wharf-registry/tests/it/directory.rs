@@ -156,6 +156,16 @@ async fn what_is_written_now_is_what_was_written_then() {
     }
     let mut expected = files(2);
     expected.retain(|path, _| !path.starts_with("uploads/"));
+    // The lengths of content are written too; earlier versions do not look at them.
+    for (hex, content) in [
+        (LAYER, "layer bytes"),
+        (CONFIG, "{}"),
+        (IMAGE, IMAGE_BYTES),
+        (SBOM, SBOM_BYTES),
+    ] {
+        let path = format!("lengths/sha256/{}/{hex}", &hex[..2]);
+        expected.insert(path, format!("{}\n", content.len()));
+    }
     assert_eq!(read(directory.path()), expected);
 }
 

@@ -10,6 +10,7 @@ mod client_resume;
 mod common;
 mod conditional;
 mod conformance;
+mod damage;
 mod delete;
 mod directory;
 mod driver;

@@ -14,6 +14,7 @@ use wharf_core::{Result, file};
 use wharf_oci::RepositoryName;
 
 use super::files::{self, at};
+use super::lengths;
 use super::locks::{self, Turns};
 use super::session::{self, DiskSession};
 use super::start::{self, Format};
@@ -143,8 +144,16 @@ fn ordered(key: &Key) -> Option<&RepositoryName> {
 #[async_trait]
 impl Driver for Disk {
     async fn get(&self, key: &Key) -> Result<Option<Object>> {
-        let path = self.tree.path(key);
-        let found = self.run(move |_| files::read(&path)).await?;
+        let key = key.clone();
+        let read = self.run(move |tree| match (&key, files::read(&tree.path(&key))?) {
+            (Key::Content(digest), Some(bytes))
+                if lengths::is_damaged(tree, digest, bytes.len() as u64)? =>
+            {
+                Ok(None)
+            }
+            (_, found) => Ok(found),
+        });
+        let found = read.await?;
         Ok(found.map(|bytes| Object {
             version: Version::of(&bytes),
             bytes: bytes.into(),
@@ -153,7 +162,7 @@ impl Driver for Disk {
 
     async fn stat(&self, key: &Key) -> Result<Option<Stat>> {
         let key = key.clone();
-        self.run(move |tree| files::stat(&tree.path(&key))).await
+        self.run(move |tree| lengths::stat(tree, &key)).await
     }
 
     async fn read(&self, key: &Key, start: u64, length: u64) -> Result<Option<ByteStream>> {
@@ -168,10 +177,15 @@ impl Driver for Disk {
 
     async fn put(&self, key: &Key, bytes: Bytes, when: When) -> Result<Applied> {
         let version = Version::of(&bytes);
-        let is_directory = matches!(key, Key::Repository(_));
-        let put = self.change(key, when, move |tree, path| match is_directory {
-            true => files::ensure_directory(path),
-            false => files::write(&tree.temp(), path, &bytes),
+        let kind = key.clone();
+        let put = self.change(key, when, move |tree, path| match &kind {
+            Key::Repository(_) => files::ensure_directory(path),
+            Key::Content(digest) => {
+                files::write(&tree.temp(), path, &bytes)?;
+                lengths::note(tree, digest, bytes.len() as u64);
+                Ok(())
+            }
+            _ => files::write(&tree.temp(), path, &bytes),
         });
         let done = put.await?.map(|()| Applied::Done(version));
         Ok(done.unwrap_or(Applied::Declined))
@@ -190,12 +204,18 @@ impl Driver for Disk {
     }
 
     async fn touch(&self, key: &Key) -> Result<bool> {
-        let path = self.tree.path(key);
-        self.run(move |_| {
-            let opened = File::options().append(true).open(&path);
+        let key = key.clone();
+        self.run(move |tree| {
+            let path = tree.path(&key);
+            let opened = File::options().read(true).append(true).open(&path);
             let Some(file) = files::found(&path, opened)? else {
                 return Ok(false);
             };
+            if let Key::Content(digest) = &key
+                && !lengths::is_whole(tree, digest, &file)?
+            {
+                return Ok(false);
+            }
             let touched = file.set_modified(SystemTime::now());
             touched.map(|()| true).map_err(|e| at(&path, e))
         })

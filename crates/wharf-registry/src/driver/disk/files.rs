@@ -16,7 +16,7 @@ pub(super) fn write(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
         File::create(path).map_err(|e| at(path, e))?;
         return sync_parent(path);
     }
-    let mut file = tempfile::NamedTempFile::new_in(temp).map_err(|e| at(temp, e))?;
+    let mut file = temporary(temp)?;
     file.write_all(content).map_err(|e| at(path, e))?;
     file.as_file().sync_all().map_err(|e| at(path, e))?;
     file.persist(path).map_err(|e| at(path, e.error))?;
@@ -25,10 +25,27 @@ pub(super) fn write(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
 
 /// Writes a small file whole; what a loss of power leaves of it may be anything.
 pub(super) fn replace(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(temp).map_err(|e| at(temp, e))?;
+    let mut file = temporary(temp)?;
     file.write_all(content).map_err(|e| at(path, e))?;
     file.persist(path).map(drop).map_err(|e| at(path, e.error))
 }
+
+/// A temporary file, of the mode that all files get: what the umask leaves.
+fn temporary(temp: &Path) -> Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    ruled_by_umask(&mut builder);
+    builder.tempfile_in(temp).map_err(|e| at(temp, e))
+}
+
+/// Temporary files are private by default.
+#[cfg(unix)]
+fn ruled_by_umask(builder: &mut tempfile::Builder<'_, '_>) {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o666));
+}
+
+#[cfg(not(unix))]
+fn ruled_by_umask(_builder: &mut tempfile::Builder<'_, '_>) {}
 
 /// The content of a small file; `None` if there is none. That of a directory is empty.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -3,6 +3,7 @@
 //! ```text
 //! format                                    the marker: what this directory is, which version
 //! blobs/<algorithm>/<2 hex>/<hex>           the pool: all content, each digest once
+//! lengths/<algorithm>/<2 hex>/<hex>         how many bytes that content had when it was stored
 //! repositories/<name>/_blobs/<algorithm>/<hex>       empty: this repository has that blob
 //! repositories/<name>/_manifests/<algorithm>/<hex>   media type, and the pool's digest
 //! repositories/<name>/_tags/<tag>           a digest
@@ -14,8 +15,10 @@
 //! locks/<2 hex>                             empty: held while a link or a tag changes
 //! ```
 //!
-//! A file with its final name is whole and on the disk: it was renamed there after an fsync. A
-//! repository exists if its directory does, with `_blobs` or `_manifests` in it.
+//! A file with its final name is whole and on the disk: it was renamed there after an fsync. If it
+//! is damaged later, it counts as absent: `lengths.rs` finds cut content, `storage` broken links. A
+//! length may be lost with the power; content without one is of an earlier version, or is checked
+//! when it is mounted. All files have the mode that the umask leaves of 0666. A repository exists if its directory does, with `_blobs` or `_manifests` in it.
 //!
 //! An upload session is its file. The bytes that a request wrote stay if the request breaks off or
 //! the process dies. The saved state never covers bytes that were not flushed before; without it
@@ -27,6 +30,7 @@
 
 mod driver;
 mod files;
+mod lengths;
 mod locks;
 mod session;
 mod start;

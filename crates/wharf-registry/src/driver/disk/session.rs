@@ -12,6 +12,7 @@ use wharf_core::verify::blocking;
 use wharf_core::{Result, file};
 
 use super::files::{self, at};
+use super::lengths;
 use super::tree::Tree;
 use crate::driver::session::{aborted, taken};
 use crate::driver::{Key, OpenSession};
@@ -150,8 +151,8 @@ impl OpenSession for DiskSession {
     }
 
     async fn finish(self: Box<Self>, key: &Key) -> Result<()> {
-        let place = self.tree.path(key);
-        self.run(move |file, path, _| {
+        let (place, key, length) = (self.tree.path(key), key.clone(), self.length);
+        self.run(move |file, path, tree| {
             file.sync_all().map_err(|e| at(path, e))?;
             files::ensure_parent(&place)?;
             if let Err(error) = fs::rename(path, &place) {
@@ -161,6 +162,9 @@ impl OpenSession for DiskSession {
                 });
             }
             files::sync_parent(&place)?;
+            if let Key::Content(digest) = &key {
+                lengths::note(tree, digest, length);
+            }
             files::remove(&state_of(path)).map(drop)
         })
         .await

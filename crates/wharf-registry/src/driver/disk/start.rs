@@ -72,6 +72,7 @@ fn make(tree: &Tree) -> Result<()> {
             "repositories",
             "locks",
             "blobs",
+            "lengths",
             "lost+found",
         ];
         if !ours.iter().any(|ours| name == *ours) {

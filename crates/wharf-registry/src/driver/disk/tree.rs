@@ -35,6 +35,10 @@ impl Tree {
         self.root.join("repositories")
     }
 
+    pub(super) fn lengths(&self) -> PathBuf {
+        self.root.join("lengths")
+    }
+
     pub(super) fn locks(&self) -> PathBuf {
         self.root.join("locks")
     }
