@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wharf::{Error, ErrorKind, Result};
 use wharf_registry::storage::Storage;
-use wharf_registry::{Registry, Server};
+use wharf_registry::{Registry, Server, Sizes};
 
 /// The address of the registry in references, when it is served with the defaults.
 pub(crate) const SERVED: &str = "localhost:5000";
@@ -25,7 +25,7 @@ pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
 ///
 /// # Errors
 /// If the directory or the address cannot be used.
-pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server> {
+pub(crate) async fn bind(address: SocketAddr, directory: &Path, sizes: Sizes) -> Result<Server> {
     // Bound first, so that no directory is made if the address is in use.
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| Error::io(address, error))?;
@@ -34,7 +34,7 @@ pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server
         return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
     }
     let storage = Storage::on_disk(directory).await?;
-    Server::from_listener(listener, Registry::new(storage))
+    Server::from_listener(listener, Registry::new(storage).sizes(sizes))
 }
 
 /// Serves `directory` on a free port of the loopback address until it is stopped.
@@ -42,7 +42,8 @@ pub(crate) async fn bind(address: SocketAddr, directory: &Path) -> Result<Server
 /// # Errors
 /// As [`bind`].
 pub(crate) async fn start(directory: &Path) -> Result<(SocketAddr, Running)> {
-    let server = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), directory).await?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = bind(address, directory, Sizes::default()).await?;
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.run(async { drop(stopped.await) }));

@@ -5,7 +5,7 @@
 //! distribution-spec 1.1 for push, pull, content discovery (tags, referrers) and content management
 //! (deletion). It also accepts optional requests: blobs as the body of a POST, mounts that do not
 //! name a repository, several tags on one PUT of a manifest, and conditional requests (RFC 9110) on
-//! manifests, decided together with the write.
+//! blobs and manifests, decided together with the write.
 
 mod access;
 pub mod driver;
@@ -19,4 +19,4 @@ pub mod storage;
 
 pub use access::{Access, Action, Caller, Decision};
 pub use http::{Limits, Server};
-pub use registry::{Referrers, Registry};
+pub use registry::{Referrers, Registry, Sizes};

@@ -12,6 +12,7 @@ use crate::storage::Storage;
 pub struct Registry {
     pub(crate) storage: Storage,
     pub(crate) referrers: Referrers,
+    pub(crate) sizes: Sizes,
     pub(crate) access: Arc<dyn Access>,
 }
 
@@ -25,12 +26,23 @@ pub enum Referrers {
     Off,
 }
 
+/// What a registry does with a manifest that states another size for content than it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sizes {
+    /// It takes the manifest, as other registries do, and logs both sizes.
+    #[default]
+    Lenient,
+    /// It refuses the manifest with 400 and both sizes.
+    Strict,
+}
+
 impl Registry {
     /// A registry over `storage`. Every client may do everything.
     pub fn new(storage: Storage) -> Self {
         Registry {
             storage,
             referrers: Referrers::default(),
+            sizes: Sizes::default(),
             access: Arc::new(Open),
         }
     }
@@ -39,6 +51,13 @@ impl Registry {
     #[must_use]
     pub fn referrers(mut self, referrers: Referrers) -> Self {
         self.referrers = referrers;
+        self
+    }
+
+    /// Takes or refuses manifests that state wrong sizes.
+    #[must_use]
+    pub fn sizes(mut self, sizes: Sizes) -> Self {
+        self.sizes = sizes;
         self
     }
 

@@ -1,14 +1,15 @@
 //! Reading blobs, whole or in part, and deleting them.
 
 use futures::TryStreamExt;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use wharf_core::blob::ByteStream;
-use wharf_oci::{Digest, RepositoryName};
+use wharf_oci::{Digest, RepositoryName, Selector};
 
-use super::respond::{Answer, CONTENT_DIGEST, Code, Refusal, empty, refuse, set};
+use super::conditions::{self, Verdict};
+use super::respond::{Answer, Code, Refusal, empty, name_content, not_modified, refuse, set};
 use super::route::Reading;
 use crate::Registry;
 
@@ -23,9 +24,15 @@ pub(crate) async fn read(
     let unknown = |error| refuse(error, Code::BlobUnknown);
     let storage = &registry.storage;
     let size = storage.blob_size(name, digest).await.map_err(unknown)?;
+    match conditions::of_read(headers, digest) {
+        Verdict::Proceed => {}
+        Verdict::Known => return Ok(not_modified(digest)),
+        Verdict::Other => return Err(conditions::failed(digest)),
+    }
     // RFC 9110, 14.2: a range applies to GET only.
+    let counts = reading == Reading::Get && conditions::allows_range(headers, digest);
     let wanted = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
-        Some(range) if reading == Reading::Get => part(range, size),
+        Some(range) if counts => part(range, size),
         _ => Part::Whole,
     };
     let (status, start, length) = match wanted {
@@ -47,8 +54,7 @@ pub(crate) async fn read(
     };
     set(&mut answer, CONTENT_LENGTH, &length.to_string());
     set(&mut answer, CONTENT_TYPE, "application/octet-stream");
-    set(&mut answer, CONTENT_DIGEST, &digest.to_string());
-    set(&mut answer, ETAG, &format!("\"{digest}\""));
+    name_content(&mut answer, digest);
     set(&mut answer, ACCEPT_RANGES, "bytes");
     if status == StatusCode::PARTIAL_CONTENT {
         let end = start + length - 1;
@@ -66,8 +72,18 @@ pub(crate) async fn delete(
     registry: &Registry,
     name: &RepositoryName,
     digest: &Digest,
+    headers: &HeaderMap,
 ) -> Result<Answer, Box<Refusal>> {
-    let deleted = registry.storage.delete_blob(name, digest).await;
+    let storage = &registry.storage;
+    if let Some(condition) = conditions::of_write(headers, &Selector::Digest(digest.clone())) {
+        let found = storage.has_blob(name, digest).await;
+        let found = found.map_err(|error| refuse(error, Code::BlobUnknown))?;
+        // What a digest names never changes: nothing can come between this and the deletion.
+        if found && !condition.holds(Some(digest)) {
+            return Err(conditions::failed(digest));
+        }
+    }
+    let deleted = storage.delete_blob(name, digest).await;
     deleted.map_err(|error| refuse(error, Code::BlobUnknown))?;
     Ok(empty(StatusCode::ACCEPTED))
 }

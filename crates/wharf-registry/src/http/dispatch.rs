@@ -11,6 +11,7 @@ use wharf_oci::RepositoryName;
 
 use super::activity::Activity;
 use super::body::RequestBody;
+use super::hosts::Hosts;
 use super::lasting::Lasting;
 use super::respond::{Answer, Code, Refusal, empty};
 use super::route::{Operation, Route, route};
@@ -21,13 +22,18 @@ use crate::{Caller, Decision, Registry};
 /// Answers one request, also after any error.
 pub(super) async fn answer(
     registry: Registry,
+    hosts: Arc<Hosts>,
     activity: Arc<Activity>,
     request: Request<Incoming>,
 ) -> Result<Response<Lasting>, Infallible> {
     let under_way = activity.begin();
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, activity);
-    let mut answer = match dispatch(&registry, &head, &body).await {
+    let dispatched = match hosts.check(&head) {
+        Ok(()) => dispatch(&registry, &head, &body).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut answer = match dispatched {
         Ok(answer) => answer,
         Err(refusal) => {
             // A client that sent `Expect: 100-continue` (RFC 9110, 10.1.1) need not send its body.
@@ -103,8 +109,8 @@ async fn operate(
             manifests::put(registry, &name, &at, tags, headers, body).await
         }
         Operation::Tags(page) => tags::list(registry, &name, &page).await,
-        Operation::DeleteManifest(at) => manifests::delete(registry, &name, &at).await,
-        Operation::DeleteBlob(digest) => blobs::delete(registry, &name, &digest).await,
+        Operation::DeleteManifest(at) => manifests::delete(registry, &name, &at, headers).await,
+        Operation::DeleteBlob(digest) => blobs::delete(registry, &name, &digest, headers).await,
         Operation::Referrers {
             subject,
             artifact_type,

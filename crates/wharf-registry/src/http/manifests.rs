@@ -3,22 +3,22 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, StatusCode};
 use wharf_core::{Error, ErrorKind};
 use wharf_oci::{
-    Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RepositoryName,
-    Selector, Tag,
+    Descriptor, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RepositoryName, Selector,
+    Tag,
 };
 
 use super::body::RequestBody;
-use super::conditions;
+use super::conditions::{self, Verdict};
 use super::respond::{
-    Answer, CONTENT_DIGEST, Code, Refusal, add, created, empty, refuse, set, with_bytes,
+    Answer, Code, Refusal, add, created, empty, name_content, not_modified, refuse, set, with_bytes,
 };
 use super::route::Reading;
-use crate::storage::{Storage, Written};
-use crate::{Referrers, Registry};
+use crate::storage::Written;
+use crate::{Referrers, Registry, Sizes};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -35,23 +35,25 @@ pub(crate) async fn read(
     headers: &HeaderMap,
 ) -> Result<Answer, Box<Refusal>> {
     match find(registry, name, at, reading, headers).await {
-        Ok(answer) => Ok(answer),
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(conditions::failed(at)),
         Err(error) => Err(unknown(registry, name, at, error).await),
     }
 }
 
+/// `None` if the conditions of the request want other content.
 async fn find(
     registry: &Registry,
     name: &RepositoryName,
     at: &Selector,
     reading: Reading,
     headers: &HeaderMap,
-) -> Result<Answer, Error> {
+) -> Result<Option<Answer>, Error> {
     let descriptor = registry.storage.resolve(name, at).await?;
-    if conditions::is_known(headers, &descriptor.digest) {
-        let mut answer = empty(StatusCode::NOT_MODIFIED);
-        name_content(&mut answer, &descriptor.digest);
-        return Ok(answer);
+    match conditions::of_read(headers, &descriptor.digest) {
+        Verdict::Proceed => {}
+        Verdict::Other => return Ok(None),
+        Verdict::Known => return Ok(Some(not_modified(&descriptor.digest))),
     }
     let mut answer = match reading {
         Reading::Head => empty(StatusCode::OK),
@@ -63,12 +65,7 @@ async fn find(
     set(&mut answer, CONTENT_LENGTH, &descriptor.size.to_string());
     set(&mut answer, CONTENT_TYPE, descriptor.media_type.as_str());
     name_content(&mut answer, &descriptor.digest);
-    Ok(answer)
-}
-
-fn name_content(answer: &mut Answer, digest: &Digest) {
-    set(answer, CONTENT_DIGEST, &digest.to_string());
-    set(answer, ETAG, &format!("\"{digest}\""));
+    Ok(Some(answer))
 }
 
 /// The error of an absent manifest: it, or its whole repository, is unknown.
@@ -101,7 +98,7 @@ pub(crate) async fn put(
     let broken = |error| refuse(error, Code::ManifestInvalid);
     let manifest = receive(at, headers, body).await?;
     let (storage, digest) = (&registry.storage, manifest.digest());
-    require_links(storage, name, &manifest).await?;
+    require_links(registry, name, &manifest).await?;
     let condition = conditions::of_write(headers, at);
     let further = tags.len();
     if let Selector::Tag(tag) = at {
@@ -109,8 +106,7 @@ pub(crate) async fn put(
     }
     let put = storage.put_manifest(name, &manifest, &tags, condition.as_ref());
     if put.await.map_err(broken)? == Written::Declined {
-        let message = format!("the condition on {at} does not hold");
-        return Err(Refusal::new(Code::Denied, message).status(StatusCode::PRECONDITION_FAILED));
+        return Err(conditions::failed(at));
     }
     let mut answer = created(&format!("/v2/{name}/manifests/{digest}"), digest);
     name_content(&mut answer, digest);
@@ -155,8 +151,16 @@ pub(crate) async fn delete(
     registry: &Registry,
     name: &RepositoryName,
     at: &Selector,
+    headers: &HeaderMap,
 ) -> Result<Answer, Box<Refusal>> {
-    match registry.storage.delete(name, at).await {
+    let deleted = match conditions::of_write(headers, at) {
+        None => registry.storage.delete(name, at).await,
+        Some(condition) => match registry.storage.delete_if(name, at, &condition).await {
+            Ok(Written::Declined) => return Err(conditions::failed(at)),
+            deleted => deleted.map(drop),
+        },
+    };
+    match deleted {
         Ok(()) => Ok(empty(StatusCode::ACCEPTED)),
         Err(error) => Err(unknown(registry, name, at, error).await),
     }
@@ -169,10 +173,11 @@ fn content_type(headers: &HeaderMap) -> Option<MediaType> {
     Some(MediaType::verbatim(text.trim()))
 }
 
-/// Refuses a manifest unless everything it links to is in the repository. Non-distributable layers
+/// Refuses a manifest unless everything it links to is in the repository. A stated size that is
+/// wrong is no reason by itself: the digest names the content (image-spec: "Descriptors"). Non-distributable layers
 /// may be absent; schema 1 states too little about its layers to check them.
 async fn require_links(
-    storage: &Storage,
+    registry: &Registry,
     name: &RepositoryName,
     manifest: &Manifest,
 ) -> Result<(), Box<Refusal>> {
@@ -185,17 +190,37 @@ async fn require_links(
         .filter(|descriptor| seen.insert((descriptor.digest.clone(), descriptor.size)))
         .collect();
     let checks = stream::iter(wanted).map(|descriptor| async move {
-        match storage.contains(name, &descriptor).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(missing(&descriptor)),
+        match registry.storage.size_of(name, &descriptor).await {
+            Ok(Some(size)) if size == descriptor.size => Ok(()),
+            Ok(Some(size)) => wrong_size(registry.sizes, name, &descriptor, size),
+            Ok(None) => Err(missing(&descriptor)),
             Err(error) => Err(refuse(error, Code::ManifestBlobUnknown)),
         }
     });
     checks.buffered(CHECKS).try_collect::<()>().await
 }
 
+/// Takes or refuses a descriptor whose content has `size` bytes.
+fn wrong_size(
+    sizes: Sizes,
+    name: &RepositoryName,
+    descriptor: &Descriptor,
+    size: u64,
+) -> Result<(), Box<Refusal>> {
+    let (digest, stated) = (&descriptor.digest, descriptor.size);
+    match sizes {
+        Sizes::Lenient => {
+            tracing::warn!(%name, %digest, stated, size, "a manifest states a wrong size");
+            Ok(())
+        }
+        Sizes::Strict => {
+            let message = format!("{digest} has {size} bytes, the manifest states {stated}");
+            Err(Refusal::new(Code::SizeInvalid, message))
+        }
+    }
+}
+
 fn missing(descriptor: &Descriptor) -> Box<Refusal> {
-    let Descriptor { digest, size, .. } = descriptor;
-    let message = format!("{digest} of {size} bytes is not in this repository");
+    let message = format!("{} is not in this repository", descriptor.digest);
     Refusal::new(Code::ManifestBlobUnknown, message)
 }

@@ -6,6 +6,7 @@ mod body;
 mod conditions;
 mod connections;
 mod dispatch;
+mod hosts;
 mod lasting;
 mod limits;
 mod manifests;

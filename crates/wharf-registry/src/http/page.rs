@@ -1,5 +1,7 @@
 //! Pages of lists. distribution-spec: "Listing Tags", `n` and `last`.
 
+use http::StatusCode;
+
 use super::respond::{Code, Refusal};
 
 /// The requested part of a list.
@@ -16,17 +18,27 @@ const MOST: usize = 10_000;
 
 impl<T: std::str::FromStr<Err: ToString>> Page<T> {
     pub(crate) fn parse(n: Option<&str>, last: Option<&str>) -> Result<Self, Box<Refusal>> {
-        let limit = n.map_or(Ok(MOST), |n| n.parse::<usize>().map(|n| n.min(MOST)));
-        let limit =
-            limit.map_err(|_| Refusal::new(Code::PaginationInvalid, "n is not a number"))?;
+        let limit = n.map_or(Some(MOST), limit);
+        let limit = limit.ok_or_else(|| invalid("n is not a number"))?;
         let after = last
             .filter(|last| !last.is_empty())
             .map(str::parse::<T>)
             .transpose();
-        let after =
-            after.map_err(|error| Refusal::new(Code::PaginationInvalid, error.to_string()))?;
+        let after = after.map_err(|error| invalid(&format!("last: {}", error.to_string())))?;
         Ok(Page { limit, after })
     }
+}
+
+/// The number of a query: digits only, however many.
+fn limit(n: &str) -> Option<usize> {
+    let is_number = !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| n.parse().unwrap_or(MOST).min(MOST))
+}
+
+/// The specification's table of codes has none for pages; `UNSUPPORTED` is also that of an invalid
+/// set of parameters.
+fn invalid(message: &str) -> Box<Refusal> {
+    Refusal::new(Code::Unsupported, message).status(StatusCode::BAD_REQUEST)
 }
 
 impl<T: std::fmt::Display> Page<T> {
@@ -81,7 +93,11 @@ mod tests {
 
     #[test]
     fn what_is_no_number_or_no_tag_is_refused() {
-        assert!(Page::<Tag>::parse(Some("-1"), None).is_err());
+        for n in ["-1", "+3", "", "x", "1.5"] {
+            assert!(Page::<Tag>::parse(Some(n), None).is_err(), "{n}");
+        }
+        let most = Page::<Tag>::parse(Some("99999999999999999999999"), None).unwrap();
+        assert_eq!(most.limit, MOST);
         assert!(Page::<Tag>::parse(None, Some("a/b")).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Answers, and refusals in the envelope of the distribution-spec ("Error Codes").
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -51,6 +51,19 @@ pub(crate) fn created(location: &str, digest: &wharf_oci::Digest) -> Answer {
     answer
 }
 
+/// A 304: the client has this content already.
+pub(crate) fn not_modified(digest: &wharf_oci::Digest) -> Answer {
+    let mut answer = empty(StatusCode::NOT_MODIFIED);
+    name_content(&mut answer, digest);
+    answer
+}
+
+/// Sets the digest and the entity tag of an answer.
+pub(crate) fn name_content(answer: &mut Answer, digest: &wharf_oci::Digest) {
+    set(answer, CONTENT_DIGEST, &digest.to_string());
+    set(answer, ETAG, &format!("\"{digest}\""));
+}
+
 /// Sets a header. Its text is made of checked names, digests and numbers.
 pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
@@ -78,7 +91,6 @@ pub(crate) enum Code {
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
-    PaginationInvalid,
     SizeInvalid,
     TooManyRequests,
     Unknown,
@@ -98,7 +110,6 @@ impl Code {
             Code::ManifestUnknown => ("MANIFEST_UNKNOWN", StatusCode::NOT_FOUND),
             Code::NameInvalid => ("NAME_INVALID", StatusCode::BAD_REQUEST),
             Code::NameUnknown => ("NAME_UNKNOWN", StatusCode::NOT_FOUND),
-            Code::PaginationInvalid => ("PAGINATION_NUMBER_INVALID", StatusCode::BAD_REQUEST),
             Code::SizeInvalid => ("SIZE_INVALID", StatusCode::BAD_REQUEST),
             Code::TooManyRequests => ("TOOMANYREQUESTS", StatusCode::TOO_MANY_REQUESTS),
             Code::Unknown => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),

@@ -17,6 +17,7 @@ use wharf_core::{Error, Result};
 
 use super::connections::{Connections, Place};
 use super::dispatch::answer;
+use super::hosts::Hosts;
 use super::limits::Limits;
 use super::overload;
 use super::patience::Patience;
@@ -35,6 +36,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     registry: Registry,
+    hosts: Hosts,
     limits: Limits,
 }
 
@@ -61,8 +63,18 @@ impl Server {
             listener,
             address,
             registry,
+            hosts: Hosts::of(address),
             limits: Limits::default(),
         })
+    }
+
+    /// Answers requests for this host name too. A server on a loopback address refuses requests for
+    /// other names than `localhost`, loopback addresses and these, because they may come from web
+    /// pages. On other addresses it answers all.
+    #[must_use]
+    pub fn host(mut self, name: &str) -> Self {
+        self.hosts.add(name);
+        self
     }
 
     /// Sets how many connections there may be, and how much time they have.
@@ -89,6 +101,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let (stop, stopped) = watch::channel(());
+        let hosts = Arc::new(self.hosts);
         let connections = Connections::new(self.limits);
         let mut tasks = JoinSet::new();
         let mut tick = tokio::time::interval(self.limits.tick());
@@ -106,8 +119,8 @@ impl Server {
             match accepted {
                 Ok((stream, _)) => {
                     let connections = Arc::clone(&connections);
-                    let (registry, stopped) = (self.registry.clone(), stopped.clone());
-                    tasks.spawn(connect(stream, connections, registry, stopped));
+                    let served = (self.registry.clone(), Arc::clone(&hosts));
+                    tasks.spawn(connect(stream, connections, served, stopped.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection not accepted");
@@ -124,11 +137,14 @@ impl Server {
     }
 }
 
+/// What each connection serves, and the names that it is served under.
+type Served = (Registry, Arc<Hosts>);
+
 /// Serves a connection once there is a place for it.
 async fn connect(
     stream: TcpStream,
     connections: Arc<Connections>,
-    registry: Registry,
+    served: Served,
     mut stopped: watch::Receiver<()>,
 ) {
     // Without it small answers wait for the client's acknowledgement. If the system refuses it they
@@ -140,7 +156,7 @@ async fn connect(
         _ = stopped.changed() => return,
     };
     match place {
-        Some(place) => serve(stream, place, registry, stopped).await,
+        Some(place) => serve(stream, place, served, stopped).await,
         None => overload::refuse(stream).await,
     }
 }
@@ -148,14 +164,17 @@ async fn connect(
 async fn serve(
     stream: TcpStream,
     place: Place,
-    registry: Registry,
+    (registry, hosts): Served,
     mut stopped: watch::Receiver<()>,
 ) {
     let activity = place.activity();
     let stream = Patience::new(stream, Arc::clone(activity));
     let service = {
         let activity = Arc::clone(activity);
-        service_fn(move |request| answer(registry.clone(), Arc::clone(&activity), request))
+        service_fn(move |request| {
+            let (hosts, activity) = (Arc::clone(&hosts), Arc::clone(&activity));
+            answer(registry.clone(), hosts, activity, request)
+        })
     };
     let mut http = http1::Builder::new();
     // The time for a head is limited by `activity`.

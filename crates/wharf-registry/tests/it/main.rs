@@ -22,5 +22,6 @@ mod patience;
 mod races;
 mod referrers;
 mod resume;
+mod rules;
 mod storage;
 mod trouble;

@@ -21,7 +21,7 @@ async fn a_peer_that_reads_nothing_is_cut_off() {
     let server = Server::bind(address, Registry::new(storage)).await.unwrap();
     let server = server.write_timeout(Duration::from_millis(50));
     let mut peer = TcpStream::connect(server.local_addr()).await.unwrap();
-    let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     peer.write_all(request.as_bytes()).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async {

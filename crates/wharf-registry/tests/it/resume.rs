@@ -75,7 +75,9 @@ async fn broken_off(
     sent: &[u8],
 ) -> TcpStream {
     let mut peer = TcpStream::connect(registry.address).await.unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {promised}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {promised}\r\n\r\n"
+    );
     peer.write_all(head.as_bytes()).await.unwrap();
     peer.write_all(sent).await.unwrap();
     peer

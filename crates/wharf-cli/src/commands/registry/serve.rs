@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use wharf::{Error, ErrorKind, Result};
+use wharf_registry::Sizes;
 
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
@@ -20,6 +21,13 @@ pub(crate) struct Serve {
     /// Directory of the content; without it, one in the user's data directory
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
+    /// Also answer requests for this host name; on a loopback address other names than localhost
+    /// are refused
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Refuse manifests that state a wrong size for content
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Where the embedded registry listens by default.
@@ -42,7 +50,12 @@ impl Run for Serve {
             Some(directory) => directory,
             None => env::registry_directory()?,
         };
-        let server = embedded::bind(address, &directory).await?;
+        let sizes = match self.strict {
+            true => Sizes::Strict,
+            false => Sizes::Lenient,
+        };
+        let server = embedded::bind(address, &directory, sizes).await?;
+        let server = self.hosts.iter().fold(server, |server, name| server.host(name));
         let address = server.local_addr();
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
