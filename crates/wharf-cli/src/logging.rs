@@ -22,8 +22,9 @@ pub(crate) fn start(verbose: u8, printer: &Printer) {
         2 => "debug",
         _ => "trace",
     };
-    // The logs of other crates are not meant for users.
-    let filter = format!("error,wharf={level},wharf_registry={level}");
+    // The operator of a registry must see its warnings; the logs of other crates are not for users.
+    let registry = if verbose == 0 { "warn" } else { level };
+    let filter = format!("error,wharf={level},wharf_registry={registry}");
     let (objects, printer) = (printer.voice() == Voice::Json, printer.clone());
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))

@@ -26,6 +26,7 @@ mod mirrors;
 mod objects;
 mod redaction;
 mod request_counts;
+mod serving;
 mod several;
 mod siblings;
 mod storm;
