@@ -57,7 +57,7 @@ pub(crate) fn allows_range(headers: &HeaderMap, digest: &Digest) -> bool {
     }
 }
 
-/// The refusal of a request whose condition does not hold.
+/// The refusal of a request with a condition that does not hold.
 pub(crate) fn failed(on: impl std::fmt::Display) -> Box<Refusal> {
     let message = format!("the condition on {on} does not hold");
     Refusal::new(Code::Unsupported, message).status(StatusCode::PRECONDITION_FAILED)

@@ -1,7 +1,7 @@
 //! The host names that a server answers to.
 //!
-//! A server on loopback is not guarded by a firewall against web pages: a page whose own name is
-//! changed to resolve to 127.0.0.1 (DNS rebinding) may talk to it. Its requests carry that name.
+//! No firewall guards a server on loopback against web pages: a page can have its own name resolve
+//! to 127.0.0.1 (DNS rebinding), and then talk to it. Its requests carry that name.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -200,7 +200,7 @@ async fn require_links(
     checks.buffered(CHECKS).try_collect::<()>().await
 }
 
-/// Takes or refuses a descriptor whose content has `size` bytes.
+/// Takes or refuses a descriptor of content that has `size` bytes.
 fn wrong_size(
     sizes: Sizes,
     name: &RepositoryName,

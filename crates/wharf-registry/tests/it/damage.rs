@@ -118,7 +118,7 @@ async fn fault_b4_a_broken_referrer_link_hides_no_other_referrer() {
         let found = document(registry.get(&list).await).await;
         assert_eq!(found["manifests"].as_array().unwrap().len(), 2, "{broken}");
     }
-    // Nor is one listed whose manifest link is broken.
+    // A referrer with a broken manifest link is not listed either.
     let place = format!("repositories/a/_manifests/sha256/{}", digests[0].hex());
     std::fs::write(directory.path().join(place), "").unwrap();
     let found = document(registry.get(&list).await).await;
