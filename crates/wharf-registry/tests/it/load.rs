@@ -71,7 +71,7 @@ async fn send(address: SocketAddr, text: &str) -> TcpStream {
 async fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     let asking = async { rest(send(address, &request).await).await };
     tokio::time::timeout(PATIENCE, asking).await.unwrap()
@@ -91,7 +91,7 @@ async fn slow_reader(address: SocketAddr, digest: &Digest) -> TcpStream {
     // So that a thousand of them need little memory of the system.
     socket.set_recv_buffer_size(4096).unwrap();
     let mut peer = socket.connect(address).await.unwrap();
-    let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     peer.write_all(request.as_bytes()).await.unwrap();
     let begun = tokio::time::timeout(PATIENCE, peer.peek(&mut [0])).await;
     assert_eq!(begun.expect("an answer begins").unwrap(), 1);
@@ -103,7 +103,8 @@ async fn slow_writer(address: SocketAddr) -> TcpStream {
     let opened = ask(address, "POST", "/v2/a/blobs/uploads/", "").await;
     let place = opened.split("location: ").nth(1).unwrap();
     let place = place.lines().next().unwrap();
-    let head = format!("PATCH {place} HTTP/1.1\r\nhost: a\r\ncontent-length: {BIG}\r\n\r\n");
+    let head =
+        format!("PATCH {place} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BIG}\r\n\r\n");
     send(address, &(head + &"x".repeat(100_000))).await
 }
 
@@ -244,12 +245,12 @@ async fn fault_a10_idle_connections_shut_no_request_out() {
 
 #[tokio::test]
 async fn fault_a10_trickling_heads_shut_no_request_out() {
-    beside_ten("GET /v2/ HTTP/1.1\r\nhost: a\r\nx: ").await;
+    beside_ten("GET /v2/ HTTP/1.1\r\nhost: localhost\r\nx: ").await;
 }
 
 #[tokio::test]
 async fn fault_a10_kept_connections_shut_no_request_out() {
-    beside_ten("GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    beside_ten("GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
 }
 
 #[tokio::test]
@@ -325,7 +326,7 @@ async fn fault_a10_idle_connections_and_late_heads_are_closed_in_time() {
     limits.idle = Duration::from_millis(50);
     limits.head = Duration::from_millis(50);
     let serving = serve(Storage::in_memory(), limits).await;
-    let kept = "GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n";
+    let kept = "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for (sent, answered) in [("", ""), ("GET /v2/", ""), (kept, "HTTP/1.1 200")] {
         let peer = send(serving.address, sent).await;
         let answer = tokio::time::timeout(PATIENCE, rest(peer)).await.unwrap();
