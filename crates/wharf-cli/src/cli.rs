@@ -8,7 +8,7 @@ use crate::commands::Command;
 use crate::context::Context;
 use crate::flags::Global;
 use crate::printer::Printer;
-use crate::signals::{self, Signal};
+use crate::signals::{Signal, Signals};
 
 /// Moves container images between files, streams and registries
 #[derive(Debug, Parser)]
@@ -26,12 +26,12 @@ pub(crate) struct CommandLine {
 pub(crate) enum Ended {
     /// It finished.
     Done,
-    /// It was cancelled by a signal; what it had begun is cleaned up.
+    /// It was stopped by a signal, and said so.
     Interrupted(Signal),
 }
 
 impl CommandLine {
-    /// Runs the command, and cancels it on a signal.
+    /// Runs the command, and stops it on a signal. A second signal ends the tidying up.
     ///
     /// # Errors
     /// The error of the command.
@@ -39,16 +39,29 @@ impl CommandLine {
         let CommandLine { global, command } = self;
         let context = Context::new(global, printer, command.effect());
         let on_signal = command.on_signal();
-        let work = command.run(&context);
-        let ended = match on_signal {
-            OnSignal::End => work.await.map(|()| Ended::Done),
-            // Dropping the work cancels it: unfinished files are removed, connections closed.
-            OnSignal::Abandon => tokio::select! {
-                outcome = work => outcome.map(|()| Ended::Done),
-                signal = signals::first() => signal.map(Ended::Interrupted),
-            },
+        if on_signal == OnSignal::End {
+            let ended = command.run(&context).await;
+            context.end().await;
+            return ended.map(|()| Ended::Done);
+        }
+        let mut signals = Signals::listen()?;
+        let mut work = Box::pin(command.run(&context));
+        let ended = tokio::select! {
+            outcome = &mut work => outcome.map(|()| Ended::Done),
+            signal = signals.next() => Ok(Ended::Interrupted(signal)),
         };
-        context.end().await;
+        if let Ok(Ended::Interrupted(signal)) = ended {
+            context.pause();
+            // Removes unfinished files and closes connections. Uploads are cancelled in the
+            // background, or left to the next run.
+            drop(work);
+            let line = context.standing.line(on_signal, context.paused_uploads());
+            context.printer.interrupted(&line, signal.name());
+        }
+        tokio::select! {
+            () = context.end() => {}
+            _ = signals.next() => {}
+        }
         ended
     }
 }

@@ -6,6 +6,7 @@ use wharf::Result;
 
 use crate::context::Context;
 use crate::flags::Effect;
+pub(crate) use crate::signals::OnSignal;
 
 /// A command, or a group of commands.
 pub(crate) trait Run {
@@ -22,17 +23,8 @@ pub(crate) trait Run {
 
     /// The effect of a signal on it.
     fn on_signal(&self) -> OnSignal {
-        OnSignal::Abandon
+        OnSignal::Doubt
     }
-}
-
-/// What a signal from the user or a service manager does to a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnSignal {
-    /// Its work is dropped, and the exit code states the signal.
-    Abandon,
-    /// It waits for signals itself, and ends successfully.
-    End,
 }
 
 /// Declares a list of commands: each line names a command, its file below this one, and the type

@@ -7,14 +7,15 @@ use wharf::copy::CopyOptions;
 use wharf::credentials::Chain;
 use wharf::memory::RegistryMemory;
 use wharf::place::PlaceOptions;
-use wharf::remote::Client;
+use wharf::remote::{Client, ClientBuilder};
 use wharf::{Options, Result, Wharf};
 
-use crate::embedded::Running;
+use crate::embedded::{self, Running};
 use crate::env;
 use crate::flags::{self, Effect, Global, Logins, Memories, Moving};
 use crate::notices::Notices;
 use crate::printer::Printer;
+use crate::standing::Standing;
 
 /// The flags of a command, and the resources it opened.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) flags: Global,
     /// The sources of credentials.
     pub(crate) logins: Logins,
+    /// How far it got.
+    pub(crate) standing: Standing,
     /// Shared by all clients of a command, and written at its end unless the command changes
     /// nothing.
     memories: Memories,
@@ -60,6 +63,7 @@ impl Context {
             printer,
             logins: flags.logins(),
             flags,
+            standing: Standing::default(),
             memories: Memories { registries, cache },
             effect,
             opened: Mutex::default(),
@@ -93,7 +97,9 @@ impl Context {
             registries: RegistryMemory::in_process(),
             cache: self.memories.cache.clone(),
         };
-        let client = self.open(memories, Chain::default())?;
+        // Interrupted uploads are found again though the port differs.
+        let builder = flags::builder(&self.flags, memories)?.sessions_under(embedded::inside());
+        let client = self.build(builder, Chain::default())?;
         Ok(self.front(client, moving.options(&self.flags)))
     }
 
@@ -126,8 +132,12 @@ impl Context {
     }
 
     fn open(&self, memories: Memories, credentials: Chain) -> Result<Client> {
+        self.build(flags::builder(&self.flags, memories)?, credentials)
+    }
+
+    fn build(&self, builder: ClientBuilder, credentials: Chain) -> Result<Client> {
         let notices = Arc::new(Notices::new(self.printer.clone()));
-        let client = flags::builder(&self.flags, memories)?
+        let client = builder
             .credentials(Arc::new(credentials))
             .pause_observer(notices.clone())
             .leniency_observer(notices)
@@ -139,6 +149,20 @@ impl Context {
     /// Keeps a server running until everything else has ended.
     pub(crate) fn keep_running(&self, server: Running) {
         self.opened().servers.push(server);
+    }
+
+    /// From now on, uploads that are dropped stay for the next run, as far as it can continue them.
+    pub(crate) fn pause(&self) {
+        self.opened().clients.iter().for_each(Client::pause);
+    }
+
+    /// How many uploads stayed.
+    pub(crate) fn paused_uploads(&self) -> usize {
+        self.opened()
+            .clients
+            .iter()
+            .map(Client::paused_uploads)
+            .sum()
     }
 
     /// Closes what the command opened, however it ended: cancels unfinished uploads at registries,

@@ -13,6 +13,12 @@ use wharf_registry::{Registry, Server, Sizes};
 /// The address of the registry in references, when it is served with the defaults.
 pub(crate) const SERVED: &str = "localhost:5000";
 
+/// The name of the registry inside this process, in notes of its uploads. No host has it.
+pub(crate) fn inside() -> wharf_oci::Registry {
+    let name = "registry-inside.invalid";
+    name.parse().expect("a name with a dot names a registry")
+}
+
 /// The registry at `address`, as part of a reference.
 pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
     address

@@ -26,6 +26,7 @@ mod panics;
 mod printer;
 mod progress;
 mod signals;
+mod standing;
 mod stats;
 mod transfer;
 mod units;
@@ -51,10 +52,7 @@ fn main() -> ExitCode {
     logging::start(line.global.verbose, &printer);
     match run(line, printer.clone()) {
         Ok(Ended::Done) => ExitCode::SUCCESS,
-        Ok(Ended::Interrupted(signal)) => {
-            printer.failed("interrupted");
-            signal.exit_code()
-        }
+        Ok(Ended::Interrupted(signal)) => signal.exit_code(),
         Err(error) => {
             printer.failed(&hints::line(&error));
             ExitCode::FAILURE

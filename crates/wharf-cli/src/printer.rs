@@ -1,9 +1,11 @@
 //! Prints data on standard output, and everything else on standard error.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use wharf::Result;
 
 use crate::json_line::JsonLine;
@@ -54,6 +56,8 @@ pub(crate) enum ProgressChoice {
 pub(crate) struct Printer {
     voice: Voice,
     bars: MultiProgress,
+    /// Whether the last event was printed.
+    over: Arc<AtomicBool>,
 }
 
 impl Printer {
@@ -71,6 +75,7 @@ impl Printer {
         Printer {
             voice,
             bars: MultiProgress::new(),
+            over: Arc::default(),
         }
     }
 
@@ -97,9 +102,26 @@ impl Printer {
         }
     }
 
+    /// Prints that a signal with this name ended the command. Bars are removed; events that follow
+    /// are dropped.
+    pub(crate) fn interrupted(&self, line: &str, signal: &str) {
+        if self.voice == Voice::Terminal {
+            let _ = self.bars.clear();
+            self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        match self.voice {
+            Voice::Json => {
+                let event = JsonLine::new("event", "failed").text("error", line);
+                self.event(event.text("signal", signal));
+            }
+            _ => self.put(&format!("wharf: {line}")),
+        }
+        self.over.store(true, Ordering::Relaxed);
+    }
+
     /// Prints a line for programs, if requested.
     pub(crate) fn event(&self, line: JsonLine) {
-        if self.voice == Voice::Json {
+        if self.voice == Voice::Json && !self.over.load(Ordering::Relaxed) {
             self.put(&line.to_string());
         }
     }
@@ -131,7 +153,7 @@ impl Printer {
     /// that cannot be written is dropped: there is no other place for it.
     pub(crate) fn put(&self, line: &str) {
         match self.voice {
-            Voice::Terminal => drop(self.bars.println(line)),
+            Voice::Terminal if !self.bars.is_hidden() => drop(self.bars.println(line)),
             // One write, so that lines of several processes do not mix.
             _ => drop(
                 io::stderr()

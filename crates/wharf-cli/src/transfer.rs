@@ -9,6 +9,7 @@ use crate::dry_run;
 use crate::flags::Effect;
 use crate::printer::Printer;
 use crate::progress::{Company, Progress};
+use crate::standing::Standing;
 
 /// The content to copy, the settings, and the verb for messages.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) verb: &'static str,
     /// The printer.
     pub(crate) printer: &'a Printer,
+    /// Notes how far it got.
+    pub(crate) standing: &'a Standing,
 }
 
 impl Transfer<'_> {
@@ -53,7 +56,7 @@ impl Transfer<'_> {
         let shown: Vec<Progress> = shown.collect();
         let receivers = to.iter().zip(&shown).map(|(store, progress)| Receiver {
             store,
-            observer: progress.observer(),
+            observer: self.standing.watch(&store.name, progress.observer()),
         });
         let receivers: Vec<_> = receivers.collect();
         let outcomes = self.wharf.write_to_all(self.source, &receivers).await;

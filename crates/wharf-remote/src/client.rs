@@ -57,6 +57,21 @@ impl Client {
         self.inner.shared.janitor.finish(limit).await;
     }
 
+    /// Pauses uploads instead of cancelling them: from now on, what is dropped may be continued by
+    /// the next process. That holds for uploads that are noted ([`ClientBuilder::sessions`]) and
+    /// have 4 MiB or more at the registry or on their way; others are cancelled as before. Call it
+    /// before the work is dropped, when a signal ends the program. Clones pause too.
+    ///
+    /// [`ClientBuilder::sessions`]: crate::ClientBuilder::sessions
+    pub fn pause(&self) {
+        self.inner.shared.pause.begin();
+    }
+
+    /// How many uploads were left to the next process since [`Client::pause`].
+    pub fn paused_uploads(&self) -> usize {
+        self.inner.shared.pause.left()
+    }
+
     /// Writes the knowledge of registries to the memory's files, if it has any, also after a
     /// failure. A file that cannot be written is logged, and is not an error. See
     /// [`RegistryMemory::save`](crate::memory::RegistryMemory::save).

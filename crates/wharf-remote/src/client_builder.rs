@@ -46,6 +46,7 @@ pub struct ClientBuilder {
     leniencies: Option<Arc<dyn LeniencyObserver>>,
     chunk_size: Option<u64>,
     sessions: Option<PathBuf>,
+    sessions_under: Option<Registry>,
     credentials: Option<Arc<dyn Credentials>>,
     referrers_fallback: ReferrersFallback,
     list_tries: NonZeroU32,
@@ -73,6 +74,7 @@ impl Default for ClientBuilder {
             leniencies: None,
             chunk_size: None,
             sessions: None,
+            sessions_under: None,
             credentials: None,
             referrers_fallback: ReferrersFallback::default(),
             list_tries: LIST_TRIES,
@@ -153,10 +155,19 @@ impl ClientBuilder {
     }
 
     /// Notes uploads under way in files of `directory`, so that the next process continues what a
-    /// killed one began. The directory is made when it is needed.
+    /// killed one, or one that called [`Client::pause`], began. The directory is made when it is
+    /// needed.
     #[must_use]
     pub fn sessions(mut self, directory: PathBuf) -> Self {
         self.sessions = Some(directory);
+        self
+    }
+
+    /// Notes uploads to all registries under this name in place of their own, for a single registry
+    /// that is at another address in each run.
+    #[must_use]
+    pub fn sessions_under(mut self, name: Registry) -> Self {
+        self.sessions_under = Some(name);
         self
     }
 
@@ -281,11 +292,12 @@ impl ClientBuilder {
             chunk_size: self.chunk_size,
             journal: self
                 .sessions
-                .map(|directory| Arc::new(Journal::new(directory))),
+                .map(|directory| Arc::new(Journal::new(directory).under(self.sessions_under))),
             referrers_fallback: self.referrers_fallback,
             list_tries: self.list_tries,
             locks: self.locks,
             janitor: Arc::default(),
+            pause: Arc::default(),
             credentials: self.credentials,
         };
         Ok(Client::of(

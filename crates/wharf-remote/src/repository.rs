@@ -241,7 +241,7 @@ impl Hints for RemoteRepository {
 
     fn give_up(&self, blobs: &[Digest]) {
         for digest in blobs {
-            upload::end_kept(&self.api, digest);
+            upload::leave_kept(&self.api, digest);
         }
     }
 }

@@ -6,7 +6,7 @@ use wharf::place::{Access, OpenedStore, Place};
 use wharf::{Error, Result};
 
 use crate::arguments::{Anywhere, Unreadable};
-use crate::command::Run;
+use crate::command::{OnSignal, Run};
 use crate::context::Context;
 use crate::flags::{Effect, Moving};
 use crate::stats;
@@ -44,6 +44,13 @@ impl Run for Copy {
         self.moving.effect()
     }
 
+    fn on_signal(&self) -> OnSignal {
+        match self.moving.effect() {
+            Effect::Lasting => OnSignal::Pause,
+            Effect::None => OnSignal::Abandon,
+        }
+    }
+
     /// Copies; standard output stays empty.
     async fn run(self, context: &Context) -> Result<()> {
         let (from, to) = (&self.source.place, &self.destination.place);
@@ -66,6 +73,7 @@ impl Run for Copy {
             effect,
             verb: "copied",
             printer: &context.printer,
+            standing: &context.standing,
         };
         transfer.run(&destination).await?;
         stats::say(&context.printer, &self.moving, wharf.client());

@@ -8,7 +8,7 @@ use wharf::place::Part;
 use wharf_oci::{Reference, Repository};
 
 use crate::arguments::{Image, OnDisk};
-use crate::command::Run;
+use crate::command::{OnSignal, Run};
 use crate::context::Context;
 use crate::flags::{Effect, Moving};
 use crate::image_refs::ImageRefs;
@@ -49,6 +49,13 @@ impl Run for Push {
         self.moving.effect()
     }
 
+    fn on_signal(&self) -> OnSignal {
+        match self.moving.effect() {
+            Effect::Lasting => OnSignal::Pause,
+            Effect::None => OnSignal::Abandon,
+        }
+    }
+
     /// Pushes to each REF, and prints each with its digest. Checks before anything is sent that the
     /// file for the references can be written.
     async fn run(self, context: &Context) -> Result<()> {
@@ -68,6 +75,7 @@ impl Run for Push {
             effect: self.moving.effect(),
             verb: "pushed",
             printer: &context.printer,
+            standing: &context.standing,
         };
         let pushed = match references.is_empty() {
             true => embed::push(&transfer, &place.at, context).await?,

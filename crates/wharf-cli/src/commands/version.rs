@@ -2,7 +2,7 @@
 
 use wharf::Result;
 
-use crate::command::Run;
+use crate::command::{OnSignal, Run};
 use crate::context::Context;
 
 /// Print the version
@@ -10,6 +10,10 @@ use crate::context::Context;
 pub(crate) struct Version;
 
 impl Run for Version {
+    fn on_signal(&self) -> OnSignal {
+        OnSignal::Abandon
+    }
+
     /// Prints the version and nothing else.
     async fn run(self, context: &Context) -> Result<()> {
         context.printer.data(env!("CARGO_PKG_VERSION"))

@@ -48,6 +48,9 @@ impl Target<'_> {
     pub(super) async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
         let mut doubt = Doubt::default();
         let mut below: Vec<Vec<Manifest>> = Vec::new();
+        if !names.tags().is_empty() {
+            self.tell(Event::Tagging(manifest.descriptor(), names.tags()));
+        }
         loop {
             let refused = match self.put_with(&below, manifest, names).await {
                 Ok(()) => break,
@@ -90,6 +93,9 @@ impl Target<'_> {
 
     fn is_put(&self, manifest: &Manifest, names: Names<'_>) {
         let descriptor = manifest.descriptor();
+        if !names.tags().is_empty() {
+            self.tell(Event::Tagged(descriptor, names.tags()));
+        }
         let finished = Event::Finished(descriptor.into(), descriptor, Outcome::Written);
         self.tell(finished);
         self.note(|summary| summary.manifests += names.tags().len().max(1) as u64);

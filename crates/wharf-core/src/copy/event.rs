@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use wharf_oci::{Descriptor, Digest, Repository};
+use wharf_oci::{Descriptor, Digest, Repository, Tag};
 
 use crate::Error;
 use crate::layer::{LayerKey, PendingLayer};
@@ -48,6 +48,10 @@ pub enum Event<'a> {
     Resumed(Subject<'a>, u64),
     /// The content is in the store with this descriptor; for a layer, that of the made layer.
     Finished(Subject<'a>, &'a Descriptor, Outcome),
+    /// The tags of a root are about to move to this manifest. All that it links to is in the store.
+    Tagging(&'a Descriptor, &'a [Tag]),
+    /// They have moved; [`Event::Finished`] follows.
+    Tagged(&'a Descriptor, &'a [Tag]),
     /// The last event of a failed copy.
     Failed(&'a Error),
 }

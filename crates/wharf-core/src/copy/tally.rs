@@ -55,7 +55,11 @@ impl Tally {
                 self.moving.remove(&subject.key());
                 self.complete = add(self.complete, descriptor.size);
             }
-            Event::Checked(_) | Event::Mounted(..) | Event::Failed(_) => {}
+            Event::Checked(_)
+            | Event::Mounted(..)
+            | Event::Tagging(..)
+            | Event::Tagged(..)
+            | Event::Failed(_) => {}
         }
     }
 

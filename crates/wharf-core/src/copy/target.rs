@@ -110,6 +110,8 @@ impl<'a> Target<'a> {
     fn fail(&self, error: Error) {
         self.progress.lock().failure.get_or_insert(error);
         self.stopped.send_replace(true);
+        // At once: other destinations may go on for long, and what failed is not paused.
+        self.give_up();
     }
 
     pub(super) fn has_failed(&self) -> bool {

@@ -419,6 +419,59 @@ async fn u8_a_push_that_is_dropped_leaves_no_session() {
     served.end().await;
 }
 
+/// Drops a push that stalls after `bytes` of a large blob, with a client that pauses. Returns the
+/// sessions that stay, and the bytes that the next process sends.
+async fn dropped_in_a_pause(bytes: usize) -> (usize, u64) {
+    let served = Served::start().await;
+    let (source, root, layer) = image(seeded_bytes(6, 32 << 20)).await;
+    let notes = tempfile::tempdir().unwrap();
+    let client = || {
+        let builder = Client::builder().sessions(notes.path().to_owned());
+        builder.build().unwrap()
+    };
+    let paused = client();
+    let store = served.store(&paused);
+    let (half, mut stalled) = stalling(&source, &layer, bytes);
+    let (options, roots) = (options(5), [root.clone()]);
+    {
+        let mut pushing = Box::pin(copy(&half, &store, &roots, &options));
+        tokio::select! {
+            outcome = &mut pushing => panic!("{outcome:?}"),
+            stalled = stalled.recv() => stalled.unwrap(),
+        }
+        paused.pause();
+    }
+    let left = paused.paused_uploads();
+    paused.tidy(Duration::from_secs(5)).await;
+    assert_eq!(files_below(notes.path()).len(), left);
+    if left == 0 {
+        served.is_rid_of_sessions().await;
+    }
+    served.proxy.forget();
+    push(&served, &client(), &source, &root, 1).await.unwrap();
+    is_whole(&served, &root, &layer).await;
+    served.is_rid_of_sessions().await;
+    assert_eq!(files_below(notes.path()).len(), 0);
+    let sent = served.uploaded();
+    served.end().await;
+    (left, sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b13_a_push_that_is_dropped_in_a_pause_goes_on_in_the_next_process() {
+    let (left, sent) = dropped_in_a_pause(20 << 20).await;
+    assert_eq!(left, 1);
+    // The last bytes may not have arrived.
+    assert!(sent < 32 * MIB - 16 * MIB, "{sent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b13_a_session_with_few_bytes_is_ended_in_a_pause_too() {
+    let (left, sent) = dropped_in_a_pause(1 << 20).await;
+    assert_eq!(left, 0);
+    assert!(sent >= 32 * MIB, "{sent}");
+}
+
 /// The blob of `source` with a stream that stalls for ever after `bytes`, and a signal for when it
 /// does.
 fn stalling(

@@ -14,6 +14,7 @@ use super::in_flight::UploadsInFlight;
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::kept_sessions::KeptSessions;
+use super::pause::Pause;
 use super::scheme::{self, Remembered, SchemeVerdict};
 use super::takes::{self, Optional, Takes};
 use super::urls::Urls;
@@ -74,6 +75,7 @@ pub(crate) struct ClientSettings {
     pub(crate) list_tries: NonZeroU32,
     pub(crate) locks: Option<PathBuf>,
     pub(crate) janitor: Arc<Janitor>,
+    pub(crate) pause: Arc<Pause>,
     pub(crate) credentials: Option<Arc<dyn Credentials>>,
 }
 
@@ -268,6 +270,11 @@ impl Host {
     /// Ends abandoned sessions.
     pub(crate) fn janitor(&self) -> &Janitor {
         &self.shared.janitor
+    }
+
+    /// Whether sessions stay for the next process.
+    pub(crate) fn pause(&self) -> &Pause {
+        &self.shared.pause
     }
 
     /// The user's largest chunk for uploads, in bytes.

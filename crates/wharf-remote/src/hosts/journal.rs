@@ -13,14 +13,16 @@ use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Position, Url};
 use wharf_core::state;
-use wharf_oci::{Digest, Repository};
+use wharf_oci::{Digest, Registry, Repository};
 
 /// A directory of notes.
 #[derive(Debug)]
 pub(crate) struct Journal {
     directory: PathBuf,
+    /// The name of the one registry that has another address in each run.
+    under: Option<Registry>,
     swept: Once,
 }
 
@@ -30,6 +32,8 @@ pub(crate) struct Note {
     path: PathBuf,
     file: File,
     subject: Subject,
+    /// Whether the registry has another address in the next run.
+    moves: bool,
 }
 
 /// The blob of a note. Stored inside, because a file name may belong to another blob by accident or
@@ -61,16 +65,28 @@ impl Journal {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Journal {
             directory,
+            under: None,
             swept: Once::new(),
         }
+    }
+
+    /// The same notes, under this name of the registry, and of URLs the path alone.
+    #[must_use]
+    pub(crate) fn under(mut self, name: Option<Registry>) -> Self {
+        self.under = name;
+        self
     }
 
     /// Takes the note of a blob, unless another process has it. Blocking, briefly.
     pub(crate) fn claim(&self, repository: &Repository, digest: &Digest) -> Option<Note> {
         self.swept
             .call_once(|| state::sweep(&self.directory, LIFETIME));
+        let repository = match &self.under {
+            Some(name) => format!("{name}/{}", repository.name()),
+            None => repository.to_string(),
+        };
         let subject = Subject {
-            repository: repository.to_string(),
+            repository,
             digest: digest.clone(),
         };
         let claimed = self.try_claim(subject);
@@ -89,6 +105,7 @@ impl Journal {
                 path,
                 file,
                 subject,
+                moves: self.under.is_some(),
             })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
@@ -97,8 +114,9 @@ impl Journal {
 }
 
 impl Note {
-    /// The session that an earlier process left, if it is not too old.
-    pub(crate) fn session(&mut self) -> Option<Url> {
+    /// The URL of the session that an earlier process left, if it is not too old; relative to the
+    /// registry's root or absolute.
+    pub(crate) fn session(&mut self) -> Option<String> {
         let age = self.file.metadata().and_then(|data| data.modified()).ok();
         let age = SystemTime::now().duration_since(age?).unwrap_or_default();
         if age > LIFETIME {
@@ -108,8 +126,7 @@ impl Note {
         self.file.seek(SeekFrom::Start(0)).ok()?;
         (&self.file).take(LONGEST).read_to_string(&mut text).ok()?;
         let line: Line = serde_json::from_str(&text).ok()?;
-        let session = Url::parse(&line.session).ok()?;
-        (line.subject == self.subject).then_some(session)
+        (line.subject == self.subject).then_some(line.session)
     }
 
     /// Writes the current URL of the session.
@@ -122,7 +139,10 @@ impl Note {
     fn try_write(&mut self, session: &Url) -> io::Result<()> {
         let line = Line {
             subject: self.subject.clone(),
-            session: session.to_string(),
+            session: match self.moves {
+                true => session[Position::BeforePath..].to_owned(),
+                false => session.to_string(),
+            },
         };
         let text = serde_json::to_vec(&line)?;
         self.file.set_len(0)?;
@@ -181,10 +201,24 @@ mod tests {
         let mut note = Journal::new(directory.path().join("sessions"))
             .claim(&repository, &digest)
             .unwrap();
-        assert_eq!(note.session(), Some(session("https://r.example/2")));
+        assert_eq!(note.session().as_deref(), Some("https://r.example/2"));
         note.clear();
         let files = fs::read_dir(directory.path().join("sessions")).unwrap();
         assert_eq!(files.count(), 0);
+    }
+
+    #[test]
+    fn fault_b13_a_registry_that_moves_is_noted_without_its_address() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, digest) = subject();
+        let journal = Journal::new(directory.path().to_owned());
+        let journal = journal.under(Some("inside.invalid".parse().unwrap()));
+        let at = |port: u16| format!("127.0.0.1:{port}/a").parse().unwrap();
+        let mut note = journal.claim(&at(1), &digest).unwrap();
+        note.write(&session("http://127.0.0.1:1/v2/a/blobs/uploads/7?x=1"));
+        drop(note);
+        let found = journal.claim(&at(2), &digest).unwrap().session();
+        assert_eq!(found.as_deref(), Some("/v2/a/blobs/uploads/7?x=1"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! KeptInterrupted sessions that wait for the next try (wire.md U5).
+//! Interrupted sessions that wait for the next try (wire.md U5).
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use url::Url;
 use wharf_oci::{Digest, RepositoryName};
@@ -15,8 +15,34 @@ use wharf_core::sync::Lock;
 pub(crate) struct KeptSession {
     pub(crate) url: Url,
     pub(crate) note: Option<Note>,
+    pub(crate) filled: Arc<Filled>,
+}
+
+/// How far a session is filled.
+#[derive(Debug, Default)]
+pub(crate) struct Filled {
     /// Whether this process sent bytes to it.
-    pub(crate) moved: Arc<AtomicBool>,
+    moved: AtomicBool,
+    /// Bytes in it or on their way, as far as known.
+    reach: AtomicU64,
+}
+
+impl Filled {
+    /// This many more bytes are on their way.
+    pub(crate) fn moved(&self, bytes: u64) {
+        self.moved.store(true, Ordering::Relaxed);
+        self.reach.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The registry says that it has this many bytes.
+    pub(crate) fn stands_at(&self, bytes: u64) {
+        self.reach.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes in it or on their way.
+    pub(crate) fn reach(&self) -> u64 {
+        self.reach.load(Ordering::Relaxed)
+    }
 }
 
 impl KeptSession {
@@ -24,13 +50,13 @@ impl KeptSession {
         KeptSession {
             url,
             note,
-            moved: Arc::default(),
+            filled: Arc::default(),
         }
     }
 
     /// Whether this process sent bytes to it.
     pub(crate) fn moved(&self) -> bool {
-        self.moved.load(Ordering::Relaxed)
+        self.filled.moved.load(Ordering::Relaxed)
     }
 }
 

@@ -4,7 +4,7 @@ use wharf::credentials::{Credential, Credentials, registry_of};
 use wharf::{Error, ErrorKind, Result};
 
 use super::input;
-use crate::command::Run;
+use crate::command::{OnSignal, Run};
 use crate::context::Context;
 
 /// Print the credentials of a registry, as a credential helper does
@@ -18,6 +18,10 @@ pub(crate) struct Get {
 const NOTHING: &str = "credentials not found in native keychain";
 
 impl Run for Get {
+    fn on_signal(&self) -> OnSignal {
+        OnSignal::Abandon
+    }
+
     /// Prints one line of JSON.
     async fn run(self, context: &Context) -> Result<()> {
         let host = match self.host {

@@ -5,7 +5,7 @@ use wharf::{Error, ErrorKind, Result};
 use wharf_oci::RepositoryName;
 
 use crate::arguments::InRepository;
-use crate::command::Run;
+use crate::command::{OnSignal, Run};
 use crate::context::Context;
 
 /// Print a token for a repository
@@ -31,6 +31,10 @@ Example:
   curl -H \"$(wharf auth token -H ghcr.io/team/app)\" https://ghcr.io/v2/team/app/tags/list";
 
 impl Run for Token {
+    fn on_signal(&self) -> OnSignal {
+        OnSignal::Abandon
+    }
+
     /// Prints the token and nothing else.
     async fn run(self, context: &Context) -> Result<()> {
         let sources: Result<Vec<RepositoryName>> =

@@ -14,7 +14,7 @@ use wharf::{Error, ErrorKind, Result, Side, Wharf, file};
 use wharf_oci::{Descriptor, MediaType, Repository};
 
 use crate::arguments::InRepository;
-use crate::command::Run;
+use crate::command::{OnSignal, Run};
 use crate::context::Context;
 use crate::env;
 use crate::progress::{Company, Progress};
@@ -51,6 +51,10 @@ Example:
   wharf blob push --compress zstd registry.example/app ./rootfs";
 
 impl Run for Push {
+    fn on_signal(&self) -> OnSignal {
+        OnSignal::PauseBlob
+    }
+
     /// Pushes and prints the digest.
     async fn run(self, context: &Context) -> Result<()> {
         let InRepository(repository) = &self.repository;

@@ -9,7 +9,8 @@ use wharf_registry::Sizes;
 
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
-use crate::{embedded, env, open_files, signals};
+use crate::signals::Signals;
+use crate::{embedded, env, open_files};
 
 /// Serve a directory as a registry until interrupted
 #[derive(Debug, clap::Args)]
@@ -55,14 +56,18 @@ impl Run for Serve {
             false => Sizes::Lenient,
         };
         let server = embedded::bind(address, &directory, sizes).await?;
-        let server = self.hosts.iter().fold(server, |server, name| server.host(name));
+        let server = self
+            .hosts
+            .iter()
+            .fold(server, |server, name| server.host(name));
         let address = server.local_addr();
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
         let shutdown = async {
-            // Without signals it serves for ever.
-            if signals::first().await.is_err() {
-                std::future::pending::<()>().await;
+            match Signals::listen() {
+                Ok(mut signals) => drop(signals.next().await),
+                // Without signals it serves for ever.
+                Err(_) => std::future::pending().await,
             }
         };
         server.run(shutdown).await;

@@ -176,7 +176,12 @@ pub(crate) fn kill(mut child: Child) {
 
 /// `kill -INT`, and the end of the process.
 pub(crate) fn interrupt(child: Child) -> Run {
-    signal(&child, "INT");
+    stop(child, "INT")
+}
+
+/// The end of a process after this signal.
+pub(crate) fn stop(child: Child, name: &str) -> Run {
+    signal(&child, name);
     ran(child.wait_with_output().unwrap())
 }
 

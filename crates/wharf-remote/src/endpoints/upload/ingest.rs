@@ -69,12 +69,10 @@ pub(crate) async fn ingest(
     match sent(api, &mut session, &intake, 0, stream).await {
         Ok(learned) => Ok(closed(session, media_type, learned)),
         Err(error) => {
-            if let Some(key) = intake.key()
-                && put_blob::broke_off(&error)
-            {
-                session.keep(key);
+            match intake.key() {
+                Some(key) if put_blob::broke_off(&error) => session.keep(key),
+                _ => session.end(),
             }
-            // Dropped, it is cancelled.
             Err(error)
         }
     }

@@ -13,6 +13,6 @@ mod session;
 
 pub(crate) use self::ingest::ingest;
 pub(crate) use self::put_blob::{asks_first, put};
-pub(crate) use self::session::end_kept;
 #[cfg(fuzzing)]
 pub(crate) use self::session::length as session_length;
+pub(crate) use self::session::{end_kept, leave_kept};

@@ -129,8 +129,10 @@ async fn afresh(
             host.learn_sending(|learned| learned.unchunked = true);
             next = Some(manner_of(api, blob, &session));
         }
-        // Dropped, it is cancelled.
-        let Some(next) = next else { return Err(error) };
+        let Some(next) = next else {
+            session.end();
+            return Err(error);
+        };
         tracing::debug!(%error, ?next, "refused: sending in another manner");
         (manner, changed) = (next, true);
         let note = session.give_up();

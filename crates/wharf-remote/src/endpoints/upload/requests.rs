@@ -1,7 +1,5 @@
 //! Sends the bytes of a blob, and commits its session.
 
-use std::sync::atomic::Ordering;
-
 use futures::{StreamExt, TryStreamExt};
 use http::Method;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
@@ -24,9 +22,9 @@ pub(super) struct Span {
 
 /// The same bytes; the session remembers that some were sent.
 pub(super) fn counted(session: &Session, stream: ByteStream) -> ByteStream {
-    let moved = session.moved();
+    let filled = session.filled();
     stream
-        .inspect_ok(move |_| moved.store(true, Ordering::Relaxed))
+        .inspect_ok(move |chunk| filled.moved(chunk.len() as u64))
         .boxed()
 }
 

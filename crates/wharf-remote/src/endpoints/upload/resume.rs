@@ -114,7 +114,7 @@ async fn noted(
     };
     let root = api.urls().await?.root();
     // Another process may have written the note, so its URL is checked like a registry's.
-    let url = session.and_then(|url| follow(&root, url.as_str()).ok());
+    let url = session.and_then(|url| follow(&root, &url).ok());
     Ok(match url {
         Some(url) => Ok(KeptSession::new(url, Some(note))),
         None => Err(Some(note.emptied())),

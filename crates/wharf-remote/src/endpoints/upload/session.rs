@@ -1,9 +1,9 @@
 //! An upload session at a registry (distribution-spec: "Pushing blobs", end-13, end-14).
 //!
-//! A session that is neither closed nor kept is cancelled when it is dropped.
+//! A session that is neither closed nor kept is cancelled when it is dropped, unless the client
+//! pauses.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::Method;
@@ -12,8 +12,7 @@ use wharf_oci::Digest;
 
 use crate::answer;
 use crate::api::Api;
-use crate::hosts::KeptSession;
-use crate::hosts::Note;
+use crate::hosts::{Filled, KeptSession, Note};
 use crate::transport::{Request, Response, follow};
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -63,10 +62,10 @@ impl Session {
         self.least
     }
 
-    /// The flag to set when bytes are sent to it.
-    pub(super) fn moved(&self) -> Arc<AtomicBool> {
-        let moved = self.place.as_ref().map(|place| Arc::clone(&place.moved));
-        moved.unwrap_or_default()
+    /// Counts the bytes that are sent to it.
+    pub(super) fn filled(&self) -> Arc<Filled> {
+        let filled = self.place.as_ref().map(|place| Arc::clone(&place.filled));
+        filled.unwrap_or_default()
     }
 
     /// Its URL.
@@ -117,7 +116,11 @@ impl Session {
         match response.status().as_u16() {
             200 | 202 | 204 => {
                 self.follow(&response)?;
-                Ok(response.header("range").and_then(length))
+                let length = response.header("range").and_then(length);
+                if let (Some(length), Some(place)) = (length, &self.place) {
+                    place.filled.stands_at(length);
+                }
+                Ok(length)
             }
             _ => {
                 let error = answer::error(response).await;
@@ -137,12 +140,19 @@ impl Session {
     }
 
     /// Cancels it, and returns its emptied note for the next session of the blob. If there is no
-    /// next session, drop it instead: the note then stays until the registry confirms.
+    /// next session, [`Session::end`] it instead.
     pub(super) fn give_up(mut self) -> Option<Note> {
         let mut place = self.place.take()?;
         let note = place.note.take();
         cancel(place, &self.api);
         note.map(Note::emptied)
+    }
+
+    /// Cancels it: its blob has failed for good. The note stays until the registry confirms.
+    pub(super) fn end(mut self) {
+        if let Some(place) = self.place.take() {
+            cancel(place, &self.api);
+        }
     }
 
     /// Ends a session that the registry has lost, and returns its emptied note.
@@ -159,10 +169,11 @@ impl Session {
     }
 }
 
+/// Its work was dropped.
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            cancel(place, &self.api);
+            leave(place, &self.api);
         }
     }
 }
@@ -171,6 +182,21 @@ impl Drop for Session {
 pub(crate) fn end_kept(api: &Api, digest: &Digest) {
     if let Some(kept) = api.host().sessions().take(api.name(), digest) {
         cancel(kept, api);
+    }
+}
+
+/// The same when the work is given up, which a pause does too.
+pub(crate) fn leave_kept(api: &Api, digest: &Digest) {
+    if let Some(kept) = api.host().sessions().take(api.name(), digest) {
+        leave(kept, api);
+    }
+}
+
+/// Leaves a session to the next process, or cancels it (wire.md U8).
+fn leave(place: KeptSession, api: &Api) {
+    let host = api.host();
+    if let Some(place) = host.pause().leave(place, &host.learned()) {
+        cancel(place, api);
     }
 }
 
