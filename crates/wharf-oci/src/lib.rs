@@ -42,4 +42,4 @@ pub use platform::*;
 pub use reference::*;
 pub use registry::*;
 pub use schema1::*;
-pub use text::Printable;
+pub use text::{Printable, digits};

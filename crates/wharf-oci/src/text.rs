@@ -50,6 +50,19 @@ fn is_dangerous(character: char) -> bool {
 
 const QUOTE_LIMIT: usize = 300;
 
+/// A number of digits only, as headers and queries have them. The parser of the standard library also
+/// accepts `+5`.
+///
+/// ```
+/// assert_eq!(wharf_oci::digits("42"), Some(42));
+/// assert_eq!(wharf_oci::digits("+42"), None);
+/// assert_eq!(wharf_oci::digits(""), None);
+/// ```
+pub fn digits(text: &str) -> Option<u64> {
+    let all = text.bytes().all(|byte| byte.is_ascii_digit());
+    if all { text.parse().ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

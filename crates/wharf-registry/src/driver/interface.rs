@@ -80,6 +80,9 @@ pub trait OpenSession: Debug + Send + Sync {
     /// which of them are lost.
     async fn save(&mut self, state: Bytes) -> Result<()>;
 
+    /// Drops the bytes from `length` on, and the saved state.
+    async fn truncate(&mut self, length: u64) -> Result<()>;
+
     /// Streams its bytes from `start` on.
     async fn read(&self, start: u64) -> Result<ByteStream>;
 

@@ -223,6 +223,19 @@ impl OpenSession for MemorySession {
         Ok(())
     }
 
+    async fn truncate(&mut self, length: u64) -> Result<()> {
+        let most = usize::try_from(length).unwrap_or(usize::MAX);
+        let cut = |upload: &mut Upload| {
+            upload.bytes.truncate(most);
+            upload.state = None;
+            upload.bytes.len() as u64
+        };
+        let cut = self.memory.with(&self.session, cut);
+        self.length = cut.ok_or_else(aborted)?;
+        self.state = None;
+        Ok(())
+    }
+
     async fn read(&self, start: u64) -> Result<ByteStream> {
         let copy = |upload: &mut Upload| Bytes::copy_from_slice(&upload.bytes);
         let bytes = self.memory.with(&self.session, copy);

@@ -6,7 +6,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use wharf_core::blob::ByteStream;
-use wharf_oci::{Digest, RepositoryName, Selector};
+use wharf_oci::{Digest, RepositoryName, Selector, digits};
 
 use super::conditions::{self, Verdict};
 use super::respond::{Answer, Code, Refusal, empty, name_content, not_modified, refuse, set};
@@ -31,8 +31,12 @@ pub(crate) async fn read(
     }
     // RFC 9110, 14.2: a range applies to GET only.
     let counts = reading == Reading::Get && conditions::allows_range(headers, digest);
-    let wanted = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
-        Some(range) if counts => part(range, size),
+    let mut ranges = headers.get_all(RANGE).iter();
+    let wanted = match (
+        ranges.next().and_then(|value| value.to_str().ok()),
+        ranges.next(),
+    ) {
+        (Some(range), None) if counts => part(range, size),
         _ => Part::Whole,
     };
     let (status, start, length) = match wanted {
@@ -106,21 +110,28 @@ enum Part {
 fn part(range: &str, size: u64) -> Part {
     let spec = range
         .trim()
-        .strip_prefix("bytes=")
-        .and_then(|spec| spec.trim().split_once('-'));
+        .split_once('=')
+        .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"))
+        .and_then(|(_, spec)| spec.trim().split_once('-'));
     let Some((first, last)) = spec else {
         return Part::Whole;
     };
-    let (start, end) = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if first <= last => (first, last.saturating_add(1).min(size)),
-        (Ok(first), Err(_)) if last.is_empty() => (first, size),
-        (Err(_), Ok(suffix)) if first.is_empty() => (size.saturating_sub(suffix), size),
+    let (start, end) = match (position(first), position(last)) {
+        (Some(first), Some(last)) if first <= last => (first, last.saturating_add(1).min(size)),
+        (Some(first), None) if last.is_empty() => (first, size),
+        (None, Some(suffix)) if first.is_empty() => (size.saturating_sub(suffix), size),
         _ => return Part::Whole,
     };
     match end.checked_sub(start) {
         Some(length) if length > 0 => Part::Some { start, length },
         _ => Part::None,
     }
+}
+
+/// A position in digits. One that no number holds is beyond all content.
+fn position(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits(text).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -146,6 +157,15 @@ mod tests {
             ("bytes=0-1,3-4", Part::Whole),
             ("lines=0-1", Part::Whole),
             ("bytes=-", Part::Whole),
+            ("Bytes=0-0", some(0, 1)),
+            ("bytes=99999999999999999999-", Part::None),
+            ("bytes=0-99999999999999999999", some(0, 10)),
+            ("bytes=-99999999999999999999", some(0, 10)),
+            ("bytes=+1-3", Part::Whole),
+            ("bytes=1-+3", Part::Whole),
+            ("bytes=+1-", Part::Whole),
+            ("bytes=-+3", Part::Whole),
+            ("bytes=0x1-3", Part::Whole),
         ] {
             assert_eq!(part(range, 10), expected, "{range}");
         }

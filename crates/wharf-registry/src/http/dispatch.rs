@@ -15,7 +15,7 @@ use super::hosts::Hosts;
 use super::lasting::Lasting;
 use super::respond::{Answer, Code, Refusal, empty};
 use super::route::{Operation, Route, route};
-use super::{blobs, manifests, referrers, tags, uploads};
+use super::{blobs, head, manifests, referrers, tags, uploads};
 use crate::driver::Session;
 use crate::{Caller, Decision, Registry};
 
@@ -29,7 +29,8 @@ pub(super) async fn answer(
     let under_way = activity.begin();
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, activity);
-    let dispatched = match hosts.check(&head) {
+    let sound = head::check(&head.headers).and_then(|()| hosts.check(&head));
+    let dispatched = match sound {
         Ok(()) => dispatch(&registry, &head, &body).await,
         Err(refusal) => Err(refusal),
     };

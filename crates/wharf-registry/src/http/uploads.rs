@@ -1,11 +1,13 @@
 //! Upload sessions. distribution-spec: "Pushing blobs", "Mounting a blob from another repository".
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
+use http::header::{HeaderName, LOCATION, RANGE};
 use http::{HeaderMap, StatusCode};
 use wharf_core::ErrorKind;
+use wharf_core::blob::ByteStream;
 use wharf_oci::{Algorithm, Digest, RepositoryName};
 
 use super::body::RequestBody;
+use super::content_range::{Extent, Sent};
 use super::respond::{Answer, Code, Refusal, created, empty, refuse, set};
 use crate::driver::Session;
 use crate::{Caller, Registry};
@@ -103,7 +105,7 @@ pub(crate) async fn append(
     headers: &HeaderMap,
     body: &RequestBody,
 ) -> Answered {
-    let (offset, stream) = (offset(headers)?, body.stream());
+    let (offset, stream) = placed(headers, body)?;
     let appended = registry
         .storage
         .append(session, offset, Algorithm::Sha256, stream);
@@ -122,16 +124,29 @@ pub(crate) async fn finish(
     body: &RequestBody,
 ) -> Answered {
     let storage = &registry.storage;
-    let finished = if body.is_at_end() {
-        storage.finish(session, digest).await
-    } else {
-        let (offset, stream) = (offset(headers)?, body.stream());
-        storage.finish_with(session, offset, stream, digest).await
+    let finished = match placed(headers, body)? {
+        (None, _) if body.is_at_end() => storage.finish(session, digest).await,
+        (offset, stream) => storage.finish_with(session, offset, stream, digest).await,
     };
     match finished {
         Ok(_) => Ok(created_blob(&session.repository, digest)),
         Err(error) => Err(misplaced(registry, session, error).await),
     }
+}
+
+/// The body of a request, and the position in the session that it states.
+fn placed(
+    headers: &HeaderMap,
+    body: &RequestBody,
+) -> Result<(Option<u64>, ByteStream), Box<Refusal>> {
+    let sent = match body.is_at_end() {
+        true => Sent::Nothing,
+        false => Sent::Bytes,
+    };
+    Ok(match Extent::of(headers, sent)? {
+        Some(extent) => (Some(extent.start), extent.exactly(body.stream())),
+        None => (None, body.stream()),
+    })
 }
 
 /// Reports the length of a session. A client may ask after its connection broke, before the
@@ -147,7 +162,7 @@ pub(crate) async fn cancel(registry: &Registry, session: &Session) -> Answered {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Refuses bytes that do not begin where the session ends, and says where that is.
+/// Refuses bytes that are not where the session ends, or not as many as stated, and says where it ends.
 async fn misplaced(
     registry: &Registry,
     session: &Session,
@@ -191,40 +206,4 @@ fn location(session: &Session) -> String {
 /// The last byte's position. `0-0` also means no bytes: the specification has no other form.
 fn range(length: u64) -> String {
     format!("0-{}", length.saturating_sub(1))
-}
-
-/// The position that a body states. distribution-spec, "Pushing a blob in chunks": `<start>-<end>`;
-/// some clients send HTTP's form, `bytes <start>-<end>/<size>`.
-fn offset(headers: &HeaderMap) -> Result<Option<u64>, Box<Refusal>> {
-    let Some(value) = headers.get(CONTENT_RANGE) else {
-        return Ok(None);
-    };
-    let invalid = || {
-        Refusal::new(
-            Code::BlobUploadInvalid,
-            "Content-Range is not <start>-<end>",
-        )
-    };
-    let text = value.to_str().map_err(|_| invalid())?;
-    let text = text
-        .trim()
-        .trim_start_matches("bytes")
-        .trim_start_matches([' ', '=']);
-    let text = text.split('/').next().unwrap_or_default();
-    let (start, end) = text.split_once('-').ok_or_else(invalid)?;
-    let start: u64 = start.parse().map_err(|_| invalid())?;
-    let end: u64 = end.parse().map_err(|_| invalid())?;
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    // No range expresses an empty last chunk: clients send `5-4` or `5-5` for it.
-    let claimed = end.checked_add(1).and_then(|end| end.checked_sub(start));
-    match (length, claimed) {
-        (Some(length), Some(claimed)) if length == claimed || length == 0 => Ok(Some(start)),
-        (None, Some(_)) => Ok(Some(start)),
-        _ => Err(Refusal::new(
-            Code::SizeInvalid,
-            "Content-Range and Content-Length disagree",
-        )),
-    }
 }

@@ -21,6 +21,8 @@ pub(super) struct Filling {
     saved: u64,
     /// The size of a batch.
     share: Share,
+    /// The hash when it was opened.
+    begun: Hasher,
 }
 
 /// A request that ends saves the state after this many new bytes: hashing fewer again takes less
@@ -44,6 +46,7 @@ impl Filling {
         let hasher = hash_rest(&*open, hasher).await?;
         Ok(Filling {
             open,
+            begun: hasher.clone(),
             hasher,
             saved,
             share,
@@ -81,6 +84,16 @@ impl Filling {
     /// Saves the hash state, if that is worth the time.
     pub(super) async fn save(&mut self) -> Result<()> {
         self.save_after(WORTH_SAVING).await
+    }
+
+    /// Drops the bytes that were written since it was opened.
+    pub(super) async fn undo(&mut self) -> Result<()> {
+        if self.open.length() > self.begun.length() {
+            self.open.truncate(self.begun.length()).await?;
+            self.hasher = self.begun.clone();
+            self.saved = 0;
+        }
+        self.save().await
     }
 
     async fn save_after(&mut self, bytes: u64) -> Result<()> {

@@ -28,7 +28,7 @@ impl Storage {
     ///
     /// `offset` is the position of the bytes; by default the session's end. `algorithm` is used if
     /// these are the first bytes of the session. If `bytes` fails, the bytes before the error stay
-    /// in the session.
+    /// in the session; if it fails with [`ErrorKind::Invalid`], the session is left as it was.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such session, or not any more when the bytes are
@@ -168,6 +168,11 @@ impl Storage {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 // To free its space.
                 self.driver.abort(session).await?;
+                Err(error)
+            }
+            // Bytes that are not what the request says are worth nothing.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                filling.undo().await?;
                 Err(error)
             }
             filled => filling.save().await.and(filled),

@@ -209,6 +209,14 @@ async fn a_session_grows_and_becomes_an_object() {
         assert_eq!((open.length(), open.state()), (5, Some(&b"noted"[..])));
         assert_eq!(read(open.read(3).await.unwrap()).await, b"lo");
         open.write(chunks()).await.unwrap();
+        open.truncate(4).await.unwrap();
+        assert_eq!((open.length(), open.state()), (4, None));
+        assert_eq!(driver.length(&session).await.unwrap(), Some(4));
+        open.write(vec![Bytes::from_static(b"o")]).await.unwrap();
+        drop(open);
+        let mut open = driver.open(&session).await.unwrap().unwrap();
+        assert_eq!((open.length(), open.state()), (5, None));
+        open.write(chunks()).await.unwrap();
         let key = Key::Content(Digest::of(b"hellohello"));
         open.finish(&key).await.unwrap();
         assert_eq!(driver.length(&session).await.unwrap(), None);

@@ -24,4 +24,5 @@ mod referrers;
 mod resume;
 mod rules;
 mod storage;
+mod strict;
 mod trouble;

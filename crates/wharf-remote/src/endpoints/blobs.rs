@@ -4,7 +4,7 @@
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::Method;
 use http::header::{CONTENT_RANGE, RANGE};
-use wharf_oci::{Descriptor, Digest};
+use wharf_oci::{Descriptor, Digest, digits};
 
 use super::explain::{self, Get};
 use crate::answer;
@@ -147,9 +147,9 @@ fn total(response: &Response, start: u64) -> Result<Option<u64>> {
     };
     let range = range.trim().strip_prefix("bytes ").ok_or_else(other)?;
     let (range, total) = range.split_once('/').ok_or_else(other)?;
-    let first = range.split('-').next().and_then(|first| first.parse().ok());
+    let first = range.split('-').next().and_then(digits);
     match first == Some(start) {
-        true => Ok(total.parse().ok()),
+        true => Ok(digits(total)),
         false => Err(other()),
     }
 }
@@ -183,5 +183,5 @@ fn first(stream: ByteStream, left: u64) -> ByteStream {
 }
 
 fn length(response: &Response) -> Option<u64> {
-    response.header("content-length")?.parse().ok()
+    digits(response.header("content-length")?)
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use wharf_oci::{
-    Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, manifest_accept,
+    Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, digits, manifest_accept,
 };
 
 use super::explain::{self, Get};
@@ -121,7 +121,7 @@ fn described(response: &Response, at: &Selector) -> Option<Descriptor> {
         return None;
     }
     let media_type = content_type(response).filter(MediaType::is_manifest)?;
-    let size = response.header("content-length")?.parse().ok()?;
+    let size = digits(response.header("content-length")?)?;
     Some(Descriptor::new(media_type, digest, size))
 }
 

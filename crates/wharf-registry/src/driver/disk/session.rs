@@ -143,6 +143,19 @@ impl OpenSession for DiskSession {
         Ok(())
     }
 
+    async fn truncate(&mut self, length: u64) -> Result<()> {
+        let length = length.min(self.length);
+        self.run(move |file, path, _| {
+            // The state first: it must never cover bytes that are replaced.
+            files::remove(&state_of(path))?;
+            file.set_len(length).map_err(|e| at(path, e))
+        })
+        .await?;
+        self.length = length;
+        self.state = None;
+        Ok(())
+    }
+
     async fn read(&self, start: u64) -> Result<ByteStream> {
         let name = self.path.display().to_string();
         let length = self.length.saturating_sub(start);

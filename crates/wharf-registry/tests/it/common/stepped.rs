@@ -170,6 +170,10 @@ impl OpenSession for Counted {
         Ok(())
     }
 
+    async fn truncate(&mut self, length: u64) -> Result<()> {
+        self.inner.truncate(length).await
+    }
+
     async fn read(&self, start: u64) -> Result<ByteStream> {
         let again = self.length() - start;
         self.counts.read.fetch_add(again, Ordering::SeqCst);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::Method;
 use url::Url;
-use wharf_oci::Digest;
+use wharf_oci::{Digest, digits};
 
 use crate::answer;
 use crate::api::Api;
@@ -41,7 +41,7 @@ impl Session {
     /// If the answer names no session URL, or one that must not be used.
     pub(super) fn opened(api: &Api, response: &Response) -> Result<Self> {
         let least = response.header("oci-chunk-min-length");
-        let least = least.and_then(|text| text.trim().parse().ok());
+        let least = least.and_then(|text| digits(text.trim()));
         Ok(Session {
             api: api.clone(),
             place: Some(KeptSession::new(location(response)?, None)),
@@ -234,7 +234,7 @@ async fn delete(api: &Api, url: &Url) -> bool {
 pub(crate) fn length(range: &str) -> Option<u64> {
     let range = range.trim().trim_start_matches("bytes");
     let (start, end) = range.trim_start_matches(['=', ' ']).split_once('-')?;
-    let (start, end): (u64, u64) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
+    let (start, end) = (digits(start.trim())?, digits(end.trim())?);
     match (start, end) {
         (0, 0) => Some(0),
         (0, end) => end.checked_add(1),
@@ -261,6 +261,8 @@ mod tests {
     fn u5_a_range_says_how_many_bytes_are_there() {
         for (range, expected) in [
             ("0-0", Some(0)),
+            ("+0-9", None),
+            ("0-+9", None),
             ("0-1", Some(2)),
             ("bytes=0-99", Some(100)),
             (" 0-4194303 ", Some(4 << 20)),
