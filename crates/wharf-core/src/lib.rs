@@ -16,6 +16,7 @@ pub mod file;
 pub mod intake;
 pub mod layer;
 mod rewind;
+mod sniff;
 pub mod spool;
 #[doc(hidden)]
 pub mod state;

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use wharf_testkit::compress::compress_bytes;
+use wharf_testkit::layer::tar_of;
 use wharf_testkit::{
     DockerRegistry, Kind, PeakRss, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
 };
@@ -105,7 +106,7 @@ fn o3_u2_standard_input_is_pushed_as_it_is() {
 #[test]
 fn s3_a_tar_is_compressed_on_its_way_and_its_diff_id_said() {
     let home = tempfile::tempdir().unwrap();
-    let tar = compressible_bytes(1, 3_000_000);
+    let tar = tar_of(&[("file", &compressible_bytes(1, 3_000_000))]);
     let path = home.path().join("layer.tar");
     fs::write(&path, &tar).unwrap();
     let served = Served::start(&home.path().join("registry"));
@@ -123,6 +124,29 @@ fn s3_a_tar_is_compressed_on_its_way_and_its_diff_id_said() {
         let layer = pulled(served.address, "a", file.stdout.trim_end());
         assert!(layer.starts_with(magic));
         assert_eq!(format!("{}\n", digest_of(&layer)), file.stdout);
+    }
+}
+
+#[test]
+fn fault_b9_text_is_not_compressed_as_a_layer() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("note.txt");
+    fs::write(&path, "hello, world\n").unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let repository = format!("{}/a", served.address);
+    for format in ["gzip", "zstd"] {
+        let push = ["blob", "push", "--compress", format, &repository];
+        let file = wharf(home.path(), &[&push[..], &[text(&path)]].concat());
+        let stream = piped(
+            home.path(),
+            &[&push[..], &["-"]].concat(),
+            b"hello, world\n",
+        );
+        for (run, name) in [(file, text(&path)), (stream, "standard input")] {
+            assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+            let said = format!("{name}: not a tar: looks like text");
+            assert!(run.stderr.contains(&said), "{run:?}");
+        }
     }
 }
 
@@ -167,6 +191,8 @@ fn u2_a_layer_from_a_pipe_is_never_in_memory() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let writing = std::thread::spawn(move || {
             let chunk = compressible_bytes(1, 1 << 20);
+            // Only its beginning has to be that of a tar.
+            writer.write_all(&tar_of(&[("file", b"")]))?;
             (0..4 * (ALLOWED >> 10)).try_for_each(|_| writer.write_all(&chunk))
         });
         let mut push = command(home.path());

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use wharf_oci::{Algorithm, Compression, MediaType};
 
 use super::pending::{DiffId, PendingLayer, Production};
-use super::{Family, Packing, TreeOptions, tree, unpacked};
+use super::{Family, Packing, TreeOptions, head, tree, unpacked};
 use crate::blob::ByteStream;
 use crate::rewind::taken;
 use crate::sync::Lock;
@@ -102,7 +102,27 @@ impl LayerInput {
         })
     }
 
-    /// A layer of this input, a tar, compressed on the way.
+    /// The same input, which must be a tar: if it begins as something else, its stream fails with
+    /// [`ErrorKind::Invalid`] before its first byte.
+    #[must_use]
+    pub fn only_tar(self) -> Self {
+        let name = Arc::clone(&self.name);
+        let bytes = match self.bytes {
+            Bytes::Again(open) => Bytes::Again(Arc::new(move || {
+                let (opening, name) = (open(), Arc::clone(&name));
+                async move { Ok(head::only_tar(opening.await?, name)) }.boxed()
+            })),
+            Bytes::Once(stream) => {
+                let stream = stream.lock().take();
+                let stream = stream.map(|stream| head::only_tar(stream, name));
+                Bytes::Once(Arc::new(Lock::new(stream)))
+            }
+        };
+        LayerInput { bytes, ..self }
+    }
+
+    /// A layer of this input, a tar, compressed on the way. What it is a tar of is not looked at;
+    /// see [`LayerInput::only_tar`].
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if `family` has no such layers.

@@ -6,6 +6,7 @@
 mod blocks;
 mod compress;
 mod facts;
+mod head;
 mod image;
 mod input;
 mod memory;

@@ -97,7 +97,7 @@ impl Content {
         };
         let layer = match args.compress {
             None => input.blob(MediaType::OCTET_STREAM),
-            Some(compress) => input.tar(&packing(compress), Family::Oci)?,
+            Some(compress) => input.only_tar().tar(&packing(compress), Family::Oci)?,
         };
         Ok(Content::Unknown(layer))
     }

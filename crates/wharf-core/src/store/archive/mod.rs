@@ -14,11 +14,10 @@ mod members;
 mod open;
 mod options;
 mod scan;
-mod sniff;
 mod unpack;
 
 pub use self::docker::DockerArchive;
 pub use self::docker_image::DockerImage;
 pub use self::docker_select::ImageChoice;
-pub use self::open::{Archive, open};
+pub use self::open::{Archive, Reading, open, open_as};
 pub use self::options::{ArchiveOptions, Input};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::options::Input;
-use super::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
+use crate::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
 use crate::spool::{self, Spooled};
 use crate::{Error, ErrorKind, Result};
 

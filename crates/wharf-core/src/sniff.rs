@@ -3,11 +3,11 @@
 use crate::{Error, ErrorKind};
 
 /// The number of bytes that suffices.
-pub(super) const ENOUGH: usize = 512;
+pub(crate) const ENOUGH: usize = 512;
 
 /// A compression that a whole file, or a layer, may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(crate) enum Packing {
     /// RFC 1952.
     Gzip,
     /// RFC 8878.
@@ -20,7 +20,7 @@ pub(super) enum Packing {
 
 impl Packing {
     /// The compression of content that begins with `head`, if any.
-    pub(super) fn of(head: &[u8]) -> Option<Packing> {
+    pub(crate) fn of(head: &[u8]) -> Option<Packing> {
         let (packing, _) = [
             (Packing::Gzip, &b"\x1f\x8b\x08"[..]),
             (Packing::Zstd, b"\x28\xb5\x2f\xfd"),
@@ -34,7 +34,7 @@ impl Packing {
     }
 
     /// Its name in messages.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Packing::Gzip => "gzip",
             Packing::Zstd => "zstd",
@@ -45,7 +45,7 @@ impl Packing {
 }
 
 /// Whether `block` is the header of a tar entry: its checksum says so (POSIX ustar).
-pub(super) fn is_tar(block: &[u8]) -> bool {
+pub(crate) fn is_tar(block: &[u8]) -> bool {
     let Some(block) = block.first_chunk::<512>() else {
         return false;
     };
@@ -65,7 +65,7 @@ pub(super) fn is_tar(block: &[u8]) -> bool {
 }
 
 /// The error about content that begins with `head` and should be a tar.
-pub(super) fn not_a_tar(head: &[u8]) -> Error {
+pub(crate) fn not_a_tar(head: &[u8]) -> Error {
     let message = format!("not a tar: looks like {}", looks_like(head));
     Error::new(ErrorKind::Invalid, message)
 }
