@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::lenient::null_as_default;
-use crate::text::Printable;
+use crate::text::json_reason;
 use crate::{Digest, Platform};
 
 /// The config of an image. OCI image-spec, "Image Configuration"; Docker's has the same form.
@@ -112,7 +112,7 @@ impl ImageConfig {
             });
         }
         serde_json::from_slice(bytes).map_err(|error| ConfigError::Json {
-            reason: Printable(&error.to_string(), 300).to_string(),
+            reason: json_reason(&error),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::Printable;
+use crate::text::json_reason;
 use crate::{Digest, MediaType};
 
 /// The most bytes that a manifest may have.
@@ -82,7 +82,7 @@ pub enum ManifestError {
 impl ManifestError {
     pub(crate) fn json(error: serde_json::Error) -> ManifestError {
         ManifestError::Json {
-            reason: Printable(&error.to_string(), 300).to_string(),
+            reason: json_reason(&error),
         }
     }
 }
@@ -101,6 +101,17 @@ impl fmt::Display for Of<'_> {
 #[cfg(test)]
 mod tests {
     use crate::Manifest;
+
+    #[test]
+    fn fault_c4_a_document_nested_too_deep_is_told_the_limit() {
+        let (open, close) = ("[".repeat(1000), "]".repeat(1000));
+        let deep = format!(r#"{{"schemaVersion":2,"manifests":[],"x":{open}{close}}}"#);
+        let error = Manifest::parse(None, deep.into()).unwrap_err().to_string();
+        assert!(
+            error.contains("nested deeper than the limit of 128 levels"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn messages_are_one_bounded_line_whatever_the_document_says() {

@@ -42,6 +42,16 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// What a JSON parser says, in one bounded line. Its limit is said to be one.
+pub(crate) fn json_reason(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let said = said.replace(
+        "recursion limit exceeded",
+        "nested deeper than the limit of 128 levels",
+    );
+    Printable(&said, QUOTE_LIMIT).to_string()
+}
+
 /// Whether a character may move a terminal's cursor or turn the direction of its text.
 fn is_dangerous(character: char) -> bool {
     character.is_control()

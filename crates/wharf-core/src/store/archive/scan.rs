@@ -8,8 +8,8 @@ use std::fs::File;
 use bytes::Bytes;
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::sniff::{is_tar, not_a_tar};
 use crate::file::read_exactly_at;
+use crate::sniff::{is_tar, not_a_tar};
 use crate::{Error, ErrorKind, Result};
 
 const BLOCK: u64 = 512;
@@ -26,7 +26,20 @@ pub(super) enum TarEntry {
     /// A file of `length` bytes at `offset` of the archive.
     File { offset: u64, length: u64 },
     /// A link to another path of the archive.
-    Link { target: String },
+    Link {
+        /// As it is written, without the slash before an absolute path.
+        target: String,
+        base: Base,
+    },
+}
+
+/// Where the target of a link is looked up from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// The folder of the link.
+    Folder,
+    /// The root of the archive, for hard links and absolute paths.
+    Root,
 }
 
 /// Finds every file and link of the tar in `file`, which has `length` bytes. The last entry of a
@@ -134,8 +147,12 @@ impl Scan<'_> {
             return Ok(());
         }
         if size > MOST_EXTENSION {
-            let reason = format!("{size} bytes of extended header, more than {MOST_EXTENSION}");
-            return Err(malformed(at, &reason));
+            let said = format!(
+                "extended header at offset {} has {size} bytes, more than the limit of \
+                 {MOST_EXTENSION} bytes",
+                at.saturating_sub(BLOCK)
+            );
+            return Err(Error::new(ErrorKind::Unsupported, said));
         }
         let bytes = self.read(at, size)?;
         let text = || {
@@ -172,7 +189,7 @@ impl Scan<'_> {
             let said = format!("entry {} at offset {at} is sparse", path.escape_debug());
             return Err(Error::new(ErrorKind::Unsupported, said));
         }
-        let Some(path) = normal(b"", &path) else {
+        let Some(path) = normal(&path) else {
             return Ok(());
         };
         let target = extension
@@ -183,11 +200,8 @@ impl Scan<'_> {
                 offset: content,
                 length: size,
             }),
-            EntryType::Symlink => {
-                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                link(normal(folder.as_bytes(), &target.unwrap_or_default()))
-            }
-            EntryType::Link => link(normal(b"", &target.unwrap_or_default())),
+            EntryType::Symlink => Some(link(&target.unwrap_or_default(), Base::Folder)),
+            EntryType::Link => Some(link(&target.unwrap_or_default(), Base::Root)),
             _ => None,
         };
         match entry {
@@ -240,20 +254,30 @@ fn is_header_only(kind: EntryType) -> bool {
         || kind.is_block_special()
 }
 
-fn link(target: Option<String>) -> Option<TarEntry> {
-    target.map(|target| TarEntry::Link { target })
+/// An absolute path begins at the root of the archive.
+fn link(target: &[u8], base: Base) -> TarEntry {
+    let target = String::from_utf8_lossy(target);
+    match target.strip_prefix('/') {
+        Some(absolute) => TarEntry::Link {
+            target: absolute.to_owned(),
+            base: Base::Root,
+        },
+        None => TarEntry::Link {
+            target: target.into_owned(),
+            base,
+        },
+    }
 }
 
-/// `path` below `folder` without `.`, `..` and doubled slashes. `None` if it is absolute, leaves
-/// the archive, names its root, or is not UTF-8: no file that is looked up has such a path.
-fn normal(folder: &[u8], path: &[u8]) -> Option<String> {
+/// `path` without `.`, `..` and doubled slashes. `None` if it is absolute, leaves the archive,
+/// names its root, or is not UTF-8: no file that is looked up has such a path.
+fn normal(path: &[u8]) -> Option<String> {
     if path.starts_with(b"/") {
         return None;
     }
     let mut parts: Vec<&str> = Vec::new();
-    let folder = std::str::from_utf8(folder).ok()?;
     let path = std::str::from_utf8(path).ok()?;
-    for part in folder.split('/').chain(path.split('/')) {
+    for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => drop(parts.pop()?),
@@ -313,10 +337,9 @@ mod tests {
         TarEntry::File { offset, length }
     }
 
-    fn link_to(target: &str) -> TarEntry {
-        TarEntry::Link {
-            target: target.to_owned(),
-        }
+    fn link_to(target: &str, base: Base) -> TarEntry {
+        let target = target.to_owned();
+        TarEntry::Link { target, base }
     }
 
     #[test]
@@ -337,8 +360,8 @@ mod tests {
         let entries = scan_bytes(&bytes).unwrap();
         assert_eq!(entries.len(), 4);
         assert_eq!(entries["c/d"], file(1024, 3));
-        assert_eq!(entries["a/b"], link_to("c/d"));
-        assert_eq!(entries["h"], link_to("c/d"));
+        assert_eq!(entries["a/b"], link_to("../c/d", Base::Folder));
+        assert_eq!(entries["h"], link_to("c/d", Base::Root));
         assert_eq!(entries["last"], file(3072, 0));
     }
 
@@ -369,12 +392,12 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_archive_are_found_under_no_name() {
-        assert_eq!(normal(b"", b"../../etc/passwd"), None);
-        assert_eq!(normal(b"", b"a/../../b"), None);
-        assert_eq!(normal(b"", b"/etc/passwd"), None);
-        assert_eq!(normal(b"", b"./"), None);
-        assert_eq!(normal(b"", b"\xff"), None);
-        assert_eq!(normal(b"a/b", b"../c").as_deref(), Some("a/c"));
+        assert_eq!(normal(b"../../etc/passwd"), None);
+        assert_eq!(normal(b"a/../../b"), None);
+        assert_eq!(normal(b"/etc/passwd"), None);
+        assert_eq!(normal(b"./"), None);
+        assert_eq!(normal(b"\xff"), None);
+        assert_eq!(normal(b"a/b/../c").as_deref(), Some("a/c"));
     }
 
     #[test]
@@ -415,6 +438,20 @@ mod tests {
         let endless = [(header(EntryType::GNULongName, "l", 2 << 20), &name[..])];
         let error = scan_bytes(&tar_of(&endless)).unwrap_err();
         assert!(error.to_string().contains("extended header"), "{error}");
+    }
+
+    #[test]
+    fn fault_c4_a_limit_is_said_to_be_one_and_not_damage() {
+        let records = vec![b' '; (1 << 20) + 1];
+        let length = records.len() as u64;
+        let entries = [(header(EntryType::XHeader, "p", length), &records[..])];
+        let error = scan_bytes(&tar_of(&entries)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            error.to_string(),
+            "x.tar: extended header at offset 0 has 1048577 bytes, more than the limit of 1048576 \
+             bytes"
+        );
     }
 
     proptest! {

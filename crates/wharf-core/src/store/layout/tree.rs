@@ -25,6 +25,12 @@ impl Tree {
     }
 }
 
+/// The error of a link to nothing.
+fn lost(target: &Path) -> Error {
+    let said = format!("is a link to {}, which is not there", target.display());
+    Error::new(ErrorKind::NotFound, said)
+}
+
 impl Files for Tree {
     fn find(&self, path: &str) -> Result<Option<Region>> {
         let path = self.root.join(path);
@@ -33,7 +39,10 @@ impl Files for Tree {
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => {
-                return Ok(None);
+                return match fs::read_link(&path) {
+                    Ok(target) => Err(lost(&target).target(name)),
+                    Err(_) => Ok(None),
+                };
             }
             Err(error) => return Err(Error::io(name, error)),
         };
