@@ -43,21 +43,30 @@ impl DockerArchive {
         listed: Vec<ManifestEntry>,
         options: ArchiveOptions,
     ) -> Result<DockerArchive> {
-        let mut images = Vec::new();
+        let mut images: Vec<DockerImage> = Vec::new();
         let mut known = HashMap::new();
-        for entry in listed {
+        for (place, entry) in listed.into_iter().enumerate() {
             let config = docker_document::config(&members, &entry)?;
             known.insert(
                 config.descriptor.digest.clone(),
                 Content::Stored(config.region),
             );
-            images.push(DockerImage {
+            let image = DockerImage {
                 config: config.descriptor,
                 repo_tags: entry.repo_tags.unwrap_or_default(),
                 platform: config.platform,
+                places: vec![place],
                 layers: entry.layers.unwrap_or_default(),
                 diff_ids: config.diff_ids,
-            });
+            };
+            // Some programs list an image once for each of its names.
+            match images
+                .iter_mut()
+                .find(|known| is_same(&members, known, &image))
+            {
+                Some(known) => known.join(image),
+                None => images.push(image),
+            }
         }
         Ok(DockerArchive {
             members,
@@ -73,7 +82,7 @@ impl DockerArchive {
         self.members.name()
     }
 
-    /// The images, in the order of `manifest.json`.
+    /// The images, in the order of `manifest.json`; an image that it lists several times is one.
     pub fn images(&self) -> &[DockerImage] {
         &self.images
     }
@@ -158,6 +167,21 @@ impl Source for DockerArchive {
             .filter(|tag| after.is_none_or(|after| tag > after));
         Ok(later.take(limit).collect())
     }
+}
+
+/// Whether two entries are one image: the same config, and the same layers wherever they lie.
+fn is_same(members: &Members, one: &DockerImage, other: &DockerImage) -> bool {
+    let at = |path: &String| match members.find(path) {
+        Ok(Some(region)) => Ok((region.start, region.length)),
+        _ => Err(path.clone()),
+    };
+    one.config.digest == other.config.digest
+        && one.layers.len() == other.layers.len()
+        && one
+            .layers
+            .iter()
+            .zip(&other.layers)
+            .all(|(one, other)| at(one) == at(other))
 }
 
 fn no_manifests() -> Error {

@@ -11,6 +11,8 @@ pub struct DockerImage {
     pub repo_tags: Vec<String>,
     /// The platform that the config states.
     pub platform: Platform,
+    /// Its places in `manifest.json`, from 0.
+    pub(super) places: Vec<usize>,
     pub(super) layers: Vec<String>,
     pub(super) diff_ids: Vec<Digest>,
 }
@@ -23,6 +25,16 @@ impl DockerImage {
             .iter()
             .filter_map(|name| name.parse::<Reference>().ok()?.tag().cloned());
         tags.collect::<std::collections::BTreeSet<_>>().into_iter()
+    }
+
+    /// Takes over the names of an entry that lists the same image again.
+    pub(super) fn join(&mut self, other: DockerImage) {
+        for name in other.repo_tags {
+            if !self.repo_tags.contains(&name) {
+                self.repo_tags.push(name);
+            }
+        }
+        self.places.extend(other.places);
     }
 
     /// Its names, or the digest of its config if it has none: one line.

@@ -52,7 +52,12 @@ pub(super) fn select<'a>(
 ) -> Result<&'a DockerImage> {
     let fitting: Vec<&DockerImage> = match choice {
         ImageChoice::Only => images.iter().collect(),
-        ImageChoice::Place(place) => images.get(*place).into_iter().collect(),
+        ImageChoice::Place(place) => {
+            let images = images.iter();
+            images
+                .filter(|image| image.places.contains(place))
+                .collect()
+        }
         ImageChoice::Config(digest) => images
             .iter()
             .filter(|image| image.config.digest == *digest)
