@@ -16,8 +16,8 @@ use crate::{Error, ErrorKind, Result};
 /// | text | place |
 /// | --- | --- |
 /// | `REGISTRY/REPOSITORY[:TAG][@DIGEST]` | an image in a registry |
-/// | `oci:DIR[:TAG\|@DIGEST]` | an image layout directory |
-/// | `oci-archive:FILE[:TAG\|@DIGEST]` | a tar of one; `-` is standard input |
+/// | `oci:DIR[:NAME\|@DIGEST]` | an image layout directory; NAME is a tag or any name in it |
+/// | `oci-archive:FILE[:NAME\|@DIGEST]` | a tar of one; `-` is standard input |
 /// | `docker-archive:FILE[:NAME[:TAG]\|@DIGEST]` | what `docker save` writes; `-` is standard input |
 ///
 /// A plain path is a [`LocalPlace`].
@@ -67,7 +67,7 @@ pub enum PathOrStdin {
 pub enum Choice {
     /// By tag or digest.
     Selector(Selector),
-    /// By the name that a docker archive gives it, with or without a tag.
+    /// By a name that it has in a layout or an archive: a reference, or any text.
     Name(String),
 }
 
@@ -166,10 +166,18 @@ fn local(form: Form, text: &str) -> Result<LocalPlace> {
         // A truncated or mistyped digest must not become part of a path.
         Some((path, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
             let digest: Digest = digest.parse().map_err(invalid)?;
+            // The digest belongs to a name: it is part of the text after the first colon.
+            if form != Form::Any && path.contains(':') {
+                return with_choice(form, split_choice(form, text)?);
+            }
             (path, Some(Choice::Selector(Selector::Digest(digest))))
         }
         _ => split_choice(form, text)?,
     };
+    with_choice(form, (path, choice))
+}
+
+fn with_choice(form: Form, (path, choice): (&str, Option<Choice>)) -> Result<LocalPlace> {
     let at = match path {
         "" => return Err(Error::new(ErrorKind::Invalid, "no path")),
         "-" if form == Form::Layout => {
@@ -189,12 +197,12 @@ fn split_choice(form: Form, text: &str) -> Result<(&str, Option<Choice>)> {
     let Some((path, choice)) = text.split_once(':').filter(|_| form != Form::Any) else {
         return Ok((text, None));
     };
-    let choice = match form {
-        Form::DockerArchive if choice.is_empty() => {
+    let choice = match (form, choice.parse()) {
+        _ if choice.is_empty() => {
             return Err(Error::new(ErrorKind::Invalid, "no name after ':'"));
         }
-        Form::DockerArchive => Choice::Name(choice.to_owned()),
-        _ => Choice::Selector(Selector::Tag(choice.parse().map_err(invalid)?)),
+        (Form::Layout | Form::OciArchive, Ok(tag)) => Choice::Selector(Selector::Tag(tag)),
+        _ => Choice::Name(choice.to_owned()),
     };
     Ok((path, Some(choice)))
 }
@@ -280,13 +288,30 @@ mod tests {
     }
 
     #[test]
+    fn fault_b6_the_text_after_the_colon_may_be_any_name() {
+        let at_digest = format!("docker.io/library/a:1@{DIGEST}");
+        for prefix in ["oci:", "oci-archive:", "docker-archive:"] {
+            for name in [
+                "registry.example:5000/a/b:1",
+                "a name",
+                "b:c",
+                at_digest.as_str(),
+            ] {
+                let place = read(&format!("{prefix}x.tar:{name}"));
+                assert_eq!(place.at, PathOrStdin::Path("x.tar".into()));
+                assert_eq!(place.choice, Some(Choice::Name(name.to_owned())));
+            }
+        }
+    }
+
+    #[test]
     fn errors_name_the_part() {
         assert_eq!(message("oci:"), "\"oci:\": no path");
         assert_eq!(
             message("docker-archive:x:"),
             "\"docker-archive:x:\": no name after ':'"
         );
-        assert!(message("oci:a:b:c").starts_with("\"oci:a:b:c\": tag \"b:c\": character ':'"));
+        assert_eq!(message("oci:a:"), "\"oci:a:\": no name after ':'");
         assert!(message("oci:a@sha256:00").starts_with("\"oci:a@sha256:00\": digest"));
         assert!(message("oci:-").contains("cannot be standard input"));
         assert!(message("./a").contains("a layout directory is oci:DIR"));

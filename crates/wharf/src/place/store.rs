@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf_oci::{Reference, Repository, Selector, Tag};
+use wharf_oci::{NameError, Reference, Repository, Selector, Tag};
 
 use super::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
 use super::pairing;
@@ -128,19 +128,21 @@ impl OpenedStore {
     pub fn check(place: &Place) -> Result<()> {
         match place {
             Place::Registry(_) => Ok(()),
-            Place::Local(local) => directory(local).map(|_| ()),
+            Place::Local(local) => {
+                directory(local)?;
+                written_tag(local).map(|_| ())
+            }
         }
     }
 
     async fn layout(local: &LocalPlace, source: &OpenedSource, access: Access) -> Result<Self> {
         let path = directory(local)?;
         let tag = match &local.choice {
-            Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
             Some(Choice::Selector(Selector::Digest(digest))) => {
                 pairing::agree(digest, &source.content).map_err(|error| error.target(&local.at))?;
                 None
             }
-            Some(Choice::Name(_)) | None => source.tag.clone(),
+            _ => written_tag(local)?.or_else(|| source.tag.clone()),
         };
         let path = path.to_owned();
         let opened = crate::verify::blocking(move || open_layout(&path, access)).await?;
@@ -185,6 +187,23 @@ impl Before {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Before::Nothing,
             _ => Before::Used,
         }
+    }
+}
+
+/// The tag that the text of a destination states.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for another name: a layout is written under tags.
+fn written_tag(local: &LocalPlace) -> Result<Option<Tag>> {
+    match &local.choice {
+        Some(Choice::Selector(Selector::Tag(tag))) => Ok(Some(tag.clone())),
+        Some(Choice::Name(name)) => {
+            let tag: Result<Tag, _> = name.parse();
+            let invalid = |error: NameError| Error::new(ErrorKind::Invalid, error.to_string());
+            tag.map(Some)
+                .map_err(|error| invalid(error).target(&local.at))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -25,12 +25,10 @@ impl Entry {
     pub(crate) fn new(descriptor: Descriptor) -> Self {
         let names = [ref_name(&descriptor), containerd_name(&descriptor)];
         let tag = names.iter().flatten().find_map(|name| tag_of(name));
-        let name = names
-            .iter()
-            .rev()
-            .flatten()
-            .next()
-            .map(|name| (*name).to_owned());
+        // Of equally full names the last one, which containerd wrote.
+        let fullest = names.into_iter().flatten();
+        let fullest = fullest.max_by_key(|name| whole_reference(name).is_some());
+        let name = fullest.map(ToOwned::to_owned);
         Entry {
             descriptor,
             name,
@@ -45,22 +43,39 @@ impl Entry {
 
     /// Whether one of its names matches `text`: ends in that tag, or is the same reference.
     fn means(&self, text: &str) -> bool {
+        let reference = whole_reference(text);
+        self.names().any(|name| {
+            tag_of(name).is_some_and(|tag| tag.as_str() == text)
+                || (reference.is_some() && whole_reference(name) == reference)
+        })
+    }
+
+    /// Whether one of its names is the same reference as `text`, with all defaults filled in. A
+    /// digest in `text` must be that of the entry.
+    fn stands_for(&self, text: &str) -> bool {
+        let Some((wanted, digest)) = canonical(text) else {
+            return false;
+        };
+        let named = |name| {
+            whole_reference(name).is_some()
+                && canonical(name).is_some_and(|(name, _)| name == wanted)
+        };
+        digest.is_none_or(|digest| digest == self.descriptor.digest) && self.names().any(named)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
         let names = [
             ref_name(&self.descriptor),
             containerd_name(&self.descriptor),
         ];
-        let reference = whole_reference(text);
-        names.into_iter().flatten().any(|name| {
-            tag_of(name).is_some_and(|tag| tag.as_str() == text)
-                || (reference.is_some() && whole_reference(name) == reference)
-        })
+        names.into_iter().flatten()
     }
 }
 
 /// For lists that people choose from; foreign text is escaped.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = ref_name(&self.descriptor).or(self.name.as_deref()) {
+        if let Some(name) = &self.name {
             write!(f, "{} ", name.escape_debug())?;
         }
         write!(f, "{}", self.descriptor.digest)?;
@@ -80,7 +95,10 @@ pub(crate) fn matching(entries: Vec<Entry>, text: &str) -> Vec<Entry> {
     if entries.iter().any(|entry| entry.is_called(text)) {
         return kept(entries, |entry| entry.is_called(text));
     }
-    kept(entries, |entry| entry.means(text))
+    if entries.iter().any(|entry| entry.means(text)) {
+        return kept(entries, |entry| entry.means(text));
+    }
+    kept(entries, |entry| entry.stands_for(text))
 }
 
 /// The single content of all `entries`; with name and tag only if they agree on them.
@@ -137,6 +155,14 @@ fn tag_of(name: &str) -> Option<Tag> {
     name.parse()
         .ok()
         .or_else(|| whole_reference(name)?.tag().cloned())
+}
+
+/// A reference with its defaults and without its digest, and the digest.
+fn canonical(name: &str) -> Option<(Reference, Option<Digest>)> {
+    let reference: Reference = name.parse().ok()?;
+    let (tag, digest) = (reference.tag_or_latest(), reference.digest().cloned());
+    let repository = reference.repository().clone();
+    Some((Reference::new(repository, Some(tag), None), digest))
 }
 
 /// A full reference, if `name` is more than a tag.
@@ -228,6 +254,47 @@ mod tests {
             [Digest::of(b"a")]
         );
         assert_eq!(found(&entries, "2"), []);
+    }
+
+    #[test]
+    fn fault_b6_any_name_of_an_entry_selects_it_and_the_fullest_is_shown() {
+        let entries = [
+            entry("a", "latest", "docker.io/library/app:latest"),
+            entry("b", "latest", "registry.example:5000/team/app:latest"),
+            entry("c", "registry.example/c:2", "2"),
+            entry("d", "my image, the second", ""),
+        ];
+        let at_digest = format!("registry.example/c:2@{}", Digest::of(b"c"));
+        for (text, content) in [
+            ("docker.io/library/app:latest", "a"),
+            ("app:latest", "a"),
+            ("app", "a"),
+            ("library/app", "a"),
+            ("registry.example:5000/team/app:latest", "b"),
+            ("registry.example:5000/team/app", "b"),
+            ("registry.example/c:2", "c"),
+            (&at_digest, "c"),
+            ("2", "c"),
+            ("my image, the second", "d"),
+        ] {
+            assert_eq!(
+                found(&entries, text),
+                [Digest::of(content.as_bytes())],
+                "{text}"
+            );
+        }
+        let other = format!("registry.example/c:2@{}", Digest::of(b"a"));
+        for none in ["docker.io/library/app:1", "my image", "c:2", &other] {
+            assert_eq!(found(&entries, none), [], "{none}");
+        }
+        let shown = list(&entries);
+        for name in [
+            "docker.io/library/app:latest",
+            "registry.example:5000/team/app:latest",
+            "registry.example/c:2",
+        ] {
+            assert!(shown.contains(name), "{shown}");
+        }
     }
 
     #[test]
