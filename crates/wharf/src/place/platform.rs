@@ -12,6 +12,9 @@ use crate::{Error, ErrorKind, Result};
 /// The most indexes to read: an image has one level, seldom two, so more is a mistake or an attack.
 const MOST_INDEXES: usize = 64;
 
+/// The most configs to read for an index with children that state no platform.
+const MOST_LOOKUPS: usize = 100;
+
 /// The entry of a layout for the wanted platform.
 ///
 /// # Errors
@@ -50,25 +53,49 @@ pub(super) async fn among(
     }
 }
 
-/// The platforms of an image or index, as far as it states them.
+/// The platforms of an image or index, as far as they are known.
 async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<Platform>> {
-    if let Some(platform) = &descriptor.platform {
-        return Ok(vec![platform.clone()]);
-    }
-    if !descriptor.media_type.is_manifest() {
-        return Ok(Vec::new());
-    }
-    let manifest = source.manifest(descriptor).await?;
-    match manifest.payload() {
-        Payload::Index(index) => {
-            let leaves = leaves(source, index).await?;
-            Ok(leaves
-                .into_iter()
-                .filter_map(|leaf| leaf.platform)
-                .collect())
+    if descriptor.platform.is_none() && descriptor.media_type.is_index() {
+        let manifest = source.manifest(descriptor).await?;
+        if let Payload::Index(index) = manifest.payload() {
+            let (mut known, mut lookups) = (Vec::new(), MOST_LOOKUPS);
+            for leaf in leaves(source, index).await? {
+                known.extend(runs_on(source, &leaf, &mut lookups).await?);
+            }
+            return Ok(known);
         }
-        Payload::Image(image) => Ok(vec![platform_of(source, &image.config).await?]),
-        Payload::Artifact(_) | Payload::Schema1(_) => Ok(Vec::new()),
+    }
+    let platform = runs_on(source, descriptor, &mut MOST_LOOKUPS.clone()).await?;
+    Ok(platform.into_iter().collect())
+}
+
+/// The platform of an image: what its descriptor states, else what its config states. The same
+/// rule holds for `index.json`, for indexes, and in every source. `lookups` is how many configs may
+/// still be read; content that is no image has none.
+async fn runs_on(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    lookups: &mut usize,
+) -> Result<Option<Platform>> {
+    if let Some(platform) = &descriptor.platform {
+        return Ok(Some(platform.clone()));
+    }
+    if !descriptor.media_type.is_image_manifest() || *lookups == 0 {
+        return Ok(None);
+    }
+    *lookups -= 1;
+    let manifest = match source.manifest(descriptor).await {
+        Ok(manifest) => manifest,
+        // An image that is absent cannot be chosen, but others can.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match manifest.payload() {
+        Payload::Image(image) if image.config.media_type.is_config() => {
+            let platform = platform_of(source, &image.config).await?;
+            Ok((!platform.os.is_empty()).then_some(platform))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -94,8 +121,13 @@ pub(super) async fn narrow(
         },
         RootContent::Manifest(descriptor) => {
             let manifest = source.manifest(descriptor).await?;
-            if let Some(image) = image_in(source, &manifest, wanted).await? {
-                return Ok(image.into());
+            match (manifest.payload(), &descriptor.platform) {
+                (Payload::Image(_), Some(stated)) => agrees(stated, wanted)?,
+                _ => {
+                    if let Some(image) = image_in(source, &manifest, wanted).await? {
+                        return Ok(image.into());
+                    }
+                }
             }
         }
     }
@@ -112,10 +144,9 @@ pub(crate) async fn image_in(
     wanted: &Platform,
 ) -> Result<Option<Descriptor>> {
     match manifest.payload() {
-        Payload::Index(index) => {
-            let leaves = leaves(source, index).await?;
-            child(&leaves, wanted).map(Some)
-        }
+        Payload::Index(index) => child(source, leaves(source, index).await?, wanted)
+            .await
+            .map(Some),
         Payload::Image(image) => {
             check(source, &image.config, wanted).await?;
             Ok(None)
@@ -159,19 +190,29 @@ async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
     Ok(leaves)
 }
 
-fn child(images: &[Descriptor], wanted: &Platform) -> Result<Descriptor> {
-    let fits = |child: &&Descriptor| {
-        child
-            .platform
-            .as_ref()
-            .is_some_and(|here| here.matches(wanted))
-    };
-    let found = images.iter().find(fits).cloned();
-    found.ok_or_else(|| none_for(wanted, &list(images)))
+/// The first of `images` for the wanted platform.
+async fn child(
+    source: &dyn Source,
+    images: Vec<Descriptor>,
+    wanted: &Platform,
+) -> Result<Descriptor> {
+    let (mut here, mut lookups) = (BTreeSet::new(), MOST_LOOKUPS);
+    for image in images {
+        match runs_on(source, &image, &mut lookups).await? {
+            Some(platform) if platform.matches(wanted) => return Ok(image),
+            Some(platform) => drop(here.insert(platform.to_string())),
+            None => {}
+        }
+    }
+    let here: Vec<String> = here.into_iter().collect();
+    Err(none_for(wanted, &here.join(", ")))
 }
 
 async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> Result<()> {
-    let here = platform_of(source, config).await?;
+    agrees(&platform_of(source, config).await?, wanted)
+}
+
+fn agrees(here: &Platform, wanted: &Platform) -> Result<()> {
     match here.matches(wanted) {
         true => Ok(()),
         false => Err(none_for(wanted, &here.to_string())),
@@ -188,34 +229,121 @@ fn none_for(wanted: &Platform, here: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use wharf_oci::{Digest, MediaType};
 
     use super::*;
+    use crate::store::{Memory, Names, Store};
 
-    fn index() -> Index {
-        let child = |name: &str, platform: serde_json::Value| {
-            json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
-                "digest": wharf_oci::Digest::of(name.as_bytes()), "platform": platform})
+    /// An image with a config for this architecture, and its descriptor in an index.
+    async fn image(source: &Memory, config: &str, stated: Option<&str>) -> Descriptor {
+        let config = match config {
+            "" => json!({}),
+            config => json!({"os": "linux", "architecture": config}),
         };
-        serde_json::from_value(json!({"schemaVersion": 2, "manifests": [
-            child("amd64", json!({"os": "linux", "architecture": "amd64"})),
-            child("arm64", json!({"os": "linux", "architecture": "arm64", "variant": "v8"})),
-        ]}))
-        .unwrap()
+        let config = source.add_blob(MediaType::OCI_IMAGE_CONFIG, config.to_string());
+        let note = stated.unwrap_or_default();
+        let manifest = put(
+            source,
+            json!({"schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_MANIFEST,
+                "config": config, "layers": [], "annotations": {"stated": note}}),
+        );
+        Descriptor {
+            platform: stated.map(|stated| format!("linux/{stated}").parse().unwrap()),
+            ..manifest.await
+        }
     }
 
-    #[test]
-    fn the_child_that_fits_is_taken() {
-        let picked = child(&index().manifests, &"linux/arm64".parse().unwrap()).unwrap();
-        assert_eq!(picked.digest, wharf_oci::Digest::of(b"arm64"));
+    async fn put(source: &Memory, document: Value) -> Descriptor {
+        let manifest = Manifest::parse(None, document.to_string().into()).unwrap();
+        source.put_manifest(&manifest, Names::Child).await.unwrap();
+        manifest.descriptor().clone()
     }
 
-    #[test]
-    fn none_that_fits_is_an_error_that_lists_what_there_is() {
-        let error = child(&index().manifests, &"linux/s390x".parse().unwrap()).unwrap_err();
+    async fn index(source: &Memory, children: &[Descriptor]) -> Descriptor {
+        let document = json!({"schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_INDEX,
+            "manifests": children});
+        put(source, document).await
+    }
+
+    async fn picked(source: &Memory, root: &Descriptor, wanted: &str) -> Result<Digest> {
+        let wanted = format!("linux/{wanted}").parse().unwrap();
+        match narrow(source, &root.clone().into(), &wanted).await? {
+            RootContent::Manifest(descriptor) => Ok(descriptor.digest),
+            RootContent::Draft(_) => panic!("a draft"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_child_that_fits_is_taken() {
+        let source = Memory::new();
+        let amd64 = image(&source, "", Some("amd64")).await;
+        let arm64 = image(&source, "", Some("arm64/v8")).await;
+        let index = index(&source, &[amd64, arm64.clone()]).await;
+        assert_eq!(
+            picked(&source, &index, "arm64").await.unwrap(),
+            arm64.digest
+        );
+    }
+
+    #[tokio::test]
+    async fn none_that_fits_is_an_error_that_lists_what_there_is() {
+        let source = Memory::new();
+        let amd64 = image(&source, "", Some("amd64")).await;
+        let arm64 = image(&source, "arm64", None).await;
+        let index = index(&source, &[amd64, arm64]).await;
+        let error = picked(&source, &index, "s390x").await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no image for linux/s390x, there is: linux/amd64, linux/arm64/v8"
+            "no image for linux/s390x, there is: linux/amd64, linux/arm64"
+        );
+    }
+
+    #[tokio::test]
+    async fn fault_c3_the_descriptor_counts_and_the_config_where_it_says_nothing() {
+        let source = Memory::new();
+        for (config, stated, runs_on) in [
+            ("amd64", None, "amd64"),
+            ("amd64", Some("arm64"), "arm64"),
+            ("", Some("s390x"), "s390x"),
+        ] {
+            let image = image(&source, config, stated).await;
+            let index = index(&source, std::slice::from_ref(&image)).await;
+            let entry = |descriptor: &Descriptor| Entry {
+                descriptor: descriptor.clone(),
+                name: None,
+                tag: None,
+            };
+            for other in ["amd64", "arm64", "s390x"] {
+                let fits = other == runs_on;
+                // As an entry of `index.json`, by itself, and below an index.
+                let wanted = format!("linux/{other}").parse().unwrap();
+                let among = among(&source, vec![entry(&image)], &wanted).await;
+                assert_eq!(among.is_ok(), fits, "{config} {stated:?} {other}");
+                for root in [&image, &index] {
+                    let picked = picked(&source, root, other).await;
+                    assert_eq!(picked.is_ok(), fits, "{config} {stated:?} {other}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn fault_c3_content_without_a_platform_stands_in_no_way() {
+        let source = Memory::new();
+        let note = source.add_blob(MediaType::verbatim("text"), b"a note".to_vec());
+        let artifact = put(
+            &source,
+            json!({"schemaVersion": 2, "mediaType": MediaType::OCI_IMAGE_MANIFEST,
+                "config": note, "layers": []}),
+        );
+        let gone = Descriptor::new(MediaType::OCI_IMAGE_MANIFEST, Digest::of(b"gone"), 9);
+        let amd64 = image(&source, "amd64", None).await;
+        let children = [note.clone(), artifact.await, gone, amd64.clone()];
+        let index = index(&source, &children).await;
+        assert_eq!(
+            picked(&source, &index, "amd64").await.unwrap(),
+            amd64.digest
         );
     }
 }
