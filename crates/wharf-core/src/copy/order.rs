@@ -1,10 +1,17 @@
-//! The order in which manifests are put: linked ones first.
+//! The order of work: large blobs first, and linked manifests before those that link to them.
 
 use std::collections::{BTreeMap, HashMap};
 
-use wharf_oci::{Digest, Manifest};
+use wharf_oci::{Descriptor, Digest, Manifest};
 
 use crate::{Error, ErrorKind, Result};
+
+/// The blobs by size, the largest first.
+pub(super) fn largest_first(blobs: &HashMap<Digest, Descriptor>) -> Vec<Descriptor> {
+    let mut blobs: Vec<Descriptor> = blobs.values().cloned().collect();
+    blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
+    blobs
+}
 
 /// Groups manifests so that each links to manifests of earlier groups only.
 pub(super) fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<Manifest>>> {

@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
 
+use super::missing::{Kind, Missing};
 use super::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
-use crate::copy::order::by_height;
+use super::said::{as_promised, said_by, says_nothing, too_much};
+use crate::copy::order::{by_height, largest_first};
 use crate::copy::{CopyOptions, Existing, Nondistributable};
 use crate::draft::Draft;
 use crate::layer::LayerKey;
@@ -37,6 +39,16 @@ struct Planner<'a> {
     seen: HashSet<Digest>,
     children: HashMap<Digest, Manifest>,
     manifest_bytes: u64,
+    missing: Missing,
+}
+
+/// A manifest of a level of the tree.
+enum Found {
+    Read(Manifest),
+    /// The store has it.
+    There(Descriptor),
+    /// The source lacks it.
+    Missing(Descriptor, Error),
 }
 
 impl Plan {
@@ -90,6 +102,7 @@ impl<'a> Planner<'a> {
             seen: HashSet::new(),
             children: HashMap::new(),
             manifest_bytes: 0,
+            missing: Missing::default(),
         }
     }
 
@@ -292,18 +305,25 @@ impl<'a> Planner<'a> {
         let this = &*self;
         let asked = stream::iter(level).map(|descriptor| async move {
             if this.has(&descriptor).await? {
-                return Ok::<_, Error>(Err(descriptor));
+                return Ok::<_, Error>(Found::There(descriptor));
             }
-            let manifest = this.read(&descriptor).await?;
-            as_promised(this.source, &manifest, &descriptor)?;
-            Ok(Ok(manifest))
+            match this.read(&descriptor).await {
+                Ok(manifest) => {
+                    as_promised(this.source, &manifest, &descriptor)?;
+                    Ok(Found::Read(manifest))
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Ok(Found::Missing(descriptor, error))
+                }
+                Err(error) => Err(error),
+            }
         });
         let mut answers = asked.buffered(this.options.checks());
-        let (mut manifests, mut existing) = (Vec::new(), Vec::new());
+        let (mut manifests, mut existing, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         let mut bytes = this.manifest_bytes;
         while let Some(answer) = answers.try_next().await? {
             match answer {
-                Ok(manifest) => {
+                Found::Read(manifest) => {
                     bytes += manifest.size();
                     if bytes > MANIFEST_BYTES {
                         let what = format!("{MANIFEST_BYTES} bytes of manifests");
@@ -311,10 +331,14 @@ impl<'a> Planner<'a> {
                     }
                     manifests.push(manifest);
                 }
-                Err(there) => existing.push(there),
+                Found::There(there) => existing.push(there),
+                Found::Missing(child, error) => missing.push((child, error)),
             }
         }
         drop(answers);
+        for (child, error) in missing {
+            self.missing.add(Kind::Child, &child, error);
+        }
         self.manifest_bytes = bytes;
         self.plan.existing.extend(existing);
         Ok(manifests)
@@ -344,68 +368,34 @@ impl<'a> Planner<'a> {
         self.options.retry.run(work).await
     }
 
-    async fn finish(self) -> Result<Plan> {
-        let (source, checks) = (self.source, self.options.checks());
-        let plan = self.ordered()?;
-        stream::iter(&plan.blobs)
-            .map(Ok)
-            .try_for_each_concurrent(checks, |blob| source.precheck(blob))
-            .await
-            .map_err(|error| error.side(Side::Source))?;
-        Ok(plan)
+    async fn finish(mut self) -> Result<Plan> {
+        let source = self.source;
+        let blobs = largest_first(&self.blobs);
+        let checked = stream::iter(blobs).map(|blob| async move {
+            let checked = source.precheck(&blob).await;
+            (blob, checked)
+        });
+        let mut checked = checked.buffered(self.options.checks());
+        let mut wrong = Ok(());
+        while let Some((blob, checked)) = checked.next().await {
+            match checked {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.missing.add(Kind::Blob, &blob, error);
+                }
+                checked => wrong = wrong.and(checked),
+            }
+        }
+        drop(checked);
+        self.missing.judge(source)?;
+        wrong.map_err(|error| error.side(Side::Source))?;
+        self.ordered()
     }
 
     /// The plan, with the largest blobs and the lowest manifests first.
     fn ordered(mut self) -> Result<Plan> {
-        let mut blobs: Vec<Descriptor> = std::mem::take(&mut self.blobs).into_values().collect();
-        blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
-        self.plan.blobs = blobs;
+        self.missing.judge(self.source)?;
+        self.plan.blobs = largest_first(&self.blobs);
         self.plan.children = by_height(self.children)?;
         Ok(self.plan)
-    }
-}
-
-/// Whether an answer to the question what a tag names is no reason not to set it: there is nothing, or
-/// something odd. Some registries answer 403 where there is nothing (wire.md E2; section 11, rule 7).
-fn says_nothing(error: &Error) -> bool {
-    !error.is_transient()
-        && match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Rejected => true,
-            ErrorKind::Unauthorized => false,
-            _ => error.status().is_some(),
-        }
-}
-
-/// Whether a child is what the index above it says: of its size, and an image where it says image.
-fn as_promised(source: &dyn Source, manifest: &Manifest, promised: &Descriptor) -> Result<()> {
-    let kind = |is_index: bool| if is_index { "index" } else { "image" };
-    let (is, said) = (
-        manifest.media_type().is_index(),
-        promised.media_type.is_index(),
-    );
-    let message = if manifest.size() != promised.size {
-        let (has, said) = (manifest.size(), promised.size);
-        format!("manifest has {has} bytes, but its index states {said}")
-    } else if is != said {
-        let (is, said) = (kind(is), kind(said));
-        format!("manifest is an {is}, but its index states {said}")
-    } else {
-        return Ok(());
-    };
-    let error = Error::new(ErrorKind::Corrupt, message);
-    Err(said_by(source, &promised.digest, error))
-}
-
-fn too_much(source: &dyn Source, root: &Manifest, what: String) -> Error {
-    let error = Error::new(ErrorKind::Invalid, format!("more than {what} below it"));
-    said_by(source, root.digest(), error)
-}
-
-/// The error of content that makes no sense, with where it is from.
-fn said_by(source: &dyn Source, digest: &Digest, error: Error) -> Error {
-    let error = error.target(digest).side(Side::Source);
-    match source.place() {
-        Some(place) => error.target(place),
-        None => error,
     }
 }

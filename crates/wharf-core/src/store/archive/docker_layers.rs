@@ -10,10 +10,11 @@ use super::docker::DockerArchive;
 use super::docker_content::{Content, Made, Tar};
 use super::docker_document::{MANIFEST_FILE, missing};
 use super::docker_image::DockerImage;
-use super::sniff::Packing;
+use super::members::Members;
 use crate::draft::{Draft, DraftConfig, DraftLayer, RecalledLayer};
 use crate::layer::PendingLayer;
 use crate::layer::Settings;
+use crate::sniff::Packing;
 use crate::store::files::{Files, Region};
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
@@ -78,14 +79,24 @@ impl DockerArchive {
     async fn find_layers(&self, image: &DockerImage) -> Result<Vec<(Region, Option<Packing>)>> {
         let (members, layers) = (Arc::clone(&self.members), image.layers.clone());
         blocking(move || {
-            let find = |path: &String| {
-                let region = members
-                    .find(path)?
-                    .ok_or_else(|| missing(&members, "layer", path))?;
-                let packing = members.packing(&region)?;
-                Ok((region, packing))
-            };
-            layers.iter().map(find).collect()
+            let mut absent: Vec<(&String, Error)> = Vec::new();
+            let mut found = Vec::with_capacity(layers.len());
+            for path in &layers {
+                match members.find(path) {
+                    Ok(Some(region)) => {
+                        let packing = members.packing(&region)?;
+                        found.push((region, packing));
+                    }
+                    Ok(None) => absent.push((path, missing(&members, "layer", path))),
+                    Err(error) if error.kind() == ErrorKind::NotFound => absent.push((path, error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            match absent.as_slice() {
+                [] => Ok(found),
+                [(_, error)] => Err(error.clone()),
+                several => Err(several_missing(&members, several)),
+            }
         })
         .await?
     }
@@ -147,6 +158,25 @@ impl DockerArchive {
             .insert(descriptor.digest.clone(), Content::Made(made));
         DraftLayer::Recalled(RecalledLayer { descriptor, layer })
     }
+}
+
+/// The most missing layers that a message names.
+const MOST_NAMED: usize = 10;
+
+fn several_missing(members: &Members, absent: &[(&String, Error)]) -> Error {
+    let names = absent.iter().take(MOST_NAMED);
+    let names: Vec<String> = names
+        .map(|(path, _)| path.escape_debug().to_string())
+        .collect();
+    let mut said = format!(
+        "{MANIFEST_FILE} names {} layers that the archive does not have: {}",
+        absent.len(),
+        names.join(", ")
+    );
+    if let more @ 1.. = absent.len() - names.len() {
+        said.push_str(&format!(", and {more} more"));
+    }
+    Error::new(ErrorKind::NotFound, said).target(members.name())
 }
 
 /// Layers smaller than this, in bytes, are made and sent again faster than resumed in another
