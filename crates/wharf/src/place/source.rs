@@ -12,7 +12,7 @@ use super::options::{Part, PlaceOptions, PlatformChoice};
 use super::{naming, platform};
 use crate::copy::{RetryPolicy, RootContent};
 use crate::remote::Client;
-use crate::store::archive::{self, Archive, DockerArchive, ImageChoice, Input};
+use crate::store::archive::{self, Archive, DockerArchive, ImageChoice, Input, Reading};
 use crate::store::{Entry, Layout, LayoutReader, Source};
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -151,7 +151,13 @@ impl OpenedSource {
             PathOrStdin::Path(path) => Input::Path(path.clone()),
             PathOrStdin::Stdin => Input::Reader(Box::new(io::stdin()), local.at.to_string()),
         };
-        match archive::open(input, options.archive()).await? {
+        // Only a plain path leaves open how an archive of both kinds is read.
+        let reading = match (local.form, part) {
+            (Form::OciArchive, _) | (Form::Any, Part::Whole) => Reading::Layout,
+            (Form::DockerArchive, _) => Reading::Docker,
+            (Form::Any | Form::Layout, Part::One) | (Form::Layout, Part::Whole) => Reading::Best,
+        };
+        match archive::open_as(input, options.archive(), reading).await? {
             Archive::Oci(_) if local.form == Form::DockerArchive => {
                 Err(other_form(local, "an OCI layout", "oci-archive:"))
             }
@@ -159,7 +165,7 @@ impl OpenedSource {
                 Err(other_form(local, "a docker archive", "docker-archive:"))
             }
             Archive::Oci(archive) => {
-                let wanted = choice.map(Choice::to_string);
+                let (wanted, layout) = (choice.map(Choice::to_string), archive.clone());
                 let found = blocking(move || {
                     if part == Part::Whole {
                         return whole(&archive);
@@ -171,7 +177,11 @@ impl OpenedSource {
                 });
                 let (source, listed) = found.await?;
                 let settled = listed.settled(source.as_ref(), choice, &options.platform);
-                Ok(OpenedSource::entry(source.clone(), settled.await?, choice))
+                let mut entry = settled.await?;
+                if options.platform == PlatformChoice::All && part == Part::One {
+                    entry = blocking(move || layout.narrowed(entry)).await?;
+                }
+                Ok(OpenedSource::entry(source, entry, choice))
             }
             Archive::Docker(_) if part == Part::Whole => {
                 let message = "a docker archive, which has no index that --index could push";
@@ -195,10 +205,7 @@ impl OpenedSource {
             _ => image.repo_tags.first().cloned(),
         };
         let tag = match &wanted {
-            ImageChoice::Name(name) => name
-                .parse::<Reference>()
-                .ok()
-                .and_then(|name| name.tag().cloned()),
+            ImageChoice::Name(name) => tag_of(name),
             _ => None,
         };
         let tag = tag.or_else(|| only(image.tags()));
@@ -214,6 +221,7 @@ impl OpenedSource {
     fn entry(source: Arc<dyn Source>, entry: Entry, choice: Option<&Choice>) -> Self {
         let tag = match choice {
             Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
+            Some(Choice::Name(name)) => tag_of(name).or(entry.tag),
             _ => entry.tag,
         };
         // A name that is only a tag does not name the repository.
@@ -279,6 +287,11 @@ fn is_directory(local: &LocalPlace) -> io::Result<bool> {
 fn other_form(local: &LocalPlace, found: &str, prefix: &str) -> Error {
     let message = format!("it is {found}; write {prefix} before it");
     Error::new(ErrorKind::Invalid, message).target(&local.at)
+}
+
+/// The tag in a reference.
+fn tag_of(name: &str) -> Option<Tag> {
+    name.parse::<Reference>().ok()?.tag().cloned()
 }
 
 fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {

@@ -129,3 +129,65 @@ async fn fault_a6_layers_that_are_what_the_config_says_are_pushed() {
         assert_eq!(store.tags(None, 9).await.unwrap().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn fault_b7_one_image_in_two_entries_is_one_image_with_both_names() {
+    let place = tempfile::tempdir().unwrap();
+    let (tar, path) = (tar(), place.path().join("image.tar"));
+    let config = json!({"architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&tar)]}});
+    let entry = |name: &str, layer: &str| json!({"Config": "config.json", "RepoTags": [name, "app:x"], "Layers": [layer]});
+    // The second entry names the same layer by a link.
+    let manifest = json!([entry("app:1", "layer.tar"), entry("app:2", "./layer.tar")]);
+    let (config, manifest) = (config.to_string(), manifest.to_string());
+    let files: [(&str, &[u8]); 3] = [
+        ("layer.tar", &tar),
+        ("config.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ];
+    fs::write(&path, tar_of(&files)).unwrap();
+    let settings = ArchiveOptions {
+        spool_dir: place.path().to_owned(),
+        compression: Settings::default(),
+        memory: None,
+    };
+    let opened = open(Input::Path(path.clone()), settings).await.unwrap();
+    let Archive::Docker(archive) = opened else {
+        panic!("not a docker archive");
+    };
+    let image = archive.select(&ImageChoice::Only).unwrap();
+    assert_eq!(image.repo_tags, ["app:1", "app:x", "app:2"]);
+    for choice in ["@0", "@1", "app:1", "app:2", "x"] {
+        let chosen = archive.select(&choice.parse().unwrap()).unwrap();
+        assert_eq!(chosen.config, image.config, "{choice}");
+    }
+    let store = Memory::new();
+    push(place.path(), path, &store).await.unwrap();
+    assert_eq!(store.tags(None, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn fault_c1_all_missing_layers_of_a_docker_archive_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("image.tar");
+    let ids: Vec<Digest> = (0..12_u8).map(|n| Digest::of(&[n])).collect();
+    let layers: Vec<String> = (0..12).map(|n| format!("{n}/layer.tar")).collect();
+    let config = json!({"rootfs": {"type": "layers", "diff_ids": ids}}).to_string();
+    let manifest = json!([{"Config": "config.json", "Layers": layers}]).to_string();
+    let files: [(&str, &[u8]); 2] = [
+        ("config.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ];
+    fs::write(&path, tar_of(&files)).unwrap();
+    let error = push(place.path(), path, &Memory::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = error.to_string();
+    for part in [
+        "names 12 layers",
+        "0/layer.tar",
+        "9/layer.tar",
+        ", and 2 more",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -7,6 +7,7 @@
 
 mod archive;
 mod auth_rows;
+mod both_kinds;
 mod copy_tree;
 mod crossings;
 mod diff_ids;

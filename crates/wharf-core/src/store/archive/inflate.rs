@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use wharf_oci::{Algorithm, Digest, Hasher};
 
-use super::sniff::Packing;
 use super::unpack;
 use crate::file::{CHUNK, read_exactly_at};
+use crate::sniff::Packing;
 use crate::store::files::Region;
 use crate::sync::Lock;
 use crate::verify::blocking;

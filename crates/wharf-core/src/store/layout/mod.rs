@@ -5,6 +5,7 @@
 mod directory;
 mod entry;
 mod listing;
+mod present;
 mod reader;
 mod tree;
 mod write;

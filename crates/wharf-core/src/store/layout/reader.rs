@@ -3,6 +3,7 @@
 //! Nothing is remembered between calls: another process may write the layout meanwhile. Paths are
 //! made from parsed digests only, never from text in a document.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,9 +11,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use serde::de::DeserializeOwned;
 use wharf_oci::{
-    BLOBS_DIR, Descriptor, Digest, INDEX_FILE, ImageConfig, Index, LAYOUT_VERSION, LayoutMarker,
-    MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, OCI_LAYOUT_FILE, Payload, Platform,
-    Selector, Tag,
+    BLOBS_DIR, Descriptor, Digest, INDEX_FILE, Index, LAYOUT_VERSION, LayoutMarker,
+    MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, OCI_LAYOUT_FILE, Selector, Tag,
 };
 
 use super::entry::{self, Entry};
@@ -32,6 +32,8 @@ pub struct LayoutReader {
     files: Arc<dyn Files>,
     /// `index.json` as it was read, where it is one of the manifests.
     whole: Option<Arc<Manifest>>,
+    /// The configs of images that an archive also lists by themselves.
+    pub(super) listed: Option<Arc<HashSet<Digest>>>,
 }
 
 impl LayoutReader {
@@ -41,7 +43,11 @@ impl LayoutReader {
     /// [`ErrorKind::Invalid`] where `oci-layout` or `index.json` is missing or not what it should
     /// be; [`ErrorKind::Unsupported`] where the layout is of a version not known here.
     pub(crate) fn new(files: Arc<dyn Files>) -> Result<Self> {
-        let reader = LayoutReader { files, whole: None };
+        let reader = LayoutReader {
+            files,
+            whole: None,
+            listed: None,
+        };
         reader.check_marker()?;
         reader.index()?;
         Ok(reader)
@@ -105,6 +111,7 @@ impl LayoutReader {
         let reader = LayoutReader {
             files: Arc::clone(&self.files),
             whole: Some(Arc::new(index)),
+            listed: None,
         };
         Ok((reader, entry))
     }
@@ -179,7 +186,7 @@ impl LayoutReader {
     }
 
     /// The file of some content, which must have the size that was promised.
-    fn locate_whole(&self, descriptor: &Descriptor) -> Result<Region> {
+    pub(super) fn locate_whole(&self, descriptor: &Descriptor) -> Result<Region> {
         let region = self.locate(&descriptor.digest)?;
         if has_size(&region, descriptor) {
             return Ok(region);
@@ -192,7 +199,7 @@ impl LayoutReader {
         Err(error.target(&descriptor.digest).target(&region.name))
     }
 
-    fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+    pub(super) fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let region = self.locate_whole(descriptor)?;
         parse_manifest(&region, Some(&descriptor.media_type), &descriptor.digest)
     }
@@ -203,7 +210,7 @@ impl LayoutReader {
         Ok(parse_manifest(&region, None, digest)?.descriptor().clone())
     }
 
-    fn holds(&self, descriptor: &Descriptor) -> bool {
+    pub(super) fn holds(&self, descriptor: &Descriptor) -> bool {
         // Whatever keeps a file from being looked at will be told when it is read or written.
         matches!(self.files.find(&blob_path(&descriptor.digest)),
             Ok(Some(region)) if has_size(&region, descriptor))
@@ -245,29 +252,6 @@ impl LayoutReader {
             ErrorKind::NotFound,
             format!("no image {text:?}, {there_is}"),
         )
-    }
-
-    /// `entries` on one line, with platforms as far as they can be found out.
-    fn list(&self, entries: &[Entry]) -> String {
-        let mut entries = entries.to_vec();
-        for Entry { descriptor, .. } in &mut entries {
-            descriptor.platform = descriptor
-                .platform
-                .take()
-                .or_else(|| self.platform(descriptor));
-        }
-        entry::list(&entries)
-    }
-
-    /// What an image runs on, by its config.
-    fn platform(&self, descriptor: &Descriptor) -> Option<Platform> {
-        let manifest = self.read_manifest(descriptor).ok()?;
-        let Payload::Image(image) = manifest.payload() else {
-            return None;
-        };
-        let config = read_whole(&self.locate_whole(&image.config).ok()?, MAX_MANIFEST_SIZE).ok()?;
-        let platform = ImageConfig::parse(&config).ok()?.platform();
-        (!platform.os.is_empty()).then_some(platform)
     }
 
     fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -377,7 +361,7 @@ fn read_json<T: DeserializeOwned>(region: &Region, limit: u64) -> Result<T> {
     })
 }
 
-fn read_whole(region: &Region, limit: u64) -> Result<Bytes> {
+pub(super) fn read_whole(region: &Region, limit: u64) -> Result<Bytes> {
     match usize::try_from(region.length) {
         Ok(length) if region.length <= limit => {
             file::read_exactly_at(&region.file, region.start, length)
