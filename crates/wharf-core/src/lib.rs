@@ -2,7 +2,7 @@
 //!
 //! [`mod@copy`] is the one operation, from a [`Source`] to a [`Store`]. [`store`] has the stores on
 //! disk and in memory, [`blob`] the lazy handles that they exchange, [`layer`] and [`draft`]
-//! content that is made while it is sent, [`verify`] the only check of content. Repositories of
+//! content that is made while it is sent, [`image`] what is read out of images, [`verify`] the only check of content. Repositories of
 //! registries are in the crate `wharf-remote`; the crate `wharf` puts both behind one front door.
 
 pub mod blob;
@@ -13,6 +13,7 @@ pub mod copy;
 pub mod draft;
 mod errors;
 pub mod file;
+pub mod image;
 pub mod intake;
 pub mod layer;
 mod rewind;

@@ -25,14 +25,16 @@
 //! | --- | --- |
 //! | move images | [`push`](Wharf::push), [`push_to_all`](Wharf::push_to_all), [`pull`](Wharf::pull), [`copy`](Wharf::copy), [`plan`](Wharf::plan) |
 //! | move single blobs | [`push_blob`](Wharf::push_blob), [`push_layer`](Wharf::push_layer), [`blob`](Wharf::blob) |
+//! | read images | [`image`](Wharf::image), [`image_for`](Wharf::image_for), [`image_in`](Wharf::image_in): config, layers, single files |
 //! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers) |
-//! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`delete`](Wharf::delete) |
+//! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete) |
 //! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |
 //! | open places by name | [`open`](Wharf::open), [`destination`](Wharf::destination), [`write`](Wharf::write) |
 //!
 //! The programs in `crates/wharf/examples` push a layout (`push_layout`), a generated image
 //! (`push_generated`), a stream (`stream_layer`), an artifact that refers to an image
-//! (`attach_artifact`), to two registries (`push_two`), and with `progress`.
+//! (`attach_artifact`), to two registries (`push_two`), upon a base image (`push_on_base`), and with
+//! `progress`. `read_image` reads an image.
 //!
 //! # A map
 //!
@@ -45,6 +47,7 @@
 //! | [`memory`] | what is remembered of registries between runs |
 //! | [`mod@copy`] | the one operation below the verbs: plans, events, retries |
 //! | [`store`] | [`Source`] and [`Store`]; those on disk and in memory: [`Layout`], [`Memory`], [`store::archive`] |
+//! | [`mod@image`] | what is read out of images, new images upon a base, new artifacts |
 //! | [`layer`], [`draft`] | layers made of streams, files and directories while they are sent, and images of them |
 //! | [`blob`], [`mod@file`], [`spool`], [`verify`] | bytes of known digest, and where they are checked |
 //! | [`oci`] | what OCI says, as types: [`Reference`], [`Digest`], [`Descriptor`], [`Manifest`], … |
@@ -116,7 +119,7 @@ pub use wharf_core::{
     Asked, CopyOptions, Distrust, Error, ErrorKind, Event, Guard, Lack, Layout, Memory, Observer,
     Refusal, Result, RootContent, Side, Source, Store, Summary,
 };
-pub use wharf_core::{blob, copy, draft, file, intake, layer, spool, store, verify};
+pub use wharf_core::{blob, copy, draft, file, image, intake, layer, spool, store, verify};
 pub use wharf_oci as oci;
 pub use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Reference, Repository, Tag};
 pub use wharf_remote as remote;

@@ -4,6 +4,7 @@ use wharf_oci::Descriptor;
 
 use super::RootContent;
 use crate::draft::Draft;
+use crate::image::ImageOnBase;
 use crate::layer::NewImage;
 use crate::store::Entry;
 
@@ -25,6 +26,13 @@ impl From<Entry> for RootContent {
 impl From<Draft> for RootContent {
     fn from(draft: Draft) -> Self {
         RootContent::Draft(draft)
+    }
+}
+
+/// An image upon a base; the source has its layers.
+impl From<ImageOnBase> for RootContent {
+    fn from(image: ImageOnBase) -> Self {
+        RootContent::Draft(image.into_draft())
     }
 }
 

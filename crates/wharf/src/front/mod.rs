@@ -13,8 +13,10 @@
 //!
 #![doc = include_str!("../../../../docs/requests.md")]
 
+mod attach;
 mod blob;
 mod delete;
+mod image;
 mod list;
 mod login;
 mod open;

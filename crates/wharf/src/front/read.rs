@@ -115,7 +115,18 @@ impl Wharf {
 
     /// The image that `manifest` of `source` has for the platform of the options.
     pub(super) async fn picked(&self, source: &dyn Source, manifest: Manifest) -> Result<Manifest> {
-        let PlatformChoice::One(wanted) = &self.options().places.platform else {
+        let choice = &self.options().places.platform;
+        self.picked_for(source, manifest, choice).await
+    }
+
+    /// The image that `manifest` of `source` has for a platform.
+    pub(super) async fn picked_for(
+        &self,
+        source: &dyn Source,
+        manifest: Manifest,
+        choice: &PlatformChoice,
+    ) -> Result<Manifest> {
+        let PlatformChoice::One(wanted) = choice else {
             return Ok(manifest);
         };
         let picked = async {

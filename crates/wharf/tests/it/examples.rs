@@ -161,3 +161,40 @@ async fn attach_artifact_makes_a_referrer() {
         .collect();
     assert_eq!(types, ["application/spdx+json"]);
 }
+
+#[tokio::test]
+async fn fault_l1_read_image_prints_a_file_of_an_image() {
+    let Some(registry) = DockerRegistry::start() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(directory.path().join("layout"));
+    layout.image(Some("1"), &[LayerSpec::gzip(&[("etc/hello", b"hello\n")])]);
+    let to = at(registry.address(), "app:1");
+    done("push_layout", &[layout.directory().to_str().unwrap(), &to]);
+    let (stdout, stderr) = done("read_image", &[to.as_str(), "/etc/hello"]);
+    assert_eq!(stdout, "hello\n");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{stderr}");
+    assert_eq!(lines[0], "platform linux/amd64");
+    assert_eq!(lines[2], "file /etc/hello of 6 bytes");
+}
+
+#[tokio::test]
+async fn fault_l4_push_on_base_mounts_the_layers_of_the_base() {
+    let Some(registry) = DockerRegistry::start() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = layout(directory.path());
+    let base = at(registry.address(), "base:1");
+    done("push_layout", &[&path, &base]);
+    let app = tempfile::tempdir().unwrap();
+    std::fs::write(app.path().join("app"), "an app").unwrap();
+    let to = at(registry.address(), "app:1");
+    let arguments = [base.as_str(), app.path().to_str().unwrap(), &to];
+    let (stdout, stderr) = done("push_on_base", &arguments);
+    assert_eq!(stderr, "2 blobs mounted\n");
+    let name = at(registry.address(), "app");
+    assert_eq!(stdout, format!("{name}@{}\n", digest(&to).await));
+}

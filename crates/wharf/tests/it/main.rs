@@ -18,6 +18,7 @@ mod explained;
 mod front_door;
 mod front_door_blobs;
 mod front_door_counts;
+mod front_door_images;
 mod front_door_lists;
 mod front_door_logins;
 mod front_door_verbs;

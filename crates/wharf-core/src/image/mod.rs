@@ -1,0 +1,26 @@
+//! Reading images: config, layers, uncompressed content, one file. New images upon a base, and new
+//! artifacts.
+//!
+//! A [`StoredImage`] is an image manifest of a [`Source`](crate::store::Source). Everything is
+//! streamed and checked: blobs against their digests, uncompressed layers against the diff ids of
+//! the config. An interrupted read continues where it was.
+
+mod artifact;
+mod entries;
+mod on_base;
+mod path;
+mod reading;
+mod search;
+mod stored;
+mod stored_file;
+mod stored_layer;
+mod unpack;
+
+pub use self::artifact::NewArtifact;
+pub use self::on_base::ImageOnBase;
+pub use self::stored::StoredImage;
+pub use self::stored_file::StoredFile;
+pub use self::stored_layer::StoredLayer;
+
+#[cfg(test)]
+mod tests;

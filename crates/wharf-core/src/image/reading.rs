@@ -1,0 +1,136 @@
+//! Blobs that continue after an interruption.
+
+use futures::{FutureExt, StreamExt, stream};
+
+use crate::Result;
+use crate::blob::{Blob, ByteStream};
+use crate::copy::RetryPolicy;
+
+/// A read that made progress may be tried again, up to this many times the allowed tries in all.
+const PROGRESS_FACTOR: u32 = 40;
+
+/// The same blob; a stream of it that breaks off is opened again at its next byte, as often as
+/// `retry` allows.
+pub(super) fn patient(blob: &Blob, retry: RetryPolicy) -> Blob {
+    let inner = blob.clone();
+    blob.opened_by(move |offset| {
+        let blob = inner.clone();
+        async move {
+            let stream = retry.run(|| blob.open(offset)).await?;
+            let reading = Patient {
+                blob,
+                retry,
+                at: offset,
+                stream,
+                breaks: 0,
+                fruitless: 0,
+            };
+            let chunks = stream::try_unfold(reading, |mut reading| async move {
+                let chunk = reading.next().await?;
+                Ok(chunk.map(|chunk| (chunk, reading)))
+            });
+            Ok(chunks.boxed())
+        }
+        .boxed()
+    })
+}
+
+struct Patient {
+    blob: Blob,
+    retry: RetryPolicy,
+    /// The next byte.
+    at: u64,
+    stream: ByteStream,
+    /// How often it was interrupted.
+    breaks: u32,
+    /// How often in a row it was interrupted without a byte.
+    fruitless: u32,
+}
+
+impl Patient {
+    async fn next(&mut self) -> Result<Option<bytes::Bytes>> {
+        loop {
+            let error = match self.stream.next().await {
+                None => return Ok(None),
+                Some(Ok(chunk)) => {
+                    self.at = self.at.saturating_add(chunk.len() as u64);
+                    self.fruitless = 0;
+                    return Ok(Some(chunk));
+                }
+                Some(Err(error)) => error,
+            };
+            self.breaks += 1;
+            self.fruitless += 1;
+            let most = self.retry.tries.saturating_mul(PROGRESS_FACTOR);
+            if self.fruitless >= self.retry.tries || self.breaks >= most {
+                return Err(error);
+            }
+            // The policy decides whether, and after which wait, this error is followed by a try.
+            let (mut broken, blob, at) = (Some(error), &self.blob, self.at);
+            let reopen = || {
+                let broken = broken.take();
+                async move {
+                    match broken {
+                        Some(error) => Err(error),
+                        None => blob.open(at).await,
+                    }
+                }
+            };
+            self.stream = self.retry.run(reopen).await?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use wharf_oci::{Descriptor, Digest, MediaType};
+
+    use super::*;
+    use crate::{Error, ErrorKind};
+
+    fn policy(tries: u32) -> RetryPolicy {
+        RetryPolicy {
+            tries,
+            base: Duration::ZERO,
+            ..RetryPolicy::default()
+        }
+    }
+
+    /// A blob with streams of one byte each that then fail with `kind`.
+    fn breaking(content: &'static [u8], kind: ErrorKind, opened: Arc<AtomicU32>) -> Blob {
+        let digest = Digest::of(content);
+        let descriptor = Descriptor::new(MediaType::OCTET_STREAM, digest, content.len() as u64);
+        Blob::new(descriptor, move |offset| {
+            opened.fetch_add(1, Ordering::SeqCst);
+            let rest = &content[offset as usize..];
+            let first = Ok(Bytes::from_static(rest.get(..1).unwrap_or_default()));
+            let end = (rest.len() > 1)
+                .then(|| Err(Error::new(kind, "cut").transient(kind.is_transient())));
+            let chunks = stream::iter([Some(first), end].into_iter().flatten());
+            async move { Ok(chunks.boxed()) }.boxed()
+        })
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_read_continues_at_its_next_byte() {
+        let opened = Arc::new(AtomicU32::new(0));
+        let blob = breaking(b"hello", ErrorKind::Interrupted, Arc::clone(&opened));
+        let read = patient(&blob, policy(2)).read_all(9).await.unwrap();
+        assert_eq!(read, "hello");
+        assert_eq!(opened.load(Ordering::SeqCst), 5);
+    }
+
+    #[tokio::test]
+    async fn an_error_that_lasts_ends_the_read() {
+        let opened = Arc::new(AtomicU32::new(0));
+        let blob = breaking(b"hello", ErrorKind::Denied, Arc::clone(&opened));
+        let error = patient(&blob, policy(5)).read_all(9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert_eq!(opened.load(Ordering::SeqCst), 1);
+    }
+}

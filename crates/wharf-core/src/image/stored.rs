@@ -1,0 +1,228 @@
+//! An image that a source has.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_oci::{
+    Descriptor, Digest, ImageConfig, ImageManifest, MAX_CONFIG_SIZE, Manifest, Payload,
+};
+
+use super::path::ImagePath;
+use super::reading::patient;
+use super::search::{self, Sight};
+use super::stored_file::StoredFile;
+use super::stored_layer::StoredLayer;
+use super::unpack::read_by;
+use crate::copy::RetryPolicy;
+use crate::store::Source;
+use crate::{Error, ErrorKind, Result, Side};
+
+/// How many links a path may lead through, as on Linux.
+const MOST_LINKS: usize = 40;
+
+/// An image that a source has: an image manifest, to read what is below it.
+///
+/// ```
+/// # use wharf_core as wharf;
+/// use wharf::image::StoredImage;
+///
+/// # async fn example(image: StoredImage) -> wharf::Result<()> {
+/// let config = image.config().await?;
+/// println!("{}/{}", config.os, config.architecture);
+/// for layer in image.layers().await? {
+///     println!("{} {:?}", layer.descriptor().digest, layer.diff_id());
+/// }
+/// let release = image.file("/etc/os-release").await?;
+/// println!("{}", String::from_utf8_lossy(&release.read_all(1 << 20).await?));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct StoredImage {
+    source: Arc<dyn Source>,
+    manifest: Manifest,
+    image: Arc<ImageManifest>,
+    retry: RetryPolicy,
+    spool_dir: PathBuf,
+}
+
+impl StoredImage {
+    /// The image of `manifest`. `source` has its content.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for an index, or another manifest without config and layers.
+    pub fn new(source: Arc<dyn Source>, manifest: Manifest) -> Result<Self> {
+        let Payload::Image(image) = manifest.payload() else {
+            let message = format!("not an image but {}", manifest.media_type());
+            return Err(Error::new(ErrorKind::Unsupported, message).target(manifest.digest()));
+        };
+        Ok(StoredImage {
+            image: Arc::new(image.clone()),
+            source,
+            manifest,
+            retry: RetryPolicy::default(),
+            spool_dir: "/tmp".into(),
+        })
+    }
+
+    /// Sets how often an interrupted read is tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets the directory for temporary files, `/tmp` by default.
+    #[must_use]
+    pub fn spool_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool_dir = directory.into();
+        self
+    }
+
+    /// The source that has its content.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// Its manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Media type, digest and size of its manifest.
+    pub fn descriptor(&self) -> &Descriptor {
+        self.manifest.descriptor()
+    }
+
+    /// Its parsed config.
+    ///
+    /// # Errors
+    /// As [`StoredImage::config_bytes`]; [`ErrorKind::Invalid`] if it is not an image's config.
+    pub async fn config(&self) -> Result<ImageConfig> {
+        let parsed = ImageConfig::parse(&self.config_bytes().await?);
+        let digest = &self.image.config.digest;
+        parsed.map_err(|error| Error::from(error).target(digest).side(Side::Source))
+    }
+
+    /// Whether its config is that of an image; an artifact has another.
+    pub(super) fn is_runnable(&self) -> bool {
+        self.image.config.media_type.is_config()
+    }
+
+    /// The exact bytes of its config.
+    ///
+    /// # Errors
+    /// The source's error; [`ErrorKind::Corrupt`] for bytes of another digest.
+    pub async fn config_bytes(&self) -> Result<Bytes> {
+        let blob = patient(&self.source.blob(&self.image.config), self.retry);
+        blob.read_all(MAX_CONFIG_SIZE).await
+    }
+
+    /// Its layers, the lowest first, with the diff ids of the config.
+    ///
+    /// # Errors
+    /// As [`StoredImage::config`]; [`ErrorKind::Corrupt`] if the config has another number of
+    /// layers. The layers of an artifact have no diff ids; its config is not read.
+    pub async fn layers(&self) -> Result<Vec<StoredLayer>> {
+        let config = match self.is_runnable() {
+            true => Some(self.config().await?),
+            false => None,
+        };
+        self.layers_of(config.as_ref())
+    }
+
+    /// Its layers, with the diff ids of this config.
+    pub(super) fn layers_of(&self, config: Option<&ImageConfig>) -> Result<Vec<StoredLayer>> {
+        let layers = &self.image.layers;
+        let diff_ids: Vec<Option<Digest>> = match config {
+            Some(config) => config.rootfs.diff_ids.iter().cloned().map(Some).collect(),
+            None => vec![None; layers.len()],
+        };
+        if diff_ids.len() != layers.len() {
+            let (there, stated) = (layers.len(), diff_ids.len());
+            let message = format!("{there} layers, but the config states {stated}");
+            let error = Error::new(ErrorKind::Corrupt, message);
+            return Err(error.target(self.manifest.digest()).side(Side::Source));
+        }
+        let layers = layers.iter().zip(diff_ids);
+        let stored = layers.map(|(layer, diff_id)| {
+            StoredLayer::new(&self.source.blob(layer), diff_id, self.retry)
+        });
+        Ok(stored.collect())
+    }
+
+    /// One file, as it is with all layers applied: the topmost layer that has the path, or hides
+    /// it, decides. Links are followed within the image.
+    ///
+    /// Reads whole layers from the top until it is found, and again for each link on the way. The
+    /// file is given only after its layer was checked to the end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the image has no such file, [`ErrorKind::Invalid`] if it is a
+    /// directory or a device, or leads through too many links; the errors of
+    /// [`StoredLayer::uncompressed`].
+    pub async fn file(&self, path: &str) -> Result<StoredFile> {
+        let found = self.find(ImagePath::new(path.as_bytes())).await;
+        found.map_err(|error| error.target(self.manifest.digest()).side(Side::Source))
+    }
+
+    async fn find(&self, mut path: ImagePath) -> Result<StoredFile> {
+        let layers = self.layers().await?;
+        let asked = path.clone();
+        // The number of layers from the base up that are searched.
+        let mut height = layers.len();
+        for _ in 0..=MOST_LINKS {
+            match self.descend(&layers, height, &path).await? {
+                Descent::Found(file) => return Ok(file),
+                Descent::Symlink(other) => (path, height) = (other, layers.len()),
+                Descent::HardLink(other, at) => (path, height) = (other, at),
+            }
+        }
+        let message = format!("{asked} leads through more than {MOST_LINKS} links");
+        Err(Error::new(ErrorKind::Invalid, message))
+    }
+
+    /// Searches the lowest `height` layers from the top.
+    async fn descend(
+        &self,
+        layers: &[StoredLayer],
+        height: usize,
+        path: &ImagePath,
+    ) -> Result<Descent> {
+        let mut directories = Vec::new();
+        for (at, layer) in layers.iter().enumerate().take(height).rev() {
+            let (wanted, spool_dir) = (path.clone(), self.spool_dir.clone());
+            let search = move |reader: &mut super::unpack::StreamReader| {
+                let sight = search::search(reader, &wanted, &mut directories, &spool_dir)?;
+                Ok((sight, directories))
+            };
+            let (sight, known) = read_by(layer.uncompressed().await?, search).await?;
+            directories = known;
+            match sight {
+                Sight::Nothing => {}
+                Sight::Hidden => break,
+                Sight::Found(kept) => {
+                    let layer = layer.descriptor().clone();
+                    let file = StoredFile::new(path.to_string(), layer, kept);
+                    return Ok(Descent::Found(file));
+                }
+                Sight::Symlink(other) => return Ok(Descent::Symlink(other)),
+                Sight::HardLink(other) => return Ok(Descent::HardLink(other, at + 1)),
+                Sight::Other(kind) => {
+                    let message = format!("{path} is {kind}");
+                    return Err(Error::new(ErrorKind::Invalid, message));
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::NotFound, format!("no file {path}")))
+    }
+}
+
+enum Descent {
+    Found(StoredFile),
+    /// The path continues elsewhere, from the top.
+    Symlink(ImagePath),
+    /// It continues elsewhere, in the lowest layers.
+    HardLink(ImagePath, usize),
+}

@@ -1,0 +1,75 @@
+//! A layer of a stored image.
+
+use futures::{StreamExt, TryStreamExt};
+use wharf_oci::{Descriptor, Digest};
+
+use super::reading::patient;
+use super::unpack::unpacked;
+use crate::blob::{Blob, ByteStream};
+use crate::copy::RetryPolicy;
+use crate::{Error, Result, Side, verify};
+
+/// A layer of a stored image. Nothing is read before it is opened.
+#[derive(Clone, Debug)]
+pub struct StoredLayer {
+    blob: Blob,
+    diff_id: Option<Digest>,
+}
+
+impl StoredLayer {
+    pub(super) fn new(blob: &Blob, diff_id: Option<Digest>, retry: RetryPolicy) -> Self {
+        StoredLayer {
+            blob: patient(blob, retry),
+            diff_id,
+        }
+    }
+
+    /// Media type, digest and size, as stored.
+    pub fn descriptor(&self) -> &Descriptor {
+        self.blob.descriptor()
+    }
+
+    /// The digest of the uncompressed tar, as the config states it; `None` for a blob of an
+    /// artifact.
+    pub fn diff_id(&self) -> Option<&Digest> {
+        self.diff_id.as_ref()
+    }
+
+    /// The stored bytes, which can be opened any number of times.
+    pub fn blob(&self) -> &Blob {
+        &self.blob
+    }
+
+    /// The stored bytes. The last chunk comes only if their size and digest are right.
+    ///
+    /// # Errors
+    /// The source's error; in the stream, [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for
+    /// other bytes.
+    pub async fn compressed(&self) -> Result<ByteStream> {
+        self.blob.read().await
+    }
+
+    /// The uncompressed bytes, usually a tar, in chunks of about a mebibyte. gzip and zstd are
+    /// recognised by their first bytes. The last chunk comes only if the stored bytes have their
+    /// digest, and the uncompressed ones the diff id.
+    ///
+    /// # Errors
+    /// As [`StoredLayer::compressed`]; in the stream,
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if it cannot be decompressed or has
+    /// another diff id.
+    pub async fn uncompressed(&self) -> Result<ByteStream> {
+        let unpacked = unpacked(self.compressed().await?);
+        let checked = match &self.diff_id {
+            Some(diff_id) => verify::named(unpacked, diff_id),
+            None => unpacked,
+        };
+        let layer = self.descriptor().digest.clone();
+        let blamed = move |error: Error| match error.failed_side() {
+            None => error
+                .target(format_args!("layer {layer}"))
+                .side(Side::Source),
+            Some(_) => error,
+        };
+        Ok(checked.map_err(blamed).boxed())
+    }
+}
