@@ -69,6 +69,13 @@ impl Error {
         self
     }
 
+    /// Adds what happened at other sources of the same content, each with its name.
+    #[must_use]
+    pub fn others(mut self, others: Vec<String>) -> Self {
+        self.parts().others.extend(others);
+        self
+    }
+
     /// Attaches how to learn more, if the work fails because of this error; see
     /// [`Error::explained`].
     #[must_use]

@@ -40,6 +40,7 @@ pub(super) struct Parts {
     pub(super) asked: Option<Asked>,
     pub(super) moving: bool,
     pub(super) question: Option<Question>,
+    pub(super) others: Vec<String>,
     pub(super) source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -77,6 +78,7 @@ impl Error {
             asked: None,
             moving: false,
             question: None,
+            others: Vec::new(),
             source: None,
         }))
     }

@@ -48,6 +48,9 @@ impl Error {
             }
             cause = error.source();
         }
+        for other in &self.0.others {
+            write!(f, "; {}", cut(other))?;
+        }
         if self.0.tries > 1 {
             write!(f, " (after {} tries)", self.0.tries)?;
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::Descriptor;
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, MirrorErrors};
 use super::hosts_file::Need;
 use super::mirror::Mirror;
 use crate::endpoints::blobs;
@@ -34,6 +34,7 @@ pub(super) async fn open(
         at: offset,
         next: 0,
         giver: None,
+        errors: MirrorErrors::default(),
         stream: stream::empty().boxed(),
         givers: givers.clone(),
     };
@@ -82,6 +83,8 @@ struct Passage {
     next: usize,
     /// The mirror that gives the bytes; `None`: the registry.
     giver: Option<Arc<Mirror>>,
+    /// The errors of the mirrors before.
+    errors: MirrorErrors,
     stream: ByteStream,
     givers: Givers,
 }
@@ -101,8 +104,11 @@ impl Passage {
                 Some(Err(error)) => error,
             };
             match self.giver.take() {
-                Some(mirror) => mirror.failed(&error),
-                None => return Err(error),
+                Some(mirror) => {
+                    mirror.failed(&error);
+                    self.errors.add(self.next.saturating_sub(1), error);
+                }
+                None => return self.ended(Err(error)),
             }
             self.turn().await?;
         }
@@ -122,12 +128,28 @@ impl Passage {
                     self.next = number + 1;
                     return Ok(());
                 }
-                Err(error) => mirror.failed(&error),
+                Err(error) => {
+                    mirror.failed(&error);
+                    self.errors.add(number, error);
+                }
             }
         }
         self.next = usize::MAX;
-        let last = self.candidates.last(Need::Pull)?;
-        self.stream = last.blob(&self.descriptor).open(self.at).await?;
+        let last = async {
+            let last = self.candidates.last(Need::Pull)?;
+            last.blob(&self.descriptor).open(self.at).await
+        };
+        let last = last.await;
+        self.stream = self.ended(last)?;
         Ok(())
+    }
+
+    /// The result of the last host, with the errors of the mirrors.
+    fn ended<T>(&mut self, last: Result<T>) -> Result<T> {
+        let errors = match last.is_err() {
+            true => std::mem::take(&mut self.errors),
+            false => return last,
+        };
+        errors.with(&self.candidates, Need::Pull, last)
     }
 }

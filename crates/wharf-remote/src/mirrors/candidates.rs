@@ -58,6 +58,48 @@ impl Candidates {
     }
 }
 
+/// The errors of the mirrors that were asked for something, by index.
+#[derive(Debug, Default)]
+pub(super) struct MirrorErrors(Vec<(usize, Error)>);
+
+impl MirrorErrors {
+    pub(super) fn add(&mut self, index: usize, error: Error) {
+        self.0.push((index, error));
+    }
+
+    /// The result of the last candidate. Its error also says what happened at each mirror, in this
+    /// request or before.
+    ///
+    /// # Errors
+    /// That error.
+    pub(super) fn with<T>(self, candidates: &Candidates, need: Need, last: Result<T>) -> Result<T> {
+        let error = match last {
+            Err(error) => error,
+            given => return given,
+        };
+        let mirrors = candidates.mirrors.first.iter().enumerate();
+        let others = mirrors.filter(|(_, mirror)| mirror.allows(need));
+        let others: Vec<String> = others
+            .map(|(index, mirror)| {
+                let mut errors = self.0.iter().rev();
+                let own = errors.find(|(known, _)| *known == index);
+                let why = own.map(|(_, error)| error.to_string());
+                let why = why.unwrap_or_else(|| mirror.why_skipped());
+                format!("mirror {}: {why}", mirror.name())
+            })
+            .collect();
+        if others.is_empty() {
+            return Err(error);
+        }
+        // The host that the file names is not the registry whose name the error states.
+        let error = match &candidates.mirrors.last {
+            Some(last) => error.target(last.name()),
+            None => error,
+        };
+        Err(error.others(others))
+    }
+}
+
 fn untrusted_with(need: Need) -> Error {
     let what = match need {
         Need::Pull => "pull",

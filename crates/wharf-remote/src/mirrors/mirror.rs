@@ -1,7 +1,6 @@
 //! One mirror of a registry, and its state in this process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use url::Url;
@@ -14,6 +13,7 @@ use crate::hosts::Urls;
 use crate::hosts::{ClientSettings, Host, Way};
 use crate::tls::{Authority, Tls};
 use crate::transport::{PauseObserver, Transport};
+use wharf_core::sync::Lock;
 use wharf_core::verify::blocking;
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -83,8 +83,8 @@ pub(super) struct Mirror {
     host: Arc<Host>,
     transport: Transport,
     can: Capabilities,
-    /// Whether it is no longer used.
-    out: AtomicBool,
+    /// Why it is no longer used, if so.
+    out: Lock<Option<Error>>,
 }
 
 impl Mirror {
@@ -118,7 +118,7 @@ impl Mirror {
             transport: reaching(transport, &registry, of, tls, entry.connect),
             host: Arc::new(Host::by(way, registry, Arc::clone(shared))),
             can: entry.can,
-            out: AtomicBool::new(false),
+            out: Lock::default(),
         }))
     }
 
@@ -134,14 +134,27 @@ impl Mirror {
 
     /// Whether to use it now: not if it proved useless, or asks to wait.
     pub(super) fn is_open(&self) -> bool {
-        !self.out.load(Ordering::Relaxed) && !self.host.is_resting()
+        self.out.lock().is_none() && !self.host.is_resting()
+    }
+
+    /// Its URL.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why it was not asked.
+    pub(super) fn why_skipped(&self) -> String {
+        match &*self.out.lock() {
+            Some(error) => error.to_string(),
+            None => "it asks to wait".to_owned(),
+        }
     }
 
     /// Records a failed request. A mirror that cannot be reached is no longer used.
     pub(super) fn failed(&self, error: &Error) {
         let (mirror, hopeless) = (&self.name, is_hopeless(error.kind()));
         if hopeless {
-            self.out.store(true, Ordering::Relaxed);
+            self.out.lock().get_or_insert_with(|| error.clone());
         }
         tracing::debug!(mirror, %error, asked_again = !hopeless, "mirror skipped");
     }
@@ -153,7 +166,7 @@ impl Mirror {
 
     /// Records that it gave wrong bytes: it is no longer used.
     pub(super) fn lied(&self, error: &Error) {
-        self.out.store(true, Ordering::Relaxed);
+        self.out.lock().get_or_insert_with(|| error.clone());
         tracing::debug!(mirror = self.name, %error, "mirror gave wrong bytes, not used any more");
     }
 }

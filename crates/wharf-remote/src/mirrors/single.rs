@@ -28,8 +28,11 @@ impl RemoteSource {
             async move { manifests::fetch_at(&mirror, &at).await }
         };
         match self.at_mirrors(need, ask).await {
-            Some(manifest) => Ok(manifest),
-            None => self.candidates.last(need)?.manifest_at(at).await,
+            Ok(manifest) => Ok(manifest),
+            Err(errors) => {
+                let last = async { self.candidates.last(need)?.manifest_at(at).await };
+                errors.with(&self.candidates, need, last.await)
+            }
         }
     }
 

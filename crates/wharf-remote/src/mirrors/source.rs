@@ -8,7 +8,7 @@ use futures::FutureExt;
 use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
 
 use super::blob;
-use super::candidates::Candidates;
+use super::candidates::{Candidates, MirrorErrors};
 use super::hosts_file::Need;
 use super::mirror::Mirrors;
 use crate::api::Api;
@@ -40,25 +40,29 @@ impl RemoteSource {
         self.candidates.repository()
     }
 
-    /// The result of the first mirror that succeeds.
+    /// The result of the first mirror that succeeds, else their errors.
     pub(super) async fn at_mirrors<T, F>(
         &self,
         need: Need,
         ask: impl Fn(Api) -> F + Send,
-    ) -> Option<T>
+    ) -> Result<T, MirrorErrors>
     where
         F: Future<Output = Result<T>> + Send,
     {
-        for (_, mirror) in self.candidates.mirrors(need, 0) {
+        let mut errors = MirrorErrors::default();
+        for (index, mirror) in self.candidates.mirrors(need, 0) {
             match ask(mirror.api(self.repository())).await {
                 Ok(found) => {
                     mirror.served();
-                    return Some(found);
+                    return Ok(found);
                 }
-                Err(error) => mirror.failed(&error),
+                Err(error) => {
+                    mirror.failed(&error);
+                    errors.add(index, error);
+                }
             }
         }
-        None
+        Err(errors)
     }
 }
 
@@ -74,8 +78,11 @@ impl Source for RemoteSource {
             async move { manifests::resolve(&mirror, &at).await }
         };
         match self.at_mirrors(need, ask).await {
-            Some(descriptor) => Ok(descriptor),
-            None => self.candidates.last(need)?.resolve(at).await,
+            Ok(descriptor) => Ok(descriptor),
+            Err(errors) => {
+                let last = async { self.candidates.last(need)?.resolve(at).await };
+                errors.with(&self.candidates, need, last.await)
+            }
         }
     }
 
@@ -85,8 +92,11 @@ impl Source for RemoteSource {
             async move { manifests::fetch(&mirror, &descriptor).await }
         };
         match self.at_mirrors(Need::Pull, ask).await {
-            Some(manifest) => Ok(manifest),
-            None => self.candidates.last(Need::Pull)?.manifest(descriptor).await,
+            Ok(manifest) => Ok(manifest),
+            Err(errors) => {
+                let last = async { self.candidates.last(Need::Pull)?.manifest(descriptor).await };
+                errors.with(&self.candidates, Need::Pull, last.await)
+            }
         }
     }
 
@@ -118,12 +128,13 @@ impl Source for RemoteSource {
             async move { tags::after(&mirror, after.as_ref(), limit).await }
         };
         match self.at_mirrors(Need::Resolve, ask).await {
-            Some(tags) => Ok(tags),
-            None => {
-                self.candidates
-                    .last(Need::Resolve)?
-                    .tags(after, limit)
-                    .await
+            Ok(tags) => Ok(tags),
+            Err(errors) => {
+                let last = async {
+                    let last = self.candidates.last(Need::Resolve)?;
+                    last.tags(after, limit).await
+                };
+                errors.with(&self.candidates, Need::Resolve, last.await)
             }
         }
     }
@@ -142,12 +153,13 @@ impl Source for RemoteSource {
             }
         };
         match self.at_mirrors(Need::Referrers, ask).await {
-            Some(listed) => Ok(listed),
-            None => {
-                self.candidates
-                    .last(Need::Referrers)?
-                    .referrers(subject)
-                    .await
+            Ok(listed) => Ok(listed),
+            Err(errors) => {
+                let last = async {
+                    let last = self.candidates.last(Need::Referrers)?;
+                    last.referrers(subject).await
+                };
+                errors.with(&self.candidates, Need::Referrers, last.await)
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wharf::copy::{Root, RootContent, Summary, copy};
 use wharf::credentials::{Credential, Credentials, Found};
-use wharf::oci::{Descriptor, Digest, Registry, RepositoryName, Selector};
+use wharf::oci::{Descriptor, Digest, MediaType, Registry, RepositoryName, Selector};
 use wharf::remote::{Client, ClientBuilder, Identity, RemoteSource, Timeouts, Tls};
 use wharf::store::{Memory, Source};
 use wharf::{Error, ErrorKind, Result};
@@ -230,6 +230,88 @@ async fn a_mirror_that_does_not_answer_is_asked_once() {
         .unwrap();
     scene.pulled(&source).await;
     assert_eq!(silent.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn fault_c5_where_all_fail_each_one_is_told_by_name() {
+    let scene = Scene::new(&[seeded_bytes(1, 100)]).await;
+    let denied = Answer::error(403, "DENIED", "the mirror is closed");
+    let lost = Answer::error(404, "MANIFEST_UNKNOWN", "the mirror has nothing");
+    let closed = FaultServer::start(Script::new().on("*", "*", [denied]));
+    let empty = FaultServer::start(Script::new().on("*", "*", [lost]));
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    scene.says(&format!(
+        "[host.\"http://{gone}\"]\n[host.\"{}\"]\n[host.\"{}\"]\n",
+        closed.base(),
+        empty.base(),
+    ));
+    let source = scene.open(Client::builder()).await.unwrap();
+    let absent = Selector::Tag("absent".parse().unwrap());
+    let blob = Descriptor::new(MediaType::OCI_LAYER_GZIP, Digest::of(b"absent"), 6);
+    for _ in 0..2 {
+        // The mirror that is gone is not asked again, and still told.
+        for error in [
+            source.resolve(&absent).await.unwrap_err(),
+            source.manifest_at(&absent).await.unwrap_err(),
+            source.blob(&blob).read_all(10).await.unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{text}");
+            let own = format!("{}/app", scene.upstream.address());
+            assert!(text.contains(&own), "{text}");
+            let parts: Vec<&str> = text.split("; mirror ").collect();
+            assert_eq!(parts.len(), 4, "{text}");
+            assert!(
+                parts[1].starts_with(&format!("http://{gone}/v2/: ")),
+                "{text}"
+            );
+            assert!(parts[1].contains("connection refused"), "{text}");
+            assert!(
+                parts[2].starts_with(&format!("{}/v2/: ", closed.base())),
+                "{text}"
+            );
+            assert!(parts[2].contains("403 Forbidden"), "{text}");
+            assert!(
+                parts[3].starts_with(&format!("{}/v2/: ", empty.base())),
+                "{text}"
+            );
+            let nothing = ["404 Not Found", "no such tag"];
+            assert!(
+                nothing.iter().any(|words| parts[3].contains(words)),
+                "{text}"
+            );
+        }
+    }
+    let text = source.manifest_at(&absent).await.unwrap_err().to_string();
+    for words in ["the mirror is closed", "the mirror has nothing"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn fault_c5_the_server_of_the_file_is_told_by_name_too() {
+    let scene = Scene::new(&[]).await;
+    let nothing = || FaultServer::start(Script::new());
+    let (mirror, server) = (nothing(), nothing());
+    scene.says(&format!(
+        "server = \"{}\"\n[host.\"{}\"]\n",
+        server.base(),
+        mirror.base()
+    ));
+    let source = scene.open(Client::builder()).await.unwrap();
+    let text = source.resolve(&tag()).await.unwrap_err().to_string();
+    assert!(
+        text.starts_with(&format!("{}/v2/: ", server.base())),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("; mirror {}/v2/: ", mirror.base())),
+        "{text}"
+    );
+    assert!(asked(&scene.upstream).is_empty());
 }
 
 #[tokio::test]
