@@ -49,7 +49,8 @@ impl Lines {
     /// The text of the file; empty if there is none, or it is not trusted. Blocking, briefly.
     pub fn read(&self) -> Vec<u8> {
         self.try_read().unwrap_or_else(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
+            let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+            if !absent.contains(&error.kind()) {
                 tracing::debug!(path = %self.path.display(), %error, "lines not read");
             }
             Vec::new()

@@ -37,8 +37,8 @@ impl HostsDirectory {
         });
         found.map_err(|error| Error::io(self.0.display(), error))?;
         let directories = names(registry.as_str()).map(|name| self.0.join(name));
-        // The first that exists counts, even if it is empty.
-        let Some(directory) = directories.into_iter().find(|path| path.exists()) else {
+        // The first directory that exists counts, even if it is empty.
+        let Some(directory) = directories.into_iter().find(|path| path.is_dir()) else {
             return Ok(None);
         };
         let path = directory.join("hosts.toml");
@@ -100,6 +100,22 @@ mod tests {
             assert_eq!(first, expected);
             assert_eq!((second.as_str(), last.as_str()), (registry, "_default"));
         }
+    }
+
+    #[test]
+    fn fault_b11_a_file_where_a_directory_should_be_is_absent() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = HostsDirectory::new(root.path().to_owned());
+        let registry: Registry = "r.example".parse().unwrap();
+        fs::write(root.path().join("r.example"), "").unwrap();
+        assert!(directory.read(&registry).unwrap().is_none());
+        let all = root.path().join("_default");
+        fs::create_dir(&all).unwrap();
+        fs::write(all.join("hosts.toml"), "[host.\"h.example\"]\n").unwrap();
+        assert_eq!(directory.read(&registry).unwrap().unwrap().hosts.len(), 1);
+        // The directory itself is named by the user.
+        let named = HostsDirectory::new(root.path().join("r.example"));
+        assert!(named.read(&registry).is_err());
     }
 
     #[test]

@@ -33,7 +33,11 @@ impl TlsSource for CertsDirs {
             match fs::read_dir(&path) {
                 Ok(entries) => return host_tls(&path, entries).map(Some),
                 // Unreadable directories are skipped, as in other tools.
-                Err(error) if matches!(error.kind(), Io::NotFound | Io::PermissionDenied) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        Io::NotFound | Io::NotADirectory | Io::PermissionDenied
+                    ) => {}
                 Err(error) => return Err(Error::io(path.display(), error)),
             }
         }
@@ -139,6 +143,19 @@ mod tests {
         ] {
             assert_eq!(found(host, port), None, "{host}");
         }
+    }
+
+    #[test]
+    fn fault_b11_places_that_are_no_directories_hold_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        file(base.path(), "r.example", "no directory");
+        let below = base.path().join("r.example/certs.d");
+        let dirs = CertsDirs::new(vec![
+            "/dev/null/.config/containers/certs.d".into(),
+            below,
+            base.path().to_owned(),
+        ]);
+        assert_eq!(dirs.tls("r.example", 443).unwrap(), None);
     }
 
     #[test]
