@@ -25,7 +25,7 @@ fn hint(error: &Error) -> Option<Cow<'static, str>> {
         return Some(hint.into());
     }
     let refused = error.refusal().and_then(|refusal| match error.status() {
-        Some(429) if refusal.entry.is_none() => {
+        Some(429) if refusal.entry.is_none() && refusal.lack != Lack::Source => {
             Some(format!("wharf auth login {} may raise the limit", refusal.registry).into())
         }
         _ => refused(refusal),

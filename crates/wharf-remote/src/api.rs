@@ -9,13 +9,13 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use url::Url;
 use wharf_oci::{Digest, Repository, RepositoryName};
 
-use crate::auth::{Access, Asker, Authorization, Authorizer, ScopeSet, choose, needed};
+use crate::auth::{Access, Asker, Authorization, Authorizer, Needed, choose, needed};
 use crate::hosts::Host;
 use crate::hosts::Urls;
-use crate::transport::{Request, Response, Transport, same_origin};
+use crate::transport::{Request, Response, Spare, Transport, same_origin};
 use wharf_core::Result;
 
-/// The most bytes, and time, to read of a refusal, so that its connection can be used again.
+/// The most bytes, and time, to read of a refusal.
 const REFUSAL: usize = 64 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(1);
 
@@ -85,9 +85,10 @@ impl Api {
         }
     }
 
-    /// Sends a request with the credentials that the registry requires. Answers a refusal once,
-    /// with a token or a better one, by sending the request again with its body. A final refusal
-    /// notes in the answer what was sent.
+    /// Sends a request with the credentials that the registry requires. Answers a refusal by sending
+    /// the request again with its body: once with a token or a better one, and once with the
+    /// narrowest token, if a wider one was refused. A final refusal notes in the answer what was
+    /// sent.
     ///
     /// # Errors
     /// If no answer arrived, or no token was given.
@@ -106,7 +107,7 @@ impl Api {
         registry.send_once(self.name(), &needed, request).await
     }
 
-    fn needed(&self, request: &Request) -> ScopeSet {
+    fn needed(&self, request: &Request) -> Needed {
         let access = match self.written.load(Ordering::Relaxed) {
             true => Access::Write,
             false => Access::Read,
@@ -136,7 +137,7 @@ impl RegistryApi {
     pub(crate) async fn send(
         &self,
         name: Option<&RepositoryName>,
-        needed: ScopeSet,
+        needed: Needed,
         request: Request,
     ) -> Result<Response> {
         // Large, and part of many futures.
@@ -146,7 +147,7 @@ impl RegistryApi {
     async fn send_and_answer(
         &self,
         name: Option<&RepositoryName>,
-        needed: ScopeSet,
+        needed: Needed,
         request: Request,
     ) -> Result<Response> {
         let root = self.urls().await?.root();
@@ -157,41 +158,65 @@ impl RegistryApi {
         let authorizer = self.host.authorizer();
         let asker = self.asker(name, &root);
         let shown = authorizer.known(asker, &needed).await?;
-        let (request, again) = request.twice();
-        let response = self.dispatch(with(request, shown.as_ref())).await?;
+        let (request, mut again) = request.twice();
+        let mut response = self.dispatch(with(request, shown.as_ref())).await?;
         // The remembered scheme may have proved wrong.
-        let urls = self.urls().await?;
-        let found = urls.root();
+        let found = self.urls().await?.root();
         // If so, the final request carried no credentials.
-        let shown = shown.filter(|_| same_origin(&root, &found));
+        let mut shown = shown.filter(|_| same_origin(&root, &found));
         let root = &found;
         let asker = Asker { root, ..asker };
-        let refused = response.status().as_u16() == 401 && same_origin(response.url(), root);
-        let demand = match refused {
-            true => choose(response.all(WWW_AUTHENTICATE.as_str())),
-            false => None,
-        };
-        let Some(demand) = demand else {
+        if !same_origin(response.url(), root) {
             return Ok(noted(authorizer, response, shown.as_ref(), &needed));
+        }
+        let demand = match response.status().as_u16() {
+            401 => choose(response.all(WWW_AUTHENTICATE.as_str())),
+            _ => None,
         };
-        let better = authorizer.answer(asker, demand, &needed, shown.as_ref());
-        let Some(better) = better.await? else {
-            return Ok(noted(authorizer, response, shown.as_ref(), &needed));
-        };
-        drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
-        let mut request = again.request().await?;
+        if let Some(demand) = demand {
+            let better = authorizer.answer(asker, demand, &needed, shown.as_ref());
+            if let Some(better) = better.await? {
+                drain(response).await;
+                let request = again.request().await?;
+                (response, again) = self.send_again(request, &better, root).await?;
+                authorizer.settle(&needed, &better, &response);
+                shown = Some(better);
+            }
+        } else if let Some(shown) = &shown {
+            authorizer.settle(&needed, shown, &response);
+        }
+        let narrow = authorizer.narrower(asker, &needed, shown.as_ref(), &response);
+        if let Some(narrow) = narrow.await
+            && let Ok(request) = again.request().await
+        {
+            drain(response).await;
+            (response, _) = self.send_again(request, &narrow, root).await?;
+            authorizer.narrowed(&needed, &narrow, &response);
+            shown = Some(narrow);
+        }
+        Ok(noted(authorizer, response, shown.as_ref(), &needed))
+    }
+
+    /// Sends a request again, with other credentials, where the registry is by now.
+    async fn send_again(
+        &self,
+        mut request: Request,
+        shown: &Authorization,
+        root: &Url,
+    ) -> Result<(Response, Spare)> {
         if !same_origin(request.url(), root) {
-            let url = urls.moved(request.url());
+            let url = self.urls().await?.moved(request.url());
             request = request.at(url);
         }
-        let response = self.dispatch(with(request, Some(&better))).await?;
-        Ok(noted(authorizer, response, Some(&better), &needed))
+        let (request, again) = request.twice();
+        let response = self.dispatch(with(request, Some(shown))).await?;
+        Ok((response, again))
     }
 
     async fn send_once(
         &self,
         name: &RepositoryName,
-        needed: &ScopeSet,
+        needed: &Needed,
         request: Request,
     ) -> Result<Response> {
         let root = self.urls().await?.root();
@@ -216,6 +241,11 @@ impl RegistryApi {
     }
 }
 
+/// Reads a refusal to its end, so that its connection can be used again.
+async fn drain(response: Response) {
+    drop(tokio::time::timeout(REFUSAL_WAIT, response.bytes(REFUSAL)).await);
+}
+
 fn with(request: Request, shown: Option<&Authorization>) -> Request {
     match shown {
         Some(shown) => request.secret(AUTHORIZATION, &shown.header),
@@ -227,7 +257,7 @@ fn noted(
     authorizer: &Authorizer,
     response: Response,
     shown: Option<&Authorization>,
-    needed: &ScopeSet,
+    needed: &Needed,
 ) -> Response {
     let refusal = authorizer.refusal(&response, shown, needed);
     response.refused(refusal)

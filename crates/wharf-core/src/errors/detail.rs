@@ -47,6 +47,8 @@ pub enum Lack {
     Rights,
     /// A token that the registry accepts: it refused one that was made for it.
     Token,
+    /// Credentials: a place for them could not be read, and no other place has any.
+    Source,
     /// A scheme for credentials that both the registry and this client support.
     Scheme,
 }

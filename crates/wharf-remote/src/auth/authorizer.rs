@@ -1,37 +1,42 @@
 //! The challenge of one host, and the credentials and tokens sent to it.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::WWW_AUTHENTICATE;
-use url::Url;
-use wharf_oci::{Registry, RepositoryName};
+use wharf_oci::Registry;
 
-use super::challenge::{self, Challenge, Demand, Offers};
-use super::lack::{self, Shown};
+use super::authorization::{Asker, Authorization};
+use super::challenge::{self, Challenge, Demand};
+use super::finals::Finals;
+use super::lack::Shown;
+use super::logins::Logins;
 use super::realm;
-use super::scope::ScopeSet;
-use super::token_server::{self, TokenRequest};
-use super::tokens::{Got, Tokens};
+use super::scope::{Needed, ScopeSet};
+use super::token_server::{self, Flows, TokenRequest};
+use super::tokens::{Fit, Tokens};
 use crate::credentials::{Credential, Credentials, Found, Secret};
 use crate::memory::{Fact, RegistryMemory};
-use crate::transport::{Response, Transport};
+use crate::transport::Response;
 use wharf_core::sync::Lock;
-use wharf_core::{Error, Result};
-use wharf_core::{Lack, Refusal};
-
-/// Repositories with cached credentials.
-const MANY: usize = 512;
+use wharf_core::{Asked, Error, Result};
 
 /// The challenge, the credentials and the tokens of one host.
 pub(crate) struct Authorizer {
-    registry: Registry,
-    credentials: Option<Arc<dyn Credentials>>,
+    pub(super) registry: Registry,
+    pub(super) logins: Logins,
     memory: RegistryMemory,
     challenge: Lock<Wanted>,
-    found: Lock<HashMap<Option<RepositoryName>, Option<Found>>>,
     tokens: Tokens,
+    flows: Flows,
+    /// Whether it refused a token that allows more than a request needs, and accepted the
+    /// narrowest one.
+    narrow: AtomicBool,
+    /// Refusals that a new token did not cure.
+    uncured: Finals,
+    /// Refusals that the narrowest token did not cure.
+    unnarrowed: Finals,
 }
 
 /// The challenge that the host probably has.
@@ -48,34 +53,6 @@ enum Wanted {
     Said(Challenge),
 }
 
-/// The context of a request for a token.
-#[derive(Clone, Copy)]
-pub(crate) struct Asker<'a> {
-    pub(crate) transport: &'a Transport,
-    /// The root of the registry's API.
-    pub(crate) root: &'a Url,
-    /// `None`: the registry as a whole.
-    pub(crate) name: Option<&'a RepositoryName>,
-}
-
-/// The credentials of a request.
-pub(crate) struct Authorization {
-    /// The value of the header.
-    pub(crate) header: Secret,
-    challenge: Challenge,
-    /// The token in it, if it can be renewed.
-    token: Option<Secret>,
-    /// What the token allows.
-    scopes: ScopeSet,
-    /// Whether its token was fetched for this request.
-    new: bool,
-    shown: Shown,
-    /// The source of the credentials, for messages, and the entry if it is for a part of the
-    /// registry.
-    source: Option<String>,
-    entry: Option<String>,
-}
-
 impl Authorizer {
     pub(crate) fn new(
         registry: Registry,
@@ -84,11 +61,14 @@ impl Authorizer {
     ) -> Self {
         Authorizer {
             registry,
-            credentials,
+            logins: Logins::new(credentials),
             memory,
             challenge: Lock::default(),
-            found: Lock::default(),
             tokens: Tokens::default(),
+            flows: Flows::default(),
+            narrow: AtomicBool::new(false),
+            uncured: Finals::default(),
+            unnarrowed: Finals::default(),
         }
     }
 
@@ -120,19 +100,28 @@ impl Authorizer {
         }
     }
 
-    /// The credentials for a request that needs `scopes`; `None` until the host requires some.
+    /// The challenge of the host, if known.
+    pub(super) fn challenge(&self) -> Option<Challenge> {
+        match self.wanted() {
+            Wanted::Said(challenge) | Wanted::Remembered(challenge) => Some(challenge),
+            Wanted::Unknown | Wanted::Nothing => None,
+        }
+    }
+
+    /// The credentials for a request that needs `needed`; `None` until the host requires some.
     ///
     /// # Errors
-    /// If credentials cannot be read, or the token server returns no token.
+    /// If credentials are required but cannot be read, or the token server returns no token.
     pub(crate) async fn known(
         &self,
         asker: Asker<'_>,
-        scopes: &ScopeSet,
+        needed: &Needed,
     ) -> Result<Option<Authorization>> {
+        let none = ScopeSet::default();
         match self.wanted() {
-            Wanted::Said(challenge) => self.authorization(asker, &challenge, scopes, None).await,
+            Wanted::Said(challenge) => self.fitting(asker, &challenge, needed, &none, None).await,
             Wanted::Remembered(challenge) => {
-                let shown = self.authorization(asker, &challenge, scopes, None).await;
+                let shown = self.fitting(asker, &challenge, needed, &none, None).await;
                 // The host may have another challenge by now, or none.
                 Ok(shown.unwrap_or_else(|error| {
                     tracing::debug!(%error, "remembered challenge of no use");
@@ -144,7 +133,7 @@ impl Authorizer {
     }
 
     /// The credentials to send instead of `shown`, which was refused; `None` if there are no
-    /// others.
+    /// others, or others did not help before.
     ///
     /// # Errors
     /// As [`Authorizer::known`].
@@ -152,104 +141,125 @@ impl Authorizer {
         &self,
         asker: Asker<'_>,
         demand: Demand,
-        needed: &ScopeSet,
+        needed: &Needed,
         shown: Option<&Authorization>,
     ) -> Result<Option<Authorization>> {
         let Demand { challenge, scopes } = demand;
         self.learn(&challenge);
-        let wanted = needed.merged(&scopes);
         let Some(shown) = shown.filter(|shown| shown.challenge == challenge) else {
-            return self.authorization(asker, &challenge, &wanted, None).await;
+            return self.fitting(asker, &challenge, needed, &scopes, None).await;
         };
-        if shown.new && shown.scopes.covers(&wanted) {
+        let wanted = self.scopes(needed).merged(&scopes);
+        if self.uncured.has(needed.method(), &wanted) {
+            return Ok(None);
+        }
+        let in_vain = || self.uncured.add(needed.method(), &wanted);
+        if shown.new && shown.allowed.covers(&wanted) {
+            in_vain();
             return Ok(None);
         }
         // Another process may have logged in meanwhile.
-        self.found.lock().remove(&asker.name.cloned());
+        self.logins.forget(asker.name);
         let refused = shown.token.as_ref();
         if let Some(refused) = refused {
             self.tokens.forget(refused);
         }
-        let better = self.authorization(asker, &challenge, &wanted, refused);
-        Ok(better.await?.filter(|better| better.header != shown.header))
+        let better = self.fitting(asker, &challenge, needed, &scopes, refused);
+        let better = better.await?.filter(|better| better.header != shown.header);
+        if better.is_none() {
+            in_vain();
+        }
+        Ok(better)
     }
 
-    /// The refusal of a request that needed `needed`; `None` if it was not refused.
-    pub(crate) fn refusal(
+    /// The narrowest credentials for a request, if its token allowed more and the registry refused
+    /// it; `None` if they did not help before, or there are none (wire.md M3).
+    pub(crate) async fn narrower(
         &self,
-        response: &Response,
+        asker: Asker<'_>,
+        needed: &Needed,
         shown: Option<&Authorization>,
-        needed: &ScopeSet,
-    ) -> Option<Refusal> {
-        let offers = Offers::read(response.all(WWW_AUTHENTICATE.as_str()));
-        let what = shown.map_or(Shown::Nothing, |shown| shown.shown);
-        let status = response.status().as_u16();
-        let asked = offers.demand().is_some() || self.challenge().is_some();
-        let lack = lack::judge(status, what, &offers, asked)?;
-        let source = shown.and_then(|shown| shown.source.as_deref());
-        let scopes = shown.map_or(needed, |shown| &shown.scopes);
-        let mut words = match (lack, offers.schemes().as_slice()) {
-            (Lack::Scheme, []) if status != 401 => "it requests no credentials".to_owned(),
-            (Lack::Scheme, []) => "it does not say which credentials it wants".to_owned(),
-            (Lack::Scheme, _) if offers.lacks_realm() => {
-                "it wants a token, but names no token server".to_owned()
-            }
-            (Lack::Scheme, schemes) => {
-                format!("it wants {}, which is not supported", schemes.join(", "))
-            }
-            _ => self.whose(source),
+        response: &Response,
+    ) -> Option<Authorization> {
+        let shown = shown.filter(|shown| shown.token.is_some())?;
+        let demand = challenge::choose(response.all(WWW_AUTHENTICATE.as_str()));
+        let scopes = match (response.status().as_u16(), demand) {
+            (400 | 403 | 431, None) => ScopeSet::default(),
+            (400 | 401 | 403 | 431, Some(demand)) => demand.scopes,
+            _ => return None,
         };
-        if matches!(what, Shown::Anonymous | Shown::Token) && !scopes.is_empty() {
-            words += &format!(", for {scopes}");
+        let least = needed.least().merged(&scopes);
+        if shown.allowed == least || self.unnarrowed.has(needed.method(), &least) {
+            return None;
         }
-        if lack == Lack::Token {
-            words += "; the token issued for them was refused";
+        tracing::debug!(status = %response.status(), "asking for a token that allows less");
+        let narrow = self.authorization(asker, &shown.challenge, &least, None, Fit::Exact);
+        let narrow = narrow.await.ok().flatten();
+        let other = narrow.filter(|narrow| narrow.header != shown.header);
+        if other.is_none() {
+            self.unnarrowed.add(needed.method(), &least);
         }
-        Some(Refusal {
-            registry: self.registry.clone(),
-            lack,
-            source: source.map(str::to_owned),
-            entry: shown.and_then(|shown| shown.entry.clone()),
-            scope: needed.to_string(),
-            words,
-        })
+        other
     }
 
-    /// Which credentials are sent, for a message.
-    fn whose(&self, source: Option<&str>) -> String {
-        match source {
-            Some(source) => format!("tried the credentials from {source}"),
-            None => self.unfit().unwrap_or_else(|| self.without_words()),
-        }
-    }
-
-    /// The challenge of the host, if known.
-    fn challenge(&self) -> Option<Challenge> {
-        match self.wanted() {
-            Wanted::Said(challenge) | Wanted::Remembered(challenge) => Some(challenge),
-            Wanted::Unknown | Wanted::Nothing => None,
+    /// Records whether the registry accepted a request with `shown`, and that no other credentials
+    /// will help if it did not.
+    pub(crate) fn settle(&self, needed: &Needed, shown: &Authorization, response: &Response) {
+        match response.status().as_u16() {
+            401 => self.uncured.add(needed.method(), &shown.scopes),
+            _ => self.uncured.clear(needed.method(), &shown.allowed),
         }
     }
 
-    /// Says, for a message, that there is a credential, but of a kind that cannot be sent.
-    fn unfit(&self) -> Option<String> {
-        self.challenge()
-            .filter(|wanted| *wanted == Challenge::Basic)?;
-        let found = self.found.lock();
-        let mut tokens = found.values().flatten().filter(|found| {
-            let is_password = matches!(found.credential, Credential::Password { .. });
-            !is_password
-        });
-        let source = &tokens.next()?.source;
-        Some(format!("it requires a password, but {source} has a token"))
+    /// Records how the registry answered a request with the narrowest token, `shown`.
+    pub(crate) fn narrowed(&self, needed: &Needed, shown: &Authorization, response: &Response) {
+        match response.status().as_u16() {
+            400 | 401 | 403 | 431 => self.unnarrowed.add(needed.method(), &shown.allowed),
+            429 | 500.. => {}
+            _ => self.narrow.store(true, Ordering::Relaxed),
+        }
     }
 
-    /// Says, for a message, that no credentials are sent, and where they were looked up.
-    pub(super) fn without_words(&self) -> String {
-        let places = self.credentials.as_ref().map(|known| known.places());
-        match places.filter(|places| !places.is_empty()) {
-            Some(places) => format!("no credentials in {}", places.join(", ")),
-            None => "tried without credentials".to_owned(),
+    /// The scopes to ask for.
+    fn scopes<'a>(&self, needed: &'a Needed) -> &'a ScopeSet {
+        match self.narrow.load(Ordering::Relaxed) {
+            true => needed.least(),
+            false => needed.usual(),
+        }
+    }
+
+    /// The credentials for a request that needs `needed`, and the scopes `more` that the registry
+    /// named. If the token server refuses that much, those for the least.
+    async fn fitting(
+        &self,
+        asker: Asker<'_>,
+        challenge: &Challenge,
+        needed: &Needed,
+        more: &ScopeSet,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Authorization>> {
+        let fit = match self.narrow.load(Ordering::Relaxed) {
+            true => Fit::Exact,
+            false => Fit::Wider,
+        };
+        let wanted = self.scopes(needed).merged(more);
+        let usual = self.authorization(asker, challenge, &wanted, refused, fit);
+        let error = match usual.await {
+            Err(error) if asks_too_much(&error) => error,
+            usual => return usual,
+        };
+        let least = needed.least().merged(more);
+        if least == wanted {
+            return Err(error);
+        }
+        let narrow = self.authorization(asker, challenge, &least, refused, Fit::Exact);
+        match narrow.await {
+            Ok(Some(narrow)) => {
+                tracing::debug!(%error, "asking for tokens that allow less");
+                self.narrow.store(true, Ordering::Relaxed);
+                Ok(Some(narrow))
+            }
+            _ => Err(error),
         }
     }
 
@@ -259,13 +269,16 @@ impl Authorizer {
         challenge: &Challenge,
         scopes: &ScopeSet,
         refused: Option<&Secret>,
+        fit: Fit,
     ) -> Result<Option<Authorization>> {
-        let found = self.find(asker.name).await?;
+        let looked = self.logins.look(&self.registry, asker.name).await;
+        let found = looked.found;
         let shows = |header: Secret| Authorization {
             header,
             challenge: challenge.clone(),
             token: None,
             scopes: scopes.clone(),
+            allowed: scopes.clone(),
             new: false,
             shown: Shown::Login,
             source: found.as_ref().map(|found| found.source.clone()),
@@ -276,23 +289,30 @@ impl Authorizer {
             (Challenge::Basic, Some(Credential::Password { username, password })) => {
                 Ok(Some(shows(token_server::basic(username, password))))
             }
-            (Challenge::Basic, _) => Ok(None),
+            (Challenge::Basic, _) => match looked.failure {
+                Some(failure) => Err(failure),
+                None => Ok(None),
+            },
             (Challenge::Bearer { .. }, Some(Credential::RegistryToken(token))) => {
                 Ok(Some(shows(bearer(token))))
             }
             (Challenge::Bearer { realm, service }, credential) => {
                 let fetch = async {
-                    let realm = realm::judge(asker.root, realm)?;
+                    let realm = realm::judge(asker.root, realm, credential)?;
                     let question = TokenRequest {
                         realm: &realm,
                         service: service.as_deref(),
                         scopes,
                         credential,
                     };
-                    token_server::fetch(asker.transport, &question).await
+                    token_server::fetch(asker.transport, &question, &self.flows).await
                 };
-                let got = match self.tokens.covering(challenge, scopes, refused) {
-                    Some(token) => Ok(Got { token, new: false }),
+                let known = match fit {
+                    Fit::Wider => self.tokens.covering(challenge, scopes, refused),
+                    Fit::Exact => None,
+                };
+                let got = match known {
+                    Some(got) => Ok(got),
                     None => {
                         let key = (challenge.clone(), scopes.clone());
                         self.tokens.get(&key, refused, fetch).await
@@ -306,28 +326,11 @@ impl Authorizer {
                         None => Shown::Anonymous,
                     },
                     token: Some(got.token.secret.clone()),
+                    allowed: got.allowed,
                     ..shows(bearer(&got.token.secret))
                 }))
             }
         }
-    }
-
-    async fn find(&self, name: Option<&RepositoryName>) -> Result<Option<Found>> {
-        let Some(credentials) = &self.credentials else {
-            return Ok(None);
-        };
-        let key = name.cloned();
-        if let Some(found) = self.found.lock().get(&key) {
-            return Ok(found.clone());
-        }
-        let found = credentials.find(&self.registry, name).await;
-        let found = found.map_err(|error| error.target("credentials"))?;
-        let mut known = self.found.lock();
-        if known.len() >= MANY {
-            known.clear();
-        }
-        known.insert(key, found.clone());
-        Ok(found)
     }
 
     /// The error of a token server, with the credentials it refused. Drops them from the cache.
@@ -338,23 +341,19 @@ impl Authorizer {
         found: Option<&Found>,
         scopes: &ScopeSet,
     ) -> Error {
-        let Some(status @ 400..=499) = error.status() else {
+        if !matches!(error.status(), Some(400..=499)) {
             return error;
-        };
-        self.found.lock().remove(&asker.name.cloned());
-        let Some(lack) = lack::judge_token(status, found.is_some()) else {
-            return error;
-        };
-        let source = found.map(|found| found.source.clone());
-        error.refused(Refusal {
-            registry: self.registry.clone(),
-            lack,
-            words: self.whose(source.as_deref()),
-            source,
-            entry: found.and_then(|found| found.entry.clone()),
-            scope: scopes.to_string(),
-        })
+        }
+        let error = self.refused_token(error, found, scopes);
+        self.logins.forget(asker.name);
+        error
     }
+}
+
+/// Whether a token server refused a question that asks for too much, or is too long.
+fn asks_too_much(error: &Error) -> bool {
+    let refused = matches!(error.status(), Some(400 | 403 | 414 | 431));
+    refused && error.asked() == Some(Asked::Token)
 }
 
 fn bearer(token: &Secret) -> Secret {
@@ -365,7 +364,7 @@ impl fmt::Debug for Authorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorizer")
             .field("registry", &self.registry)
-            .field("credentials", &self.credentials)
+            .field("logins", &self.logins)
             .field("challenge", &self.challenge)
             .finish_non_exhaustive()
     }

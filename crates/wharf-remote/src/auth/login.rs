@@ -5,9 +5,10 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use url::Url;
 use wharf_oci::RepositoryName;
 
-use super::authorizer::{Asker, Authorizer};
+use super::authorization::Asker;
+use super::authorizer::Authorizer;
 use super::challenge;
-use super::scope::{Access, ScopeSet, for_push};
+use super::scope::{Access, Needed, ScopeSet, for_push};
 use crate::answer;
 use crate::credentials::Secret;
 use crate::transport::{Request, Transport};
@@ -33,13 +34,14 @@ pub(crate) async fn check(
     root: &Url,
 ) -> Result<Checked> {
     let ask = || Request::new(Method::GET, root.clone());
+    let needed = Needed::exactly(Method::GET, ScopeSet::default());
     let response = transport.exchange(ask()).await?;
     let demand = match response.status().as_u16() {
         401 => challenge::choose(response.all(WWW_AUTHENTICATE.as_str())),
         _ => None,
     };
     let Some(demand) = demand else {
-        let refusal = authorizer.refusal(&response, None, &ScopeSet::default());
+        let refusal = authorizer.refusal(&response, None, &needed);
         let response = response.refused(refusal);
         answer::no_page(answer::expect(response, &[200]).await?).await?;
         return Ok(Checked::NotAsked);
@@ -49,15 +51,13 @@ pub(crate) async fn check(
         root,
         name: None,
     };
-    let shown = authorizer
-        .answer(asker, demand, &ScopeSet::default(), None)
-        .await?;
+    let shown = authorizer.answer(asker, demand, &needed, None).await?;
     let request = match &shown {
         Some(shown) => ask().secret(AUTHORIZATION, &shown.header),
         None => ask(),
     };
     let response = transport.exchange(request).await?;
-    let refusal = authorizer.refusal(&response, shown.as_ref(), &ScopeSet::default());
+    let refusal = authorizer.refusal(&response, shown.as_ref(), &needed);
     let response = response.refused(refusal);
     answer::no_page(answer::expect(response, &[200]).await?).await?;
     Ok(Checked::Good)
@@ -91,8 +91,8 @@ pub(crate) async fn authorization(
         root,
         name: Some(name),
     };
-    let scopes = for_push(name, access, sources);
-    let shown = authorizer.answer(asker, demand, &scopes, None).await?;
+    let needed = Needed::exactly(Method::GET, for_push(name, access, sources));
+    let shown = authorizer.answer(asker, demand, &needed, None).await?;
     let missing = || nothing(&authorizer.without_words());
     Ok(shown.ok_or_else(missing)?.header)
 }

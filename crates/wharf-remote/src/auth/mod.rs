@@ -4,20 +4,26 @@
 //! remembered for the host. Credentials and tokens go to the registry's own origin and to its token
 //! server only.
 
+mod authorization;
 mod authorizer;
 mod challenge;
+mod finals;
 mod lack;
 mod login;
+mod logins;
 mod realm;
+mod refusals;
 mod scope;
+mod token_answer;
 mod token_server;
 mod tokens;
 
-pub(super) use self::authorizer::{Asker, Authorization, Authorizer};
+pub(super) use self::authorization::{Asker, Authorization};
+pub(super) use self::authorizer::Authorizer;
 pub(super) use self::challenge::choose;
 #[cfg(fuzzing)]
 pub(super) use self::challenge::chosen;
 pub use self::login::Checked;
 pub(super) use self::login::{authorization, check};
 pub use self::scope::Access;
-pub(super) use self::scope::{ScopeSet, needed};
+pub(super) use self::scope::{Needed, ScopeSet, needed};

@@ -34,6 +34,39 @@ struct Scope {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ScopeSet(Vec<Scope>);
 
+/// The scopes for one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Needed {
+    method: Method,
+    /// Serve other requests to the repository as well, so that one token lasts.
+    usual: ScopeSet,
+    /// The fewest that allow the request.
+    least: ScopeSet,
+}
+
+impl Needed {
+    /// A request with this `method` that needs `scopes`, and no fewer.
+    pub(crate) fn exactly(method: Method, scopes: ScopeSet) -> Self {
+        Needed {
+            method,
+            usual: scopes.clone(),
+            least: scopes,
+        }
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn usual(&self) -> &ScopeSet {
+        &self.usual
+    }
+
+    pub(super) fn least(&self) -> &ScopeSet {
+        &self.least
+    }
+}
+
 impl ScopeSet {
     /// Parses scopes separated by spaces. Skips malformed ones.
     pub(super) fn parse(text: &str) -> Self {
@@ -113,6 +146,22 @@ impl ScopeSet {
         })
     }
 
+    /// Whether both name the same resource first, the only one that some registries look at.
+    pub(super) fn begins_like(&self, other: &ScopeSet) -> bool {
+        let resource = |set: &ScopeSet| {
+            let first = set.0.first();
+            first.map(|scope| (scope.kind.clone(), scope.name.clone()))
+        };
+        resource(self) == resource(other)
+    }
+
+    /// How much it allows, as a number for comparisons. `*` counts as more than any list.
+    pub(super) fn breadth(&self) -> usize {
+        let actions = self.0.iter().flat_map(|scope| &scope.actions);
+        let weights = actions.map(|action| if action == "*" { 1000 } else { 1 });
+        weights.sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -146,27 +195,34 @@ impl fmt::Display for ScopeSet {
 
 /// The scopes of a request to the repository `name`. Deleting needs more than writing; ending an
 /// upload session does not, at most registries. A mount needs `pull` on its source.
-pub(crate) fn needed(
-    method: &Method,
-    url: &Url,
-    name: &RepositoryName,
-    access: Access,
-) -> ScopeSet {
-    let name = name.as_str();
-    let session = url.path().contains("/blobs/uploads/");
-    let mut scopes = match *method {
-        Method::DELETE if !session => ScopeSet::repository(name, ["pull", "push", "delete"]),
-        Method::GET | Method::HEAD if access == Access::Read && !session => {
-            ScopeSet::repository(name, ["pull"])
-        }
-        _ => ScopeSet::repository(name, ["pull", "push"]),
+pub(crate) fn needed(method: &Method, url: &Url, name: &RepositoryName, access: Access) -> Needed {
+    let set = |actions: &[&str]| {
+        let mut set = ScopeSet::default();
+        set.add("repository", name.as_str(), actions.iter().copied());
+        set
     };
+    let session = url.path().contains("/blobs/uploads/");
+    let (read, write) = (&["pull"][..], &["pull", "push"][..]);
+    let (usual, least) = match *method {
+        Method::DELETE if !session => (&["pull", "push", "delete"][..], &["delete"][..]),
+        Method::GET | Method::HEAD if !session => match access {
+            Access::Read => (read, read),
+            Access::Write => (write, read),
+        },
+        _ => (write, write),
+    };
+    let (mut usual, mut least) = (set(usual), set(least));
     if *method == Method::POST
         && let Some(from) = mounted_from(url)
     {
-        scopes.add("repository", &from, ["pull"]);
+        usual.add("repository", &from, ["pull"]);
+        least.add("repository", &from, ["pull"]);
     }
-    scopes
+    Needed {
+        method: method.clone(),
+        usual,
+        least,
+    }
 }
 
 /// The repository of the same registry that a mount comes from.
@@ -205,7 +261,9 @@ mod tests {
 
     fn needs(method: Method, path: &str, access: Access) -> String {
         let url = Url::parse(&format!("https://r.example{path}")).unwrap();
-        needed(&method, &url, &"a/b".parse().unwrap(), access).to_string()
+        let needed = needed(&method, &url, &"a/b".parse().unwrap(), access);
+        assert!(needed.usual.covers(&needed.least));
+        needed.usual.to_string()
     }
 
     #[test]
@@ -245,6 +303,57 @@ mod tests {
                 "{method} {path}"
             );
         }
+    }
+
+    #[test]
+    fn fault_b1_the_least_is_what_the_method_alone_needs() {
+        let least = |method: Method, path: &str| {
+            let url = Url::parse(&format!("https://r.example{path}")).unwrap();
+            let name = "a/b".parse().unwrap();
+            needed(&method, &url, &name, Access::Write)
+                .least
+                .to_string()
+        };
+        let mount = "/v2/a/b/blobs/uploads/?mount=sha256:00&from=c";
+        for (method, path, expected) in [
+            (Method::HEAD, "/v2/a/b/manifests/1", "repository:a/b:pull"),
+            (Method::GET, "/v2/a/b/blobs/x", "repository:a/b:pull"),
+            (
+                Method::PUT,
+                "/v2/a/b/manifests/1",
+                "repository:a/b:pull,push",
+            ),
+            (
+                Method::DELETE,
+                "/v2/a/b/manifests/1",
+                "repository:a/b:delete",
+            ),
+            (
+                Method::DELETE,
+                "/v2/a/b/blobs/uploads/1",
+                "repository:a/b:pull,push",
+            ),
+            (
+                Method::POST,
+                mount,
+                "repository:a/b:pull,push repository:c:pull",
+            ),
+        ] {
+            assert_eq!(least(method.clone(), path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn fault_b1_narrower_sets_are_told_from_wider_ones() {
+        let set = ScopeSet::parse;
+        let (exact, more) = (
+            set("repository:a:pull"),
+            set("repository:a:pull repository:b:pull"),
+        );
+        let all = set("repository:a:*");
+        assert!(exact.breadth() < more.breadth() && more.breadth() < all.breadth());
+        assert!(exact.begins_like(&all) && exact.begins_like(&more));
+        assert!(!set("repository:b:pull repository:a:pull").begins_like(&exact));
     }
 
     #[test]

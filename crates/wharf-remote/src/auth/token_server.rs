@@ -2,7 +2,7 @@
 //! Token Authentication").
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,16 +14,15 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::scope::ScopeSet;
+use super::token_answer;
 use crate::answer::{self, Answered};
-use crate::credentials::{Credential, Secret};
+use crate::credentials::{Credential, Secret, TOKEN_USER};
 use crate::transport::{Body, Request, Response, Transport, authority};
-use wharf_core::{Asked, Error, ErrorKind, Result};
+use wharf_core::sync::Lock;
+use wharf_core::{Asked, Error, Result};
 
 /// Bytes of a token server's answer (wire.md section 11, rule 5).
 const ANSWER: usize = 64 * 1024;
-
-/// The lifetime of a token if its server states none.
-const LIFE: Duration = Duration::from_secs(60);
 
 /// The client id for OAuth2.
 const CLIENT: &str = "wharf";
@@ -53,11 +52,87 @@ pub(super) struct TokenRequest<'a> {
     pub(super) credential: Option<&'a Credential>,
 }
 
-/// Asks for a token.
+/// A way to ask for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// GET, with user name and password in the header ("Token Authentication Specification").
+    Get,
+    /// POST of a form ("OAuth2 Token Authentication").
+    Post,
+}
+
+impl Flow {
+    fn other(self) -> Self {
+        match self {
+            Flow::Get => Flow::Post,
+            Flow::Post => Flow::Get,
+        }
+    }
+
+    /// Whether `error` says that the server does not know this way. To POST some servers answer 401
+    /// then.
+    fn is_unknown(self, error: &Error) -> bool {
+        match (self, error.status()) {
+            (_, Some(404 | 405 | 501)) | (Flow::Post, Some(401 | 406 | 411 | 415)) => true,
+            (Flow::Post, Some(400)) => error.to_string().contains("unsupported_grant_type"),
+            _ => false,
+        }
+    }
+}
+
+/// The token server, and the way to ask it, where the usual one failed in this process.
+#[derive(Debug, Default)]
+pub(super) struct Flows(Lock<Option<(Url, Flow)>>);
+
+impl Flows {
+    fn learned(&self, realm: &Url) -> Option<Flow> {
+        let learned = self.0.lock();
+        let fitting = learned.as_ref().filter(|(known, _)| known == realm);
+        fitting.map(|(_, flow)| *flow)
+    }
+
+    fn learn(&self, realm: &Url, flow: Flow) {
+        *self.0.lock() = Some((realm.clone(), flow));
+    }
+}
+
+/// Asks for a token: in the usual way for the credential, and if the server does not know that, in
+/// the other way.
 ///
 /// # Errors
-/// The token server's error; [`ErrorKind::Invalid`] if its answer is malformed.
-pub(super) async fn fetch(transport: &Transport, question: &TokenRequest<'_>) -> Result<Token> {
+/// The token server's error; [`ErrorKind::Invalid`](wharf_core::ErrorKind::Invalid) if its answer
+/// is malformed.
+pub(super) async fn fetch(
+    transport: &Transport,
+    question: &TokenRequest<'_>,
+    flows: &Flows,
+) -> Result<Token> {
+    let usual = match question.credential {
+        Some(Credential::IdentityToken(_)) => Flow::Post,
+        Some(Credential::Password { .. }) => Flow::Get,
+        Some(Credential::RegistryToken(_)) | None => {
+            return fetch_by(Flow::Get, transport, question).await;
+        }
+    };
+    if let Some(flow) = flows.learned(question.realm) {
+        return fetch_by(flow, transport, question).await;
+    }
+    let error = match fetch_by(usual, transport, question).await {
+        Err(error) if usual.is_unknown(&error) => error,
+        answer => return answer,
+    };
+    tracing::debug!(%error, "asking the token server in the other way");
+    match fetch_by(usual.other(), transport, question).await {
+        Ok(token) => {
+            flows.learn(question.realm, usual.other());
+            Ok(token)
+        }
+        // The usual way is the one that users know.
+        Err(_) => Err(error),
+    }
+}
+
+async fn fetch_by(flow: Flow, transport: &Transport, question: &TokenRequest<'_>) -> Result<Token> {
     let asked = Instant::now();
     let named = |error: Error| {
         let server = authority(question.realm);
@@ -67,7 +142,10 @@ pub(super) async fn fetch(transport: &Transport, question: &TokenRequest<'_>) ->
             false => error.target(format_args!("token for {} from {server}", question.scopes)),
         }
     };
-    let request = request(question);
+    let request = match flow {
+        Flow::Get => get(question),
+        Flow::Post => post(question),
+    };
     let response = transport.exchange(request).await.map_err(named)?;
     if response.status().as_u16() != 200 {
         return Err(named(
@@ -80,21 +158,25 @@ pub(super) async fn fetch(transport: &Transport, question: &TokenRequest<'_>) ->
     if let Some(error) = answered.page(&body) {
         return Err(named(error));
     }
-    let (secret, life) = read(&body, date).map_err(|error| named(error.target(endpoint)))?;
+    let read = token_answer::read(&body, date);
+    let (secret, life) = read.map_err(|error| named(error.target(endpoint)))?;
     Ok(Token {
         secret,
         stale: asked + life.mul_f32(0.8),
     })
 }
 
-fn request(question: &TokenRequest<'_>) -> Request {
+fn get(question: &TokenRequest<'_>) -> Request {
+    let request = Request::new(Method::GET, query(question));
     match question.credential {
-        Some(Credential::IdentityToken(token)) => exchange(question, token),
         Some(Credential::Password { username, password }) => {
-            let basic = basic(username, password);
-            Request::new(Method::GET, query(question)).secret(AUTHORIZATION, &basic)
+            request.secret(AUTHORIZATION, &basic(username, password))
         }
-        Some(Credential::RegistryToken(_)) | None => Request::new(Method::GET, query(question)),
+        // The name that stands for a token, as in the output of credential helpers.
+        Some(Credential::IdentityToken(token)) => request
+            .secret(AUTHORIZATION, &basic(TOKEN_USER, token))
+            .telling(token),
+        Some(Credential::RegistryToken(_)) | None => request,
     }
 }
 
@@ -120,61 +202,38 @@ fn query(question: &TokenRequest<'_>) -> Url {
 }
 
 /// A POST that is never redirected to another origin: its body is the credential.
-fn exchange(question: &TokenRequest<'_>, token: &Secret) -> Request {
+fn post(question: &TokenRequest<'_>) -> Request {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "refresh_token");
-    form.append_pair("refresh_token", token.expose());
+    let mut secret = None;
+    match question.credential {
+        Some(Credential::IdentityToken(token)) => {
+            form.append_pair("grant_type", "refresh_token");
+            form.append_pair("refresh_token", token.expose());
+            secret = Some(token);
+        }
+        Some(Credential::Password { username, password }) => {
+            form.append_pair("grant_type", "password");
+            form.append_pair("username", username);
+            form.append_pair("password", password.expose());
+            secret = Some(password);
+        }
+        Some(Credential::RegistryToken(_)) | None => {}
+    }
     form.append_pair("service", question.service.unwrap_or_default());
     form.append_pair("scope", &question.scopes.to_string());
     form.append_pair("client_id", CLIENT);
-    Request::new(Method::POST, question.realm.clone())
+    let request = Request::new(Method::POST, question.realm.clone())
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::Bytes(form.finish().into()))
-        .telling(token)
-        .stay()
+        .stay();
+    match secret {
+        Some(secret) => request.telling(secret),
+        None => request,
+    }
 }
 
 fn date(response: &Response) -> Option<SystemTime> {
     httpdate::parse_http_date(response.header("date")?).ok()
-}
-
-/// The token of an answer, and its remaining lifetime; `date` is the server's clock.
-fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Duration)> {
-    #[derive(Deserialize)]
-    struct TokenAnswer {
-        token: Option<Secret>,
-        access_token: Option<Secret>,
-        expires_in: Option<f64>,
-        issued_at: Option<String>,
-    }
-    let invalid = |why: &str| Error::new(ErrorKind::Invalid, format!("the answer {why}"));
-    let answer: TokenAnswer =
-        serde_json::from_slice(body).map_err(|_| invalid("holds no token"))?;
-    let tokens = [answer.token, answer.access_token].into_iter().flatten();
-    // A token that does not fit into a header is invalid.
-    let fits = |token: &Secret| {
-        !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let mut tokens = tokens.filter(fits);
-    let token = tokens.next().ok_or_else(|| invalid("holds no token"))?;
-    let life = answer.expires_in.filter(|seconds| *seconds > 0.0);
-    let life = life.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    // A lifetime above a year is cut to a year.
-    let life = life
-        .unwrap_or(LIFE)
-        .min(Duration::from_secs(366 * 24 * 3600));
-    let age = answer.issued_at.as_deref().zip(date);
-    let age = age.and_then(|(issued, now)| age_of(issued, now));
-    // A token that has expired on arrival means a wrong clock.
-    let left = age.map(|age| life.saturating_sub(age));
-    Ok((token, left.filter(|left| !left.is_zero()).unwrap_or(life)))
-}
-
-/// The age of a token when it was sent, by the server's own clock, because ours may differ.
-fn age_of(issued: &str, now: SystemTime) -> Option<Duration> {
-    let issued: jiff::Timestamp = issued.parse().ok()?;
-    let issued = Duration::from_secs(u64::try_from(issued.as_second()).ok()?);
-    now.duration_since(SystemTime::UNIX_EPOCH + issued).ok()
 }
 
 /// The text of a token server's refusal, in one of the usual formats.
@@ -205,63 +264,6 @@ fn complaint(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn life(body: &str, date: Option<&str>) -> (String, u64) {
-        let date = date.map(|date| httpdate::parse_http_date(date).unwrap());
-        let (token, life) = read(body.as_bytes(), date).unwrap();
-        (token.expose().to_owned(), life.as_secs())
-    }
-
-    #[test]
-    fn a2_a_token_has_two_names_and_lives_a_minute_unless_it_says_more() {
-        for (body, expected) in [
-            (r#"{"token":"t"}"#, ("t", 60)),
-            (r#"{"access_token":"a","expires_in":300}"#, ("a", 300)),
-            (
-                r#"{"token":"","access_token":"a","expires_in":2}"#,
-                ("a", 2),
-            ),
-            (
-                r#"{"token":"t","access_token":"a","expires_in":0}"#,
-                ("t", 60),
-            ),
-            (r#"{"token":"t","expires_in":-5}"#, ("t", 60)),
-            (r#"{"token":"t","expires_in":1e300}"#, ("t", 60)),
-            (
-                r#"{"token":"t","expires_in":null,"issued_at":"gibberish"}"#,
-                ("t", 60),
-            ),
-        ] {
-            assert_eq!(
-                life(body, None),
-                (expected.0.to_owned(), expected.1),
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn a2_a_token_is_as_old_as_its_server_says_by_its_own_clock() {
-        let body = r#"{"token":"t","expires_in":300,"issued_at":"1994-11-06T08:49:37Z"}"#;
-        for (date, expected) in [
-            ("Sun, 06 Nov 1994 08:49:38 GMT", 299),
-            ("Sun, 06 Nov 1994 08:52:37 GMT", 120),
-            ("Sun, 06 Nov 1994 08:49:00 GMT", 300),
-            ("Sun, 06 Nov 1994 10:00:00 GMT", 300),
-        ] {
-            assert_eq!(life(body, Some(date)).1, expected, "{date}");
-        }
-    }
-
-    #[test]
-    fn an_answer_without_a_token_is_an_error_that_quotes_nothing() {
-        for body in ["", "{}", r#"{"token":17,"x":"secret"}"#, r#"{"token":""}"#] {
-            let Err(error) = read(body.as_bytes(), None) else {
-                panic!("{body}");
-            };
-            assert!(!error.to_string().contains("secret"));
-        }
-    }
 
     #[test]
     fn what_a_token_server_complains_of_is_told() {

@@ -23,10 +23,22 @@ pub(super) struct Tokens {
     asking: Keyed<Key, Option<Error>>,
 }
 
-/// A token, and whether it was fetched just now for this request.
+/// A token, and its history.
 pub(super) struct Got {
     pub(super) token: Token,
+    /// What it was fetched for.
+    pub(super) allowed: ScopeSet,
+    /// Whether it was fetched just now for this request.
     pub(super) new: bool,
+}
+
+/// Which tokens serve a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// Also those that allow more.
+    Wider,
+    /// Only those for the same scopes.
+    Exact,
 }
 
 impl Tokens {
@@ -41,8 +53,13 @@ impl Tokens {
         fetch: impl Future<Output = Result<Token>>,
     ) -> Result<Got> {
         let mut held = self.asking.hold(key.clone()).await;
+        let allowed = key.1.clone();
         if let Some(token) = self.fresh(key, refused) {
-            return Ok(Got { token, new: false });
+            return Ok(Got {
+                token,
+                allowed,
+                new: false,
+            });
         }
         if let Some(error) = &*held {
             return Err(error.clone());
@@ -50,7 +67,11 @@ impl Tokens {
         match fetch.await {
             Ok(token) => {
                 self.keep(key, &token);
-                Ok(Got { token, new: true })
+                Ok(Got {
+                    token,
+                    allowed,
+                    new: true,
+                })
             }
             Err(error) => {
                 self.known.lock().remove(key);
@@ -61,19 +82,28 @@ impl Tokens {
         }
     }
 
-    /// A fresh token other than `refused` that allows at least `scopes`, if there is one.
+    /// A fresh token other than `refused` that allows at least `scopes`, if there is one: that for
+    /// the same scopes, else the one that allows the least (wire.md M3).
     pub(super) fn covering(
         &self,
         challenge: &Challenge,
         scopes: &ScopeSet,
         refused: Option<&Secret>,
-    ) -> Option<Token> {
+    ) -> Option<Got> {
         let known = self.known.lock();
-        let mut fitting = known
-            .iter()
-            .filter(|((known, allowed), _)| known == challenge && allowed.covers(scopes));
-        let found = fitting.find(|(_, token)| usable(token, refused));
-        found.map(|(_, token)| token.clone())
+        let fitting = known.iter().filter(|((known, allowed), token)| {
+            known == challenge
+                && allowed.covers(scopes)
+                && allowed.begins_like(scopes)
+                && usable(token, refused)
+        });
+        let narrowest =
+            fitting.min_by_key(|((_, allowed), _)| (allowed != scopes, allowed.breadth()));
+        narrowest.map(|((_, allowed), token)| Got {
+            token: token.clone(),
+            allowed: allowed.clone(),
+            new: false,
+        })
     }
 
     /// Stops using `refused`.

@@ -8,7 +8,8 @@ use wharf_oci::{Registry, RepositoryName};
 use super::credential::{Credential, Credentials, Found};
 use wharf_core::Result;
 
-/// Several places, tried in turn; the first with a credential decides.
+/// Several places, tried in turn; the first with a credential decides. A place that cannot be read
+/// is passed over.
 #[derive(Clone, Debug, Default)]
 pub struct Chain(Vec<Arc<dyn Credentials>>);
 
@@ -26,12 +27,18 @@ impl Credentials for Chain {
         registry: &Registry,
         repository: Option<&RepositoryName>,
     ) -> Result<Option<Found>> {
+        let mut failure = None;
         for place in &self.0 {
-            if let Some(found) = place.find(registry, repository).await? {
-                return Ok(Some(found));
+            match place.find(registry, repository).await {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => drop(failure.get_or_insert(error)),
             }
         }
-        Ok(None)
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(None),
+        }
     }
 
     fn places(&self) -> Vec<String> {

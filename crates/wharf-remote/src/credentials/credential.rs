@@ -38,7 +38,7 @@ impl Credential {
 }
 
 /// The user name of identity tokens.
-pub(super) const TOKEN_USER: &str = "<token>";
+pub(crate) const TOKEN_USER: &str = "<token>";
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,7 +68,8 @@ pub trait Credentials: fmt::Debug + Send + Sync {
     /// The credential for a repository, or for a whole registry; `None` if there is none.
     ///
     /// # Errors
-    /// If there are credentials that cannot be read.
+    /// If there may be credentials that cannot be read, and there are no others. A client then works
+    /// without, and fails with this error only if the registry requires some.
     async fn find(
         &self,
         registry: &Registry,

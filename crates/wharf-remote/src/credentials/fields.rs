@@ -8,7 +8,7 @@ use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
 
 /// A type that is read from an object's fields.
-pub(super) trait Fields: Default {
+pub(crate) trait Fields: Default {
     /// Reads the value of the field `name` from `map`.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ pub(super) trait Fields: Default {
 ///
 /// # Errors
 /// If it is not an object, or a field is malformed.
-pub(super) fn read<'de, T: Fields, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn read<'de, T: Fields, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_map(Object(PhantomData))
 }
 

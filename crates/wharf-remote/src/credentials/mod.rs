@@ -9,7 +9,7 @@ mod credential;
 mod document;
 mod edit;
 mod exchange;
-mod fields;
+pub(crate) mod fields;
 mod file;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -19,6 +19,7 @@ mod key;
 mod secret;
 
 pub use self::chain::{Chain, Given};
+pub(crate) use self::credential::TOKEN_USER;
 pub use self::credential::{Credential, Credentials, Found};
 pub use self::file::AuthFile;
 pub use self::helper::Helpers;

@@ -6,7 +6,7 @@ use wharf_oci::{NameError, RepositoryName};
 
 use super::pages::{self, ENTRIES, NextPage, Page};
 use crate::api::RegistryApi;
-use crate::auth::ScopeSet;
+use crate::auth::{Needed, ScopeSet};
 use crate::transport::Request;
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -25,7 +25,8 @@ pub(crate) async fn page(api: &RegistryApi, at: Option<&NextPage>) -> Result<Pag
         None => api.urls().await?.catalog(ENTRIES),
     };
     let request = Request::new(Method::GET, url.clone());
-    let response = api.send(None, ScopeSet::catalog(), request).await?;
+    let needed = Needed::exactly(Method::GET, ScopeSet::catalog());
+    let response = api.send(None, needed, request).await?;
     let names = |listed: Listed| {
         let names = listed.repositories.unwrap_or_default().into_iter();
         names

@@ -15,6 +15,7 @@ use super::janitor::Janitor;
 use super::journal::Journal;
 use super::kept_sessions::KeptSessions;
 use super::pause::Pause;
+use super::refused_mounts::RefusedMounts;
 use super::scheme::{self, Remembered, SchemeVerdict};
 use super::takes::{self, Optional, Takes};
 use super::urls::Urls;
@@ -44,6 +45,7 @@ pub(crate) struct Host {
     asking_for_referrers: tokio::sync::Mutex<()>,
     referrer_turns: Keyed<(RepositoryName, Digest), ()>,
     uploads: UploadsInFlight,
+    refused_mounts: RefusedMounts,
     sessions: KeptSessions,
     authorizer: Authorizer,
     gate: Gate,
@@ -108,6 +110,7 @@ impl Host {
             asking_for_referrers: tokio::sync::Mutex::default(),
             referrer_turns: Keyed::default(),
             uploads: UploadsInFlight::default(),
+            refused_mounts: RefusedMounts::default(),
             sessions: KeptSessions::default(),
             authorizer,
             gate,
@@ -255,6 +258,11 @@ impl Host {
     /// The uploads of this process to it.
     pub(crate) fn uploads(&self) -> &UploadsInFlight {
         &self.uploads
+    }
+
+    /// The mount sources that it refused.
+    pub(crate) fn refused_mounts(&self) -> &RefusedMounts {
+        &self.refused_mounts
     }
 
     /// The sessions at it that wait for the next try.

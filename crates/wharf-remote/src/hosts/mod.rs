@@ -7,6 +7,7 @@ mod janitor;
 mod journal;
 mod kept_sessions;
 mod pause;
+mod refused_mounts;
 mod scheme;
 mod takes;
 mod urls;

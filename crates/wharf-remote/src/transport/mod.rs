@@ -38,5 +38,5 @@ pub(super) use self::limit::Gate;
 pub use self::limit::{Limits, PauseObserver};
 pub use self::near::Neighbour;
 pub(super) use self::redact::SafeUrl;
-pub(super) use self::request::{Request, Wait};
+pub(super) use self::request::{Request, Spare, Wait};
 pub(super) use self::response::Response;

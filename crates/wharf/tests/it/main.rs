@@ -6,6 +6,8 @@
 )]
 
 mod archive;
+mod auth_faults;
+mod auth_network;
 mod auth_rows;
 mod both_kinds;
 mod copy_tree;

@@ -81,6 +81,7 @@ async fn ask_for(api: &Api, digest: &Digest, from: From) -> Asked {
         Ok(response) => response,
         Err(error) => {
             tracing::debug!(%error, "not mounted");
+            stop_if_refused(api, from, error.status());
             return Asked::Nothing;
         }
     };
@@ -93,9 +94,25 @@ async fn ask_for(api: &Api, digest: &Digest, from: From) -> Asked {
         api.forget(name, digest);
     }
     if status != 202 {
+        stop_if_refused(api, from, Some(status));
         return Asked::Nothing;
     }
     Session::opened(api, &response).map_or(Asked::Nothing, Asked::Opened)
+}
+
+/// Asks for no further blob of a source that the registry, or its token server, does not let this
+/// client read (wire.md M2).
+fn stop_if_refused(api: &Api, from: From, status: Option<u16>) {
+    let here = api.repository().registry().clone();
+    let source = match from {
+        From::Here(name) | From::Believed(name) => Repository::new(here, name).ok(),
+        From::Elsewhere(origin) => Some(origin),
+        From::Anywhere => None,
+    };
+    if let (Some(401 | 403), Some(source)) = (status, source) {
+        tracing::debug!(%source, "no more mounts from there");
+        api.host().refused_mounts().add(api.name(), source);
+    }
 }
 
 fn candidate(api: &Api, blob: &Blob) -> Option<From> {
@@ -103,12 +120,18 @@ fn candidate(api: &Api, blob: &Blob) -> Option<From> {
         return None;
     }
     let (here, digest) = (api.repository(), &blob.descriptor().digest);
+    let is_open = |source: &Repository| !api.host().refused_mounts().has(api.name(), source);
     let origin = blob.origin().filter(|origin| *origin != here);
+    let origin = origin.filter(|origin| is_open(origin));
     let near = origin.filter(|origin| origin.registry() == here.registry());
     if let Some(near) = near {
         return Some(From::Here(near.name().clone()));
     }
-    if let Some(name) = api.elsewhere(digest) {
+    let believed = api.elsewhere(digest).filter(|name| {
+        let source = Repository::new(here.registry().clone(), name.clone());
+        source.is_ok_and(|source| is_open(&source))
+    });
+    if let Some(name) = believed {
         return Some(From::Believed(name));
     }
     // One large registry fails on `mount` alone, so only those known to accept it get it (wire.md
