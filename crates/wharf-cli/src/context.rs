@@ -59,9 +59,10 @@ impl Context {
             Some(cache) => RegistryMemory::open(&cache.join("registries")),
             None => RegistryMemory::in_process(),
         };
+        let notices = Arc::new(Notices::new(printer.clone()));
         Context {
             printer,
-            logins: flags.logins(),
+            logins: flags.logins(notices),
             flags,
             standing: Standing::default(),
             memories: Memories { registries, cache },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wharf::Error;
+use wharf::credentials::CredentialsObserver;
 use wharf::remote::{Leniency, LeniencyObserver, PauseObserver};
 
 use crate::printer::Printer;
@@ -34,6 +36,12 @@ impl LeniencyObserver for Notices {
         };
         let line = format!("warning: {host}: {what}, as --insecure allows");
         self.printer.say(&line);
+    }
+}
+
+impl CredentialsObserver for Notices {
+    fn on_failure(&self, error: &Error) {
+        self.printer.say(&format!("warning: {error}"));
     }
 }
 

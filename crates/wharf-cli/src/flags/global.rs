@@ -2,9 +2,11 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ArgAction;
 use wharf::copy::{CopyOptions, Nondistributable};
+use wharf::credentials::CredentialsObserver;
 use wharf::place::PlatformChoice;
 use wharf::remote::Neighbour;
 
@@ -101,9 +103,9 @@ impl Global {
         }
     }
 
-    /// The sources of credentials.
-    pub(crate) fn logins(&self) -> Logins {
-        self.logins.logins()
+    /// The sources of credentials. Those that cannot be used are reported to `observer`.
+    pub(crate) fn logins(&self, observer: Arc<dyn CredentialsObserver>) -> Logins {
+        self.logins.logins(observer)
     }
 
     /// Whether anything is kept between runs.

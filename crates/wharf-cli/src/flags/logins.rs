@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wharf::credentials::{AuthFile, Chain, Credential, Credentials, Given, Helpers, Secret};
+use wharf::credentials::{
+    AuthFile, Chain, Credential, Credentials, CredentialsObserver, Given, Helpers, Secret,
+};
 use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Registry;
 
@@ -61,15 +63,16 @@ pub(crate) struct Logins {
     given: Option<Hidden>,
     /// Files of credentials; logins are written to the first.
     files: Vec<PathBuf>,
-    /// Directories of programs such as credential helpers.
-    programs: Vec<PathBuf>,
+    /// Runs credential helpers.
+    helpers: Helpers,
     /// Whether a flag named the file; then it must exist.
     named: bool,
 }
 
 impl LoginArgs {
-    /// The sources: given credentials first, then files.
-    pub(super) fn logins(&self) -> Logins {
+    /// The sources: given credentials first, then files. Files and helpers that cannot be used are
+    /// reported to `observer`.
+    pub(super) fn logins(&self, observer: Arc<dyn CredentialsObserver>) -> Logins {
         Logins {
             flags: self.creds.clone(),
             given: env::logins().map(|text| Hidden::from(&*text)),
@@ -77,7 +80,7 @@ impl LoginArgs {
                 Some(file) => vec![file.clone()],
                 None => env::login_files(),
             },
-            programs: env::programs(),
+            helpers: Helpers::default().path(env::programs()).observer(observer),
             named: self.auth_file.is_some(),
         }
     }
@@ -93,11 +96,7 @@ impl Logins {
             let message = "no place for credentials: neither DOCKER_CONFIG nor HOME is set";
             Error::new(ErrorKind::Invalid, message)
         })?;
-        Ok(AuthFile::new(first, &self.helpers()))
-    }
-
-    fn helpers(&self) -> Helpers {
-        Helpers::default().path(self.programs.clone())
+        Ok(AuthFile::new(first, &self.helpers))
     }
 
     /// All sources, as one.
@@ -105,13 +104,12 @@ impl Logins {
     /// # Errors
     /// [`ErrorKind::Invalid`] if given credentials are malformed; if a named file is missing.
     pub(crate) fn credentials(&self) -> Result<Chain> {
-        let helpers = self.helpers();
         let mut places: Vec<Arc<dyn Credentials>> = vec![Arc::new(self.given()?)];
         if let Some(file) = self.files.first().filter(|_| self.named) {
             std::fs::metadata(file).map_err(|error| Error::io(file.display(), error))?;
         }
         for file in &self.files {
-            places.push(Arc::new(AuthFile::new(file, &helpers)));
+            places.push(Arc::new(AuthFile::new(file, &self.helpers)));
         }
         Ok(Chain::new(places))
     }

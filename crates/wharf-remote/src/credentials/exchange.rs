@@ -25,6 +25,8 @@ const REST: Duration = Duration::from_millis(500);
 pub(super) enum Ended {
     Well(Zeroizing<Vec<u8>>),
     Badly(String),
+    /// By a signal, so that it could not end what it started.
+    Killed(String),
 }
 
 /// Sends a helper `input`, which may contain a `secret`, and reads its output to the end.
@@ -61,6 +63,7 @@ pub(super) async fn converse(
             Err(Error::new(ErrorKind::Invalid, message))
         }
         Some(status) if status.success() => Ok(Ended::Well(output)),
+        Some(status) if status.code().is_none() => Ok(Ended::Killed(status.to_string())),
         Some(status) => {
             let said = words(&output, secret).or_else(|| words(&errors, secret));
             Ok(Ended::Badly(said.unwrap_or_else(|| status.to_string())))

@@ -1,7 +1,7 @@
 //! A file of credentials: Docker's `config.json` or Podman's `auth.json`.
 //!
 //! The longest fitting key decides. For each key its own helper is tried first, then, for the whole
-//! registry, the helper for all, then the file itself.
+//! registry, the helper for all, then the file itself. What fails is reported and passed over.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -121,9 +121,14 @@ impl Credentials for AuthFile {
         registry: &Registry,
         repository: Option<&RepositoryName>,
     ) -> Result<Option<Found>> {
-        let Some(document) = self.document().await? else {
+        let document = self.document().await.inspect_err(|error| {
+            let place = self.path.display().to_string();
+            self.helpers.failures().tell(&place, error);
+        })?;
+        let Some(document) = document else {
             return Ok(None);
         };
+        let mut failure = None;
         let keys = key::candidates(registry, repository);
         for (index, key) in keys.iter().enumerate() {
             let whole = index + 1 == keys.len();
@@ -132,19 +137,31 @@ impl Credentials for AuthFile {
                 (None, true) => key::server(registry),
                 (None, false) => key.clone(),
             };
+            let mut failed = |place: &str, error: Error| {
+                self.helpers.failures().tell(place, &error);
+                failure.get_or_insert(error);
+            };
             for helper in document.helpers(key, whole) {
-                let asked = self.helpers.find(helper, &server, &self.path).await?;
-                if let Some(credential) = asked {
-                    let place = format!("docker-credential-{helper}");
-                    return Ok(Some(found(credential, place, server, whole)));
+                let place = format!("docker-credential-{helper}");
+                match self.helpers.find(helper, &server, &self.path).await {
+                    Ok(None) => {}
+                    Ok(Some(credential)) => {
+                        return Ok(Some(found(credential, place, server, whole)));
+                    }
+                    Err(error) => failed(&place, error),
                 }
             }
-            if let Some(credential) = document.credential(&self.path, key)? {
-                let place = self.path.display().to_string();
-                return Ok(Some(found(credential, place, server, whole)));
+            let place = self.path.display().to_string();
+            match document.credential(&self.path, key) {
+                Ok(None) => {}
+                Ok(Some(credential)) => return Ok(Some(found(credential, place, server, whole))),
+                Err(error) => failed(&place, error),
             }
         }
-        Ok(None)
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(None),
+        }
     }
 
     fn places(&self) -> Vec<String> {
@@ -327,6 +344,59 @@ mod tests {
                 let found = find(&document, registry, Some("library/app")).await;
                 assert_eq!(found.as_deref(), Some("hub"), "{key} {registry}");
             }
+        }
+    }
+
+    /// Counts what is reported.
+    #[derive(Debug, Default)]
+    struct Told(std::sync::Mutex<Vec<String>>);
+
+    impl crate::credentials::CredentialsObserver for Told {
+        fn on_failure(&self, error: &Error) {
+            self.0.lock().unwrap().push(error.to_string());
+        }
+    }
+
+    #[tokio::test]
+    async fn fault_b10_a_helper_that_failed_is_reported_once_and_hides_nothing() {
+        use wharf_testkit::process::executable;
+
+        let directory = tempfile::tempdir().unwrap();
+        for (name, script) in [
+            ("odd", "echo what?"),
+            ("killed", "kill -9 $$"),
+            ("silent", "exec sleep 1000"),
+        ] {
+            let path = directory.path().join(format!("docker-credential-{name}"));
+            executable(&path, &format!("#!/bin/sh\n{script}\n"));
+        }
+        for (name, why) in [
+            ("missing", "is not installed"),
+            ("odd", "it printed no credential"),
+            ("killed", "signal: 9 (SIGKILL)"),
+            ("silent", "did not end within 1 s"),
+            ("../odd", "is not the name of a credential helper"),
+        ] {
+            let told = Arc::new(Told::default());
+            let helpers = Helpers::default().directory(directory.path());
+            let helpers = helpers
+                .limit(Duration::from_secs(1))
+                .observer(Arc::clone(&told) as _);
+            let path = directory.path().join("config.json");
+            let text = format!(
+                r#"{{"credsStore":"{name}","auths":{{
+                    "quay.io":{{"username":"me","password":"p"}}}}}}"#
+            );
+            std::fs::write(&path, text).unwrap();
+            let file = AuthFile::new(&path, &helpers);
+            let find = async |registry: &str| file.find(&registry.parse().unwrap(), None).await;
+            assert!(find("quay.io").await.unwrap().is_some(), "{name}");
+            let error = find("other.example").await.unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            find("third.example").await.unwrap_err();
+            let told = told.0.lock().unwrap();
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].contains(why), "{told:?}");
         }
     }
 

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 use super::credential::Credential;
 use super::exchange::{Ended, converse};
+use super::failures::{CredentialsObserver, Failures};
+use super::process_group::{ProcessGroup, lead};
 use super::secret::Secret;
 use wharf_core::sync::{Keyed, Lock};
 use wharf_core::{Error, ErrorKind, Result};
@@ -29,11 +31,14 @@ pub struct Helpers {
     directory: Option<PathBuf>,
     path: Vec<PathBuf>,
     answers: Arc<Answers>,
+    failures: Failures,
 }
 
 #[derive(Debug, Default)]
 struct Answers {
     known: Lock<HashMap<Question, Answer>>,
+    /// Helpers that did not end in time, for any server.
+    silent: Lock<HashMap<String, Failure>>,
     asking: Keyed<Question, ()>,
 }
 
@@ -87,6 +92,7 @@ impl Default for Helpers {
             directory: None,
             path: Vec::new(),
             answers: Arc::default(),
+            failures: Failures::default(),
         }
     }
 }
@@ -113,6 +119,18 @@ impl Helpers {
         self
     }
 
+    /// Sets the observer of helpers, and of files that name them, which could not be used.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn CredentialsObserver>) -> Self {
+        self.failures = Failures::to(observer);
+        self
+    }
+
+    /// Where failures are reported.
+    pub(super) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
     /// The credential that `helper` has for `server`; `file` is the file that named the helper.
     ///
     /// # Errors
@@ -128,7 +146,16 @@ impl Helpers {
         if let Some(answer) = self.known(&question) {
             return answer;
         }
+        if let Some(error) = self.silence(helper) {
+            return Err(error);
+        }
         let answer = self.ask(helper, server, file).await;
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::Timeout
+        {
+            let mut silent = self.answers.silent.lock();
+            silent.insert(helper.to_owned(), Failure::of(error.clone()));
+        }
         let answer = answer.map_err(Failure::of);
         let found = said(&answer);
         self.answers.known.lock().insert(question, answer);
@@ -144,6 +171,14 @@ impl Helpers {
             .map(said)
     }
 
+    /// The error of a helper that did not end in time a while ago. Waiting again, for another
+    /// server, would not help.
+    fn silence(&self, helper: &str) -> Option<Error> {
+        let silent = self.answers.silent.lock();
+        let failure = silent.get(helper).filter(|failure| !failure.is_old());
+        failure.map(|failure| failure.error.clone())
+    }
+
     async fn ask(&self, helper: &str, server: &str, file: &Path) -> Result<Option<Credential>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -155,7 +190,9 @@ impl Helpers {
         let output = match self.run(helper, Verb::Get, server, None, file).await? {
             Ended::Well(output) => output,
             Ended::Badly(why) if says_nothing(&why) => return Ok(None),
-            Ended::Badly(why) => return Err(failed(helper, Verb::Get, server, why)),
+            Ended::Badly(why) | Ended::Killed(why) => {
+                return Err(failed(helper, Verb::Get, server, why));
+            }
         };
         let printed: Printed = serde_json::from_slice(&output).map_err(|_| {
             failed(
@@ -217,11 +254,12 @@ impl Helpers {
         match ended {
             Ended::Well(_) => Ok(()),
             Ended::Badly(why) if verb == Verb::Erase && says_nothing(&why) => Ok(()),
-            Ended::Badly(why) => Err(failed(helper, verb, server, why)),
+            Ended::Badly(why) | Ended::Killed(why) => Err(failed(helper, verb, server, why)),
         }
     }
 
-    /// Runs a helper with `input`, which may contain a `secret`, on its standard input.
+    /// Runs a helper with `input`, which may contain a `secret`, on its standard input. Unless it
+    /// ends by itself, the processes that it started end too.
     ///
     /// # Errors
     /// If it cannot be run or does not end. Its own failure is not an error here.
@@ -234,19 +272,25 @@ impl Helpers {
         file: &Path,
     ) -> Result<Ended> {
         let program = self.program(helper, file)?;
-        let child = Command::new(&program)
+        let mut command = Command::new(&program);
+        command
             .arg(verb.word())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            .kill_on_drop(true);
+        let child = lead(&mut command)
             .spawn()
             .map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => self.missing(&program, helper, file),
                 _ => Error::io(program.display(), error).target(file.display()),
             })?;
+        let group = ProcessGroup::of(&child);
         let ended =
             tokio::time::timeout(self.limit, Box::pin(converse(child, input, secret))).await;
+        if let Ok(Ok(Ended::Well(_) | Ended::Badly(_))) = &ended {
+            group.leave();
+        }
         let ended = ended.map_err(|_| {
             let seconds = self.limit.as_secs_f64();
             let message = format!("did not end within {seconds} s");
@@ -273,7 +317,7 @@ impl Helpers {
             "docker-credential-{helper}, named in {}, {why}",
             file.display()
         );
-        Error::new(ErrorKind::NotFound, message)
+        Error::new(ErrorKind::Io, message)
     }
 
     /// Refuses a name that is a path, which could run other programs.
@@ -468,6 +512,71 @@ mod tests {
         let error = helpers.find("test", "r.example", file).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(error.to_string().ends_with("did not end within 0.05 s"));
+    }
+
+    /// Whether the process whose number is in `file` has ended.
+    async fn has_ended(file: &Path) -> bool {
+        let number = std::fs::read_to_string(file).unwrap();
+        let place = format!("/proc/{}/stat", number.trim());
+        for _ in 0..600 {
+            let state = std::fs::read_to_string(&place).unwrap_or_default();
+            // An ended process may wait for its parent.
+            let rest = state.rsplit_once(") ").map_or("Z", |(_, rest)| rest);
+            if rest.starts_with(['Z', 'X']) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn fault_b10_the_processes_of_a_helper_end_with_it() {
+        for (script, limit) in [
+            // Silent, and its child holds the pipes.
+            ("sleep 1000 & echo $! > $(dirname $0)/child; wait", 1),
+            ("sleep 1000 & echo $! > $(dirname $0)/child; kill -9 $$", 60),
+            ("sleep 1000 & echo $! > $(dirname $0)/child; yes no", 60),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let helpers = helpers(directory.path(), script).limit(Duration::from_secs(limit));
+            let file = Path::new("/home/config.json");
+            helpers.find("test", "r.example", file).await.unwrap_err();
+            assert!(has_ended(&directory.path().join("child")).await, "{script}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn fault_b10_a_helper_ends_with_the_work_that_asked_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let child = directory.path().join("child");
+        let script = "sleep 1000 & echo $! > $0.new; mv $0.new $(dirname $0)/child; wait";
+        let helpers = helpers(directory.path(), script);
+        let asking = tokio::spawn(async move {
+            let file = Path::new("/home/config.json");
+            drop(helpers.find("test", "r.example", file).await);
+        });
+        while !child.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        asking.abort();
+        assert!(has_ended(&child).await);
+    }
+
+    #[tokio::test]
+    async fn fault_b10_a_silent_helper_is_waited_for_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "echo x >> $(dirname $0)/log; exec sleep 1000";
+        let helpers = helpers(directory.path(), script).limit(Duration::from_secs(1));
+        let file = Path::new("/home/config.json");
+        for server in ["a.example", "b.example", "a.example"] {
+            let error = helpers.find("test", server, file).await.unwrap_err();
+            assert!(error.to_string().ends_with("did not end within 1 s"));
+        }
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+        assert_eq!(log, "x\n");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ mod credential;
 mod document;
 mod edit;
 mod exchange;
+mod failures;
 pub(crate) mod fields;
 mod file;
 #[cfg(fuzzing)]
@@ -16,11 +17,13 @@ pub(crate) mod fuzzing;
 mod helper;
 mod keep;
 mod key;
+mod process_group;
 mod secret;
 
 pub use self::chain::{Chain, Given};
 pub(crate) use self::credential::TOKEN_USER;
 pub use self::credential::{Credential, Credentials, Found};
+pub use self::failures::CredentialsObserver;
 pub use self::file::AuthFile;
 pub use self::helper::Helpers;
 pub use self::keep::Forgotten;

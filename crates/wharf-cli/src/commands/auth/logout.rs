@@ -29,7 +29,9 @@ impl Run for Logout {
             let (file, below) = (file.path().display(), forgotten.below.join(", "));
             say(&format!("{file} still has credentials for {below}"));
         }
-        if let Some(left) = context.logins.credentials()?.find(&registry, None).await? {
+        // Places that cannot be read are reported as such.
+        let left = context.logins.credentials()?.find(&registry, None).await;
+        if let Ok(Some(left)) = left {
             let place = left.source;
             say(&format!("there are still credentials for it in {place}"));
         }
