@@ -44,6 +44,11 @@ pub(crate) fn has_colours() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether a person at a terminal can be asked for input that is not shown.
+pub(crate) fn can_ask() -> bool {
+    cfg!(unix) && io::stdin().is_terminal()
+}
+
 /// The directory of `hosts.toml` files, if a variable names one.
 pub(crate) fn hosts_directory() -> Option<PathBuf> {
     path("WHARF_HOSTS_DIR")

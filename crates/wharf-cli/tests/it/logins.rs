@@ -40,7 +40,9 @@ fn layout(home: &Path) -> String {
 fn a_login_that_makes_no_sense_is_refused_before_anybody_is_asked() {
     let home = tempfile::tempdir().unwrap();
     let part = "HOST: 127.0.0.1:1/r/a is a part of a registry; logins are for all of 127.0.0.1:1";
-    let no_password = "no password: --password-stdin reads it from standard input";
+    let no_password = "no password, and no terminal to ask for it: \
+                       --password-stdin reads it from standard input";
+    let no_user = "no user name, and no terminal to ask for it: -u USER";
     for (arguments, expected) in [
         (
             &["login", "-u", "me", "-p", "x", "127.0.0.1:1/r/a"][..],
@@ -48,6 +50,8 @@ fn a_login_that_makes_no_sense_is_refused_before_anybody_is_asked() {
         ),
         (&["logout", "127.0.0.1:1/r/a"], part),
         (&["login", "-u", "me", "127.0.0.1:1"], no_password),
+        (&["login", "127.0.0.1:1"], no_user),
+        (&["login", "-p", "x", "127.0.0.1:1"], no_user),
         (
             &["login", "-u", "me:too", "-p", "x", "127.0.0.1:1"],
             "a user name has no colon",

@@ -10,6 +10,7 @@ mod auth;
 mod bad_input;
 mod blob;
 mod common;
+mod credential_faults;
 mod cut_connections;
 mod cut_off;
 mod damaged;

@@ -28,6 +28,10 @@ impl Run for Get {
             Some(host) => host,
             None => input::read("the registry").await?.expose().to_owned(),
         };
+        if host.trim().is_empty() {
+            let message = "no host given: name it, or write it to standard input";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let registry = registry_of(&host).map_err(|error| error.target("HOST"))?;
         let credentials = context.logins.credentials()?;
         let Some(found) = credentials.find(&registry, None).await? else {

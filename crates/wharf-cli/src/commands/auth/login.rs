@@ -4,10 +4,11 @@ use wharf::credentials::{Credential, Credentials, Secret};
 use wharf::remote::Checked;
 use wharf::{Error, ErrorKind, Result};
 
-use super::input;
+use super::{input, prompt};
 use crate::arguments::Host;
 use crate::command::Run;
 use crate::context::Context;
+use crate::env;
 use crate::flags::Hidden;
 
 /// Check credentials with a registry, and store them
@@ -18,28 +19,31 @@ pub(crate) struct Login {
     host: Host,
     /// User name
     #[arg(short, long, value_name = "USER")]
-    username: String,
+    username: Option<String>,
     /// Password; other users see it in the list of processes
     #[arg(short, long, value_name = "PASSWORD")]
     password: Option<Hidden>,
     /// Read the password from standard input
-    #[arg(long, conflicts_with = "password")]
+    #[arg(long, conflicts_with = "password", requires = "username")]
     password_stdin: bool,
 }
 
 const HELP: &str = "\
+On a terminal, asks for the user name and the password that are not given.
 Stores them where `docker login` does: in a credential helper, or in the file of Docker's
 configuration.
 
-Example:
+Examples:
+  wharf auth login ghcr.io
   wharf auth login -u me --password-stdin ghcr.io < token";
 
 impl Run for Login {
     /// Checks the credentials before it stores them.
     async fn run(self, context: &Context) -> Result<()> {
         let Host(registry) = &self.host;
+        let username = self.username().await?;
         let password = self.password().await?;
-        let credential = Credential::password(self.username.as_str(), password);
+        let credential = Credential::password(username, password);
         let before = context.logins.given()?.find(registry, None).await?;
         let file = context.logins.first()?;
         let wharf = context.wharf_without_credentials()?;
@@ -62,12 +66,25 @@ impl Run for Login {
 }
 
 impl Login {
+    async fn username(&self) -> Result<String> {
+        match &self.username {
+            Some(username) => Ok(username.clone()),
+            None if env::can_ask() => prompt::line("Username").await,
+            None => {
+                let message = "no user name, and no terminal to ask for it: -u USER";
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+        }
+    }
+
     async fn password(&self) -> Result<Secret> {
         match &self.password {
             Some(Hidden(password)) => Ok(password.clone()),
             None if self.password_stdin => input::read("the password").await,
+            None if env::can_ask() => prompt::secret("Password").await,
             None => {
-                let message = "no password: --password-stdin reads it from standard input";
+                let message = "no password, and no terminal to ask for it: \
+                               --password-stdin reads it from standard input";
                 Err(Error::new(ErrorKind::Invalid, message))
             }
         }

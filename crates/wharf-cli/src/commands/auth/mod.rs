@@ -1,6 +1,7 @@
 //! `wharf auth`: logging in and out, and credentials for other programs.
 
 mod input;
+mod prompt;
 
 crate::command::commands! {
     /// Log in to registries, and use their credentials
