@@ -46,7 +46,20 @@ impl TokenServer {
     /// # Panics
     /// When `ip` is neither, or has no free port.
     pub fn start_on(ip: IpAddr, life: Duration) -> Self {
-        let signer = Signer::new();
+        Self::of(Signer::new(), ip, life)
+    }
+
+    /// Like [`TokenServer::start`], but its tokens allow nothing in `repository`, whatever is asked
+    /// for. As the specification says, that is no error.
+    pub fn start_denying(repository: &str, life: Duration) -> Self {
+        let signer = Signer {
+            denied: Some(repository.to_owned()),
+            ..Signer::new()
+        };
+        Self::of(signer, Ipv4Addr::LOCALHOST.into(), life)
+    }
+
+    fn of(signer: Signer, ip: IpAddr, life: Duration) -> Self {
         let certificate = signer.certificate.pem();
         let answer = Answer::from_fn(move |request| signer.answer(request, life));
         Self {
@@ -74,6 +87,8 @@ impl TokenServer {
 struct Signer {
     key: EcdsaKeyPair,
     certificate: rcgen::Certificate,
+    /// The repository in which nothing is allowed.
+    denied: Option<String>,
 }
 
 impl Signer {
@@ -85,7 +100,11 @@ impl Signer {
             .expect("make a certificate");
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der())
             .expect("the key just made");
-        Self { key, certificate }
+        Self {
+            key,
+            certificate,
+            denied: None,
+        }
     }
 
     fn answer(&self, request: &RecordedRequest, life: Duration) -> Answer {
@@ -107,7 +126,10 @@ impl Signer {
             return Answer::status(401).body(r#"{"details":"incorrect username or password"}"#);
         }
         let life = life.as_secs();
-        let token = self.token(&access(&scopes(&asked), everything), life);
+        let mut scopes = scopes(&asked);
+        let denied = |scope: &String| scope.split(':').nth(1) == self.denied.as_deref();
+        scopes.retain(|scope| self.denied.is_none() || !denied(scope));
+        let token = self.token(&access(&scopes, everything), life);
         let body = json!({ "token": token, "expires_in": life });
         Answer::status(200).body(body.to_string())
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::header::WWW_AUTHENTICATE;
 use wharf_oci::Registry;
 
-use super::authorization::{Asker, Authorization};
+use super::asking::{Asker, Authorization};
 use super::challenge::{self, Challenge, Demand};
 use super::finals::Finals;
 use super::lack::Shown;

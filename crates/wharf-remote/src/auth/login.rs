@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use url::Url;
 use wharf_oci::RepositoryName;
 
-use super::authorization::Asker;
+use super::asking::Asker;
 use super::authorizer::Authorizer;
 use super::challenge;
 use super::scope::{Access, Needed, ScopeSet, for_push};

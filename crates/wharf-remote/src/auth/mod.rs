@@ -4,7 +4,7 @@
 //! remembered for the host. Credentials and tokens go to the registry's own origin and to its token
 //! server only.
 
-mod authorization;
+mod asking;
 mod authorizer;
 mod challenge;
 mod finals;
@@ -18,7 +18,7 @@ mod token_answer;
 mod token_server;
 mod tokens;
 
-pub(super) use self::authorization::{Asker, Authorization};
+pub(super) use self::asking::{Asker, Authorization};
 pub(super) use self::authorizer::Authorizer;
 pub(super) use self::challenge::choose;
 #[cfg(fuzzing)]

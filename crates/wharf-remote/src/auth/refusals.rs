@@ -2,7 +2,7 @@
 
 use http::header::WWW_AUTHENTICATE;
 
-use super::authorization::Authorization;
+use super::asking::Authorization;
 use super::authorizer::Authorizer;
 use super::challenge::{Challenge, Offers};
 use super::lack::{self, Shown};

@@ -514,7 +514,7 @@ mod tests {
         assert!(error.to_string().ends_with("did not end within 0.05 s"));
     }
 
-    /// Whether the process whose number is in `file` has ended.
+    /// Whether the process with the number that is in `file` has ended.
     async fn has_ended(file: &Path) -> bool {
         let number = std::fs::read_to_string(file).unwrap();
         let place = format!("/proc/{}/stat", number.trim());

@@ -91,7 +91,7 @@ impl MirrorErrors {
         if others.is_empty() {
             return Err(error);
         }
-        // The host that the file names is not the registry whose name the error states.
+        // The host that the file names is not the registry that the error names.
         let error = match &candidates.mirrors.last {
             Some(last) => error.target(last.name()),
             None => error,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
@@ -13,11 +14,14 @@ use wharf::oci::{Descriptor, Digest, MediaType, Registry, RepositoryName, Select
 use wharf::remote::{Client, RemoteRepository};
 use wharf::store::{Outcome, Source, Store};
 use wharf::{Error, ErrorKind, Lack, Result};
-use wharf_testkit::{Answer, FaultServer, RecordedRequest, Script, push_registry, seeded_bytes};
+use wharf_testkit::{
+    Answer, DockerRegistry, FaultServer, RecordedRequest, Script, TokenServer, push_registry,
+    seeded_bytes,
+};
 
 use crate::support::{BASIC, image, options};
 
-/// A token server whose tokens are the scopes that they allow, joined by `+`, and a number.
+/// A token server with tokens that are the scopes that they allow, joined by `+`, and a number.
 fn scribe() -> FaultServer {
     FaultServer::start(Script::new().on("*", "/token", [granted()]))
 }
@@ -234,6 +238,32 @@ async fn fault_b2_a_source_that_may_not_be_read_is_given_up_for_all_blobs() {
 }
 
 #[tokio::test]
+async fn fault_b2_a_real_registry_is_not_asked_for_each_blob_of_a_source_that_is_not_ours() {
+    let life = Duration::from_secs(60);
+    let tokens = TokenServer::start_denying("base", life);
+    let Some(registry) = DockerRegistry::start_with(&tokens.auth()) else {
+        return;
+    };
+    let host: Registry = registry.address().to_string().parse().unwrap();
+    let given = Given::new(host.clone(), password().unwrap(), "the test");
+    let builder = Client::builder().credentials(Arc::new(given));
+    let client = builder.build().unwrap();
+    let of = |name: &str| client.repository(&format!("{host}/{name}").parse().unwrap());
+    let (base, app) = (of("base"), of("app"));
+    for seed in 0..25 {
+        let put = app.put_blob(&blob_from(seed, &base)).await;
+        assert_eq!(put.unwrap(), Outcome::Written);
+    }
+    let log = registry.log();
+    let mounts = log.lines().filter(|line| {
+        // One line of the log for each request.
+        line.contains("\"POST ") && line.contains("mount=")
+    });
+    assert!(mounts.count() <= 3, "{log}");
+    assert!(tokens.requests().len() <= 4, "{:?}", tokens.requests());
+}
+
+#[tokio::test]
 async fn fault_b2_a_source_that_the_token_server_refuses_is_given_up_for_all_blobs() {
     let denied = Answer::error(403, "DENIED", "not yours");
     let reads = |request: &RecordedRequest| request.target.contains("base");
@@ -424,7 +454,7 @@ async fn fault_b10_where_credentials_are_needed_it_says_why_there_are_none() {
     assert_eq!(error.to_string(), expected);
 
     // The token server wants them.
-    let denied = Answer::error(401, "DENIED", "who are you?");
+    let denied = Answer::error(401, "DENIED", "no anonymous tokens");
     let tokens = FaultServer::start(Script::new().on("*", "/token", [denied]));
     let registry = FaultServer::start(registry_of(&tokens));
     let error = named(&broken(), &registry, "app")
@@ -433,7 +463,7 @@ async fn fault_b10_where_credentials_are_needed_it_says_why_there_are_none() {
         .unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("who are you?; credentials: the vault is gone"),
+        text.contains("no anonymous tokens; credentials: the vault is gone"),
         "{text}"
     );
     assert_eq!(error.refusal().unwrap().lack, Lack::Source);

@@ -22,7 +22,7 @@ fn apart(name: &str) -> bool {
     network::is_own(&format!("auth_network::{name}"), &NAMES)
 }
 
-/// How a client comes to a registry.
+/// How a client asks a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Https,
