@@ -34,6 +34,8 @@ pub(crate) struct Note {
     subject: Subject,
     /// Whether the registry has another address in the next run.
     moves: bool,
+    /// How many bytes the session had when a try with it failed last; 0 if it did not answer.
+    pub(crate) failed: Option<u64>,
 }
 
 /// The blob of a note. Stored inside, because a file name may belong to another blob by accident or
@@ -49,6 +51,8 @@ struct Line {
     #[serde(flatten)]
     subject: Subject,
     session: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<u64>,
 }
 
 /// The smallest blob, in bytes, that gets a note: smaller ones are sent again faster.
@@ -106,6 +110,7 @@ impl Journal {
                 file,
                 subject,
                 moves: self.under.is_some(),
+                failed: None,
             })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
@@ -126,6 +131,7 @@ impl Note {
         self.file.seek(SeekFrom::Start(0)).ok()?;
         (&self.file).take(LONGEST).read_to_string(&mut text).ok()?;
         let line: Line = serde_json::from_str(&text).ok()?;
+        self.failed = line.failed;
         (line.subject == self.subject).then_some(line.session)
     }
 
@@ -139,6 +145,7 @@ impl Note {
     fn try_write(&mut self, session: &Url) -> io::Result<()> {
         let line = Line {
             subject: self.subject.clone(),
+            failed: self.failed,
             session: match self.moves {
                 true => session[Position::BeforePath..].to_owned(),
                 false => session.to_string(),
@@ -152,7 +159,8 @@ impl Note {
 
     /// Empties the note, for another session. If none is written, its file is removed on drop.
     #[must_use]
-    pub(crate) fn emptied(self) -> Self {
+    pub(crate) fn emptied(mut self) -> Self {
+        self.failed = None;
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(path = %self.path.display(), %error, "note not cleared");
         }

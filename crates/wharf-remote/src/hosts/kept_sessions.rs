@@ -16,6 +16,8 @@ pub(crate) struct KeptSession {
     pub(crate) url: Url,
     pub(crate) note: Option<Note>,
     pub(crate) filled: Arc<Filled>,
+    /// How many bytes it had when a try with it failed last; 0 if it did not answer.
+    pub(crate) failed: Option<u64>,
 }
 
 /// How far a session is filled.
@@ -49,6 +51,7 @@ impl KeptSession {
     pub(crate) fn new(url: Url, note: Option<Note>) -> Self {
         KeptSession {
             url,
+            failed: note.as_ref().and_then(|note| note.failed),
             note,
             filled: Arc::default(),
         }

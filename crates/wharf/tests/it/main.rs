@@ -45,4 +45,5 @@ mod tls_rows;
 mod unknown_content;
 mod unsettled;
 mod upload_rows;
+mod useless_sessions;
 mod waits;

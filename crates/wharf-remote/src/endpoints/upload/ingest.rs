@@ -32,15 +32,20 @@ pub(crate) async fn ingest(
     media_type: &MediaType,
     intake: Arc<dyn Intake>,
 ) -> Result<Descriptor> {
-    let mut earlier = None;
+    let (mut earlier, mut failing) = (None, None);
     let note = match resume::find(api, Sought::intake(&*intake)).await? {
         Resumable::Nothing(note) => note,
-        Resumable::Session(mut session, length) => {
-            let error = match rest(api, &mut session, &intake, length).await {
-                Ok(learned) => return Ok(closed(session, media_type, learned)),
-                Err(error) => error,
+        Resumable::Failing(session, answer) => {
+            tracing::debug!(?answer, "session is of no use");
+            failing = Some((session, answer));
+            None
+        }
+        Resumable::Session(session, length) => {
+            let continued = go_on(api, media_type, &intake, session, length).await;
+            let (error, note) = match continued {
+                Ok(descriptor) => return Ok(descriptor),
+                Err(failure) => failure,
             };
-            let (error, note) = put_blob::stop(session, intake.key(), error);
             let final_word = error.failed_side() == Some(Side::Source);
             if final_word || (note.is_none() && error.is_transient()) {
                 return Err(error);
@@ -55,17 +60,34 @@ pub(crate) async fn ingest(
     if let Ok((digest, size)) = intake.learned() {
         let descriptor = Descriptor::new(media_type.clone(), digest, size);
         if blobs::contains(api, &descriptor).await? {
-            note.into_iter().for_each(Note::clear);
+            let left = failing.and_then(|(session, _)| session.give_up());
+            note.into_iter().chain(left).for_each(Note::clear);
             return Ok(descriptor);
         }
     }
-    let stream = match intake.open(0).await {
-        Ok(stream) => first(stream).await?,
-        // The beginning is gone, so the earlier error is the cause.
-        Err(error) => return Err(earlier.unwrap_or(error)),
+    let stream = match (intake.open(0).await, failing.take()) {
+        (Ok(stream), session) => {
+            failing = session;
+            first(stream).await?
+        }
+        // The beginning is gone: a session of little use is all there is.
+        (Err(_), Some((session, Ok(length)))) => {
+            let continued = go_on(api, media_type, &intake, session, length).await;
+            return continued.map_err(|(error, _)| error);
+        }
+        (Err(_), Some((session, Err(error)))) => {
+            if let Some(key) = intake.key() {
+                session.keep(key);
+            }
+            return Err(error);
+        }
+        // The earlier error is the cause.
+        (Err(error), None) => return Err(earlier.unwrap_or(error)),
     };
-    let mut session = put_blob::begin(api).await?;
-    session.note(note);
+    let failing = failing.map(|(session, _)| session);
+    let opened = put_blob::begin(api).await;
+    let (mut session, left) = put_blob::replaced(failing, opened, intake.key())?;
+    session.note(left.or(note));
     match sent(api, &mut session, &intake, 0, stream).await {
         Ok(learned) => Ok(closed(session, media_type, learned)),
         Err(error) => {
@@ -81,6 +103,20 @@ pub(crate) async fn ingest(
 fn closed(session: Session, media_type: &MediaType, (digest, size): (Digest, u64)) -> Descriptor {
     session.close();
     Descriptor::new(media_type.clone(), digest, size)
+}
+
+/// Continues a session that has `length` bytes. If the session was kept, the error has no note.
+async fn go_on(
+    api: &Api,
+    media_type: &MediaType,
+    intake: &Arc<dyn Intake>,
+    mut session: Session,
+    length: u64,
+) -> Result<Descriptor, (Error, Option<Note>)> {
+    match rest(api, &mut session, intake, length).await {
+        Ok(learned) => Ok(closed(session, media_type, learned)),
+        Err(error) => Err(put_blob::stop(session, intake.key(), length, error)),
+    }
 }
 
 /// Sends the bytes after the `length` that a session has (wire.md U5, U6).

@@ -18,7 +18,7 @@ use crate::hosts::Optional;
 use crate::transport::{Body, Request, Wait};
 use wharf_core::blob::Blob;
 use wharf_core::store::Outcome;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result, Side};
 
 /// Blobs of at most this many bytes go in one POST if the registry accepts that (wire.md U1).
 const SMALL: u64 = 64 * 1024;
@@ -33,8 +33,14 @@ pub(crate) fn asks_first(api: &Api, size: u64) -> bool {
 /// # Errors
 /// What the source or the registry says.
 pub(crate) async fn put(api: &Api, blob: &Blob) -> Result<Outcome> {
+    let mut failing = None;
     let note = match resume::find(api, Sought::blob(blob)).await? {
         Resumable::Nothing(note) => note,
+        Resumable::Failing(session, answer) => {
+            tracing::debug!(?answer, "session is of no use");
+            failing = Some(session);
+            None
+        }
         Resumable::Session(session, length) => match go_on(api, blob, session, length).await {
             Ok(()) => return Ok(Outcome::Written),
             Err((error, None)) if error.is_transient() => return Err(error),
@@ -50,15 +56,34 @@ pub(crate) async fn put(api: &Api, blob: &Blob) -> Result<Outcome> {
     if small && !mount::is_believed(api, blob).await {
         return at_once(api, blob).await;
     }
-    let (session, reading) = match mount::ask(api, blob).await {
-        Asked::Mounted => return Ok(Outcome::Mounted),
-        Asked::Opened(session) => (session, Reading::open(blob, 0).await?),
-        Asked::Nothing => {
-            let reading = Reading::open(blob, 0).await?;
-            (begin(api).await?, reading)
-        }
+    let asked = mount::ask(api, blob).await;
+    if matches!(asked, Asked::Mounted) {
+        return Ok(Outcome::Mounted);
+    }
+    let reading = Reading::open(blob, 0).await?;
+    let session = match asked {
+        Asked::Opened(session) => Ok(session),
+        Asked::Mounted | Asked::Nothing => begin(api).await,
     };
-    afresh(api, session, reading, note).await
+    let (session, left) = replaced(failing, session, Some(&blob.descriptor().digest))?;
+    afresh(api, session, reading, left.or(note)).await
+}
+
+/// The new session, with the note of the failing one, which ends. Without a new session the failing
+/// one is kept: the registry as a whole may be in trouble.
+pub(super) fn replaced(
+    failing: Option<Session>,
+    opened: Result<Session>,
+    key: Option<&Digest>,
+) -> Result<(Session, Option<Note>)> {
+    match (opened, failing, key) {
+        (Ok(session), failing, _) => Ok((session, failing.and_then(Session::give_up))),
+        (Err(error), Some(failing), Some(key)) => {
+            failing.keep(key);
+            Err(error)
+        }
+        (Err(error), ..) => Err(error),
+    }
 }
 
 /// Sends the rest of a blob to a session that has `length` bytes of it. If the session was kept,
@@ -72,7 +97,7 @@ async fn go_on(
     let digest = &blob.descriptor().digest;
     let reading = match Reading::open(blob, length).await {
         Ok(reading) => reading,
-        Err(error) => return Err(stop(session, Some(digest), error)),
+        Err(error) => return Err(stop(session, Some(digest), length, error)),
     };
     let manner = manner_of(api, blob, &session);
     match send_all(api, &mut session, reading, manner).await {
@@ -80,15 +105,25 @@ async fn go_on(
             session.close();
             Ok(())
         }
-        Err(error) => Err(stop(session, Some(digest), error)),
+        Err(error) => Err(stop(session, Some(digest), length, error)),
     }
 }
 
-/// Keeps the session for the next try, if there is one; otherwise cancels it.
-pub(super) fn stop(session: Session, key: Option<&Digest>, error: Error) -> (Error, Option<Note>) {
+/// Keeps a session that was continued at `length` for the next try, if there is one; otherwise
+/// cancels it.
+pub(super) fn stop(
+    mut session: Session,
+    key: Option<&Digest>,
+    length: u64,
+    error: Error,
+) -> (Error, Option<Note>) {
     if let Some(key) = key
         && broke_off(&error)
     {
+        // What the source did says nothing about the session.
+        if error.failed_side() != Some(Side::Source) {
+            session.fails_at(length);
+        }
         session.keep(key);
         return (error, None);
     }

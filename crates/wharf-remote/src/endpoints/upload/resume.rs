@@ -19,6 +19,9 @@ use wharf_oci::Digest;
 pub(super) enum Resumable {
     /// A session with this many bytes of it, at least one.
     Session(Session, u64),
+    /// A session of no use: a try with it failed before, and it has no more bytes now, or it does
+    /// not answer. It is given up once another one is open (wire.md U10).
+    Failing(Session, Result<u64>),
     /// No session; with the note to use for a new one, if any.
     Nothing(Option<Note>),
 }
@@ -56,7 +59,7 @@ impl<'a> Sought<'a> {
 /// Looks for a live session.
 ///
 /// # Errors
-/// If the registry cannot be asked now; the session is kept for the next try.
+/// If the session does not answer for the first time; it is kept for the next try.
 pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
     let host = api.host();
     let take = |key| host.sessions().take(api.name(), key);
@@ -72,18 +75,22 @@ pub(super) async fn find(api: &Api, sought: Sought<'_>) -> Result<Resumable> {
         },
     };
     let mut session = Session::resumed(api, place);
-    let length = match session.status().await {
-        Ok(length) => length,
-        Err(error) => {
-            if let Some(key) = sought.key {
-                session.keep(key);
-            }
+    let failed = session.failed();
+    let length = match (session.status().await, sought.key) {
+        (Ok(length), _) => length,
+        (Err(error), Some(key)) if failed.is_none() && error.is_transient() => {
+            session.fails_at(0);
+            session.keep(key);
             return Err(error);
         }
+        (Err(error), _) => return Ok(Resumable::Failing(session, Err(error))),
     };
     match length {
         Some(length) if (1..=sought.most).contains(&length) => {
-            return Ok(Resumable::Session(session, length));
+            return Ok(match failed {
+                Some(at) if length <= at => Resumable::Failing(session, Ok(length)),
+                _ => Resumable::Session(session, length),
+            });
         }
         // Bytes were sent and are not there: from now on chunks are acknowledged one by one.
         None | Some(0) if forgot => host.learn_sending(|learned| learned.forgets = true),

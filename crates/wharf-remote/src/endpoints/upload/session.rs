@@ -86,6 +86,23 @@ impl Session {
         }
     }
 
+    /// How many bytes it had when a try with it failed last; 0 if it did not answer. `None`: none
+    /// failed.
+    pub(super) fn failed(&self) -> Option<u64> {
+        self.place.as_ref().and_then(|place| place.failed)
+    }
+
+    /// Notes that a try with it failed, for this process and the next.
+    pub(super) fn fails_at(&mut self, length: u64) {
+        if let Some(place) = &mut self.place {
+            place.failed = Some(length);
+            if let Some(note) = &mut place.note {
+                note.failed = place.failed;
+                note.write(&place.url);
+            }
+        }
+    }
+
     /// Moves to the `Location` of an answer to PATCH or GET, if there is one (wire.md U3).
     ///
     /// # Errors
