@@ -19,8 +19,8 @@ use crate::{Error, ErrorKind, Result, Side, verify};
 /// Bytes kept of a stream that comes once: more than the buffers of a connection hold.
 pub(crate) const OF_ONE_SHOT: usize = 16 << 20;
 
-/// Bytes kept of a stream that can be made again: a request refused early needs no second making.
-pub(crate) const OF_REPEATABLE: usize = 1 << 20;
+/// Bytes kept of a stream that can be made again: a request refused at once needs no second making.
+pub(crate) const OF_REPEATABLE: usize = 256 << 10;
 
 /// Bytes of a chunk that is given again.
 const CHUNK: usize = 1 << 20;
