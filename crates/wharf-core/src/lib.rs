@@ -17,6 +17,7 @@ pub mod image;
 pub mod intake;
 pub mod layer;
 mod rewind;
+pub mod rootfs;
 mod sniff;
 pub mod spool;
 #[doc(hidden)]

@@ -12,7 +12,7 @@ mod input;
 mod memory;
 mod packing;
 mod pending;
-mod pipe;
+pub(crate) mod pipe;
 mod tree;
 mod unpacked;
 mod zstd;

@@ -10,14 +10,14 @@ use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result, file, thread};
 
 /// The writing end. A write fails once the stream is dropped.
-pub(super) struct Pipe {
+pub(crate) struct Pipe {
     sender: mpsc::Sender<Result<Bytes>>,
     chunk: BytesMut,
 }
 
 /// The bytes that `work` writes. `work` runs on a thread of its own, starts with the first poll and
 /// ends early when the stream is dropped. The stream fails as `work` does.
-pub(super) fn written_by<F>(work: F) -> ByteStream
+pub(crate) fn written_by<F>(work: F) -> ByteStream
 where
     F: FnOnce(&mut Pipe) -> Result<()> + Send + 'static,
 {

@@ -67,13 +67,19 @@ fn from_path(path: &Path, spool_dir: &Path) -> Result<Unpacked> {
 }
 
 fn from_reader(reader: Box<dyn Read + Send>, name: String, spool_dir: &Path) -> Result<Unpacked> {
-    let reader = peel(reader, &name)?;
+    let mut reader = peel(reader, &name)?;
+    let head = head(&mut reader).map_err(|error| Error::io(&name, error))?;
+    // Checked before an endless stream of something else fills the disk.
+    if head.len() == ENOUGH && !is_tar(&head) {
+        return Err(not_a_tar(&head).target(name));
+    }
+    let reader = Cursor::new(head).chain(reader);
     let Spooled { file, length } = spool::reader(reader, &name, spool_dir)?;
     Ok(Unpacked { file, length, name })
 }
 
 /// Removes all compressions, outermost first.
-fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>> {
+pub(crate) fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>> {
     let position = Arc::new(AtomicU64::new(0));
     let mut reader: Box<dyn Read + Send> = Box::new(Counted {
         reader,
@@ -82,10 +88,6 @@ fn peel(reader: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn Read + Send>
     for _ in 0..=MOST_PACKINGS {
         let head = head(&mut reader).map_err(|error| Error::io(name, error))?;
         let packing = Packing::of(&head);
-        // Checked before an endless stream of something else fills the disk.
-        if packing.is_none() && head.len() == ENOUGH && !is_tar(&head) {
-            return Err(not_a_tar(&head).target(name));
-        }
         reader = Box::new(Cursor::new(head).chain(reader));
         let Some(packing) = packing else {
             return Ok(Box::new(Bounded {

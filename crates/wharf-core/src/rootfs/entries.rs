@@ -1,0 +1,362 @@
+//! Reads a tar entry by entry from a stream (POSIX ustar and pax, GNU tar).
+
+use std::io::{ErrorKind as Io, Read, Write};
+
+use tar::{EntryType, Header};
+
+use super::pax::{Records, number};
+use super::sparse::{self, MOST_PIECES, Noted, Pieces, Run};
+use crate::store::archive::{is_tar, not_a_tar};
+use crate::{Error, ErrorKind, Result};
+
+/// The block size of a tar, in bytes.
+pub(super) const BLOCK: usize = 512;
+
+/// The most bytes of a long name, or of a set of pax records. Extended attributes have at most
+/// 64 KiB each.
+const MOST_EXTENSION: u64 = 1 << 20;
+
+/// Zeros of files with holes that are always written, in bytes.
+const ZEROS_ALWAYS: u64 = 1 << 30;
+
+/// Beyond that, zeros may be this many times the bytes that were read.
+const ZEROS_GROWTH: u64 = 200;
+
+/// One entry, without its content.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The offset of its header, in bytes of the tar.
+    pub(super) at: u64,
+    pub(super) header: Header,
+    pub(super) kind: EntryType,
+    /// As it is written, not cleaned.
+    pub(super) name: Vec<u8>,
+    /// The target of a link, as it is written.
+    pub(super) link: Vec<u8>,
+    /// What the header cannot hold, without name, target, size and holes.
+    pub(super) records: Records,
+    pieces: Pieces,
+}
+
+impl Entry {
+    /// Bytes of its content, with holes as zeros.
+    pub(super) fn size(&self) -> u64 {
+        self.pieces.size()
+    }
+}
+
+/// A tar that is read from its beginning to its end.
+pub(super) struct Entries<R> {
+    reader: R,
+    position: u64,
+    /// Stored bytes of the last entry that were not read yet.
+    left: u64,
+    padding: u64,
+    zeros: u64,
+}
+
+/// What extension headers say of the entry that follows.
+#[derive(Default)]
+struct Extension {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    records: Records,
+}
+
+impl<R: Read> Entries<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Entries {
+            reader,
+            position: 0,
+            left: 0,
+            padding: 0,
+            zeros: 0,
+        }
+    }
+
+    /// The next entry. What was not read of the last one is skipped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] with the offset, where it is no tar or ends too early; the reader's.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+        let mut extension = Extension::default();
+        loop {
+            self.skip()?;
+            let at = self.position;
+            let Some(header) = self.header()? else {
+                return Ok(None);
+            };
+            let kind = header.entry_type();
+            let size = header.entry_size().map_err(|error| malformed(at, error))?;
+            if !is_extension(kind) {
+                return self.enter(at, header, extension, size).map(Some);
+            }
+            self.begin(at, size)?;
+            if !kind.is_pax_global_extensions() {
+                self.extend(&mut extension, kind, at, size)?;
+            }
+        }
+    }
+
+    /// Reads what follows the end mark, so that all of the stream was read.
+    pub(super) fn finish(mut self) -> Result<()> {
+        let read = std::io::copy(&mut self.reader, &mut std::io::sink());
+        read.map(drop).map_err(Error::from)
+    }
+
+    /// Writes the content of the entry that was read last.
+    pub(super) fn copy(&mut self, entry: &mut Entry, target: &mut impl Write) -> Result<()> {
+        let mut buffer = vec![0; 1 << 16];
+        while let Some(run) = entry.pieces.next() {
+            let (Run::Data(most) | Run::Zeros(most)) = run;
+            let want = usize::try_from(most).unwrap_or(usize::MAX);
+            let want = want.min(buffer.len());
+            let part = buffer.get_mut(..want).unwrap_or_default();
+            match run {
+                Run::Data(_) => {
+                    self.read(part)?;
+                    self.left -= want as u64;
+                }
+                Run::Zeros(_) => part.fill(0),
+            }
+            target.write_all(part)?;
+            entry.pieces.advance(want as u64);
+        }
+        Ok(())
+    }
+
+    /// Reads the content of an extension header.
+    fn extend(&mut self, to: &mut Extension, kind: EntryType, at: u64, size: u64) -> Result<()> {
+        if size > MOST_EXTENSION {
+            let reason = format!("{size} bytes of extended header, more than {MOST_EXTENSION}");
+            return Err(malformed(at, reason));
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        self.read(&mut bytes)?;
+        self.left -= size;
+        let text = || bytes.split(|byte| *byte == 0).next().map(<[u8]>::to_vec);
+        match kind {
+            EntryType::GNULongName => to.name = text(),
+            EntryType::GNULongLink => to.link = text(),
+            _ => {
+                let records = Records::parse(&bytes);
+                to.records = records.ok_or_else(|| malformed(at, "no pax records here"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, at: u64, header: Header, mut to: Extension, own: u64) -> Result<Entry> {
+        let record = |key: &[u8]| to.records.get(key).map(<[u8]>::to_vec);
+        let name = record(b"GNU.sparse.name").or_else(|| record(b"path"));
+        let name = name.or(to.name);
+        let name = name.unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = record(b"linkpath").or(to.link);
+        let link = link.or_else(|| header.link_name_bytes().map(Into::into));
+        let kind = kind_of(&header, &name);
+        let stored = match (is_header_only(kind), record(b"size")) {
+            (true, _) => 0,
+            (false, None) => own,
+            (false, Some(size)) => {
+                number(&size).ok_or_else(|| malformed(at, "a size that is no number"))?
+            }
+        };
+        self.begin(at, stored)?;
+        let pieces = self.pieces(at, &header, &to.records, stored)?;
+        let size = pieces.size();
+        self.bound(at, size.saturating_sub(stored))?;
+        to.records.remove(|key| {
+            let own = matches!(key, b"path" | b"linkpath" | b"size" | b"hdrcharset");
+            own || sparse::is_sparse(key)
+        });
+        Ok(Entry {
+            at,
+            header,
+            kind,
+            name,
+            link: link.unwrap_or_default(),
+            records: to.records,
+            pieces,
+        })
+    }
+
+    /// Which bytes of the file are stored.
+    fn pieces(&mut self, at: u64, header: &Header, of: &Records, stored: u64) -> Result<Pieces> {
+        let (pieces, size) = match sparse::noted(of) {
+            Noted::No if header.entry_type().is_gnu_sparse() => self.gnu_pieces(at, header)?,
+            Noted::No => return Ok(Pieces::whole(stored)),
+            Noted::Here(pieces, size) => (pieces, size),
+            Noted::InContent(size) => (self.pieces_in_content(at)?, size),
+            Noted::Malformed => return Err(malformed(at, "unknown notes on holes")),
+        };
+        let wrong = || malformed(at, "holes that do not fit the content");
+        Pieces::new(pieces, size, self.left).ok_or_else(wrong)
+    }
+
+    /// The old GNU format: in the header, and in blocks after it.
+    fn gnu_pieces(&mut self, at: u64, header: &Header) -> Result<(Vec<(u64, u64)>, u64)> {
+        let gnu = header
+            .as_gnu()
+            .ok_or_else(|| malformed(at, "holes in another format"))?;
+        let size = gnu.real_size().map_err(|error| malformed(at, error))?;
+        let mut more = gnu.is_extended();
+        let mut pieces = Vec::new();
+        let mut add = |sparse: &tar::GnuSparseHeader| -> Result<()> {
+            if !sparse.is_empty() && pieces.len() < MOST_PIECES {
+                let piece = sparse
+                    .offset()
+                    .and_then(|offset| Ok((offset, sparse.length()?)));
+                pieces.push(piece.map_err(|error| malformed(at, error))?);
+            }
+            Ok(())
+        };
+        gnu.sparse.iter().try_for_each(&mut add)?;
+        for _ in 0..MOST_PIECES {
+            if !more {
+                return Ok((pieces, size));
+            }
+            let mut block = tar::GnuExtSparseHeader::new();
+            self.read(block.as_mut_bytes())?;
+            block.sparse().iter().try_for_each(&mut add)?;
+            more = block.is_extended();
+        }
+        Err(malformed(at, "more holes than the limit"))
+    }
+
+    /// Format 1.0: lines of numbers at the start of the content, padded to whole blocks.
+    fn pieces_in_content(&mut self, at: u64) -> Result<Vec<(u64, u64)>> {
+        let mut numbers = Vec::new();
+        let (mut most, mut line) = (None, Vec::new());
+        while most.is_none_or(|most| numbers.len() < most) {
+            let mut block = [0; BLOCK];
+            let left = self.left.checked_sub(BLOCK as u64);
+            self.left = left.ok_or_else(|| malformed(at, "holes end too early"))?;
+            self.read(&mut block)?;
+            for byte in block {
+                if most.is_some_and(|most| numbers.len() >= most) {
+                    break;
+                }
+                if byte != b'\n' {
+                    line.push(byte);
+                    continue;
+                }
+                let value = number(&std::mem::take(&mut line));
+                let value = value.ok_or_else(|| malformed(at, "holes that are no numbers"))?;
+                match most {
+                    Some(_) => numbers.push(value),
+                    None => {
+                        let count = usize::try_from(value).ok().filter(|n| *n <= MOST_PIECES);
+                        let count = count.ok_or_else(|| malformed(at, "more holes than the limit"));
+                        most = Some(2 * count?);
+                    }
+                }
+            }
+        }
+        sparse::pairs(&numbers).ok_or_else(|| malformed(at, "holes in odd number"))
+    }
+
+    /// Bounds zeros that are written and not stored.
+    fn bound(&mut self, at: u64, zeros: u64) -> Result<()> {
+        self.zeros = self.zeros.saturating_add(zeros);
+        let most = ZEROS_ALWAYS.saturating_add(self.position.saturating_mul(ZEROS_GROWTH));
+        if self.zeros <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "the entry at offset {at} has holes of {zeros} bytes, with those before more than \
+             {ZEROS_GROWTH} times what is stored"
+        );
+        Err(Error::new(ErrorKind::Refused, message))
+    }
+
+    /// The next header, or `None` at the end.
+    fn header(&mut self) -> Result<Option<Header>> {
+        let at = self.position;
+        let mut block = Vec::with_capacity(BLOCK);
+        let mut most = (&mut self.reader).take(BLOCK as u64);
+        let read = most.read_to_end(&mut block)?;
+        self.position += read as u64;
+        if read == 0 || block.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let mut header = Header::new_old();
+        if is_tar(&block) {
+            header.as_mut_bytes().copy_from_slice(&block);
+            return Ok(Some(header));
+        }
+        Err(match (at, read) {
+            (0, _) => not_a_tar(&block),
+            (_, BLOCK) => malformed(at, "no header of a tar entry here"),
+            (_, read) => truncated(at + read as u64),
+        })
+    }
+
+    /// The stored content of an entry begins here.
+    fn begin(&mut self, at: u64, stored: u64) -> Result<()> {
+        let padded = stored.checked_next_multiple_of(BLOCK as u64);
+        let padded = padded.ok_or_else(|| malformed(at, "a size beyond all limits"))?;
+        self.left = stored;
+        self.padding = padded - stored;
+        Ok(())
+    }
+
+    fn skip(&mut self) -> Result<()> {
+        let rest = self.left + self.padding;
+        let mut content = (&mut self.reader).take(rest);
+        let skipped = std::io::copy(&mut content, &mut std::io::sink())?;
+        self.position += skipped;
+        // The padding of the last entry may be absent.
+        if skipped < self.left {
+            return Err(truncated(self.position));
+        }
+        (self.left, self.padding) = (0, 0);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
+        match self.reader.read_exact(buffer) {
+            Ok(()) => {
+                self.position += buffer.len() as u64;
+                Ok(())
+            }
+            Err(error) if error.kind() == Io::UnexpectedEof => Err(truncated(self.position)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Old writers mark a directory only by the slash at the end of its name.
+fn kind_of(header: &Header, name: &[u8]) -> EntryType {
+    match header.entry_type() {
+        EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryType::Directory,
+        EntryType::Continuous | EntryType::GNUSparse => EntryType::Regular,
+        kind => kind,
+    }
+}
+
+fn is_extension(kind: EntryType) -> bool {
+    kind.is_gnu_longname()
+        || kind.is_gnu_longlink()
+        || kind.is_pax_local_extensions()
+        || kind.is_pax_global_extensions()
+}
+
+/// Some writers state a size for these although no content follows.
+fn is_header_only(kind: EntryType) -> bool {
+    kind.is_hard_link()
+        || kind.is_symlink()
+        || kind.is_dir()
+        || kind.is_fifo()
+        || kind.is_character_special()
+        || kind.is_block_special()
+}
+
+fn truncated(offset: u64) -> Error {
+    let message = format!("truncated tar: it ends in the middle of an entry, at offset {offset}");
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+pub(super) fn malformed(offset: u64, reason: impl std::fmt::Display) -> Error {
+    let message = format!("malformed tar at offset {offset}: {reason}");
+    Error::new(ErrorKind::Corrupt, message)
+}

@@ -1,0 +1,154 @@
+//! The merge of layers as a stream.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::tree::{Acts, Seen, Tree};
+use super::{head, layer};
+use crate::blob::{Blob, ByteStream};
+use crate::layer::pipe;
+use crate::store::archive::peel;
+use crate::{Error, ErrorKind, Result, Side, file, spool, thread};
+
+/// Layers that are read at a time.
+const AT_ONCE: usize = 3;
+
+/// The file system of an image. Made of its layers by [`RootFs::merge`].
+pub struct RootFs {
+    layers: Vec<(Blob, Acts)>,
+}
+
+impl RootFs {
+    /// Reads all layers, the lowest first, and finds what is left of each. Their digests are
+    /// checked. Layers may be compressed with gzip, zstd, xz or bzip2, whatever their media types.
+    ///
+    /// The layers of a registry are kept in temporary files without names on the file system of
+    /// `spool`, because they are read twice.
+    ///
+    /// # Errors
+    /// Of a layer, with its digest: [`ErrorKind::Corrupt`] where its bytes are wrong or no tar,
+    /// [`ErrorKind::Invalid`] where an entry cannot be in a file system, [`ErrorKind::Refused`]
+    /// where it expands out of proportion; what reading it says.
+    pub async fn merge(layers: &[Blob], spool: &Path) -> Result<RootFs> {
+        let reading = layers.iter().map(|blob| async move {
+            let read = read(blob, spool).await;
+            read.map_err(|error| named(blob, error))
+        });
+        let mut reading = stream::iter(reading).buffered(AT_ONCE);
+        let (mut tree, mut kept) = (Tree::default(), Vec::new());
+        while let Some((blob, seen)) = reading.try_next().await? {
+            tree.apply(&seen).map_err(|error| named(&blob, error))?;
+            kept.push(blob);
+        }
+        let layers = kept.into_iter().zip(tree.acts()).collect();
+        Ok(RootFs { layers })
+    }
+
+    /// The file system as a tar: layers from the top down, entries in the order of their layer, each
+    /// path once, without whiteouts. A hard link follows what it is linked to.
+    ///
+    /// The stream fails where a layer cannot be read again.
+    pub fn tar(&self) -> ByteStream {
+        let layers: Vec<(Blob, Acts)> = self.layers.clone();
+        let opened = async move {
+            let runtime = Handle::current();
+            pipe::written_by(move |pipe| {
+                for (blob, acts) in layers.iter().rev().filter(|(_, acts)| !acts.is_empty()) {
+                    let stream = runtime.block_on(blob.read());
+                    let reader = stream.and_then(|stream| unpacked(stream, &runtime));
+                    let written = reader.and_then(|reader| layer::write(reader, acts, pipe));
+                    written.map_err(|error| named(blob, error))?;
+                }
+                head::end(pipe)
+            })
+        };
+        stream::once(opened).flatten().boxed()
+    }
+}
+
+impl fmt::Debug for RootFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers = self.layers.iter().map(|(blob, _)| blob);
+        f.debug_list().entries(layers).finish()
+    }
+}
+
+/// Lists a layer. Returns it in a form that can be read again without a request.
+async fn read(blob: &Blob, spool: &Path) -> Result<(Blob, Vec<Seen>)> {
+    let blob = match blob.origin() {
+        Some(_) => kept(blob, spool).await?,
+        None => blob.clone(),
+    };
+    let stream = blob.read().await?;
+    let runtime = Handle::current();
+    let listed = apart(move || unpacked(stream, &runtime).and_then(layer::list)).await?;
+    Ok((blob, listed))
+}
+
+/// The blob in a temporary file.
+async fn kept(blob: &Blob, spool: &Path) -> Result<Blob> {
+    let kept = spool::stream(blob.read().await?, spool).await?;
+    let (file, length) = (Arc::new(kept.file), kept.length);
+    let name = blob.descriptor().digest.to_string();
+    Ok(Blob::new(blob.descriptor().clone(), move |offset| {
+        let (offset, file) = (offset.min(length), Arc::clone(&file));
+        let stream = file::region(file, &name, offset, length - offset);
+        Box::pin(async move { Ok(stream) })
+    }))
+}
+
+/// Runs `work` on a thread of its own, which may wait for streams.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (sender, receiver) = oneshot::channel();
+    // The caller may be gone.
+    thread::apart(move || drop(sender.send(work())))?;
+    let cancelled = |error| Error::new(ErrorKind::Cancelled, "reading was cancelled").source(error);
+    receiver.await.map_err(cancelled)?
+}
+
+/// The tar of a layer, whatever it is compressed with. An empty layer is an empty tar.
+fn unpacked(stream: ByteStream, runtime: &Handle) -> Result<Box<dyn Read + Send>> {
+    let reader = Chunks {
+        stream,
+        chunk: Bytes::new(),
+        runtime: runtime.clone(),
+    };
+    peel(Box::new(reader), "content")
+}
+
+fn named(blob: &Blob, error: Error) -> Error {
+    let layer = format!("layer {}", blob.descriptor().digest);
+    error.target(layer).side(Side::Source)
+}
+
+/// A stream as a reader, for a thread that is not of the runtime.
+struct Chunks {
+    stream: ByteStream,
+    chunk: Bytes,
+    runtime: Handle,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.runtime.block_on(self.stream.next()) {
+                Some(chunk) => self.chunk = chunk.map_err(io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.chunk.len());
+        let (part, _) = buffer.split_at_mut(length);
+        self.chunk.copy_to_slice(part);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests;
