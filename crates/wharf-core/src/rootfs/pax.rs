@@ -39,7 +39,7 @@ impl Records {
         self.0.iter().map(|(key, value)| (&key[..], &value[..]))
     }
 
-    /// Takes out the records whose key fulfils `of`.
+    /// Removes the records with keys that `of` accepts.
     pub(super) fn remove(&mut self, of: impl Fn(&[u8]) -> bool) {
         self.0.retain(|(key, _)| !of(key));
     }
