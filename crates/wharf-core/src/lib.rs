@@ -2,8 +2,9 @@
 //!
 //! [`mod@copy`] is the one operation, from a [`Source`] to a [`Store`]. [`store`] has the stores on
 //! disk and in memory, [`blob`] the lazy handles that they exchange, [`layer`] and [`draft`]
-//! content that is made while it is sent, [`image`] what is read out of images, [`verify`] the only check of content. Repositories of
-//! registries are in the crate `wharf-remote`; the crate `wharf` puts both behind one front door.
+//! content that is made while it is sent, [`image`] what is read out of images, [`rootfs`] the merge
+//! of their layers, [`verify`] the only check of content. Repositories of registries are in the
+//! crate `wharf-remote`; the crate `wharf` puts both behind one front door.
 
 pub mod blob;
 mod byte_stream;
@@ -23,8 +24,10 @@ pub mod spool;
 #[doc(hidden)]
 pub mod state;
 pub mod store;
+mod stream_reader;
 #[doc(hidden)]
 pub mod sync;
+mod tar_entries;
 mod thread;
 pub mod verify;
 

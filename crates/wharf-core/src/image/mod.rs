@@ -6,7 +6,6 @@
 //! the config. An interrupted read continues where it was.
 
 mod artifact;
-mod entries;
 mod on_base;
 mod path;
 mod reading;

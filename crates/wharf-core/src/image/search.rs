@@ -8,9 +8,9 @@ use std::path::Path;
 
 use tempfile::SpooledTempFile;
 
-use super::entries::{TarEntries, TarMember};
 use super::path::ImagePath;
-use crate::{Error, ErrorKind, Result, file};
+use crate::tar_entries::{Entries, Entry};
+use crate::{Result, file};
 
 /// What a layer says about a path.
 #[derive(Debug)]
@@ -49,11 +49,11 @@ pub(super) fn search(
     spool_dir: &Path,
 ) -> Result<Sight> {
     let mut view = View::of(wanted);
-    let mut entries = TarEntries::new(layer);
-    while let Some(member) = entries.next()? {
-        view.note(&member, &mut entries, spool_dir)?;
+    let mut entries = Entries::new(layer);
+    while let Some(mut entry) = entries.next()? {
+        view.note(&mut entry, &mut entries, spool_dir)?;
     }
-    entries.drain()?;
+    entries.finish()?;
     Ok(view.conclude(directories))
 }
 
@@ -85,11 +85,11 @@ impl<'a> View<'a> {
 
     fn note(
         &mut self,
-        member: &TarMember,
-        entries: &mut TarEntries<'_>,
+        entry: &mut Entry,
+        entries: &mut Entries<&mut dyn Read>,
         spool_dir: &Path,
     ) -> Result<()> {
-        let path = ImagePath::new(&member.path);
+        let path = ImagePath::new(&entry.name);
         let (parts, wanted) = (path.parts(), self.wanted.parts());
         let Some((name, folder)) = parts.split_last() else {
             return Ok(());
@@ -109,11 +109,11 @@ impl<'a> View<'a> {
         }
         if parts.len() < wanted.len() {
             if let Some(leading) = self.leading.get_mut(folder.len()) {
-                *leading = Some(Leading::of(member));
+                *leading = Some(Leading::of(entry));
             }
             return Ok(());
         }
-        self.target = Some(seen(self.wanted, member, entries, spool_dir)?);
+        self.target = Some(seen(self.wanted, entry, entries, spool_dir)?);
         Ok(())
     }
 
@@ -140,10 +140,10 @@ impl<'a> View<'a> {
 }
 
 impl Leading {
-    fn of(member: &TarMember) -> Self {
-        match member.kind {
+    fn of(entry: &Entry) -> Self {
+        match entry.kind {
             kind if kind.is_dir() => Leading::Directory,
-            kind if kind.is_symlink() => Leading::Symlink(member.link.clone()),
+            kind if kind.is_symlink() => Leading::Symlink(entry.link.clone()),
             _ => Leading::Other,
         }
     }
@@ -152,32 +152,28 @@ impl Leading {
 /// The entry of the path itself.
 fn seen(
     wanted: &ImagePath,
-    member: &TarMember,
-    entries: &mut TarEntries<'_>,
+    entry: &mut Entry,
+    entries: &mut Entries<&mut dyn Read>,
     spool_dir: &Path,
 ) -> Result<Sight> {
-    let kind = member.kind;
-    if member.sparse {
-        let message = "stored with holes, which is not supported";
-        return Err(Error::new(ErrorKind::Unsupported, message).target(wanted));
-    }
-    if kind.is_file() || kind.is_contiguous() {
+    let kind = entry.kind;
+    if kind.is_file() {
         let mut content = SpooledTempFile::new_in(file::CHUNK, spool_dir);
-        entries.copy(&mut content)?;
+        entries.copy(entry, &mut content)?;
         content.flush()?;
         content.rewind()?;
         return Ok(Sight::Found(Kept {
             content,
-            size: member.size,
-            mode: member.mode,
+            size: entry.size(),
+            mode: entry.header.mode().unwrap_or_default(),
         }));
     }
     if kind.is_symlink() {
         let length = wanted.parts().len();
-        return Ok(Sight::Symlink(wanted.through(length, &member.link)));
+        return Ok(Sight::Symlink(wanted.through(length, &entry.link)));
     }
     if kind.is_hard_link() {
-        return Ok(Sight::HardLink(ImagePath::new(&member.link)));
+        return Ok(Sight::HardLink(ImagePath::new(&entry.link)));
     }
     Ok(Sight::Other(match kind.is_dir() {
         true => "a directory",

@@ -13,9 +13,9 @@ use super::reading::patient;
 use super::search::{self, Sight};
 use super::stored_file::StoredFile;
 use super::stored_layer::StoredLayer;
-use super::unpack::read_by;
 use crate::copy::RetryPolicy;
 use crate::store::Source;
+use crate::stream_reader::{StreamReader, read_by};
 use crate::{Error, ErrorKind, Result, Side};
 
 /// How many links a path may lead through, as on Linux.
@@ -193,8 +193,8 @@ impl StoredImage {
         let mut directories = Vec::new();
         for (at, layer) in layers.iter().enumerate().take(height).rev() {
             let (wanted, spool_dir) = (path.clone(), self.spool_dir.clone());
-            let search = move |reader: &mut super::unpack::StreamReader| {
-                let sight = search::search(reader, &wanted, &mut directories, &spool_dir)?;
+            let search = move |mut reader: StreamReader| {
+                let sight = search::search(&mut reader, &wanted, &mut directories, &spool_dir)?;
                 Ok((sight, directories))
             };
             let (sight, known) = read_by(layer.uncompressed().await?, search).await?;

@@ -5,9 +5,8 @@ use std::io::Write;
 
 use tar::{EntryType, Header};
 
-use super::entries::{BLOCK, Entry};
-use super::pax::Records;
 use crate::Result;
+use crate::tar_entries::{BLOCK, Entry, Records};
 
 /// Fields of a header: where they begin, and their bytes (POSIX ustar).
 const NAME: (usize, usize) = (0, 100);

@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 
-use super::entries::{Entries, Entry};
 use super::head;
 use super::tree::{Act, Kind, Seen};
+use crate::tar_entries::{Entries, Entry};
 use crate::{Error, ErrorKind, Result};
 
 /// The most entries of one layer.

@@ -5,13 +5,10 @@
 //! to a [`tree`] of names; the second writes what is left of each layer. So memory grows with the
 //! number of entries and not with their size, and each path is written once.
 
-mod entries;
 mod head;
 mod layer;
 mod names;
-mod pax;
 mod root_fs;
-mod sparse;
 mod tree;
 
 pub use root_fs::RootFs;

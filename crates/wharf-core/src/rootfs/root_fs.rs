@@ -1,21 +1,20 @@
 //! The merge of layers as a stream.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use super::tree::{Acts, Seen, Tree};
 use super::{head, layer};
 use crate::blob::{Blob, ByteStream};
 use crate::layer::pipe;
 use crate::store::archive::peel;
-use crate::{Error, ErrorKind, Result, Side, file, spool, thread};
+use crate::stream_reader::{StreamReader, read_by};
+use crate::{Error, Result, Side, file, spool};
 
 /// Layers that are read at a time.
 const AT_ONCE: usize = 3;
@@ -33,8 +32,8 @@ impl RootFs {
     /// `spool`, because they are read twice.
     ///
     /// # Errors
-    /// Of a layer, with its digest: [`ErrorKind::Corrupt`] where its bytes are wrong or no tar,
-    /// [`ErrorKind::Invalid`] where an entry cannot be in a file system, [`ErrorKind::Refused`]
+    /// Of a layer, with its digest: [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where its bytes are wrong or no tar,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) where an entry cannot be in a file system, [`ErrorKind::Refused`](crate::ErrorKind::Refused)
     /// where it expands out of proportion; what reading it says.
     pub async fn merge(layers: &[Blob], spool: &Path) -> Result<RootFs> {
         let reading = layers.iter().map(|blob| async move {
@@ -61,9 +60,10 @@ impl RootFs {
             let runtime = Handle::current();
             pipe::written_by(move |pipe| {
                 for (blob, acts) in layers.iter().rev().filter(|(_, acts)| !acts.is_empty()) {
-                    let stream = runtime.block_on(blob.read());
-                    let reader = stream.and_then(|stream| unpacked(stream, &runtime));
-                    let written = reader.and_then(|reader| layer::write(reader, acts, pipe));
+                    let written = runtime.block_on(blob.read()).and_then(|stream| {
+                        let reader = StreamReader::new(stream, runtime.clone());
+                        layer::write(unpacked(reader)?, acts, pipe)
+                    });
                     written.map_err(|error| named(blob, error))?;
                 }
                 head::end(pipe)
@@ -87,8 +87,7 @@ async fn read(blob: &Blob, spool: &Path) -> Result<(Blob, Vec<Seen>)> {
         None => blob.clone(),
     };
     let stream = blob.read().await?;
-    let runtime = Handle::current();
-    let listed = apart(move || unpacked(stream, &runtime).and_then(layer::list)).await?;
+    let listed = read_by(stream, |reader| layer::list(unpacked(reader)?)).await?;
     Ok((blob, listed))
 }
 
@@ -104,50 +103,14 @@ async fn kept(blob: &Blob, spool: &Path) -> Result<Blob> {
     }))
 }
 
-/// Runs `work` on a thread of its own, which may wait for streams.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (sender, receiver) = oneshot::channel();
-    // The caller may be gone.
-    thread::apart(move || drop(sender.send(work())))?;
-    let cancelled = |error| Error::new(ErrorKind::Cancelled, "reading was cancelled").source(error);
-    receiver.await.map_err(cancelled)?
-}
-
 /// The tar of a layer, whatever it is compressed with. An empty layer is an empty tar.
-fn unpacked(stream: ByteStream, runtime: &Handle) -> Result<Box<dyn Read + Send>> {
-    let reader = Chunks {
-        stream,
-        chunk: Bytes::new(),
-        runtime: runtime.clone(),
-    };
-    peel(Box::new(reader), "content")
+fn unpacked(stream: StreamReader) -> Result<Box<dyn Read + Send>> {
+    peel(Box::new(stream), "content")
 }
 
 fn named(blob: &Blob, error: Error) -> Error {
     let layer = format!("layer {}", blob.descriptor().digest);
     error.target(layer).side(Side::Source)
-}
-
-/// A stream as a reader, for a thread that is not of the runtime.
-struct Chunks {
-    stream: ByteStream,
-    chunk: Bytes,
-    runtime: Handle,
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.runtime.block_on(self.stream.next()) {
-                Some(chunk) => self.chunk = chunk.map_err(io::Error::other)?,
-                None => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.chunk.len());
-        let (part, _) = buffer.split_at_mut(length);
-        self.chunk.copy_to_slice(part);
-        Ok(length)
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use tar::{EntryType, Header};
 use wharf_oci::{Descriptor, Digest, MediaType};
 
 use super::*;
+use crate::ErrorKind;
 
 /// An entry of a test's layer.
 #[derive(Clone, Debug)]
@@ -233,7 +235,7 @@ async fn a_name_that_leaves_the_root_is_an_error_of_its_layer() {
 async fn names_of_any_bytes_and_length_and_attributes_stay() {
     let mut layer = raw(b"\xff\xfe", 0).as_bytes().to_vec();
     let long = "n/".repeat(200) + "\u{e9}";
-    let mut records = super::super::pax::Records::default();
+    let mut records = crate::tar_entries::Records::default();
     records.add(b"path", long.as_bytes());
     records.add(b"SCHILY.xattr.security.capability", b"\x01\n\x00=\n");
     records.add(b"mtime", b"1.5");
@@ -253,7 +255,7 @@ async fn names_of_any_bytes_and_length_and_attributes_stay() {
     layer.extend_from_slice(header.as_bytes());
     let tar = merged(&[layer]).await.unwrap();
     // The reader of the crate `tar` stops at the line end in the attribute.
-    let mut entries = super::super::entries::Entries::new(&tar[..]);
+    let mut entries = crate::tar_entries::Entries::new(&tar[..]);
     let first = entries.next().unwrap().unwrap();
     assert_eq!(first.name, b"\xff\xfe");
     let second = entries.next().unwrap().unwrap();

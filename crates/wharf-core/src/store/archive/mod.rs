@@ -21,5 +21,5 @@ pub use self::docker_image::DockerImage;
 pub use self::docker_select::ImageChoice;
 pub use self::open::{Archive, Reading, open, open_as};
 pub use self::options::{ArchiveOptions, Input};
-pub(crate) use self::sniff::{is_tar, not_a_tar};
+
 pub(crate) use self::unpack::peel;

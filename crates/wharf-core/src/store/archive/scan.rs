@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::fs::File;
 
 use bytes::Bytes;
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{EntryType, Header};
 
 use crate::file::read_exactly_at;
 use crate::sniff::{is_tar, not_a_tar};
+use crate::tar_entries::{Records, number};
 use crate::{Error, ErrorKind, Result};
 
 const BLOCK: u64 = 512;
@@ -221,15 +222,12 @@ impl Scan<'_> {
 impl Extension {
     /// Reads the relevant pax records (POSIX pax, "pax Extended Header").
     fn pax(&mut self, records: &[u8]) -> std::io::Result<()> {
-        for record in PaxExtensions::new(records) {
-            let record = record?;
-            match record.key_bytes() {
-                b"path" => self.path = Some(record.value_bytes().to_vec()),
-                b"linkpath" => self.link = Some(record.value_bytes().to_vec()),
-                b"size" => {
-                    let size = record.value().ok().and_then(|text| text.parse().ok());
-                    self.size = Some(size.ok_or(std::io::ErrorKind::InvalidData)?);
-                }
+        let invalid = std::io::ErrorKind::InvalidData;
+        for (key, value) in Records::parse(records).ok_or(invalid)?.iter() {
+            match key {
+                b"path" => self.path = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
+                b"size" => self.size = Some(number(value).ok_or(invalid)?),
                 key => self.sparse |= key.starts_with(b"GNU.sparse."),
             }
         }

@@ -1,4 +1,4 @@
-//! Reads a tar entry by entry from a stream (POSIX ustar and pax, GNU tar).
+//! The entries of a tar.
 
 use std::io::{ErrorKind as Io, Read, Write};
 
@@ -6,11 +6,11 @@ use tar::{EntryType, Header};
 
 use super::pax::{Records, number};
 use super::sparse::{self, MOST_PIECES, Noted, Pieces, Run};
-use crate::store::archive::{is_tar, not_a_tar};
+use crate::sniff::{is_tar, not_a_tar};
 use crate::{Error, ErrorKind, Result};
 
 /// The block size of a tar, in bytes.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// The most bytes of a long name, or of a set of pax records. Extended attributes have at most
 /// 64 KiB each.
@@ -24,29 +24,29 @@ const ZEROS_GROWTH: u64 = 200;
 
 /// One entry, without its content.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The offset of its header, in bytes of the tar.
-    pub(super) at: u64,
-    pub(super) header: Header,
-    pub(super) kind: EntryType,
+    pub(crate) at: u64,
+    pub(crate) header: Header,
+    pub(crate) kind: EntryType,
     /// As it is written, not cleaned.
-    pub(super) name: Vec<u8>,
+    pub(crate) name: Vec<u8>,
     /// The target of a link, as it is written.
-    pub(super) link: Vec<u8>,
+    pub(crate) link: Vec<u8>,
     /// What the header cannot hold, without name, target, size and holes.
-    pub(super) records: Records,
+    pub(crate) records: Records,
     pieces: Pieces,
 }
 
 impl Entry {
     /// Bytes of its content, with holes as zeros.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.pieces.size()
     }
 }
 
 /// A tar that is read from its beginning to its end.
-pub(super) struct Entries<R> {
+pub(crate) struct Entries<R> {
     reader: R,
     position: u64,
     /// Stored bytes of the last entry that were not read yet.
@@ -64,7 +64,7 @@ struct Extension {
 }
 
 impl<R: Read> Entries<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Entries {
             reader,
             position: 0,
@@ -78,7 +78,7 @@ impl<R: Read> Entries<R> {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] with the offset, where it is no tar or ends too early; the reader's.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
         let mut extension = Extension::default();
         loop {
             self.skip()?;
@@ -99,13 +99,13 @@ impl<R: Read> Entries<R> {
     }
 
     /// Reads what follows the end mark, so that all of the stream was read.
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         let read = std::io::copy(&mut self.reader, &mut std::io::sink());
         read.map(drop).map_err(Error::from)
     }
 
     /// Writes the content of the entry that was read last.
-    pub(super) fn copy(&mut self, entry: &mut Entry, target: &mut impl Write) -> Result<()> {
+    pub(crate) fn copy(&mut self, entry: &mut Entry, target: &mut impl Write) -> Result<()> {
         let mut buffer = vec![0; 1 << 16];
         while let Some(run) = entry.pieces.next() {
             let (Run::Data(most) | Run::Zeros(most)) = run;
@@ -356,7 +356,7 @@ fn truncated(offset: u64) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }
 
-pub(super) fn malformed(offset: u64, reason: impl std::fmt::Display) -> Error {
+pub(crate) fn malformed(offset: u64, reason: impl std::fmt::Display) -> Error {
     let message = format!("malformed tar at offset {offset}: {reason}");
     Error::new(ErrorKind::Corrupt, message)
 }

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use super::pax::{Records, number};
 
 /// The most pieces of one file.
-pub(super) const MOST_PIECES: usize = 1 << 20;
+pub(crate) const MOST_PIECES: usize = 1 << 20;
 
 /// The pieces of a file that are stored, in order; between them are zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     /// Offset and length, in bytes of the file.
     left: VecDeque<(u64, u64)>,
     position: u64,
@@ -18,7 +18,7 @@ pub(super) struct Pieces {
 
 /// What comes next in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Run {
+pub(crate) enum Run {
     /// So many stored bytes.
     Data(u64),
     /// So many zeros.
@@ -27,7 +27,7 @@ pub(super) enum Run {
 
 impl Pieces {
     /// A file without holes.
-    pub(super) fn whole(size: u64) -> Self {
+    pub(crate) fn whole(size: u64) -> Self {
         Pieces {
             left: VecDeque::from([(0, size)]),
             position: 0,
@@ -37,7 +37,7 @@ impl Pieces {
 
     /// A file of `size` bytes with these pieces; `None` if they overlap, lie outside, or do not
     /// take `stored` bytes.
-    pub(super) fn new(pieces: Vec<(u64, u64)>, size: u64, stored: u64) -> Option<Self> {
+    pub(crate) fn new(pieces: Vec<(u64, u64)>, size: u64, stored: u64) -> Option<Self> {
         let mut end = 0;
         let mut sum = 0_u64;
         for (offset, length) in &pieces {
@@ -56,12 +56,12 @@ impl Pieces {
     }
 
     /// Bytes of the file.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// The next run; `None` at the end. Nothing is consumed.
-    pub(super) fn next(&mut self) -> Option<Run> {
+    pub(crate) fn next(&mut self) -> Option<Run> {
         while let Some((offset, length)) = self.left.front() {
             if self.position < *offset {
                 return Some(Run::Zeros(offset - self.position));
@@ -77,14 +77,14 @@ impl Pieces {
     }
 
     /// Goes on by `length` bytes of the file, at most those of the run.
-    pub(super) fn advance(&mut self, length: u64) {
+    pub(crate) fn advance(&mut self, length: u64) {
         self.position += length;
     }
 }
 
 /// How the records of a file say that it has holes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Noted {
+pub(crate) enum Noted {
     /// They do not.
     No,
     /// The pieces, and the size of the file.
@@ -96,7 +96,7 @@ pub(super) enum Noted {
 }
 
 /// Reads formats 0.0, 0.1 and 1.0 of sparse files in pax records.
-pub(super) fn noted(records: &Records) -> Noted {
+pub(crate) fn noted(records: &Records) -> Noted {
     let get = |key: &[u8]| records.get(key);
     let is = |key: &[u8], value: &[u8]| get(key) == Some(value);
     let read = || {
@@ -118,12 +118,12 @@ pub(super) fn noted(records: &Records) -> Noted {
 }
 
 /// Whether a record is about holes.
-pub(super) fn is_sparse(key: &[u8]) -> bool {
+pub(crate) fn is_sparse(key: &[u8]) -> bool {
     key.starts_with(b"GNU.sparse.")
 }
 
 /// Pairs of numbers.
-pub(super) fn pairs(numbers: &[u64]) -> Option<Vec<(u64, u64)>> {
+pub(crate) fn pairs(numbers: &[u64]) -> Option<Vec<(u64, u64)>> {
     let (pairs, rest) = numbers.as_chunks::<2>();
     rest.is_empty()
         .then(|| pairs.iter().map(|[offset, length]| (*offset, *length)))

@@ -3,11 +3,11 @@
 
 /// The records of one header, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Records(Vec<(Vec<u8>, Vec<u8>)>);
+pub(crate) struct Records(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Records {
     /// Reads `LENGTH KEY=VALUE\n` for each record; `None` if it is not that.
-    pub(super) fn parse(mut bytes: &[u8]) -> Option<Records> {
+    pub(crate) fn parse(mut bytes: &[u8]) -> Option<Records> {
         let mut records = Records::default();
         // Some writers pad with zeros.
         while bytes.first().is_some_and(|byte| *byte != 0) {
@@ -24,28 +24,28 @@ impl Records {
     }
 
     /// Adds a record at the end.
-    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.0.push((key.to_vec(), value.to_vec()));
     }
 
     /// The value of the last record with this key.
-    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let found = self.0.iter().rev().find(|(own, _)| own == key);
         found.map(|(_, value)| value.as_slice())
     }
 
     /// All keys and values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.0.iter().map(|(key, value)| (&key[..], &value[..]))
     }
 
     /// Removes the records with keys that `of` accepts.
-    pub(super) fn remove(&mut self, of: impl Fn(&[u8]) -> bool) {
+    pub(crate) fn remove(&mut self, of: impl Fn(&[u8]) -> bool) {
         self.0.retain(|(key, _)| !of(key));
     }
 
     /// Their bytes, sorted by key, of one key the last; empty if there are none.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let last: std::collections::BTreeMap<&[u8], &[u8]> = self.iter().collect();
         let mut bytes = Vec::new();
         for (key, value) in last {
@@ -67,7 +67,7 @@ impl Records {
 }
 
 /// A number in decimal digits, without sign.
-pub(super) fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(digits).ok()?;
     is_number.then(|| text.parse().ok())?
