@@ -1,14 +1,15 @@
 //! The host names that a server answers to.
 //!
 //! No firewall guards a server on loopback against web pages: a page can have its own name resolve
-//! to 127.0.0.1 (DNS rebinding), and then talk to it. Its requests carry that name.
+//! to 127.0.0.1 (DNS rebinding), and then talk to it. Its requests carry that name. A page may also
+//! send some requests, such as a POST, to 127.0.0.1 itself. Those carry the name as their `Origin`.
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version};
 
 use super::respond::{Code, Refusal};
 
@@ -28,9 +29,12 @@ impl Hosts {
         }
     }
 
-    /// Adds a name without a port.
+    /// Adds a name. Its port, if any, does not matter.
     pub(crate) fn add(&mut self, name: &str) {
-        self.more.push(simple(name));
+        let name = simple(without_port(name));
+        if !name.is_empty() {
+            self.more.push(name);
+        }
     }
 
     /// Refuses a request for a host that is not served. An address that is not loopback is reached
@@ -53,10 +57,24 @@ impl Hosts {
             .map(Authority::as_str)
             .into_iter()
             .chain(named);
-        match named.into_iter().find(|host| !self.serves(host)) {
-            Some(host) => Err(self.foreign(host)),
+        if let Some(host) = named.into_iter().find(|host| !self.serves(host)) {
+            return Err(self.foreign(host));
+        }
+        let mut origins = head.headers.get_all(ORIGIN).iter();
+        match origins.find(|origin| !self.is_own(origin)) {
+            Some(_) => {
+                let message = "a web page of another host may not use a registry on loopback";
+                Err(Refusal::new(Code::Denied, message))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Whether a page of this origin (RFC 6454, 7) has a host that is served.
+    fn is_own(&self, origin: &HeaderValue) -> bool {
+        let origin = origin.to_str().ok();
+        let host = origin.and_then(|origin| Some(origin.split_once("://")?.1));
+        host.is_some_and(|host| self.serves(host))
     }
 
     fn serves(&self, host: &str) -> bool {
@@ -122,7 +140,8 @@ mod tests {
     #[test]
     fn fault_c9_a_server_on_loopback_serves_its_own_names_only() {
         let mut hosts = Hosts::of("127.0.0.1:5000".parse().unwrap());
-        hosts.add("Registry.Example");
+        hosts.add("Registry.Example:5000");
+        hosts.add("");
         for host in [
             "localhost",
             "LOCALHOST:5000",
@@ -148,6 +167,23 @@ mod tests {
             "",
         ] {
             assert!(!check(&hosts, host), "{host}");
+        }
+    }
+
+    #[test]
+    fn fault_c9_a_page_of_another_host_is_refused_on_loopback() {
+        for (bound, origin, expected) in [
+            ("127.0.0.1:5000", "http://localhost:8080", true),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000", true),
+            ("127.0.0.1:5000", "https://evil.example", false),
+            ("127.0.0.1:5000", "null", false),
+            ("0.0.0.0:5000", "https://registry.example", true),
+        ] {
+            let hosts = Hosts::of(bound.parse().unwrap());
+            let request = Request::builder().header(HOST, "localhost");
+            let head = request.header(ORIGIN, origin).body(()).unwrap();
+            let checked = hosts.check(&head.into_parts().0);
+            assert_eq!(checked.is_ok(), expected, "{bound} {origin}");
         }
     }
 

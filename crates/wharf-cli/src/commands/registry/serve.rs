@@ -46,6 +46,7 @@ impl Run for Serve {
     /// Serves until a signal arrives, which is a success.
     async fn run(self, context: &Context) -> Result<()> {
         open_files::raise();
+        let own = self.address.clone();
         let address = address(&self.address).await?;
         let directory = match self.disk {
             Some(directory) => directory,
@@ -56,10 +57,9 @@ impl Run for Serve {
             false => Sizes::Lenient,
         };
         let server = embedded::bind(address, &directory, sizes).await?;
-        let server = self
-            .hosts
-            .iter()
-            .fold(server, |server, name| server.host(name));
+        // A name that it is told to listen on is one that clients use.
+        let names = self.hosts.iter().chain([&own]);
+        let server = names.fold(server, |server, name| server.host(name));
         let address = server.local_addr();
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
