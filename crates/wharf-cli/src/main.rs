@@ -63,6 +63,8 @@ fn main() -> ExitCode {
 fn run(line: CommandLine, printer: Printer) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Work for these is short, and each of them keeps memory.
+        .max_blocking_threads(64)
         .build()
         .map_err(|error| Error::new(ErrorKind::Io, "starting worker threads").source(error))?;
     let ended = runtime.block_on(line.run(printer));

@@ -23,6 +23,9 @@ use crate::{Error, ErrorKind, Result};
 /// Bytes in a chunk: large enough that the fixed cost per chunk does not matter.
 pub const CHUNK: usize = 1 << 20;
 
+/// A buffer of this many bytes is made so fast that the reactor may do it.
+const SMALL: usize = 256 << 10;
+
 /// Chunks that a thread makes ahead of the stream's consumer.
 pub const QUEUE: usize = 2;
 
@@ -90,11 +93,17 @@ impl<F: Fn() -> usize> Pieces<F> {
             self.position,
         );
         self.position += want as u64;
+        // The allocator keeps memory for each thread that asks for some, and the pool has many.
+        let small = (want <= SMALL).then(|| vec![0; want]);
         let read = move || {
-            read_exactly_at(&file, offset, want).map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
-                _ => Error::io(&name, error).target(format_args!("offset {offset}")),
-            })
+            let mut buffer = small.unwrap_or_else(|| vec![0; want]);
+            let filled = positioned::read_exact_at(&file, &mut buffer, offset);
+            filled
+                .map(|()| buffer.into())
+                .map_err(|error| match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
+                    _ => Error::io(&name, error).target(format_args!("offset {offset}")),
+                })
         };
         Some(tokio::task::spawn_blocking(read))
     }

@@ -219,6 +219,17 @@ impl Manifest {
             Payload::Schema1(_) => Vec::new(),
         }
     }
+
+    /// The descriptors of [`Manifest::links`], without copies.
+    pub fn linked(&self) -> impl Iterator<Item = &Descriptor> {
+        let (config, rest) = match self.payload() {
+            Payload::Image(image) => (Some(&image.config), image.layers.as_slice()),
+            Payload::Index(index) => (None, index.manifests.as_slice()),
+            Payload::Artifact(artifact) => (None, artifact.blobs.as_slice()),
+            Payload::Schema1(_) => (None, [].as_slice()),
+        };
+        config.into_iter().chain(rest)
+    }
 }
 
 #[cfg(test)]
@@ -398,6 +409,8 @@ mod tests {
         let layers = vec![descriptor(MediaType::OCI_LAYER, "layer"); 5000];
         let manifest = parse(None, &with(image(), "layers", json!(layers))).unwrap();
         assert_eq!(manifest.links().len(), 5001);
+        let linked = manifest.linked().cloned();
+        assert!(linked.eq(manifest.links().into_iter().map(|link| link.descriptor)));
     }
 
     proptest! {

@@ -8,6 +8,7 @@
 //! blobs and manifests, decided together with the write.
 
 mod access;
+mod budget;
 pub mod driver;
 #[cfg(fuzzing)]
 #[doc(hidden)]

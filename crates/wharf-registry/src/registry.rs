@@ -5,15 +5,17 @@ use std::sync::Arc;
 use wharf_oci::RepositoryName;
 
 use crate::access::{Access, Action, Caller, Decision, Open};
+use crate::budget::Budgets;
 use crate::storage::Storage;
 
-/// A registry over a storage. Cheap to clone; it has no other state.
+/// A registry over a storage. Cheap to clone; clones share the bounds on memory.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) storage: Storage,
     pub(crate) referrers: Referrers,
     pub(crate) sizes: Sizes,
     pub(crate) access: Arc<dyn Access>,
+    pub(crate) budgets: Budgets,
 }
 
 /// Whether a registry lists referrers (distribution-spec: "Listing Referrers").
@@ -44,6 +46,7 @@ impl Registry {
             referrers: Referrers::default(),
             sizes: Sizes::default(),
             access: Arc::new(Open),
+            budgets: Budgets::default(),
         }
     }
 

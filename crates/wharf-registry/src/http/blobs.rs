@@ -1,15 +1,13 @@
 //! Reading blobs, whole or in part, and deleting them.
 
-use futures::TryStreamExt;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use http::{HeaderMap, Response, StatusCode};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
-use wharf_core::blob::ByteStream;
+use http::{HeaderMap, StatusCode};
 use wharf_oci::{Digest, RepositoryName, Selector, digits};
 
 use super::conditions::{self, Verdict};
-use super::respond::{Answer, Code, Refusal, empty, name_content, not_modified, refuse, set};
+use super::respond::{
+    Answer, Code, Refusal, empty, name_content, not_modified, refuse, set, streamed,
+};
 use super::route::Reading;
 use crate::Registry;
 
@@ -90,12 +88,6 @@ pub(crate) async fn delete(
     let deleted = storage.delete_blob(name, digest).await;
     deleted.map_err(|error| refuse(error, Code::BlobUnknown))?;
     Ok(empty(StatusCode::ACCEPTED))
-}
-
-fn streamed(status: StatusCode, stream: ByteStream) -> Answer {
-    let mut answer = Response::new(StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync());
-    *answer.status_mut() = status;
-    answer
 }
 
 /// The part of content that a `Range` header selects.

@@ -13,6 +13,7 @@ use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
 use super::activity::{Activity, least};
+use crate::budget::{Budget, Portion, SMALL};
 
 /// A refused client gets its answer after it has sent this much, or after this time.
 const DRAIN_BYTES: u64 = 64 << 20;
@@ -57,16 +58,34 @@ impl RequestBody {
         .boxed()
     }
 
-    /// All of it; `None` if it has more than `limit` bytes.
-    pub(crate) async fn read_all(&self, limit: u64) -> Result<Option<Bytes>> {
-        let (mut stream, mut bytes) = (self.stream(), BytesMut::new());
+    /// All of it, with its portion of `budget`; `None` if it has more than `limit` bytes.
+    pub(crate) async fn read_all(&self, limit: u64, budget: &Budget) -> Result<Option<Document>> {
+        let length = self.incoming.lock().size_hint().exact();
+        if length.is_some_and(|length| length > limit) {
+            return Ok(None);
+        }
+        let (mut stream, mut bytes, mut portion) = (self.stream(), BytesMut::new(), None);
         while let Some(chunk) = stream.next().await.transpose()? {
-            if (bytes.len() + chunk.len()) as u64 > limit {
+            let read = (bytes.len() + chunk.len()) as u64;
+            if read > limit {
                 return Ok(None);
+            }
+            if read > SMALL && portion.is_none() {
+                let most = length.unwrap_or(limit);
+                portion = budget.take(most).await?;
+                // All at once: a buffer that grows takes twice its size for a moment.
+                bytes.reserve(
+                    usize::try_from(most)
+                        .unwrap_or_default()
+                        .saturating_sub(bytes.len()),
+                );
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Some(bytes.freeze()))
+        Ok(Some(Document {
+            bytes: bytes.freeze(),
+            portion,
+        }))
     }
 
     /// Reads the bytes that a refused client still sends. Closing the connection with unread bytes
@@ -106,6 +125,13 @@ impl RequestBody {
             }
         }
     }
+}
+
+/// All of a body, and what it takes of a budget.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) bytes: Bytes,
+    pub(crate) portion: Option<Portion>,
 }
 
 /// The pace of a body: the bytes of each window of time in which the server waited for them. Time in

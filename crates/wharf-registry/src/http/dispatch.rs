@@ -12,7 +12,7 @@ use wharf_oci::RepositoryName;
 use super::activity::Activity;
 use super::body::RequestBody;
 use super::hosts::Hosts;
-use super::lasting::Lasting;
+use super::lasting::{Lasting, listed};
 use super::respond::{Answer, Code, Refusal, empty};
 use super::route::{Operation, Route, route};
 use super::{blobs, head, manifests, referrers, tags, uploads};
@@ -50,7 +50,7 @@ pub(super) async fn answer(
     headers.insert(TAKES, HeaderValue::from_static(OPTIONAL));
     let status = answer.status().as_u16();
     tracing::debug!(method = %head.method, path = head.uri.path(), status);
-    Ok(answer.map(|body| Lasting::new(body, under_way)))
+    Ok(Lasting::of(answer, under_way))
 }
 
 async fn dispatch(
@@ -69,7 +69,9 @@ async fn dispatch(
     }
     match route {
         Route::Ping => Ok(empty(StatusCode::OK)),
-        Route::Catalog(page) => tags::catalog(registry, &caller, &page).await,
+        Route::Catalog(page) => {
+            listed(&registry.budgets, tags::catalog(registry, &caller, &page)).await
+        }
         Route::Repository(name, operation) => {
             operate(registry, &caller, name, operation, &head.headers, body).await
         }
@@ -109,14 +111,19 @@ async fn operate(
         Operation::PutManifest(at, tags) => {
             manifests::put(registry, &name, &at, tags, headers, body).await
         }
-        Operation::Tags(page) => tags::list(registry, &name, &page).await,
+        Operation::Tags(page) => {
+            listed(&registry.budgets, tags::list(registry, &name, &page)).await
+        }
         Operation::DeleteManifest(at) => manifests::delete(registry, &name, &at, headers).await,
         Operation::DeleteBlob(digest) => blobs::delete(registry, &name, &digest, headers).await,
         Operation::Referrers {
             subject,
             artifact_type,
             after,
-        } => referrers::list(registry, &name, subject, artifact_type, after).await,
+        } => {
+            let list = referrers::list(registry, &name, subject, artifact_type, after);
+            listed(&registry.budgets, list).await
+        }
     }
 }
 

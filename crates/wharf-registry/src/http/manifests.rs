@@ -5,18 +5,21 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, StatusCode};
+use wharf_core::verify::blocking;
 use wharf_core::{Error, ErrorKind};
 use wharf_oci::{
     Descriptor, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RepositoryName, Selector,
     Tag,
 };
 
-use super::body::RequestBody;
+use super::body::{Document, RequestBody};
 use super::conditions::{self, Verdict};
 use super::respond::{
-    Answer, Code, Refusal, add, created, empty, name_content, not_modified, refuse, set, with_bytes,
+    Answer, Code, Refusal, add, created, empty, name_content, not_modified, refuse, set, streamed,
+    with_bytes,
 };
 use super::route::Reading;
+use crate::budget::{Portion, SMALL};
 use crate::storage::Written;
 use crate::{Referrers, Registry, Sizes};
 
@@ -57,6 +60,11 @@ async fn find(
     }
     let mut answer = match reading {
         Reading::Head => empty(StatusCode::OK),
+        // Many clients may read large ones slowly.
+        Reading::Get if descriptor.size > SMALL => {
+            let stream = registry.storage.manifest_stream(name, &descriptor.digest);
+            streamed(StatusCode::OK, stream.await?)
+        }
         Reading::Get => {
             let manifest = registry.storage.manifest(name, &descriptor.digest).await?;
             with_bytes(StatusCode::OK, manifest.bytes().clone())
@@ -96,7 +104,11 @@ pub(crate) async fn put(
     body: &RequestBody,
 ) -> Result<Answer, Box<Refusal>> {
     let broken = |error| refuse(error, Code::ManifestInvalid);
-    let manifest = receive(at, headers, body).await?;
+    let Received {
+        manifest,
+        _held,
+        _work,
+    } = receive(registry, at, headers, body).await?;
     let (storage, digest) = (&registry.storage, manifest.digest());
     require_links(registry, name, &manifest).await?;
     let condition = conditions::of_write(headers, at);
@@ -120,29 +132,49 @@ pub(crate) async fn put(
     Ok(answer)
 }
 
+/// A manifest in a request, and what it takes of the budgets.
+struct Received {
+    manifest: Manifest,
+    _held: Option<Portion>,
+    _work: Option<Portion>,
+}
+
 /// The manifest in a request, to be put at `at`.
 async fn receive(
+    registry: &Registry,
     at: &Selector,
     headers: &HeaderMap,
     body: &RequestBody,
-) -> Result<Manifest, Box<Refusal>> {
-    let bytes = body.read_all(MAX_MANIFEST_SIZE).await;
-    let bytes = bytes.map_err(|error| refuse(error, Code::ManifestInvalid))?;
-    let bytes = bytes.ok_or_else(|| {
+) -> Result<Received, Box<Refusal>> {
+    let broken = |error| refuse(error, Code::ManifestInvalid);
+    let budgets = &registry.budgets;
+    let read = body.read_all(MAX_MANIFEST_SIZE, &budgets.held).await;
+    let Document { bytes, portion } = read.map_err(broken)?.ok_or_else(|| {
         Refusal::new(
             Code::ManifestInvalid,
             format!("more than {MAX_MANIFEST_SIZE} bytes"),
         )
         .status(StatusCode::PAYLOAD_TOO_LARGE)
     })?;
-    let carrier = content_type(headers);
-    let parsed = match at {
+    let size = bytes.len() as u64;
+    let work = budgets.work.take(size).await.map_err(broken)?;
+    let (carrier, at) = (content_type(headers), at.clone());
+    let parse = move || match at {
         Selector::Tag(_) => Manifest::parse(carrier.as_ref(), bytes),
-        Selector::Digest(digest) => Manifest::parse_as(carrier.as_ref(), bytes, digest),
+        Selector::Digest(digest) => Manifest::parse_as(carrier.as_ref(), bytes, &digest),
     };
-    parsed.map_err(|error| match error {
+    let parsed = match size > SMALL {
+        true => blocking(parse).await.map_err(broken)?,
+        false => parse(),
+    };
+    let manifest = parsed.map_err(|error| match error {
         ManifestError::Digest { .. } => Refusal::new(Code::DigestInvalid, error),
         _ => Refusal::new(Code::ManifestInvalid, error),
+    })?;
+    Ok(Received {
+        manifest,
+        _held: portion,
+        _work: work,
     })
 }
 
@@ -182,13 +214,14 @@ async fn require_links(
     manifest: &Manifest,
 ) -> Result<(), Box<Refusal>> {
     let mut seen = BTreeSet::new();
+    // Of a large manifest, only what differs is copied.
     let wanted: Vec<Descriptor> = manifest
-        .links()
-        .into_iter()
-        .map(|link| link.descriptor)
+        .linked()
         .filter(|descriptor| descriptor.media_type.is_distributable())
-        .filter(|descriptor| seen.insert((descriptor.digest.clone(), descriptor.size)))
+        .filter(|descriptor| seen.insert((&descriptor.digest, descriptor.size)))
+        .cloned()
         .collect();
+    drop(seen);
     let checks = stream::iter(wanted).map(|descriptor| async move {
         match registry.storage.size_of(name, &descriptor).await {
             Ok(Some(size)) if size == descriptor.size => Ok(()),

@@ -1,11 +1,14 @@
 //! Answers, and refusals in the envelope of the distribution-spec ("Error Codes").
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use serde_json::{Value, json};
+use wharf_core::blob::ByteStream;
 use wharf_core::{Error, ErrorKind};
 
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Error>;
@@ -30,6 +33,13 @@ pub(crate) fn with_bytes(status: StatusCode, bytes: Bytes) -> Answer {
     if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
         answer.headers_mut().insert(CONTENT_LENGTH, length);
     }
+    answer
+}
+
+/// An answer with a body that is read while it is sent.
+pub(crate) fn streamed(status: StatusCode, stream: ByteStream) -> Answer {
+    let mut answer = Response::new(StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync());
+    *answer.status_mut() = status;
     answer
 }
 

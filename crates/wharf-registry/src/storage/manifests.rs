@@ -11,8 +11,9 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_core::{Error, ErrorKind, Result};
-use wharf_oci::{Descriptor, Digest, Manifest, RepositoryName, Selector, Tag};
+use wharf_core::blob::ByteStream;
+use wharf_core::{Error, ErrorKind, Result, verify};
+use wharf_oci::{Descriptor, Digest, Hasher, Manifest, RepositoryName, Selector, Tag};
 
 use super::link::{self, ManifestLink};
 use super::repositories::missing;
@@ -59,6 +60,35 @@ impl Storage {
         let bytes = content.ok_or_else(|| missing(digest))?.bytes;
         Manifest::parse_as(Some(&link.media_type), bytes, digest)
             .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))
+    }
+
+    /// The bytes of a manifest in a stream. They are checked before it begins.
+    ///
+    /// # Errors
+    /// As [`Storage::manifest`].
+    pub async fn manifest_stream(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<ByteStream> {
+        let link = self.link(name, digest).await?;
+        let content = link.ok_or_else(|| missing(digest))?.content;
+        let key = Key::Content(content.clone());
+        let size = self.driver.stat(&key).await?;
+        let size = size.ok_or_else(|| missing(digest))?.size;
+        let open = async || {
+            let stream = self.driver.read(&key, 0, size).await?;
+            stream.ok_or_else(|| missing(digest))
+        };
+        let (mut bytes, mut hasher) = (open().await?, Hasher::new(content.algorithm()));
+        while let Some(chunk) = bytes.next().await.transpose()? {
+            hasher = verify::update(hasher, chunk).await?.0;
+        }
+        let found = hasher.finish();
+        if found != content {
+            return Err(Error::digest_mismatch(&content, &found));
+        }
+        open().await
     }
 
     /// Whether a repository has this manifest or blob, and of this size.

@@ -346,3 +346,63 @@ async fn fault_a10_a_body_that_stalls_is_answered_408_and_its_session_stays() {
     let place = answer.contains("no bytes of the request's body arrived");
     assert!(place, "{answer}");
 }
+
+/// A manifest of about four megabytes.
+fn large_manifest(number: usize) -> String {
+    let pad = "x".repeat(4_000_000);
+    format!(
+        r#"{{"schemaVersion":2,"manifests":[],"annotations":{{"number":"{number}","pad":"{pad}"}}}}"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_c24_many_large_manifests_at_once_are_all_taken_and_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = disk(directory.path()).await;
+    let serving = serve(storage, limits(1000)).await;
+    let address = serving.address;
+    let putting = (0..24).map(|number| async move {
+        let path = format!("/v2/a/manifests/v{number}");
+        let put = ask(address, "PUT", &path, &large_manifest(number)).await;
+        assert!(put.starts_with("HTTP/1.1 201"), "{put}");
+        let got = ask(address, "GET", &path, "").await;
+        let (head, body) = got.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(body == large_manifest(number), "{}", body.len());
+    });
+    futures::future::join_all(putting).await;
+}
+
+#[tokio::test]
+async fn fault_c24_large_manifests_that_trickle_keep_small_ones_waiting_for_nothing() {
+    let storage = Storage::in_memory();
+    let small = put_blob(&storage, "small".into()).await;
+    let serving = serve(storage, limits(1000)).await;
+    let mut trickling = Vec::new();
+    // Together they want more than all of the memory for large manifests.
+    for number in 0..12 {
+        let head = format!(
+            "PUT /v2/a/manifests/t{number} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4000000\r\n\r\n"
+        );
+        let begun = head + &"x".repeat(100_000);
+        trickling.push(send(serving.address, &begun).await);
+    }
+    everything_works(serving.address, &small).await;
+}
+
+#[tokio::test]
+async fn fault_c24_a_large_manifest_that_is_damaged_on_disk_is_not_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = disk(directory.path()).await;
+    let serving = serve(storage, limits(100)).await;
+    let manifest = large_manifest(0);
+    let put = ask(serving.address, "PUT", "/v2/a/manifests/1", &manifest).await;
+    assert!(put.starts_with("HTTP/1.1 201"), "{put}");
+    let hex = Digest::of(manifest.as_bytes()).hex().to_owned();
+    let files = wharf_testkit::files_below(&directory.path().join("blobs"));
+    let file = files.into_keys().find(|path| path.ends_with(&hex)).unwrap();
+    let damaged = manifest.replacen("xx", "yx", 1);
+    std::fs::write(directory.path().join("blobs").join(file), damaged).unwrap();
+    let got = ask(serving.address, "GET", "/v2/a/manifests/1", "").await;
+    assert!(got.starts_with("HTTP/1.1 500"), "{}", &got[..100]);
+}
