@@ -12,7 +12,7 @@ use wharf_oci::{Reference, Repository};
 use crate::context::Context;
 use crate::flags::Effect;
 use crate::transfer::Transfer;
-use crate::{embedded, env, listing};
+use crate::{embedded, env, listing, notices};
 
 /// Pushes under the name that `wharf registry serve` will have. Returns the reference with its
 /// digest; a dry run has none.
@@ -28,10 +28,11 @@ pub(crate) async fn push(
     let directory = env::registry_directory()?;
     let name = source.repository_name(at);
     let served = format!("{}/{name}", embedded::SERVED);
+    let tags = source.tags_named(&name);
     if is_unused(&directory) {
         // No registry is made for an image that cannot be pushed.
-        let (nothing, tags) = (Arc::new(Memory::new()), vec![source.tag_or_latest()]);
-        let empty = OpenedStore::new(nothing, served.as_str(), tags);
+        let nothing = Arc::new(Memory::new());
+        let empty = OpenedStore::new(nothing, served.as_str(), tags.clone());
         if transfer.effect == Effect::None {
             transfer.run(&empty).await?;
             return Ok(Vec::new());
@@ -44,6 +45,8 @@ pub(crate) async fn push(
     let place = Place::Registry(Reference::new(repository, None, None));
     let mut destination = wharf.destination(&place, source, Access::Write).await?;
     destination.name.clone_from(&served);
+    destination.tags = tags;
+    notices::other_names(&context.printer, &source.names_beside_named(&name));
     let Some(root) = transfer.run(&destination).await? else {
         return Ok(Vec::new());
     };

@@ -25,6 +25,7 @@ mod output;
 mod panics;
 mod printer;
 mod progress;
+mod push_all;
 mod signals;
 mod standing;
 mod stats;

@@ -45,6 +45,21 @@ impl CredentialsObserver for Notices {
     }
 }
 
+/// Names the names of an image at its source under which it is not pushed.
+pub(crate) fn other_names(printer: &Printer, names: &[&str]) {
+    if names.is_empty() {
+        return;
+    }
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| name.escape_debug().to_string())
+        .collect();
+    let names = names.join(", ");
+    printer.say(&format!(
+        "not pushed under its other names: {names}; --all pushes every image under its own names"
+    ));
+}
+
 /// Whole seconds, rounded up.
 fn rounded(wait: Duration) -> String {
     format!("{} s", wait.as_millis().div_ceil(1000))

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::flags::{Effect, Moving};
 use crate::image_refs::ImageRefs;
 use crate::transfer::Transfer;
-use crate::{embed, failures, stats};
+use crate::{embed, failures, notices, push_all, stats};
 
 /// Push an image from disk to registries, or to the embedded registry
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,9 @@ pub(crate) struct Push {
     /// Push everything that the layout lists, as one index: its index.json, byte for byte
     #[arg(long)]
     index: bool,
+    /// Push every image of PATH under its own names; REF is then REGISTRY or REGISTRY/PREFIX
+    #[arg(long, conflicts_with = "index")]
+    all: bool,
     #[command(flatten)]
     moving: Moving,
 }
@@ -42,7 +45,8 @@ docker-archive:FILE:NAME[:TAG] or PATH@DIGEST.
 
 Examples:
   wharf push app.tar registry.example/team/app:1.2
-  docker save app | wharf push - localhost:5000/app";
+  docker save app | wharf push - localhost:5000/app
+  wharf push --all images.tar registry.example/team";
 
 impl Run for Push {
     fn effect(&self) -> Effect {
@@ -68,6 +72,15 @@ impl Run for Push {
             false => context.wharf_for(&self.moving)?,
         };
         let (OnDisk(place), part) = (&self.path, self.part());
+        if self.all {
+            let effect = self.moving.effect();
+            let pushed = push_all::push(&wharf, place, &references, effect, context).await?;
+            stats::say(&context.printer, &self.moving, wharf.client());
+            return match image_refs {
+                Some(file) => file.write(&pushed),
+                None => Ok(()),
+            };
+        }
         let source = wharf.open_local(place, part).await?;
         let transfer = Transfer {
             wharf: &wharf,
@@ -102,6 +115,7 @@ impl Push {
 /// printed. Of several errors the last is returned, and the others are printed.
 async fn to_registries(transfer: &Transfer<'_>, to: &[Reference]) -> Result<Vec<String>> {
     let stores = transfer.wharf.destinations(to, transfer.source)?;
+    notices::other_names(transfer.printer, &transfer.source.names_beside(&stores));
     let outcomes = transfer.run_all(&stores).await;
     let (mut roots, mut failed) = (Vec::new(), Vec::new());
     for (store, outcome) in stores.into_iter().zip(outcomes) {

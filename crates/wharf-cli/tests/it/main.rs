@@ -25,6 +25,7 @@ mod lost_content;
 mod memory;
 mod mirrors;
 mod objects;
+mod own_names;
 mod redaction;
 mod request_counts;
 mod serving;

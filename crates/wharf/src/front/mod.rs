@@ -16,6 +16,7 @@
 mod attach;
 mod blob;
 mod delete;
+mod everything;
 mod image;
 mod list;
 mod login;

@@ -5,6 +5,8 @@
 //! that root.
 
 mod address;
+mod everything;
+mod names;
 mod naming;
 mod options;
 pub(crate) mod pairing;
@@ -13,6 +15,7 @@ mod source;
 mod store;
 
 pub use self::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
+pub use self::everything::Everything;
 pub use self::options::{Part, PlaceOptions, PlatformChoice};
 pub use self::source::OpenedSource;
 pub use self::store::{Access, OpenedStore};

@@ -16,7 +16,7 @@ pub(super) fn repository(own: Option<&str>, at: &PathOrStdin) -> RepositoryName 
 }
 
 /// `nginx` was not typed as `library/nginx`.
-fn unqualified(reference: &Reference) -> RepositoryName {
+pub(super) fn unqualified(reference: &Reference) -> RepositoryName {
     let repository = reference.repository();
     let name = repository.name();
     let short = match repository.registry().is_docker_hub() {

@@ -27,6 +27,8 @@ pub struct OpenedSource {
     pub tag: Option<Tag>,
     /// Its reference there: unchecked text from a file.
     pub name: Option<String>,
+    /// All its names there, if none of them selected it: references, tags, or any text.
+    pub names: Vec<String>,
 }
 
 impl OpenedSource {
@@ -37,6 +39,7 @@ impl OpenedSource {
             content: content.into(),
             tag: None,
             name: None,
+            names: Vec::new(),
         }
     }
 
@@ -137,33 +140,19 @@ impl OpenedSource {
             }
             let selected = layout.select(wanted.as_deref());
             let listed = Listed::of(selected, || layout.entries())?;
+            let all = layout.entries()?;
             let source: Arc<dyn Source> = Arc::new(layout);
-            Ok((source, listed))
+            Ok((source, listed, all))
         });
-        let (source, listed) = found.await?;
+        let (source, listed, all) = found.await?;
         let entry = listed.settled(source.as_ref(), choice, platform).await?;
-        Ok(OpenedSource::entry(source, entry, choice))
+        let names = names_of(&entry, all, choice);
+        Ok(OpenedSource::entry(source, entry, choice, names))
     }
 
     async fn archive(local: &LocalPlace, part: Part, options: &PlaceOptions) -> Result<Self> {
         let choice = local.choice.as_ref();
-        let input = match &local.at {
-            PathOrStdin::Path(path) => Input::Path(path.clone()),
-            PathOrStdin::Stdin => Input::Reader(Box::new(io::stdin()), local.at.to_string()),
-        };
-        // Only a plain path leaves open how an archive of both kinds is read.
-        let reading = match (local.form, part) {
-            (Form::OciArchive, _) | (Form::Any, Part::Whole) => Reading::Layout,
-            (Form::DockerArchive, _) => Reading::Docker,
-            (Form::Any | Form::Layout, Part::One) | (Form::Layout, Part::Whole) => Reading::Best,
-        };
-        match archive::open_as(input, options.archive(), reading).await? {
-            Archive::Oci(_) if local.form == Form::DockerArchive => {
-                Err(other_form(local, "an OCI layout", "oci-archive:"))
-            }
-            Archive::Docker(_) if local.form == Form::OciArchive => {
-                Err(other_form(local, "a docker archive", "docker-archive:"))
-            }
+        match open_archive(local, part, options).await? {
             Archive::Oci(archive) => {
                 let (wanted, layout) = (choice.map(Choice::to_string), archive.clone());
                 let found = blocking(move || {
@@ -172,16 +161,18 @@ impl OpenedSource {
                     }
                     let selected = archive.select(wanted.as_deref());
                     let listed = Listed::of(selected, || archive.entries())?;
+                    let all = archive.entries()?;
                     let source: Arc<dyn Source> = Arc::new(archive);
-                    Ok((source, listed))
+                    Ok((source, listed, all))
                 });
-                let (source, listed) = found.await?;
+                let (source, listed, all) = found.await?;
                 let settled = listed.settled(source.as_ref(), choice, &options.platform);
                 let mut entry = settled.await?;
+                let names = names_of(&entry, all, choice);
                 if options.platform == PlatformChoice::All && part == Part::One {
                     entry = blocking(move || layout.narrowed(entry)).await?;
                 }
-                Ok(OpenedSource::entry(source, entry, choice))
+                Ok(OpenedSource::entry(source, entry, choice, names))
             }
             Archive::Docker(_) if part == Part::Whole => {
                 let message = "a docker archive, which has no index that --index could push";
@@ -208,17 +199,27 @@ impl OpenedSource {
             ImageChoice::Name(name) => tag_of(name),
             _ => None,
         };
+        let names = match &wanted {
+            ImageChoice::Name(_) => Vec::new(),
+            _ => image.repo_tags.clone(),
+        };
         let tag = tag.or_else(|| only(image.tags()));
         Ok(OpenedSource {
             source: Arc::new(archive),
             content,
             tag,
             name,
+            names,
         })
     }
 
     /// The tag that selected an entry is its tag, even if it has several.
-    fn entry(source: Arc<dyn Source>, entry: Entry, choice: Option<&Choice>) -> Self {
+    fn entry(
+        source: Arc<dyn Source>,
+        entry: Entry,
+        choice: Option<&Choice>,
+        names: Vec<String>,
+    ) -> Self {
         let tag = match choice {
             Some(Choice::Selector(Selector::Tag(tag))) => Some(tag.clone()),
             Some(Choice::Name(name)) => tag_of(name).or(entry.tag),
@@ -231,13 +232,55 @@ impl OpenedSource {
             content: RootContent::Manifest(entry.descriptor),
             tag,
             name,
+            names,
         }
     }
 }
 
-fn whole(layout: &LayoutReader) -> Result<(Arc<dyn Source>, Listed)> {
+fn whole(layout: &LayoutReader) -> Result<(Arc<dyn Source>, Listed, Vec<Entry>)> {
     let (source, entry) = layout.whole()?;
-    Ok((Arc::new(source), Listed::One(Box::new(entry))))
+    Ok((Arc::new(source), Listed::One(Box::new(entry)), Vec::new()))
+}
+
+/// All names of an entry's content, unless one of them was chosen.
+fn names_of(entry: &Entry, all: Vec<Entry>, choice: Option<&Choice>) -> Vec<String> {
+    match choice {
+        Some(Choice::Selector(Selector::Tag(_)) | Choice::Name(_)) => Vec::new(),
+        _ => {
+            let digest = &entry.descriptor.digest;
+            let same = all
+                .into_iter()
+                .filter(|other| other.descriptor.digest == *digest);
+            same.filter_map(|other| other.name).collect()
+        }
+    }
+}
+
+/// Opens an archive as its place says.
+pub(super) async fn open_archive(
+    local: &LocalPlace,
+    part: Part,
+    options: &PlaceOptions,
+) -> Result<Archive> {
+    let input = match &local.at {
+        PathOrStdin::Path(path) => Input::Path(path.clone()),
+        PathOrStdin::Stdin => Input::Reader(Box::new(io::stdin()), local.at.to_string()),
+    };
+    // Only a plain path leaves open how an archive of both kinds is read.
+    let reading = match (local.form, part) {
+        (Form::OciArchive, _) | (Form::Any, Part::Whole) => Reading::Layout,
+        (Form::DockerArchive, _) => Reading::Docker,
+        (Form::Any | Form::Layout, Part::One) | (Form::Layout, Part::Whole) => Reading::Best,
+    };
+    match archive::open_as(input, options.archive(), reading).await? {
+        Archive::Oci(_) if local.form == Form::DockerArchive => {
+            Err(other_form(local, "an OCI layout", "oci-archive:"))
+        }
+        Archive::Docker(_) if local.form == Form::OciArchive => {
+            Err(other_form(local, "a docker archive", "docker-archive:"))
+        }
+        archive => Ok(archive),
+    }
 }
 
 /// The entries of a layout that may be meant.
@@ -276,7 +319,7 @@ impl Listed {
 }
 
 /// Whether to open a directory: the text states one, or a plain path is one.
-fn is_directory(local: &LocalPlace) -> io::Result<bool> {
+pub(super) fn is_directory(local: &LocalPlace) -> io::Result<bool> {
     match (&local.at, local.form) {
         (_, Form::Layout) => Ok(true),
         (PathOrStdin::Path(path), Form::Any) => Ok(fs::metadata(path)?.is_dir()),
@@ -300,7 +343,7 @@ fn only(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
 }
 
 /// Runs work that reads files off the reactor.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     crate::verify::blocking(work).await?

@@ -86,12 +86,14 @@ impl OpenedStore {
     }
 
     /// Opens a repository. If `reference` has no tag, the root keeps its own, or gets `latest`;
-    /// beside a digest it gets none.
+    /// beside a digest it gets none. A reference without both also means the tags that names of the
+    /// root state for that very repository.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if `reference` has a digest other than the root's.
     pub fn registry(reference: &Reference, source: &OpenedSource, client: &Client) -> Result<Self> {
-        let tags = pairing::tags(reference, &source.content, source.tag.as_ref())?;
+        let mut tags = pairing::tags(reference, &source.content, source.tag.as_ref())?;
+        add_own(&mut tags, std::slice::from_ref(reference), source);
         let repository = reference.repository().clone();
         Ok(OpenedStore::repository(repository, tags, client))
     }
@@ -107,10 +109,19 @@ impl OpenedStore {
     ) -> Result<Vec<Self>> {
         let own = source.tag.as_ref();
         let places = pairing::by_repository(to, &source.content, own).into_iter();
-        let open = |(repository, tags): (_, Result<_>)| {
-            Ok(OpenedStore::repository(repository, tags?, client))
+        let open = |(repository, tags): (Repository, Result<_>)| {
+            let (mut tags, here): (Vec<Tag>, _) =
+                (tags?, |to: &&Reference| *to.repository() == repository);
+            let here: Vec<Reference> = to.iter().filter(here).cloned().collect();
+            add_own(&mut tags, &here, source);
+            Ok(OpenedStore::repository(repository, tags, client))
         };
         places.map(open).collect()
+    }
+
+    /// Opens a repository for several roots, which have their own tags. Sends no request.
+    pub fn in_registry(repository: &Repository, client: &Client) -> Self {
+        OpenedStore::repository(repository.clone(), Vec::new(), client)
     }
 
     fn repository(repository: Repository, tags: Vec<Tag>, client: &Client) -> Self {
@@ -152,6 +163,20 @@ impl OpenedStore {
             _fresh: fresh,
             ..OpenedStore::new(store, name, tag.into_iter().collect())
         })
+    }
+}
+
+/// Adds the tags that the names of the source state for the repository of a reference without tag
+/// and digest.
+fn add_own(tags: &mut Vec<Tag>, to: &[Reference], source: &OpenedSource) {
+    let open = |to: &&Reference| to.tag().is_none() && to.digest().is_none();
+    if let Some(to) = to.iter().find(open) {
+        let own = source.tags_in(to.repository()).into_iter();
+        for tag in own {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
     }
 }
 
