@@ -191,3 +191,76 @@ async fn fault_c1_all_missing_layers_of_a_docker_archive_are_named() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+/// A docker archive with one layer at `real/layers/one.tar`, that its manifest calls `layer`; and
+/// these symbolic links.
+fn linked(place: &Path, layer: &str, links: &[(&str, &str)]) -> PathBuf {
+    let tar = tar();
+    let config = json!({"architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&tar)]}});
+    let manifest = json!([{"Config": "config.json", "Layers": [layer]}]);
+    let (config, manifest) = (config.to_string(), manifest.to_string());
+    let files: [(&str, &[u8]); 3] = [
+        ("real/layers/one.tar", &tar),
+        ("config.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ];
+    let path = place.join("image.tar");
+    let mut archive = tar::Builder::new(fs::File::create(&path).unwrap());
+    for (name, target) in links {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, name, target).unwrap();
+    }
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    path
+}
+
+#[tokio::test]
+async fn fault_c2_layers_are_found_through_links_of_every_kind() {
+    for (layer, links) in [
+        (
+            "absolute.tar",
+            &[("absolute.tar", "/real/layers/one.tar")][..],
+        ),
+        ("folder/one.tar", &[("folder", "real/layers")]),
+        (
+            "a/b/one.tar",
+            &[("a/b", "../folder/layers"), ("folder", "/real")],
+        ),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let archive = linked(place.path(), layer, links);
+        let store = Memory::new();
+        push(place.path(), archive, &store).await.unwrap();
+        assert_eq!(store.tags(None, 9).await.unwrap().len(), 1, "{layer}");
+    }
+}
+
+#[tokio::test]
+async fn fault_c2_a_layer_that_is_a_link_to_nothing_is_said_to_be_one() {
+    for (links, said) in [
+        (
+            [("x.tar", "/etc/passwd")],
+            "x.tar: is a link to /etc/passwd, which the archive does not have",
+        ),
+        (
+            [("x.tar", "../../etc/passwd")],
+            "x.tar: is a link to ../../etc/passwd, which leads out of the archive",
+        ),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let archive = linked(place.path(), "x.tar", &links);
+        let error = push(place.path(), archive, &Memory::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().ends_with(said), "{error}");
+    }
+}

@@ -268,4 +268,25 @@ mod tests {
             assert!(error.to_string().contains("decompress it first"), "{error}");
         }
     }
+
+    /// "hello", with a dictionary of 512 MiB.
+    const XZ: &str = "fd377a585a000004e6d6b44602002101220000008240acdc01000468656c6c6f\
+                      00000000b137b9dbe5da1e9b00011d05b82d80af1fb6f37d010000000004595a";
+
+    /// "hello" in one raw block, with a window of 2 GiB (RFC 8878, "Window_Descriptor").
+    const ZSTD: &str = "28b52ffd00a829000068656c6c6f";
+
+    #[test]
+    fn fault_c4_the_memory_of_a_decoder_is_a_limit_and_no_damage() {
+        for (packing, hex, limit) in [(Packing::Xz, XZ, 160), (Packing::Zstd, ZSTD, 128)] {
+            let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+            let mut layer = layer(Box::new(Cursor::new(bytes)), packing).unwrap();
+            let error = std::io::copy(&mut layer, &mut std::io::sink()).unwrap_err();
+            let error = Error::from(error);
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            let said = format!("than the limit of {limit} MiB; decompress it first");
+            assert!(error.to_string().ends_with(&said), "{error}");
+        }
+    }
 }
