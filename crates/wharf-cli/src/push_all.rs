@@ -121,7 +121,9 @@ async fn run(
             .zip(&shown)
             .map(|(target, progress)| Receiver {
                 store: &target.store,
-                observer: progress.observer(),
+                observer: context
+                    .standing
+                    .watch(&target.store.name, progress.observer()),
             });
         let receivers: Vec<Receiver<'_>> = receivers.collect();
         let outcomes = wharf.write_everything(all, &receivers).await;
