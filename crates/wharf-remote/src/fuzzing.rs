@@ -13,6 +13,11 @@ pub fn challenge(headers: &[&str]) -> Option<String> {
     auth::chosen(headers)
 }
 
+/// The token of a token server's answer, and the seconds that it lives.
+pub fn token_answer(body: &[u8]) -> Option<(String, u64)> {
+    auth::token(body)
+}
+
 /// The target of the next page.
 pub fn link(header: &str) -> Option<&str> {
     link_header::next(header)

@@ -27,3 +27,5 @@ pub use self::login::Checked;
 pub(super) use self::login::{authorization, check};
 pub use self::scope::Access;
 pub(super) use self::scope::{Needed, ScopeSet, needed};
+#[cfg(fuzzing)]
+pub(super) use self::token_answer::judged as token;

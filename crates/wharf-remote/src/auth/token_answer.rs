@@ -31,6 +31,7 @@ pub(super) fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Dur
     let token = tokens.next().ok_or_else(invalid)?;
     let life = answer.expires_in.number().filter(|seconds| *seconds > 0.0);
     let life = life.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let life = life.filter(|life| !life.is_zero());
     let life = life.unwrap_or(LIFE).min(YEAR);
     let age = answer.issued_at.moment().zip(date);
     let age = age.and_then(|(issued, now)| now.duration_since(issued).ok());
@@ -175,8 +176,17 @@ impl<'de> Visitor<'de> for AnyKind {
     }
 }
 
+/// Reads an answer, and returns the token and the seconds of its lifetime, for the fuzz target.
+#[cfg(fuzzing)]
+pub(crate) fn judged(body: &[u8]) -> Option<(String, u64)> {
+    let (token, life) = read(body, Some(SystemTime::now())).ok()?;
+    Some((token.expose().to_owned(), life.as_secs()))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn life(body: &str, date: Option<&str>) -> (String, u64) {
@@ -246,6 +256,7 @@ mod tests {
             ("3e2", 300),
             (r#""1e300""#, 60),
             (r#""-5""#, 60),
+            ("1e-12", 60),
             (r#""NaN""#, 60),
             (r#""inf""#, 60),
             (r#""soon""#, 60),
@@ -293,5 +304,22 @@ mod tests {
             assert_eq!(life(body, None).0, "a", "{body}");
         }
         assert!(read(br#"{"token":null,"access_token":null}"#, None).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn fault_b12_any_answer_gives_a_token_that_fits_or_none(
+            token in any::<String>(),
+            life in "[-+0-9.eE\" a-z\\[\\]{}:,]{0,12}",
+            issued in any::<String>(),
+        ) {
+            let (token, issued) = (serde_json::json!(token), serde_json::json!(issued));
+            let body = format!(
+                r#"{{"access_token":{token},"expires_in":{life},"issued_at":{issued}}}"#
+            );
+            if let Ok((token, left)) = read(body.as_bytes(), Some(SystemTime::now())) {
+                prop_assert!(fits(&token) && !left.is_zero() && left <= YEAR);
+            }
+        }
     }
 }
