@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use indicatif::{MultiProgress, ProgressDrawTarget};
 use wharf::Result;
 
+use crate::board::Board;
 use crate::json_line::JsonLine;
 use crate::output;
 
@@ -55,7 +55,7 @@ pub(crate) enum ProgressChoice {
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {
     voice: Voice,
-    bars: MultiProgress,
+    board: Board,
     /// Whether the last event was printed.
     over: Arc<AtomicBool>,
 }
@@ -74,7 +74,7 @@ impl Printer {
         };
         Printer {
             voice,
-            bars: MultiProgress::new(),
+            board: Board::new(),
             over: Arc::default(),
         }
     }
@@ -106,8 +106,7 @@ impl Printer {
     /// are dropped.
     pub(crate) fn interrupted(&self, line: &str, signal: &str) {
         if self.voice == Voice::Terminal {
-            let _ = self.bars.clear();
-            self.bars.set_draw_target(ProgressDrawTarget::hidden());
+            self.board.close();
         }
         match self.voice {
             Voice::Json => {
@@ -153,7 +152,7 @@ impl Printer {
     /// that cannot be written is dropped: there is no other place for it.
     pub(crate) fn put(&self, line: &str) {
         match self.voice {
-            Voice::Terminal if !self.bars.is_hidden() => drop(self.bars.println(line)),
+            Voice::Terminal if self.board.println(line) => {}
             // One write, so that lines of several processes do not mix.
             _ => drop(
                 io::stderr()
@@ -163,8 +162,8 @@ impl Printer {
         }
     }
 
-    /// All bars of the command.
-    pub(crate) fn bars(&self) -> &MultiProgress {
-        &self.bars
+    /// The rows of progress.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
     }
 }

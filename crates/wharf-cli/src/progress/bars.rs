@@ -1,69 +1,120 @@
-//! A bar for each blob that is moving, on a terminal, below the lines that stay.
+//! A row for each blob that is moving, on a terminal, below the lines that stay.
 //!
-//! A blob has a bar only while it moves, so there are at most `--jobs` bars, for any number of
+//! A blob has a row only while it moves, so there are at most `--jobs` rows, for any number of
 //! layers.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use wharf::copy::{Event, Observer, Subject, SubjectKey};
+use indicatif::ProgressBar;
+use wharf::copy::{Event, Observer, Subject, SubjectKey, Tally};
 
 use super::label::Label;
 use super::{plain, words};
+use crate::board::{self, Amount, Board, Place};
 
-/// Draws bars.
+/// Draws rows.
 #[derive(Debug)]
 pub(super) struct Bars {
-    all: MultiProgress,
+    board: Board,
+    place: Place,
     label: Label,
-    bars: Mutex<HashMap<SubjectKey, ProgressBar>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tally: Tally,
+    bars: HashMap<SubjectKey, Bar>,
+}
+
+/// The row of a blob.
+#[derive(Debug)]
+struct Bar {
+    row: ProgressBar,
+    amount: Arc<Mutex<Amount>>,
+    /// The bytes of its tar count, not those that moved.
+    by_tar: bool,
 }
 
 impl Bars {
-    /// Bars among `all` of the command, each with `label` before it.
-    pub(super) fn new(all: MultiProgress, label: Label) -> Self {
+    /// Rows on `board`, each with the prefix `label`.
+    pub(super) fn new(board: Board, label: Label) -> Self {
         Bars {
-            all,
+            place: board.begin(),
+            board,
             label,
-            bars: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    fn bars(&self) -> MutexGuard<'_, HashMap<SubjectKey, ProgressBar>> {
-        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an event, and tells the board.
+    fn count(&self, event: &Event<'_>) {
+        let mut state = self.state();
+        let before = state.tally.complete();
+        state.tally.on(event);
+        let sums = Amount {
+            done: state.tally.complete(),
+            total: Some(state.tally.total()),
+        };
+        drop(state);
+        let moved = match event {
+            Event::Advanced(..) | Event::Read(..) => sums.done.saturating_sub(before),
+            _ => 0,
+        };
+        self.board.sums(self.place, sums, moved);
     }
 
     fn start(&self, subject: Subject<'_>) {
-        let bar = match subject {
-            Subject::Content(blob) => ProgressBar::new(blob.size).with_style(style(KNOWN)),
-            Subject::Layer(_) => ProgressBar::no_length().with_style(style(UNKNOWN)),
+        let total = match subject {
+            Subject::Content(blob) => Some(blob.size),
+            Subject::Layer(layer) => layer.size(),
         };
         let key = subject.key();
         self.end(&key);
-        let name = self.label.before(&words::subject(subject));
-        let bar = bar.with_prefix(name).with_message("sending");
-        self.bars().insert(key, self.all.add(bar));
+        let amount = Arc::new(Mutex::new(Amount { done: 0, total }));
+        let (name, shown) = (
+            self.label.before(&words::subject(subject)),
+            Arc::clone(&amount),
+        );
+        let text = move |width| board::blob(&name, *lock(&shown), width);
+        let bar = Bar {
+            row: self.board.add(text),
+            amount,
+            by_tar: matches!(subject, Subject::Layer(_)) && total.is_some(),
+        };
+        bar.row.tick();
+        self.state().bars.insert(key, bar);
     }
 
-    fn advance(&self, key: &SubjectKey, position: u64) {
-        if let Some(bar) = self.bars().get(key) {
-            bar.set_position(position);
+    fn advance(&self, key: &SubjectKey, position: u64, of_tar: bool) {
+        let state = self.state();
+        let bar = state.bars.get(key).filter(|bar| bar.by_tar == of_tar);
+        let row = bar.map(|bar| {
+            lock(&bar.amount).done = position;
+            bar.row.clone()
+        });
+        drop(state);
+        if let Some(row) = row {
+            row.tick();
         }
     }
 
-    /// Removes the bar of a blob, if it has one.
+    /// Removes the row of a blob, if it has one.
     fn end(&self, key: &SubjectKey) {
-        let bar = self.bars().remove(key);
+        let bar = self.state().bars.remove(key);
         if let Some(bar) = bar {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
+            self.board.remove(&bar.row);
         }
     }
 
-    /// Removes all bars, so that a failed or cancelled copy leaves a clean terminal.
+    /// Removes all rows, so that a failed or cancelled copy leaves a clean terminal.
     fn end_all(&self) {
-        let keys: Vec<SubjectKey> = self.bars().keys().cloned().collect();
+        let keys: Vec<SubjectKey> = self.state().bars.keys().cloned().collect();
         for key in &keys {
             self.end(key);
         }
@@ -75,7 +126,10 @@ impl Observer for Bars {
         match event {
             Event::Started(subject) => self.start(subject),
             Event::Advanced(subject, position) | Event::Resumed(subject, position) => {
-                self.advance(&subject.key(), position);
+                self.advance(&subject.key(), position, false);
+            }
+            Event::Read(layer, bytes) => {
+                self.advance(&Subject::Layer(layer).key(), bytes, true);
             }
             // While it waits for its next try another blob moves.
             Event::Retried(subject, _) | Event::Finished(subject, ..) => self.end(&subject.key()),
@@ -83,9 +137,10 @@ impl Observer for Bars {
             Event::Failed(_) => self.end_all(),
             _ => {}
         }
+        self.count(&event);
         if let Some(line) = plain::line(&event) {
-            // The owner of the bars must print lines between them.
-            drop(self.all.println(self.label.before(&line)));
+            // The owner of the rows must print lines between them.
+            self.board.println(&self.label.before(&line));
         }
     }
 }
@@ -93,15 +148,12 @@ impl Observer for Bars {
 impl Drop for Bars {
     fn drop(&mut self) {
         self.end_all();
+        self.board.end();
     }
 }
 
-const KNOWN: &str =
-    "{prefix} {bar:10} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {wide_msg}";
-const UNKNOWN: &str = "{prefix} {spinner} {decimal_bytes} {decimal_bytes_per_sec} {wide_msg}";
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+fn lock(amount: &Mutex<Amount>) -> MutexGuard<'_, Amount> {
+    amount.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -114,10 +166,16 @@ mod tests {
     use wharf_oci::{Descriptor, Digest, MediaType};
 
     use super::*;
+    use crate::board::fake::Fake;
+
+    fn layer(number: u64) -> Descriptor {
+        let digest = Digest::of(&number.to_be_bytes());
+        Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, 10_000_000)
+    }
 
     #[test]
-    fn p2_only_what_moves_has_a_bar() {
-        let bars = Bars::new(MultiProgress::new(), Label::default());
+    fn p2_only_what_moves_has_a_row() {
+        let bars = Bars::new(Fake::new(80).board(), Label::default());
         let error = Error::new(ErrorKind::Interrupted, "cut off");
         let again = Retry {
             tries: 1,
@@ -125,24 +183,63 @@ mod tests {
             error: &error,
         };
         for number in 0_u64..300 {
-            let digest = Digest::of(&number.to_be_bytes());
-            let blob = Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, 10);
+            let blob = layer(number);
             bars.on(Event::Started((&blob).into()));
             bars.on(Event::Advanced((&blob).into(), 5));
-            assert_eq!(bars.bars().len(), 1);
+            assert_eq!(bars.state().bars.len(), 1);
             match number % 3 {
                 0 => bars.on(Event::Retried((&blob).into(), &again)),
                 1 => bars.on(Event::Finished((&blob).into(), &blob, Outcome::Existed)),
                 _ => bars.on(Event::Finished((&blob).into(), &blob, Outcome::Written)),
             }
-            assert_eq!(bars.bars().len(), 0);
+            assert_eq!(bars.state().bars.len(), 0);
         }
     }
 
     #[test]
-    fn the_templates_are_understood() {
-        for template in [KNOWN, UNKNOWN] {
-            assert!(ProgressStyle::with_template(template).is_ok());
+    fn fault_c12_rows_fit_and_the_last_one_is_about_everything() {
+        for width in [20, 21, 30, 39, 40, 59, 60, 80, 119, 160, 200] {
+            let fake = Fake::new(width);
+            let board = fake.board();
+            let labels = ["r.example/team/app", "registry.example:5000/other/app"];
+            let bars = labels.map(|name| Bars::new(board.clone(), Label::of(name)));
+            let blobs = [layer(1), layer(2)];
+            for bars in &bars {
+                bars.on(Event::Planned {
+                    bytes: 20_000_000,
+                    nodes: 2,
+                });
+                for blob in &blobs {
+                    bars.on(Event::Started(blob.into()));
+                    bars.on(Event::Advanced(blob.into(), 5_000_000));
+                }
+            }
+            let lines = fake.lines();
+            assert_eq!(lines.len(), 5, "{width}: {lines:?}");
+            assert!(lines[4].starts_with("total"), "{width}: {lines:?}");
+            for line in &lines {
+                assert!(line.contains("50%"), "{width}: {lines:?}");
+            }
+            // Nothing stays of rows.
+            bars.into_iter().for_each(drop);
+            assert_eq!(fake.lines(), Vec::<String>::new(), "{width}");
         }
+    }
+
+    #[test]
+    fn fault_b13_rows_are_gone_when_the_command_is_stopped() {
+        let fake = Fake::new(80);
+        let board = fake.board();
+        let bars = Bars::new(board.clone(), Label::default());
+        let blob = layer(1);
+        bars.on(Event::Started((&blob).into()));
+        bars.on(Event::Advanced((&blob).into(), 5));
+        assert_eq!(fake.lines().len(), 2);
+        board.close();
+        assert_eq!(fake.lines(), Vec::<String>::new());
+        // A connection that is being closed takes one more chunk.
+        bars.on(Event::Advanced((&blob).into(), 6));
+        assert_eq!(fake.lines(), Vec::<String>::new());
+        assert!(!board.println("interrupted"));
     }
 }

@@ -1,10 +1,11 @@
 //! Each event as a line of JSON, for programs, as `docs/progress.md` documents it. Fields may be
 //! added, never removed.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use wharf::copy::{Event, Observer, Retry, Subject, Tally};
+use wharf::copy::{Event, Observer, Retry, Subject, SubjectKey, Tally};
 use wharf::layer::PendingLayer;
 use wharf::store::Outcome;
 use wharf_oci::Descriptor;
@@ -48,6 +49,8 @@ struct Lines {
     throttle: Throttle,
     /// The mount source of the blob that ends next.
     from: Option<String>,
+    /// How far the tar of each layer was read to make what has moved of it.
+    read: HashMap<SubjectKey, u64>,
 }
 
 impl Lines {
@@ -57,6 +60,7 @@ impl Lines {
             tally: Tally::default(),
             throttle: Throttle::default(),
             from: None,
+            read: HashMap::new(),
         }
     }
 
@@ -76,6 +80,10 @@ impl Lines {
                 None
             }
             Event::Started(subject) => Some(self.started(subject)),
+            Event::Read(layer, bytes) => {
+                self.read.insert(Subject::Layer(layer).key(), bytes);
+                None
+            }
             Event::Advanced(subject, position) => self.advanced(subject, position, now),
             Event::Resumed(subject, position) => {
                 let line = self.about("resumed", subject);
@@ -103,8 +111,7 @@ impl Lines {
             _ => return None,
         };
         let position = self.throttle.end(&subject.key())?;
-        let line = self.about("advanced", subject);
-        let line = line.number("position", position);
+        let line = self.moved(subject, position);
         Some(
             line.number("complete", self.tally.complete())
                 .number("total", self.tally.total()),
@@ -113,6 +120,7 @@ impl Lines {
 
     fn started(&mut self, subject: Subject<'_>) -> JsonLine {
         self.throttle.start(&subject.key());
+        self.read.remove(&subject.key());
         let line = self.about("started", subject);
         let size = match subject {
             Subject::Layer(layer) => layer.size(),
@@ -126,10 +134,15 @@ impl Lines {
 
     fn advanced(&mut self, subject: Subject<'_>, position: u64, now: Instant) -> Option<JsonLine> {
         let shows = self.throttle.shows(&subject.key(), position, now);
-        shows.then(|| {
-            let line = self.about("advanced", subject);
-            line.number("position", position)
-        })
+        shows.then(|| self.moved(subject, position))
+    }
+
+    fn moved(&self, subject: Subject<'_>, position: u64) -> JsonLine {
+        let line = self.about("advanced", subject).number("position", position);
+        match self.read.get(&subject.key()) {
+            Some(read) => line.number("uncompressed_position", *read),
+            None => line,
+        }
     }
 
     fn retried(&self, subject: Subject<'_>, again: &Retry<'_>) -> JsonLine {

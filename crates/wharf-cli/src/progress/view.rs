@@ -57,7 +57,7 @@ impl Progress {
         let observer: Arc<dyn Observer> = match printer.voice() {
             Voice::Silent => Arc::new(NoObserver),
             Voice::Plain => Arc::new(Plain::new(printer.clone(), label.clone())),
-            Voice::Terminal => Arc::new(Bars::new(printer.bars().clone(), label.clone())),
+            Voice::Terminal => Arc::new(Bars::new(printer.board().clone(), label.clone())),
             Voice::Json => Arc::new(Json::new(printer.clone(), destination)),
         };
         Progress {

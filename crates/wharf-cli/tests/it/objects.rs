@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use wharf_testkit::{Answer, FaultServer, push_registry};
+use wharf_testkit::{
+    Answer, ArchiveStyle, DockerArchive, DockerImage, FaultServer, compressible_bytes,
+    push_registry,
+};
 
 use crate::common::pushes::signal;
 use crate::common::{Run, Served, command, layout, ran, text, wharf};
@@ -163,4 +166,49 @@ fn fault_c14_a_server_that_is_stopped_has_said_objects_only() {
     run.stderr = first;
     assert_eq!(run.code, 0, "{run:?}");
     objects(&run);
+}
+
+#[test]
+fn fault_c11_layers_made_on_the_way_have_a_total_that_never_falls() {
+    let home = tempfile::tempdir().unwrap();
+    let layers = [
+        compressible_bytes(1, 5 << 20),
+        compressible_bytes(2, 3 << 20),
+    ];
+    let image = layers
+        .into_iter()
+        .fold(DockerImage::new(&["app:1"]), |image, bytes| {
+            image.layer_bytes(bytes)
+        });
+    let archive = home.path().join("archive.tar");
+    let docker = DockerArchive::new(ArchiveStyle::Classic).image(image);
+    docker.write(&archive);
+    // The first connection for bytes breaks, so that a layer is made twice.
+    let cut = [Answer::close_after(100_000), Answer::fall_through()];
+    let script = push_registry().on("PATCH", "/v2/a/blobs/uploads/*", cut);
+    let server = FaultServer::start(script);
+    let to = format!("{}/a:1", server.address());
+    let (run, objects) = said(home.path(), &["push", text(&archive), &to]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(kinds(&objects).contains(&"retried"), "{run:?}");
+    let sums = objects
+        .iter()
+        .filter_map(|object| Some((object["complete"].as_u64()?, object["total"].as_u64()?)));
+    let sums: Vec<(u64, u64)> = sums.collect();
+    assert!(sums[0].1 >= 8 << 20, "{sums:?}");
+    assert!(
+        sums.iter().all(|(complete, total)| complete <= total),
+        "{sums:?}"
+    );
+    assert!(sums.is_sorted_by_key(|(_, total)| total), "{sums:?}");
+    let (complete, total) = sums[sums.len() - 1];
+    assert_eq!(complete, total);
+    // Nothing counts twice: beside the tars there are config and manifest.
+    assert!(total < (8 << 20) + 10_000, "{sums:?}");
+    let read = |object: &Value| object["uncompressed_position"].as_u64();
+    assert_eq!(
+        objects.iter().filter_map(read).max(),
+        Some(5 << 20),
+        "{run:?}"
+    );
 }

@@ -29,10 +29,12 @@ pub enum Event<'a> {
         /// Number of distinct blobs and manifests.
         nodes: usize,
     },
+    /// A layer will be made on the way. It precedes [`Event::Planned`] for layers of the plan.
+    Expected(&'a PendingLayer),
     /// Content of unknown size joins the total, now that its size is known.
     Joined(&'a Descriptor),
-    /// Planned content leaves the total and is not moved. What was remembered of a layer was wrong,
-    /// so the layer is made again and its manifest changes.
+    /// Planned content is not moved. What was remembered of a layer was wrong, so the layer is made
+    /// again and its manifest changes.
     Dropped(&'a Descriptor),
     /// The store was asked for a blob. If it has the blob, [`Event::Finished`] follows at once.
     Checked(&'a Descriptor),
@@ -42,6 +44,9 @@ pub enum Event<'a> {
     Started(Subject<'a>),
     /// This many bytes have moved, counted from the beginning. A new try may restart lower.
     Advanced(Subject<'a>, u64),
+    /// This many bytes of the tar of a layer were read to make what has moved. Follows
+    /// [`Event::Started`], and precedes the next [`Event::Advanced`].
+    Read(&'a PendingLayer, u64),
     /// A try failed with a transient error and another follows. The bytes it moved no longer count.
     Retried(Subject<'a>, &'a Retry<'a>),
     /// An upload continues at this offset in bytes, after the bytes that the registry kept.

@@ -322,6 +322,9 @@ async fn all_within<W: Future<Output = ()>>(
 
 /// Announces the plan, and the content that is there already.
 fn announce(target: &Target<'_>, plan: &Plan) {
+    for layer in &plan.pending {
+        target.tell(Event::Expected(layer));
+    }
     target.tell(Event::Planned {
         bytes: plan.bytes(),
         nodes: plan.nodes(),

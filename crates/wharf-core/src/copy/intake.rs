@@ -1,15 +1,17 @@
 //! A pending layer on its way to one destination: made again for each try, or, where its bytes come
 //! once, continued from what is kept of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
 use wharf_oci::{Descriptor, Digest};
 
-use super::share::LayerShare;
+use super::share::{Begun, LayerShare};
 use crate::blob::ByteStream;
 use crate::intake::Intake;
-use crate::layer::{Diff, MadeLayer};
+use crate::layer::{Diff, MadeLayer, ReadCount};
 use crate::rewind::{OF_ONE_SHOT, OF_REPEATABLE, Rewind, unread};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
@@ -21,6 +23,7 @@ pub(super) type Observed = Box<dyn Fn(u64, ByteStream) -> ByteStream + Send + Sy
 pub(super) struct LayerIntake {
     share: LayerShare,
     observed: Observed,
+    told: Arc<dyn Fn(u64) + Send + Sync>,
     key: Digest,
     state: Lock<State>,
 }
@@ -29,6 +32,8 @@ pub(super) struct LayerIntake {
 struct State {
     /// The making that began last.
     bytes: Option<Rewind>,
+    /// How much was read for it.
+    read: ReadCount,
     /// What is learned in it beside the digest, unless the making is shared.
     diff: Option<Diff>,
     /// Why the last try failed.
@@ -36,10 +41,17 @@ struct State {
 }
 
 impl LayerIntake {
-    pub(super) fn new(share: LayerShare, observed: Observed) -> Self {
+    /// Wraps each stream with `observed`, and calls `told` with the bytes of the layer's tar that
+    /// were read before each chunk.
+    pub(super) fn new(
+        share: LayerShare,
+        observed: Observed,
+        told: Arc<dyn Fn(u64) + Send + Sync>,
+    ) -> Self {
         LayerIntake {
             share,
             observed,
+            told,
             key: new_key(),
             state: Lock::default(),
         }
@@ -83,7 +95,7 @@ impl LayerIntake {
     /// Starts a making, for its bytes from `offset` on.
     async fn start(&self, offset: u64) -> Result<Rewind> {
         let started = self.share.start().await;
-        let (stream, diff) = started.map_err(|error| error.side(Side::Source))?;
+        let Begun { stream, read, diff } = started.map_err(|error| error.side(Side::Source))?;
         let keep = match self.share.layer().comes_once() {
             true => OF_ONE_SHOT,
             false => OF_REPEATABLE,
@@ -91,6 +103,7 @@ impl LayerIntake {
         let bytes = Rewind::behind(offset, stream, keep);
         let mut state = self.state.lock();
         state.diff = diff;
+        state.read = read;
         state.bytes = Some(bytes.clone());
         Ok(bytes)
     }
@@ -114,7 +127,10 @@ impl Intake for LayerIntake {
             Some(begun) => begun,
             None => self.start(offset).await?,
         };
-        Ok((self.observed)(offset, bytes.open(offset)?))
+        let (read, told) = (self.state.lock().read.clone(), Arc::clone(&self.told));
+        let tell = move |_: &_| read.bytes().into_iter().for_each(|bytes| told(bytes));
+        let stream = bytes.open(offset)?.inspect_ok(tell).boxed();
+        Ok((self.observed)(offset, stream))
     }
 
     fn learned(&self) -> Result<(Digest, u64)> {

@@ -12,7 +12,7 @@ use wharf_oci::{Descriptor, Digest};
 
 use super::tee::{self, Pace, Seat, Tee};
 use crate::blob::{Blob, ByteStream};
-use crate::layer::{Diff, MadeLayer, PendingLayer};
+use crate::layer::{Diff, MadeLayer, PendingLayer, ReadCount};
 use crate::{Error, ErrorKind, Result};
 
 /// A blob, for one destination.
@@ -60,9 +60,19 @@ pub(super) struct LayerShare {
     making: Arc<Making>,
 }
 
+/// The bytes of a layer from the beginning, for one destination.
+pub(super) struct Begun {
+    pub(super) stream: ByteStream,
+    /// What is read to make them.
+    pub(super) read: ReadCount,
+    /// Their diff id, unless they are shared.
+    pub(super) diff: Option<Diff>,
+}
+
 /// The state of a shared making.
 #[derive(Default)]
 struct Making {
+    read: ReadCount,
     diff: Mutex<Option<Diff>>,
     diff_id: OnceCell<Option<Digest>>,
 }
@@ -110,12 +120,21 @@ impl LayerShare {
     ///
     /// # Errors
     /// If the layer cannot be made.
-    pub(super) async fn start(&self) -> Result<(ByteStream, Option<Diff>)> {
+    pub(super) async fn start(&self) -> Result<Begun> {
         if let Some(chunks) = self.seat.join() {
-            return Ok((tee::shared(chunks), None));
+            return Ok(Begun {
+                stream: tee::shared(chunks),
+                read: self.making.read.clone(),
+                diff: None,
+            });
         }
-        let (stream, diff) = self.layer.start().await?.split();
-        Ok((stream, Some(diff)))
+        let read = ReadCount::default();
+        let (stream, diff) = self.layer.start(read.clone()).await?.split();
+        Ok(Begun {
+            stream,
+            read,
+            diff: Some(diff),
+        })
     }
 
     /// The made layer, given the descriptor of what the store has, and the diff id of bytes of its
@@ -146,7 +165,7 @@ impl LayerShare {
 
 impl Making {
     async fn start(&self, layer: &PendingLayer) -> Result<ByteStream> {
-        let (stream, diff) = layer.start().await?.split();
+        let (stream, diff) = layer.start(self.read.clone()).await?.split();
         *self.diff.lock().await = Some(diff);
         Ok(stream)
     }

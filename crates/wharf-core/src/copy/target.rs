@@ -232,6 +232,7 @@ impl<'a> Target<'a> {
         };
         tracing::debug!(%error, layer = layer.name(), "layer is not what was remembered");
         self.tell(Event::Dropped(blob.descriptor()));
+        self.tell(Event::Expected(&layer));
         self.make(LayerShare::alone(&layer)).await
     }
 
@@ -324,7 +325,10 @@ impl<'a> Target<'a> {
     pub(super) async fn make(&self, share: LayerShare) -> Result<()> {
         let layer = &share.layer().clone();
         let reach = Arc::new(Reach::default());
-        let intake = Arc::new(LayerIntake::new(share, self.observed(layer, &reach)));
+        let (observer, of) = (Arc::clone(&self.options.observer), layer.clone());
+        let told = Arc::new(move |bytes| observer.on(Event::Read(&of, bytes)));
+        let intake = LayerIntake::new(share, self.observed(layer, &reach), told);
+        let intake = Arc::new(intake);
         // Should it have to be given up.
         self.progress.lock().blobs.push(intake.name());
         let attempt = || async {

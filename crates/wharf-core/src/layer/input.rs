@@ -35,6 +35,8 @@ type Opener = dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
 pub struct LayerInput {
     name: Arc<str>,
     bytes: Bytes,
+    /// How many they are, if known.
+    size: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -51,6 +53,7 @@ impl LayerInput {
         LayerInput {
             name: name.into(),
             bytes: Bytes::Once(Arc::new(Lock::new(Some(stream)))),
+            size: None,
         }
     }
 
@@ -67,6 +70,7 @@ impl LayerInput {
         LayerInput {
             name: name.into(),
             bytes: Bytes::Again(Arc::new(open)),
+            size: None,
         }
     }
 
@@ -86,7 +90,11 @@ impl LayerInput {
         let called = name.clone();
         let open = move || opened(path.clone(), called.clone()).boxed();
         if metadata.is_file() {
-            return Ok(LayerInput::again(&name, open));
+            return Ok(LayerInput {
+                // Files of /proc have content and no length.
+                size: Some(metadata.len()).filter(|length| *length > 0),
+                ..LayerInput::again(&name, open)
+            });
         }
         let stream = stream::once(open()).try_flatten().boxed();
         Ok(LayerInput::stream(&name, stream))
@@ -128,15 +136,16 @@ impl LayerInput {
     /// [`ErrorKind::Unsupported`] if `family` has no such layers.
     pub fn tar(self, packing: &Packing, family: Family) -> Result<PendingLayer> {
         let media_type = family.layer(packing.compression())?;
-        let packing = packing.clone();
-        Ok(self.pending(media_type, move |stream| {
+        let (packing, size) = (packing.clone(), self.size);
+        let layer = self.pending(media_type, move |stream| {
             if packing == Packing::Plain {
                 return (stream, DiffId::OfContent);
             }
             let (sender, receiver) = oneshot::channel();
             let stream = verify::learn(stream, Algorithm::Sha256, sender);
             (packing.pack(stream), DiffId::Learned(receiver))
-        }))
+        });
+        Ok(layer.of_size(size))
     }
 
     /// A layer of this input, which is compressed already and sent as it is. It is decompressed in
@@ -165,14 +174,19 @@ impl LayerInput {
     {
         let (make, bytes) = (Arc::new(make), self.bytes.clone());
         let comes_once = matches!(self.bytes, Bytes::Once(_));
-        PendingLayer::unknown(Arc::clone(&self.name), media_type, comes_once, move || {
-            let (make, bytes) = (Arc::clone(&make), bytes.clone());
-            async move {
-                let (stream, diff_id) = make(bytes.open().await?);
-                Ok(Production { stream, diff_id })
-            }
-            .boxed()
-        })
+        PendingLayer::unknown(
+            Arc::clone(&self.name),
+            media_type,
+            comes_once,
+            move |read| {
+                let (make, bytes) = (Arc::clone(&make), bytes.clone());
+                async move {
+                    let (stream, diff_id) = make(read.of(bytes.open().await?));
+                    Ok(Production { stream, diff_id })
+                }
+                .boxed()
+            },
+        )
     }
 }
 

@@ -11,11 +11,12 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use wharf_oci::{Descriptor, Digest, MediaType};
 
+use super::read_count::ReadCount;
 use crate::blob::{Blob, ByteStream};
 use crate::rewind::skipped;
 use crate::{Error, ErrorKind, Result};
 
-type Producer = dyn Fn() -> BoxFuture<'static, Result<Production>> + Send + Sync;
+type Producer = dyn Fn(ReadCount) -> BoxFuture<'static, Result<Production>> + Send + Sync;
 type Learned = dyn Fn(&Descriptor) + Send + Sync;
 
 /// Identifies a pending layer: by diff id if known, so that equal layers are made once. Otherwise a
@@ -75,9 +76,17 @@ impl PendingLayer {
     where
         F: Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
     {
+        PendingLayer::counted(diff_id, size, media_type, move |_| produce())
+    }
+
+    /// The same, with a count of the bytes of the tar that are read.
+    pub(crate) fn counted<F>(diff_id: Digest, size: u64, media_type: MediaType, produce: F) -> Self
+    where
+        F: Fn(ReadCount) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
         let known = diff_id.clone();
-        let produce = move || {
-            let (starting, known) = (produce(), known.clone());
+        let produce = move |read| {
+            let (starting, known) = (produce(read), known.clone());
             async move {
                 Ok(Production {
                     stream: starting.await?,
@@ -106,7 +115,7 @@ impl PendingLayer {
         produce: F,
     ) -> Self
     where
-        F: Fn() -> BoxFuture<'static, Result<Production>> + Send + Sync + 'static,
+        F: Fn(ReadCount) -> BoxFuture<'static, Result<Production>> + Send + Sync + 'static,
     {
         PendingLayer {
             key: LayerKey::serial(),
@@ -118,6 +127,12 @@ impl PendingLayer {
             learned: None,
             identity: None,
         }
+    }
+
+    /// The same, with this many bytes of tar.
+    pub(super) fn of_size(mut self, size: Option<u64>) -> Self {
+        self.size = size;
+        self
     }
 
     /// Calls `learned` with the descriptor once the layer is in a store; for a memory of made
@@ -177,11 +192,12 @@ impl PendingLayer {
     /// The producer's error when it cannot start; in the stream, [`ErrorKind::Unsupported`] if the
     /// bytes come once and are gone.
     pub async fn open(&self) -> Result<ByteStream> {
-        Ok(self.start().await?.stream)
+        Ok(self.start(ReadCount::default()).await?.stream)
     }
 
-    pub(crate) async fn start(&self) -> Result<Production> {
-        (self.produce)().await
+    /// Starts making the layer's bytes, and counts what is read for them.
+    pub(crate) async fn start(&self, read: ReadCount) -> Result<Production> {
+        (self.produce)(read).await
     }
 
     /// The layer as a blob that makes its bytes again, after it became `descriptor`.

@@ -7,7 +7,7 @@ use wharf_oci::{Descriptor, Digest, MediaType};
 
 use crate::ErrorKind;
 use crate::blob::ByteStream;
-use crate::layer::{LayerMemory, Settings, gzip};
+use crate::layer::{LayerMemory, ReadCount, Settings, gzip};
 use crate::store::files::Region;
 use crate::verify;
 
@@ -38,8 +38,8 @@ pub(super) struct Tar {
 }
 
 impl Tar {
-    /// The compressed layer. Fails if the uncompressed one does not match the config.
-    pub(super) fn compressed(&self, settings: &Settings) -> ByteStream {
+    /// The compressed layer, with a count of what is read of the tar. Fails if the uncompressed one does not match the config.
+    pub(super) fn compressed(&self, settings: &Settings, read: &ReadCount) -> ByteStream {
         let promised = Descriptor::new(
             MediaType::OCI_LAYER,
             self.diff_id.clone(),
@@ -53,7 +53,7 @@ impl Tar {
                 _ => error,
             }
         });
-        gzip(checked.boxed(), settings)
+        gzip(read.of(checked.boxed()), settings)
     }
 }
 
@@ -62,7 +62,10 @@ impl Made {
     /// wrong memory is dropped.
     pub(super) fn open(&self, descriptor: &Descriptor, offset: u64) -> ByteStream {
         let made = self.clone();
-        let checked = verify::checked(self.tar.compressed(&self.settings), descriptor);
+        let checked = verify::checked(
+            self.tar.compressed(&self.settings, &ReadCount::default()),
+            descriptor,
+        );
         let noted = checked.inspect_err(move |error| {
             if error.kind() == ErrorKind::Corrupt {
                 made.memory.forget(&made.tar.diff_id, &made.settings);

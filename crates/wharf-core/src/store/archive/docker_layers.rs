@@ -186,8 +186,8 @@ const WORTHWHILE: u64 = 4 << 20;
 fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
     let (diff_id, size) = (tar.diff_id.clone(), tar.region.length);
     let identity = format!("{diff_id}\n{}", settings.fingerprint());
-    let layer = PendingLayer::new(diff_id, size, types.gzip.clone(), move || {
-        let stream = tar.compressed(&settings);
+    let layer = PendingLayer::counted(diff_id, size, types.gzip.clone(), move |read| {
+        let stream = tar.compressed(&settings, &read);
         async move { Ok(stream) }.boxed()
     });
     match size >= WORTHWHILE {
