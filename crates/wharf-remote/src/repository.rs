@@ -9,6 +9,7 @@ use crate::api::Api;
 use crate::endpoints::blobs::{self, BlobPart};
 use crate::endpoints::pages::{NextPage, Page};
 use crate::endpoints::{delete, manifests, put_manifest, referrers, tags, upload};
+use crate::hosts::Others;
 use crate::memory::RegistryMemory;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
@@ -155,17 +156,22 @@ impl Store for RemoteRepository {
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
-        let digest = &blob.descriptor().digest;
-        let upload = upload::put(&self.api, blob);
-        let put = self
-            .api
-            .host()
-            .uploads()
-            .once(self.api.name(), digest, upload)
-            .await;
-        if put.is_ok() {
+        let upload = |blob: Blob| async move {
+            let put = upload::put(&self.api, &blob).await?;
+            // Before an upload to another repository looks where to mount it from.
             self.saw(blob.descriptor());
-        }
+            Ok(put)
+        };
+        let uploads = self.api.host().uploads();
+        let mounts_now = blob.origin().is_some_and(|origin| {
+            origin != self.repository() && origin.registry() == self.repository().registry()
+        });
+        let others = match blob.may_be_mounted() {
+            true if mounts_now => Others::Needless,
+            true => Others::WaitedFor,
+            false => Others::Ignored,
+        };
+        let put = uploads.once(self.api.name(), blob, others, upload).await;
         put.map_err(|error| match error.failed_side() {
             // An error of the source names the source, not this repository.
             Some(Side::Source) => error,

@@ -116,6 +116,30 @@ fn o7_layers_of_an_archive_are_the_same_everywhere() {
 }
 
 #[test]
+fn fault_c13_two_repositories_of_a_registry_are_one_upload() {
+    let Some(registry) = DockerRegistry::start() else {
+        return;
+    };
+    let scene = Scene::new(&[5 * MIB, 3 * MIB]);
+    let proxy = RecordingProxy::start(registry.address());
+    let references = ["one", "two"].map(|name| format!("{}/{name}:1", proxy.address()));
+    for flags in [&[][..], &["--no-cache"]] {
+        proxy.forget();
+        let names = references
+            .iter()
+            .map(|name| format!("{name}{}", flags.len()));
+        let names: Vec<String> = names.collect();
+        scene.pushed(flags, &[&names[0], &names[1]]);
+        let expected = if flags.is_empty() { scene.layers() } else { 0 };
+        let sent = uploaded(&proxy);
+        assert!((expected..expected + 1000).contains(&sent), "{sent} bytes");
+        for name in &names {
+            scene.is_whole_at(name);
+        }
+    }
+}
+
+#[test]
 fn o6_two_tags_of_a_repository_are_one_upload() {
     let Some(registry) = DockerRegistry::start() else {
         return;

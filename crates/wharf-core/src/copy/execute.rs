@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_oci::{Descriptor, Digest};
 
+use super::group::{Declined, Group};
 use super::share::{BlobShare, LayerShare};
 use super::target::{Known, Target, permit};
 use super::tee::PATIENCE;
@@ -123,6 +124,7 @@ async fn run<P: Future<Output = Result<Plan>>>(
         source,
         targets: &targets,
         transfers: &transfers,
+        declined: Declined::default(),
     };
     executor.execute(plans, options).await;
     giving_up.into_iter().for_each(GivingUp::end);
@@ -161,6 +163,7 @@ struct Executor<'a> {
     targets: &'a [Target<'a>],
     /// One bound for all that moves, whatever the number of destinations (wire.md R6).
     transfers: &'a Semaphore,
+    declined: Declined,
 }
 
 /// Something to move, and the destinations that may lack it, by position.
@@ -274,13 +277,12 @@ impl<'a> Executor<'a> {
             return;
         };
         let blob = self.source.blob(descriptor);
-        let (reading, shares) = BlobShare::of(&blob, lacking.len());
-        let lacking = lacking.into_iter().zip(shares);
-        let putting = lacking.map(|((target, known), share)| async move {
-            target.run(target.put_or_make(&share, known)).await;
-            target.lacks_one_less();
-        });
-        future::join(reading, all_within(putting.collect(), moving)).await;
+        let groups = Group::of(lacking, &self.declined);
+        let (reading, shares) = BlobShare::of(&blob, groups.len());
+        let (blob, declined) = (&blob, &self.declined);
+        let sending = groups.into_iter().zip(shares);
+        let sending = sending.map(|(group, share)| group.send(blob, share, declined));
+        future::join(reading, all_within(sending.collect(), moving)).await;
     }
 
     /// Makes the layer once and moves it to all.
@@ -288,12 +290,11 @@ impl<'a> Executor<'a> {
         let Ok(moving) = permit(self.transfers).await else {
             return;
         };
-        let (making, shares) = LayerShare::of(layer, wanted.len());
-        let putting = wanted.iter().zip(shares).map(|(target, share)| async move {
-            target.run(target.make(share)).await;
-            target.lacks_one_less();
-        });
-        future::join(making, all_within(putting.collect(), moving)).await;
+        let groups = Group::of_layer(layer, wanted, &self.declined);
+        let (making, shares) = LayerShare::of(layer, groups.len());
+        let sending = groups.into_iter().zip(shares);
+        let sending = sending.map(|(group, share)| group.make(share, &self.declined));
+        future::join(making, all_within(sending.collect(), moving)).await;
     }
 }
 

@@ -8,6 +8,7 @@ mod content;
 mod doubt;
 mod event;
 mod execute;
+mod group;
 mod in_turn;
 mod intake;
 mod missing;

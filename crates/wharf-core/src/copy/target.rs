@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, watch};
-use wharf_oci::{Descriptor, Digest};
+use wharf_oci::{Descriptor, Digest, MediaType, Repository};
 
 use super::intake::{LayerIntake, Observed};
 use super::retry::{self, Reach};
@@ -27,6 +27,8 @@ pub(super) struct Target<'a> {
     pub(super) store: &'a dyn Store,
     /// The bound of all destinations for what moves.
     pub(super) transfers: &'a Semaphore,
+    /// The repository of a registry that the store is, if it is one.
+    home: Option<Repository>,
     /// As for all destinations, but with this one's observer.
     pub(super) options: CopyOptions,
     pub(super) checks: Semaphore,
@@ -69,8 +71,11 @@ impl<'a> Target<'a> {
         transfers: &'a Semaphore,
         options: CopyOptions,
     ) -> Self {
+        // A handle; no blob is read.
+        let nothing = Descriptor::new(MediaType::OCTET_STREAM, Digest::of(b""), 0);
         Target {
             source,
+            home: store.blob(&nothing).origin().cloned(),
             store,
             transfers,
             checks: Semaphore::new(options.checks()),
@@ -195,6 +200,21 @@ impl<'a> Target<'a> {
             .get(&descriptor.digest)
             .cloned();
         kept.unwrap_or_else(|| self.source.blob(descriptor))
+    }
+
+    /// The repository of a registry that the store is, if it is one.
+    pub(super) fn home(&self) -> Option<&Repository> {
+        self.home.as_ref()
+    }
+
+    /// Whether this copy found the blob here, or got it here.
+    pub(super) fn got(&self, digest: &Digest) -> bool {
+        self.progress.lock().outcomes.contains_key(digest)
+    }
+
+    /// What a layer became here.
+    pub(super) fn became(&self, layer: &LayerKey) -> Option<MadeLayer> {
+        self.progress.lock().made.get(layer).cloned()
     }
 
     /// Whether this copy sent the blob.
@@ -350,18 +370,58 @@ impl<'a> Target<'a> {
             _ => error.target(layer.name()).side(Side::Destination),
         })?;
         layer.tell(&made.descriptor);
-        self.tell(Event::Joined(&made.descriptor));
-        let finished = Event::Finished(layer.into(), &made.descriptor, Outcome::Written);
-        self.tell(finished);
-        self.keep(&layer.again(&made.descriptor));
-        let mut progress = self.progress.lock();
-        let MadeLayer { descriptor, .. } = &made;
-        progress.summary.count(Outcome::Written, descriptor.size);
-        progress
-            .outcomes
-            .insert(descriptor.digest.clone(), Outcome::Written);
-        progress.made.insert(layer.key().clone(), made);
+        self.is_made(layer, made, Outcome::Written);
         Ok(())
+    }
+
+    /// Mounts a layer that another destination of this registry has, or sends the same bytes.
+    /// Makes the layer anew where they are others this time.
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn adopt(
+        &self,
+        layer: &PendingLayer,
+        made: &MadeLayer,
+        share: &BlobShare,
+    ) -> Result<()> {
+        let reach = Arc::new(Reach::default());
+        let moving = share.blob().mapped(self.observed(layer, &reach));
+        // Should it have to be given up.
+        let digest = made.descriptor.digest.clone();
+        self.progress.lock().blobs.push(digest);
+        let attempt = || async {
+            reach.start();
+            self.tell(Event::Started(layer.into()));
+            let outcome = self.store.put_blob(&moving).await;
+            share.leave();
+            outcome
+        };
+        let notice = |again: &Retry<'_>| self.tell(Event::Retried(layer.into(), again));
+        let outcome = match retry::run(&self.options.retry, attempt, &reach, notice).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::debug!(%error, layer = layer.name(), "layer is not what it was");
+                return self.make(LayerShare::alone(layer)).await;
+            }
+            outcome => outcome.map_err(|error| error.side(Side::Destination))?,
+        };
+        if let (Outcome::Mounted, Some(from)) = (outcome, moving.origin()) {
+            self.tell(Event::Mounted(&made.descriptor, from));
+        }
+        self.is_made(layer, made.clone(), outcome);
+        Ok(())
+    }
+
+    /// A layer is in the store.
+    fn is_made(&self, layer: &PendingLayer, made: MadeLayer, outcome: Outcome) {
+        let descriptor = &made.descriptor;
+        self.tell(Event::Joined(descriptor));
+        self.tell(Event::Finished(layer.into(), descriptor, outcome));
+        self.keep(&layer.again(descriptor));
+        let mut progress = self.progress.lock();
+        progress.summary.count(outcome, descriptor.size);
+        progress.outcomes.insert(descriptor.digest.clone(), outcome);
+        progress.made.insert(layer.key().clone(), made);
     }
 
     /// Tells the observer how far the bytes of `subject` were read, in a stream from an offset on.

@@ -14,6 +14,7 @@ mod urls;
 
 pub(crate) use self::experience::Experience;
 pub(crate) use self::host::{ClientSettings, Host, Way};
+pub(crate) use self::in_flight::Others;
 pub(crate) use self::journal::{Journal, LIFETIME, Note, WORTHWHILE};
 pub(crate) use self::kept_sessions::{Filled, KeptSession};
 pub(crate) use self::takes::{Optional, says_takes};

@@ -39,6 +39,7 @@ mod push_faults;
 mod push_rows;
 mod request_counts;
 mod secrets;
+mod several_repositories;
 mod support;
 mod survey;
 mod tls_rows;
