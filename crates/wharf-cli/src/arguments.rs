@@ -6,9 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use wharf::credentials::whole_registry;
-use wharf::place::{LocalPlace, Place};
+use wharf::place::{LocalPlace, Place, reference};
 use wharf::{Error, ErrorKind};
-use wharf_oci::{Reference, ReferenceError, Registry, Repository};
+use wharf_oci::{Reference, Registry, Repository};
 
 /// An image in a registry: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl FromStr for Image {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
-        Ok(Image(text.parse()?))
+        Ok(Image(reference(text)?))
     }
 }
 
@@ -51,14 +51,12 @@ impl FromStr for InRepository {
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let invalid = |message: String| Error::new(ErrorKind::Invalid, message);
-        let reference: Reference = match (text.parse(), text.parse::<Registry>()) {
+        if text.parse::<Registry>().is_ok() {
             // The apparent tag is a port.
-            (_, Ok(_)) => {
-                let message = format!("{text} names no repository, as {text}/team/app does");
-                return Err(invalid(message).into());
-            }
-            (parsed, Err(_)) => parsed?,
-        };
+            let message = format!("{text} names no repository, as {text}/team/app does");
+            return Err(invalid(message).into());
+        }
+        let reference = reference(text)?;
         if reference.tag().is_some() || reference.digest().is_some() {
             let message = "a repository has no tag and no digest: write REGISTRY/REPOSITORY";
             return Err(invalid(message.to_owned()).target(text).into());
@@ -100,12 +98,6 @@ impl OnDisk {
 impl From<Error> for Unreadable {
     fn from(error: Error) -> Self {
         Unreadable(error)
-    }
-}
-
-impl From<ReferenceError> for Unreadable {
-    fn from(error: ReferenceError) -> Self {
-        Unreadable(error.into())
     }
 }
 

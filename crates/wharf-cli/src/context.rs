@@ -147,6 +147,14 @@ impl Context {
         Ok(client)
     }
 
+    /// Says that standard input is read, if it is a terminal, where nothing else shows that.
+    pub(crate) fn reads_input(&self, what: &str) {
+        if env::types_input() {
+            self.printer
+                .say(&format!("reading {what} from standard input"));
+        }
+    }
+
     /// Keeps a server running until everything else has ended.
     pub(crate) fn keep_running(&self, server: Running) {
         self.opened().servers.push(server);

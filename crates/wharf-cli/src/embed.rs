@@ -71,9 +71,10 @@ fn is_unused(directory: &Path) -> bool {
 
 fn how_to_pull(tagged: &str, name: &str) -> [String; 3] {
     let directory = name.rsplit('/').next().unwrap_or(name);
+    let program = env::program();
     [
-        "to serve it:  wharf registry serve".to_owned(),
-        format!("to pull it:   wharf copy {tagged} oci:{directory}"),
+        format!("to serve it:  {program} registry serve"),
+        format!("to pull it:   {program} copy {tagged} oci:{directory}"),
         format!("              docker pull {tagged}"),
     ]
 }

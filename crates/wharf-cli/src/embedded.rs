@@ -27,14 +27,21 @@ pub(crate) fn registry(address: SocketAddr) -> wharf_oci::Registry {
         .expect("an address with a port names a registry")
 }
 
-/// A registry over `directory`, listening.
+/// A registry over `directory`, listening at the first of `addresses` that can be used.
 ///
 /// # Errors
 /// If the directory or the address cannot be used.
-pub(crate) async fn bind(address: SocketAddr, directory: &Path, sizes: Sizes) -> Result<Server> {
+pub(crate) async fn bind(
+    addresses: &[SocketAddr],
+    directory: &Path,
+    sizes: Sizes,
+) -> Result<Server> {
     // Bound first, so that no directory is made if the address is in use.
-    let bound = TcpListener::bind(address).await;
-    let listener = bound.map_err(|error| Error::io(address, error))?;
+    let bound = TcpListener::bind(addresses).await;
+    let listener = bound.map_err(|error| {
+        let address = addresses.first().map(ToString::to_string);
+        Error::io(address.unwrap_or_default(), error)
+    })?;
     if directory.exists() && !directory.is_dir() {
         let message = "not a directory; a registry needs one for its content";
         return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
@@ -49,7 +56,7 @@ pub(crate) async fn bind(address: SocketAddr, directory: &Path, sizes: Sizes) ->
 /// As [`bind`].
 pub(crate) async fn start(directory: &Path) -> Result<(SocketAddr, Running)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = bind(address, directory, Sizes::default()).await?;
+    let server = bind(&[address], directory, Sizes::default()).await?;
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.run(async { drop(stopped.await) }));

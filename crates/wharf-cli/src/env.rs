@@ -49,6 +49,22 @@ pub(crate) fn can_ask() -> bool {
     cfg!(unix) && io::stdin().is_terminal()
 }
 
+/// Whether standard input is a terminal, where a command that reads it seems to hang.
+pub(crate) fn types_input() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// The program as it was started: a name that is on the search path, or a path.
+pub(crate) fn program() -> String {
+    let program = env::args_os().next().unwrap_or_default();
+    let program = program.to_string_lossy();
+    let bare = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
+    match program.is_empty() || !program.chars().all(bare) {
+        true => "wharf".to_owned(),
+        false => program.into_owned(),
+    }
+}
+
 /// The directory of `hosts.toml` files, if a variable names one.
 pub(crate) fn hosts_directory() -> Option<PathBuf> {
     path("WHARF_HOSTS_DIR")

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use wharf::front::THIS_LOGIN;
-use wharf::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side};
+use wharf::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Side, Unreached};
 
 use wharf_oci::Registry;
 
@@ -113,9 +113,13 @@ fn by_code(error: &Error) -> Option<&'static str> {
 fn by_kind(error: &Error) -> Option<&'static str> {
     let (side, status, asked) = (error.failed_side(), error.status(), error.asked());
     match (error.kind(), status) {
-        (ErrorKind::Unreachable, _) => {
-            Some("is a registry running there? plain http to other machines needs --insecure")
-        }
+        (ErrorKind::Unreachable, _) => Some(match error.unreached() {
+            Some(Unreached::NoListenerHere) => {
+                "is a registry running there? wharf registry serve starts one"
+            }
+            Some(Unreached::UnknownName) => "is the name right?",
+            _ => "is a registry running there? plain http to other machines needs --insecure",
+        }),
         (ErrorKind::Untrusted, _) => trusts(error.distrust()?),
         // With a status it is about credentials.
         (ErrorKind::Unauthorized, None) => Some("--client-cert FILE --client-key FILE"),
@@ -184,6 +188,13 @@ mod tests {
             "connection refused (is a registry running there? plain http to other machines needs --insecure)"
         );
         assert_eq!(line(&Error::new(ErrorKind::Invalid, "no")), "no");
+    }
+
+    #[test]
+    fn fault_c15_a_name_that_does_not_resolve_may_be_wrong() {
+        let error = Error::new(ErrorKind::Unreachable, "no");
+        let error = error.not_reached(Some(Unreached::UnknownName));
+        assert_eq!(line(&error), "no (is the name right?)");
     }
 
     #[test]

@@ -31,6 +31,13 @@ impl JsonLine {
         self.field(key, &Value::from(value))
     }
 
+    /// Adds a list of texts.
+    #[must_use]
+    pub(crate) fn texts<T: Display>(self, key: &str, values: &[T]) -> Self {
+        let texts = values.iter().map(|value| Value::String(value.to_string()));
+        self.field(key, &Value::Array(texts.collect()))
+    }
+
     fn field(mut self, key: &str, value: &Value) -> Self {
         if !self.fields.is_empty() {
             self.fields.push(',');
@@ -55,10 +62,11 @@ mod tests {
     fn fields_keep_their_order_and_text_cannot_break_the_line() {
         let line = JsonLine::new("event", "failed")
             .text("error", "a\n\"b\"")
+            .texts("tags", &["1", "2"])
             .number("after", 1);
         assert_eq!(
             line.to_string(),
-            r#"{"event":"failed","error":"a\n\"b\"","after":1}"#
+            r#"{"event":"failed","error":"a\n\"b\"","tags":["1","2"],"after":1}"#
         );
     }
 }

@@ -7,7 +7,7 @@ use wharf::front::Receiver;
 use wharf::place::{Everything, LocalPlace, OpenedStore};
 use wharf::store::Memory;
 use wharf::{Copied, Error, ErrorKind, Result, Wharf};
-use wharf_oci::{Reference, Registry, Repository, RepositoryName};
+use wharf_oci::{Reference, Registry, Repository, RepositoryName, Tag};
 
 use crate::context::Context;
 use crate::flags::Effect;
@@ -130,7 +130,10 @@ async fn run(
         for ((target, progress), outcome) in targets.iter().zip(&shown).zip(outcomes) {
             match outcome {
                 Ok(copied) => {
-                    progress.finish("pushed", &copied.summary);
+                    let roots = all.repositories.get(target.place).map(|(_, roots)| roots);
+                    let tags = roots.into_iter().flatten().flat_map(|root| &root.tags);
+                    let tags: Vec<Tag> = tags.cloned().collect();
+                    progress.finish(&tags, &copied);
                     pushed.extend(references(all, target, &copied));
                 }
                 Err(error) => failed.push(error),

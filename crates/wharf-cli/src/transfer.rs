@@ -3,15 +3,15 @@
 use wharf::front::Receiver;
 use wharf::place::{OpenedSource, OpenedStore};
 use wharf::{Error, ErrorKind, Result, Wharf};
-use wharf_oci::Descriptor;
+use wharf_oci::{Descriptor, Reference};
 
 use crate::dry_run;
 use crate::flags::Effect;
-use crate::printer::Printer;
+use crate::printer::{Printer, Voice};
 use crate::progress::{Company, Progress};
 use crate::standing::Standing;
 
-/// The content to copy, the settings, and the verb for messages.
+/// The content to copy, and the settings.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
     /// Copies, as the flags say.
@@ -20,8 +20,6 @@ pub(crate) struct Transfer<'a> {
     pub(crate) source: &'a OpenedSource,
     /// Without effect, the plan is printed instead.
     pub(crate) effect: Effect,
-    /// The verb of the summary: `pushed`.
-    pub(crate) verb: &'static str,
     /// The printer.
     pub(crate) printer: &'a Printer,
     /// Notes how far it got.
@@ -48,6 +46,29 @@ impl Transfer<'_> {
         }
     }
 
+    /// Offers the tag that the content has at its source, where a reference without a tag means
+    /// `latest`. The plan of a dry run names each tag anyway, and programs need no offer.
+    pub(crate) fn offer_own_tag(&self, stores: &[OpenedStore], to: &[Reference]) {
+        let Some(own) = self.source.tag.as_ref() else {
+            return;
+        };
+        if self.effect == Effect::None || self.printer.voice() == Voice::Json {
+            return;
+        }
+        let open = |to: &Reference| to.tag().is_none() && to.digest().is_none();
+        for store in stores {
+            let mut here = to
+                .iter()
+                .filter(|to| Some(to.repository()) == store.repository.as_ref());
+            if here.any(open) && !store.tags.contains(own) {
+                let name = &store.name;
+                self.printer.say(&format!(
+                    "{name}: no tag given, so latest is set; for the image's own tag, write {name}:{own}"
+                ));
+            }
+        }
+    }
+
     async fn write(&self, to: &[OpenedStore]) -> Vec<Result<Option<Descriptor>>> {
         let company = Company::of(to.len());
         let shown = to
@@ -60,9 +81,11 @@ impl Transfer<'_> {
         });
         let receivers: Vec<_> = receivers.collect();
         let outcomes = self.wharf.write_to_all(self.source, &receivers).await;
-        let told = outcomes.into_iter().zip(&shown).map(|(outcome, progress)| {
+        let shown = to.iter().zip(&shown);
+        let told = outcomes.into_iter().zip(shown);
+        let told = told.map(|(outcome, (store, progress))| {
             let copied = outcome?;
-            progress.finish(self.verb, &copied.summary);
+            progress.finish(&store.tags, &copied);
             Ok(Some(copied.descriptor))
         });
         told.collect()

@@ -99,6 +99,18 @@ where
     })
 }
 
+/// Parses a number that may be zero.
+///
+/// # Errors
+/// A message for the user, if it is not a number, or too large.
+pub(crate) fn whole(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|error: ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow => "that is too many".to_owned(),
+            _ => "not a whole number".to_owned(),
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

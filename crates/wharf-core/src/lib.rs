@@ -32,5 +32,7 @@ mod thread;
 pub mod verify;
 
 pub use copy::{CopyOptions, Event, Observer, RootContent, Summary};
-pub use errors::{Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Result, Side};
+pub use errors::{
+    Asked, Distrust, Error, ErrorKind, Guard, Lack, Refusal, Result, Side, Unreached,
+};
 pub use store::{Layout, Memory, Source, Store};

@@ -324,7 +324,10 @@ pub enum DigestError {
         text: String,
     },
     /// The algorithm is not a known one.
-    #[error("digest algorithm {} is not known (sha256, sha512)", Quoted(algorithm))]
+    #[error(
+        "digest algorithm {} is not supported (only sha256 and sha512 are)",
+        Quoted(algorithm)
+    )]
     Algorithm {
         /// The part before the colon.
         algorithm: String,
@@ -380,7 +383,7 @@ mod tests {
         assert!(message("abc").contains(r#"digest "abc": no algorithm"#));
         assert_eq!(
             message("md5:00"),
-            r#"digest algorithm "md5" is not known (sha256, sha512)"#
+            r#"digest algorithm "md5" is not supported (only sha256 and sha512 are)"#
         );
         assert_eq!(
             message("sha256:00"),

@@ -34,7 +34,7 @@ pub enum ManifestError {
         media_type: Option<MediaType>,
     },
     /// Carrier and document name different media types.
-    #[error("manifest is {carrier} by its carrier and {document} by its own mediaType")]
+    #[error("manifest is given as {carrier}, but its mediaType is {document}")]
     MediaTypes {
         /// What the HTTP header or the descriptor says.
         carrier: MediaType,
@@ -42,7 +42,7 @@ pub enum ManifestError {
         document: MediaType,
     },
     /// The document is of two kinds at once.
-    #[error("manifest is of two kinds at once: it has {first:?} and {second:?}")]
+    #[error("manifest mixes two kinds: it has both {first:?} and {second:?}")]
     Ambiguous {
         /// A field of the first kind.
         first: &'static str,
@@ -50,7 +50,7 @@ pub enum ManifestError {
         second: &'static str,
     },
     /// The document has a field that belongs to another media type.
-    #[error("manifest is {media_type} but has {field:?}, which that does not have")]
+    #[error("manifest is {media_type}, which has no field {field:?}")]
     Shape {
         /// The media type, by the carrier or the document.
         media_type: MediaType,
@@ -58,7 +58,7 @@ pub enum ManifestError {
         field: &'static str,
     },
     /// The schema version does not fit the media type.
-    #[error("manifest has a schemaVersion that its kind cannot have: {found}")]
+    #[error("manifest has schemaVersion {found}, which is not valid for its kind")]
     SchemaVersion {
         /// The version, or that it is absent.
         found: String,

@@ -218,7 +218,9 @@ enum NameProblem {
         position: usize,
         allowed: &'static str,
     },
-    #[error("character {character:?} at position {position} cannot stand at the start or the end")]
+    #[error(
+        "character {character:?} at position {position} is not allowed at the start or the end"
+    )]
     Edge { character: char, position: usize },
     #[error(
         "separator {separator:?} is not allowed at position {position} ('.', '_', '__' or dashes)"
@@ -260,10 +262,10 @@ mod tests {
         assert!(name_error("/a").contains("empty at position 1"));
         assert!(name_error("a/").contains("empty at position 3"));
         assert!(
-            name_error("a/-b").contains("'-' at position 3 cannot stand at the start or the end")
+            name_error("a/-b").contains("'-' at position 3 is not allowed at the start or the end")
         );
         assert!(
-            name_error("a/b.").contains("'.' at position 4 cannot stand at the start or the end")
+            name_error("a/b.").contains("'.' at position 4 is not allowed at the start or the end")
         );
         assert!(name_error("x/a..b").contains(r#"separator ".." is not allowed at position 4"#));
         assert!(name_error("a___b").contains(r#"separator "___""#));
@@ -293,8 +295,8 @@ mod tests {
             r#"tag "tag!": character '!' is not allowed at position 4 (letters, digits, '_', '.', '-')"#
         );
         assert!(tag_error("").contains("it is empty"));
-        assert!(tag_error(".a").contains("'.' at position 1 cannot stand"));
-        assert!(tag_error("-a").contains("'-' at position 1 cannot stand"));
+        assert!(tag_error(".a").contains("'.' at position 1 is not allowed"));
+        assert!(tag_error("-a").contains("'-' at position 1 is not allowed"));
         assert!(tag_error(&"a".repeat(129)).contains("129 characters, at most 128 are allowed"));
     }
 

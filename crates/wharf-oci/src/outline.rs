@@ -236,8 +236,8 @@ mod tests {
         let error = kind(Some(MediaType::DOCKER_MANIFEST_LIST.as_str()), &document).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "manifest is application/vnd.docker.distribution.manifest.list.v2+json by its carrier \
-             and application/vnd.oci.image.index.v1+json by its own mediaType"
+            "manifest is given as application/vnd.docker.distribution.manifest.list.v2+json, but \
+             its mediaType is application/vnd.oci.image.index.v1+json"
         );
     }
 

@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(read(None, &named), Ok(oci));
         let docker = MediaType::DOCKER_MANIFEST;
         let error = read(Some(docker.as_str()), &named).unwrap_err();
-        assert!(error.contains("by its own mediaType"), "{error}");
+        assert!(error.contains("but its mediaType is"), "{error}");
     }
 
     #[test]

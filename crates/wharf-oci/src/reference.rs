@@ -11,8 +11,8 @@ use crate::{Digest, DigestError, NameError, Registry, RegistryError, RepositoryN
 
 /// A reference as people type it: `nginx`, `ghcr.io/a/b:1`, `localhost:5000/a@sha256:…`.
 ///
-/// The tag is `None` when none was typed: a push then uses the archive's own tag. Otherwise
-/// [`tag_or_latest`](Self::tag_or_latest) and [`selector`](Self::selector) default to `latest`.
+/// The tag is `None` when none was typed; [`tag_or_latest`](Self::tag_or_latest) and
+/// [`selector`](Self::selector) then give `latest`.
 ///
 /// ```
 /// use wharf_oci::Reference;

@@ -231,9 +231,9 @@ pub struct RegistryError {
 enum RegistryProblem {
     #[error("it is empty")]
     Empty,
-    #[error("a scheme is not part of it (leave out what is before the host)")]
+    #[error("a registry has no scheme (leave out what is before the host)")]
     Scheme,
-    #[error("a bare word is no registry (add a port or a domain)")]
+    #[error("a bare word is not a registry (add a port or a domain)")]
     Bare,
     #[error("brackets must enclose the IPv6 address and only it")]
     Bracket,
@@ -347,7 +347,7 @@ mod tests {
     fn errors_name_what_is_wrong() {
         assert!(message("").contains("it is empty"));
         assert!(message("https://ghcr.io").contains("leave out"));
-        assert!(message("registry").contains("a bare word is no registry"));
+        assert!(message("registry").contains("a bare word is not a registry"));
         assert!(message("::1").contains("in brackets"));
         assert!(message("[::1").contains("brackets"));
         assert!(message("[::1]5000").contains("brackets"));

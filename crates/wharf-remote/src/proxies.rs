@@ -59,7 +59,7 @@ impl std::str::FromStr for Proxy {
             Some(rest) => Url::parse(&format!("http://{rest}")),
             None => Url::parse(&full),
         };
-        let url = parsed.map_err(|_| invalid("not the URL of a proxy, as http://HOST:PORT"))?;
+        let url = parsed.map_err(|_| invalid("not a proxy URL such as http://HOST:PORT"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(invalid("only http, https and socks5 proxies are supported"));
         }
@@ -67,7 +67,7 @@ impl std::str::FromStr for Proxy {
             return Ok(Proxy(url));
         };
         let parsed = Url::parse(&format!("socks5h://{}", rest.trim_end_matches('/')));
-        let mut url = parsed.map_err(|_| invalid("not the URL of a proxy"))?;
+        let mut url = parsed.map_err(|_| invalid("not a proxy URL"))?;
         if url.port().is_none() {
             // It has a host, so it can have a port.
             let _ = url.set_port(Some(1080));

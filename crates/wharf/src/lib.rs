@@ -117,7 +117,7 @@ pub use front::{Copied, Options, Pushed, Wharf};
 pub use wharf_core::conformance;
 pub use wharf_core::{
     Asked, CopyOptions, Distrust, Error, ErrorKind, Event, Guard, Lack, Layout, Memory, Observer,
-    Refusal, Result, RootContent, Side, Source, Store, Summary,
+    Refusal, Result, RootContent, Side, Source, Store, Summary, Unreached,
 };
 pub use wharf_core::{blob, copy, draft, file, image, intake, layer, spool, store, verify};
 pub use wharf_oci as oci;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wharf::place::{Access, OpenedStore, Place};
+use wharf::place::{Access, LocalPlace, OpenedStore, PathOrStdin, Place};
 use wharf::{Error, Result};
 
 use crate::arguments::{Anywhere, Unreadable};
@@ -33,7 +33,7 @@ SRC and DST are each one of:
   oci-archive:FILE[:TAG|@DIGEST]       a tar of one (SRC only; - is standard input)
   docker-archive:FILE[:NAME[:TAG]|@DIGEST]
                                        what `docker save` writes (SRC only)
-A DST without a tag gets the tag of SRC.
+A registry as DST without a tag means `latest`; a directory without a tag gets the tag of SRC.
 
 Examples:
   wharf copy registry.example/app:1 oci:app
@@ -57,6 +57,11 @@ impl Run for Copy {
         OpenedStore::check(to)?;
         // One client for both sides, so that one repository can mount blobs of the other.
         let wharf = context.wharf_for(&self.moving)?;
+        if let Place::Local(LocalPlace { at, .. }) = from
+            && *at == PathOrStdin::Stdin
+        {
+            context.reads_input("an archive");
+        }
         let source = wharf.open(from).await.map_err(|error| match from {
             Place::Registry(_) => hinted(error, &self.source.typed),
             Place::Local(_) => error,
@@ -71,10 +76,13 @@ impl Run for Copy {
             wharf: &wharf,
             source: &source,
             effect,
-            verb: "copied",
             printer: &context.printer,
             standing: &context.standing,
         };
+        if let Place::Registry(reference) = to {
+            let to = std::slice::from_ref(reference);
+            transfer.offer_own_tag(std::slice::from_ref(&destination), to);
+        }
         transfer.run(&destination).await?;
         stats::say(&context.printer, &self.moving, wharf.client());
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use wharf::Result;
-use wharf::place::Part;
+use wharf::place::{Part, PathOrStdin};
 use wharf_oci::{Reference, Repository};
 
 use crate::arguments::{Image, OnDisk};
@@ -39,9 +39,9 @@ pub(crate) struct Push {
 }
 
 const HELP: &str = "\
-Prints each REF with its digest. A REF without a tag gets the tag that the image has on disk, or
-`latest`. If PATH holds several images, select one: oci:DIR:TAG, oci-archive:FILE:TAG,
-docker-archive:FILE:NAME[:TAG] or PATH@DIGEST.
+Prints each REF with its digest. A REF without a tag means `latest`; without any REF, the image
+keeps the tag that it has on disk. If PATH holds several images, select one: oci:DIR:TAG,
+oci-archive:FILE:TAG, docker-archive:FILE:NAME[:TAG] or PATH@DIGEST.
 
 Examples:
   wharf push app.tar registry.example/team/app:1.2
@@ -72,6 +72,9 @@ impl Run for Push {
             false => context.wharf_for(&self.moving)?,
         };
         let (OnDisk(place), part) = (&self.path, self.part());
+        if place.at == PathOrStdin::Stdin {
+            context.reads_input("an archive");
+        }
         if self.all {
             let effect = self.moving.effect();
             let pushed = push_all::push(&wharf, place, &references, effect, context).await?;
@@ -86,7 +89,6 @@ impl Run for Push {
             wharf: &wharf,
             source: &source,
             effect: self.moving.effect(),
-            verb: "pushed",
             printer: &context.printer,
             standing: &context.standing,
         };
@@ -116,6 +118,7 @@ impl Push {
 async fn to_registries(transfer: &Transfer<'_>, to: &[Reference]) -> Result<Vec<String>> {
     let stores = transfer.wharf.destinations(to, transfer.source)?;
     notices::other_names(transfer.printer, &transfer.source.names_beside(&stores));
+    transfer.offer_own_tag(&stores, to);
     let outcomes = transfer.run_all(&stores).await;
     let (mut roots, mut failed) = (Vec::new(), Vec::new());
     for (store, outcome) in stores.into_iter().zip(outcomes) {

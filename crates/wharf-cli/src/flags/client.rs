@@ -7,6 +7,7 @@ use wharf::memory::RegistryMemory;
 use wharf::remote::{Client, ClientBuilder, Insecure};
 
 use super::Global;
+use super::existing::existing;
 use crate::env;
 
 /// The memories of a client.
@@ -21,7 +22,7 @@ pub(crate) struct Memories {
 /// A client with the settings of the flags, without credentials.
 ///
 /// # Errors
-/// If files of certificates cannot be used, or a proxy is malformed.
+/// If files of certificates or a directory of mirrors cannot be used, or a proxy is malformed.
 pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilder> {
     let mut builder = Client::builder()
         .insecure(match flags.insecure {
@@ -31,7 +32,7 @@ pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilde
         .memory(memories.registries)
         .timeouts(flags.timing.timeouts())
         .limits(flags.requests.max_requests.limits(flags.timing.patience()))
-        .list_tries(flags.requests.retries)
+        .list_tries(flags.requests.tries())
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
     for neighbour in &flags.requests.allow_near {
         builder = builder.allow_near(neighbour.clone());
@@ -44,12 +45,15 @@ pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilde
     if let Some(bytes) = flags.requests.chunk_size {
         builder = builder.chunk_size(bytes);
     }
-    if let Some(directory) = flags
-        .requests
-        .hosts_dir
-        .clone()
-        .or_else(env::hosts_directory)
-    {
+    let hosts = match (&flags.requests.hosts_dir, env::hosts_directory()) {
+        (Some(directory), _) => Some(existing(directory)?),
+        (None, Some(directory)) => {
+            let hosts = existing(&directory).map_err(|error| error.target("WHARF_HOSTS_DIR"));
+            Some(hosts?)
+        }
+        (None, None) => None,
+    };
+    if let Some(directory) = hosts {
         builder = builder.hosts_directory(directory);
     }
     let builder = flags.tls.apply(env::tls_places(), builder)?;

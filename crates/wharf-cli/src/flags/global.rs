@@ -33,7 +33,7 @@ pub(crate) struct Global {
     /// Print nothing but errors on standard error, as with --progress none
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Write a log to standard error; -vv logs each request, -vvv everything
+    /// Log each step to standard error; -vv also each request, -vvv also documents and details
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     #[command(flatten)]
@@ -61,16 +61,16 @@ pub(super) struct Requests {
     /// Also copy layers that are marked as not distributable
     #[arg(long, global = true, hide_short_help = true)]
     pub(super) allow_nondistributable_artifacts: bool,
-    /// How often a request or a transfer is tried before it fails
+    /// How often a request or a transfer that failed is tried again; 0 tries once
     #[arg(
         long,
         global = true,
         hide_short_help = true,
         value_name = "N",
-        default_value = "5"
+        default_value = "4"
     )]
-    #[arg(value_parser = units::at_least_one::<NonZeroU32>)]
-    pub(super) retries: NonZeroU32,
+    #[arg(value_parser = units::whole)]
+    pub(super) retries: u32,
     /// Ignore the cache of earlier runs, and do not write it
     #[arg(long, global = true, hide_short_help = true)]
     no_cache: bool,
@@ -79,7 +79,7 @@ pub(super) struct Requests {
     #[arg(long, global = true, hide_short_help = true, value_name = "BYTES")]
     #[arg(value_parser = units::size)]
     pub(super) chunk_size: Option<NonZeroU64>,
-    /// Limit the requests that one registry gets at the same time: KIND=N, separated by commas, with
+    /// Limit the requests that one registry gets at once: KIND=N, separated by commas, with
     /// the kinds checks, opens, sends, manifests and reads
     #[arg(
         long,
@@ -92,6 +92,13 @@ pub(super) struct Requests {
     /// Read from the mirrors in DIR/HOST[:PORT]/hosts.toml, as containerd does (also: WHARF_HOSTS_DIR)
     #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     pub(super) hosts_dir: Option<PathBuf>,
+}
+
+impl Requests {
+    /// The number of tries: the first one, and the retries.
+    pub(super) fn tries(&self) -> NonZeroU32 {
+        NonZeroU32::MIN.saturating_add(self.retries)
+    }
 }
 
 impl Global {
@@ -120,7 +127,7 @@ impl Global {
                 true => Nondistributable::Move,
                 false => Nondistributable::Skip,
             },
-            retry: self.timing.retry(self.requests.retries.get()),
+            retry: self.timing.retry(self.requests.tries().get()),
             ..CopyOptions::default()
         }
     }

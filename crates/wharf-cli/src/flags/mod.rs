@@ -2,6 +2,7 @@
 
 mod ceilings;
 mod client;
+mod existing;
 mod global;
 mod logins;
 mod moving;

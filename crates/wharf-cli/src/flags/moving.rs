@@ -10,11 +10,11 @@ use crate::units;
 /// The flags of a copy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Moving {
-    /// Blobs to transfer at the same time
+    /// Blobs to transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
     pub(crate) jobs: NonZeroUsize,
-    /// Existence checks at the same time
+    /// Existence checks at once
     #[arg(long, value_name = "N", default_value = "16")]
     #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
     pub(crate) checks: NonZeroUsize,

@@ -39,7 +39,7 @@ pub(super) struct Timing {
     )]
     #[arg(value_parser = some_time)]
     timeout_commit: Duration,
-    /// Without a byte in either direction
+    /// Without a byte moved either way
     #[arg(
         long,
         global = true,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wharf::remote::{Certificates, CertsDirs, ClientBuilder, Identity, Tls};
 use wharf::{Error, ErrorKind, Result};
 
+use super::existing::existing;
 use crate::env::TlsPlaces;
 
 /// Flags about TLS, of every command.
@@ -66,13 +67,6 @@ impl TlsArgs {
                 Err(Error::new(ErrorKind::Invalid, message))
             }
         }
-    }
-}
-
-fn existing(directory: &Path) -> Result<PathBuf> {
-    match fs::read_dir(directory) {
-        Ok(_) => Ok(directory.to_owned()),
-        Err(error) => Err(Error::io(directory.display(), error)),
     }
 }
 

@@ -11,4 +11,5 @@ mod throttle;
 mod view;
 mod words;
 
+pub(crate) use self::summary::place;
 pub(crate) use self::view::{Company, Progress};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wharf::copy::{NoObserver, Observer, Summary};
+use wharf::copy::{NoObserver, Observer};
+use wharf::front::Copied;
+use wharf_oci::Tag;
 
 use super::bars::Bars;
 use super::json::Json;
@@ -45,8 +47,6 @@ pub(crate) struct Progress {
     printer: Printer,
     started: Instant,
     destination: String,
-    /// The prefix of lines for people.
-    label: Label,
     observer: Arc<dyn Observer>,
 }
 
@@ -56,15 +56,14 @@ impl Progress {
         let label = company.label(destination);
         let observer: Arc<dyn Observer> = match printer.voice() {
             Voice::Silent => Arc::new(NoObserver),
-            Voice::Plain => Arc::new(Plain::new(printer.clone(), label.clone())),
-            Voice::Terminal => Arc::new(Bars::new(printer.board().clone(), label.clone())),
+            Voice::Plain => Arc::new(Plain::new(printer.clone(), label)),
+            Voice::Terminal => Arc::new(Bars::new(printer.board().clone(), label)),
             Voice::Json => Arc::new(Json::new(printer.clone(), destination)),
         };
         Progress {
             printer: printer.clone(),
             started: Instant::now(),
             destination: destination.to_owned(),
-            label,
             observer,
         }
     }
@@ -74,17 +73,18 @@ impl Progress {
         Arc::clone(&self.observer)
     }
 
-    /// Prints in one line what was done.
-    pub(crate) fn finish(&self, verb: &str, summary: &Summary) {
-        let time = self.started.elapsed();
-        match self.printer.voice() {
-            Voice::Json => self
-                .printer
-                .event(summary::json(&self.destination, summary, time)),
-            _ => {
-                let line = summary::line(verb, summary, time);
-                self.printer.say(&self.label.before(&line));
-            }
+    /// Prints in one line what is where now, under these tags, and what was done.
+    pub(crate) fn finish(&self, tags: &[Tag], copied: &Copied) {
+        let (time, summary) = (self.started.elapsed(), &copied.summary);
+        let destination = &self.destination;
+        if self.printer.voice() == Voice::Json {
+            let line = summary::json(destination, tags, summary, time);
+            return self.printer.event(line);
         }
+        // Several images of a repository have several digests.
+        let digest = Some(&copied.descriptor.digest).filter(|_| summary.roots.len() < 2);
+        let place = summary::place(destination, tags, digest);
+        let line = summary::line(tags, summary, time);
+        self.printer.say(&format!("{place}  {line}"));
     }
 }

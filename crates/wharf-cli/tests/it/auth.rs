@@ -117,7 +117,7 @@ fn credentials_that_skopeo_wrote_are_found_and_ours_are_found_by_skopeo() {
         assert!(login.status.success(), "{login:?}");
         let pushed = command(home.path())
             .env("REGISTRY_AUTH_FILE", &theirs)
-            .args(["push", &path, &format!("{host}/a/b")])
+            .args(["push", &path, &format!("{host}/a/b:1.0")])
             .output()
             .unwrap();
         assert!(pushed.status.success(), "{pushed:?}");

@@ -47,7 +47,7 @@ upload  layer     sha256:[..]  [..] kB
 upload  config    sha256:[..]  [..] B
 upload  layer     sha256:[..]  [..] B
 put     manifest  sha256:[..]  [..] B
-tag     REGISTRY/a:1.0
+tag     REGISTRY/a:latest
 
 "#]]
     );
@@ -128,7 +128,7 @@ fn o10_layers_that_are_compressed_on_their_way_have_their_size_before_that() {
 upload  layer     diff id sha256:[..]  91.6 kB before compression
 upload  config    sha256:[..]  [..] B
 put     manifest  made when its layers are compressed
-tag     REGISTRY/app:7
+tag     REGISTRY/app:latest
 
 "#]]
     );
@@ -140,7 +140,7 @@ tag     REGISTRY/app:7
         .collect();
     assert_eq!(plan[0]["action"], "upload");
     assert_eq!(plan[0]["uncompressed_size"], 91_648);
-    assert_eq!(plan[3]["reference"], format!("{reference}:7"));
+    assert_eq!(plan[3]["reference"], format!("{reference}:latest"));
     let events = events(&run.stderr);
     assert_eq!(names(&events), ["begin", "dry_run"]);
     assert_eq!(events[1]["layers"], 1);
@@ -209,7 +209,7 @@ fn o2_index_is_refused_where_there_is_none_or_one_entry_is_chosen() {
         .image(DockerImage::new(&["app:7"]).layer(&[("file", &[7; 10])]))
         .write(&archive);
     let run = wharf(home.path(), &["push", "--index", text(&archive)]);
-    let line = "a docker archive, which has no index that --index could push";
+    let line = "a docker archive has no index, so --index cannot push it";
     assert_eq!(
         run.stderr,
         format!("wharf: {}: {line}\n", archive.display())
@@ -261,7 +261,7 @@ fn p4_progress_none_is_quiet_and_plain_says_lines() {
     let fixture = layout(&home.path().join("layout"));
     let served = Served::start(&home.path().join("registry"));
     let push = |name: &str, how: &str| {
-        let reference = format!("{}/{name}", served.address);
+        let reference = format!("{}/{name}:1", served.address);
         let path = text(fixture.directory());
         done(home.path(), &["push", path, &reference, "--progress", how]).stderr
     };
@@ -269,7 +269,8 @@ fn p4_progress_none_is_quiet_and_plain_says_lines() {
     for how in ["plain", "bars", "auto"] {
         let said = push(how, how);
         assert_eq!(said.lines().count(), 5, "{said}");
-        assert!(said.contains("\npushed "), "{said}");
+        let last = format!("\n{}/{how}:1 sha256:", served.address);
+        assert!(said.contains(&last), "{said}");
     }
 }
 

@@ -16,7 +16,7 @@ fn inspected(address: SocketAddr, name: &str) -> Option<String> {
 }
 
 #[test]
-fn a_layout_is_pushed_under_its_own_tag_and_skopeo_agrees_on_the_digest() {
+fn fault_c10_a_layout_is_pushed_as_latest_and_skopeo_agrees_on_the_digest() {
     let home = tempfile::tempdir().unwrap();
     let mut fixture = LayoutFixture::new(home.path().join("layout"));
     let image = fixture.image(Some("1.0"), &[LayerSpec::random(1, 70_000)]);
@@ -36,8 +36,16 @@ fn a_layout_is_pushed_under_its_own_tag_and_skopeo_agrees_on_the_digest() {
         format!("{reference}@{}\n", image.manifest_digest)
     );
     assert_eq!(fs::read_to_string(&refs).unwrap(), run.stdout);
-    assert!(run.stderr.contains("pushed 2 blobs, "), "{}", run.stderr);
-    if let Some(digest) = inspected(served.address, "a/b:1.0") {
+    let offer = format!(
+        "{reference}: no tag given, so latest is set; for the image's own tag, write {reference}:1.0"
+    );
+    assert_eq!(run.stderr.lines().next(), Some(offer.as_str()), "{run:?}");
+    let last = format!("{reference}:latest {}  2 blobs, ", image.manifest_digest);
+    assert!(
+        run.stderr.lines().last().unwrap().starts_with(&last),
+        "{run:?}"
+    );
+    if let Some(digest) = inspected(served.address, "a/b:latest") {
         assert_eq!(digest, image.manifest_digest);
     }
     let quiet = done(
@@ -46,6 +54,59 @@ fn a_layout_is_pushed_under_its_own_tag_and_skopeo_agrees_on_the_digest() {
     );
     assert_eq!(quiet.stderr, "");
     assert_eq!(served.terminate(), Some(0));
+}
+
+/// The last line on standard error, without the time at its end.
+fn last(run: &Run) -> &str {
+    let last = run.stderr.lines().last().unwrap_or_default();
+    let (line, time) = last.rsplit_once("; ").unwrap_or_else(|| panic!("{run:?}"));
+    assert!(time.ends_with(" s"), "{run:?}");
+    line
+}
+
+#[test]
+fn fault_c10_the_last_line_names_what_is_where_and_what_moved() {
+    let home = tempfile::tempdir().unwrap();
+    let mut fixture = LayoutFixture::new(home.path().join("layout"));
+    let digest = fixture.image(Some("1.0"), &[LayerSpec::random(1, 70_000)]);
+    let digest = digest.manifest_digest;
+    let served = Served::start(&home.path().join("registry"));
+    let app = format!("{}/app", served.address);
+    let push = |tag: &str| {
+        let to = format!("{app}:{tag}");
+        done(home.path(), &["push", text(fixture.directory()), &to])
+    };
+    let first = push("v1");
+    let start = format!("{app}:v1 {digest}  2 blobs, ");
+    assert!(last(&first).starts_with(&start), "{first:?}");
+    assert!(last(&first).ends_with(" sent"), "{first:?}");
+    let again = push("v1");
+    assert_eq!(
+        last(&again),
+        format!("{app}:v1 {digest}  already up to date")
+    );
+    let tagged = push("3");
+    let expected = format!("{app}:3 {digest}  tagged 3; the image was already there");
+    assert_eq!(last(&tagged), expected);
+
+    let copy = |from: &str, to: &str| done(home.path(), &["copy", from, to]);
+    let other = format!("{}/other", served.address);
+    let copied = copy(&format!("{app}:v1"), &other);
+    assert_eq!(copied.stdout, "");
+    let offer = format!(
+        "{other}: no tag given, so latest is set; for the image's own tag, write {other}:v1"
+    );
+    assert_eq!(copied.stderr.lines().next(), Some(offer.as_str()));
+    let expected = format!("{other}:latest {digest}  no blob sent, 2 mounted");
+    assert_eq!(last(&copied), expected);
+    let layout = format!("oci:{}", home.path().join("out").display());
+    let copied = copy(&app.replace("/app", "/other"), &layout);
+    let start = format!("{layout}:latest {digest}  2 blobs, ");
+    assert!(last(&copied).starts_with(&start), "{copied:?}");
+
+    let run = done(home.path(), &["tag", &other, "8", "7"]);
+    assert_eq!(last(&run), format!("{other}:7, 8 {digest}  tagged"));
+    assert_eq!(run.stdout, "");
 }
 
 #[test]
@@ -66,11 +127,11 @@ fn a_docker_archive_comes_from_a_file_and_the_reader_agrees() {
         again.stderr
     );
     let Some(skopeo) = Skopeo::find() else { return };
-    let digest = skopeo.inspect_digest(&format!("docker://{reference}:7"));
+    let digest = skopeo.inspect_digest(&format!("docker://{reference}:latest"));
     assert_eq!(first.stdout.trim_end(), format!("{reference}@{digest}"));
     let out = home.path().join("out");
     skopeo.copy(
-        &format!("docker://{reference}:7"),
+        &format!("docker://{reference}:latest"),
         &format!("oci:{}:7", out.display()),
     );
     assert!(
@@ -108,7 +169,7 @@ fn a_copy_goes_round_through_two_registries_and_a_second_one_moves_nothing() {
     let docker = DockerRegistry::start();
     let two = Served::start(&home.path().join("two"));
     let other = docker.as_ref().map_or(two.address, DockerRegistry::address);
-    let (a, b) = (format!("{}/a:1.0", one.address), format!("{other}/b/c"));
+    let (a, b) = (format!("{}/a:1.0", one.address), format!("{other}/b/c:1.0"));
     let (x, y) = (home.path().join("x"), home.path().join("y"));
     let (into_x, into_y) = (
         format!("oci:{}", x.display()),
@@ -121,11 +182,7 @@ fn a_copy_goes_round_through_two_registries_and_a_second_one_moves_nothing() {
             stdout: String::new(),
             stderr: String::new(),
         };
-        for (source, destination) in [
-            (a.as_str(), into_x.as_str()),
-            (&into_x, &b),
-            (&format!("{b}:1.0"), &into_y),
-        ] {
+        for (source, destination) in [(a.as_str(), into_x.as_str()), (&into_x, &b), (&b, &into_y)] {
             last = done(home.path(), &["copy", source, destination]);
             assert_eq!(last.stdout, "");
         }

@@ -107,6 +107,17 @@ fn repositories_are_created_where_they_are_missing_and_not_elsewhere() {
 }
 
 #[test]
+fn fault_c15_a_registry_that_does_not_run_here_may_have_to_be_started() {
+    let gone = FaultServer::start(Script::new()).address();
+    for host in [gone.to_string(), format!("localhost:{}", gone.port())] {
+        let line = Place::new().said(&host, Verb::Delete, Login::None);
+        let hint = "(is a registry running there? wharf registry serve starts one)";
+        assert!(line.ends_with(hint), "{line}");
+        assert!(!line.contains("plain http"), "{line}");
+    }
+}
+
+#[test]
 fn manifests_are_not_sent_in_chunks() {
     let script = push_registry().on("PUT", "*/manifests/*", [Answer::status(413)]);
     assert_eq!(

@@ -54,7 +54,7 @@ fn a_login_that_makes_no_sense_is_refused_before_anybody_is_asked() {
         (&["login", "-p", "x", "127.0.0.1:1"], no_user),
         (
             &["login", "-u", "me:too", "-p", "x", "127.0.0.1:1"],
-            "a user name has no colon",
+            "a user name cannot contain a colon",
         ),
         (
             &["token", "127.0.0.1:1"],

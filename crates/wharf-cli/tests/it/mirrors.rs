@@ -6,7 +6,7 @@ use std::path::Path;
 
 use wharf_testkit::{DockerRegistry, LayerSpec, LayoutFixture, RecordingProxy};
 
-use crate::common::{Served, command, done, text, wharf};
+use crate::common::{Served, command, complaint, done, text, wharf};
 
 /// Writes the entry of a registry into `directory`.
 fn says(directory: &Path, registry: SocketAddr, said: &str) {
@@ -147,12 +147,11 @@ fn a_file_that_makes_no_sense_is_one_line() {
     let expected = format!("{}: line 2, column 6: not TOML: ", file.display());
     assert!(run.stderr.contains(&expected), "{run:?}");
 
-    let run = wharf(
-        home.path(),
-        &["copy", "--hosts-dir", "/nowhere", &from, &to],
-    );
-    assert!(
-        run.stderr.contains("/nowhere: no such file or directory"),
-        "{run:?}"
-    );
+    for arguments in [
+        &["copy", "--hosts-dir", "/nowhere", &from, &to][..],
+        &["tag", "--hosts-dir", "/nowhere", &from, "2"],
+    ] {
+        let line = complaint(home.path(), arguments);
+        assert_eq!(line, "/nowhere: no such file or directory");
+    }
 }

@@ -176,7 +176,7 @@ fn p3_what_goes_wrong_is_told_without_secrets_too() {
             "--progress",
             "json",
             "--retries",
-            "2",
+            "1",
             "--retry-wait",
             "1ms",
         ];

@@ -249,7 +249,7 @@ fn t4_malformed_files_are_told_before_anything_is_sent() {
         ),
         (
             vec!["--client-cert", &certificate, "--client-key", &key],
-            format!("{key}: the key in it does not fit the client certificate"),
+            format!("{key}: the key in it does not match the client certificate"),
         ),
         (
             vec!["--client-key", &key],

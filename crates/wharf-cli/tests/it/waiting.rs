@@ -1,8 +1,11 @@
 //! Waiting for registries: what the user sees, and can change.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use wharf_testkit::{Answer, FaultServer, LayerSpec, LayoutFixture, Script, push_registry};
 
-use crate::common::{done, wharf};
+use crate::common::{done, piped, wharf};
 
 /// A home with an image in it, and its path.
 fn image() -> (tempfile::TempDir, String) {
@@ -40,6 +43,79 @@ fn r2_the_user_is_told_when_a_registry_asks_to_wait_unless_quiet() {
 }
 
 #[test]
+fn fault_c17_retries_are_the_tries_after_the_first() {
+    let (home, path) = image();
+    let server = FaultServer::start(Script::new().on("*", "/v2/*", [Answer::status(503)]));
+    let reference = format!("{}/app:1", server.address());
+    for (retries, said) in [
+        ("0", ""),
+        ("1", " (after 2 tries)"),
+        ("3", " (after 4 tries)"),
+    ] {
+        let push = [
+            "push",
+            "-q",
+            &path,
+            &reference,
+            "--retry-wait=0",
+            "--retries",
+            retries,
+        ];
+        let line = wharf(home.path(), &push).complaint().to_owned();
+        let (line, _hint) = line.rsplit_once(" (try again").unwrap();
+        match said {
+            "" => assert!(!line.contains("tries"), "{line}"),
+            said => assert!(line.ends_with(said), "{line}"),
+        }
+    }
+}
+
+#[test]
+fn fault_c17_one_v_says_each_step_and_two_each_request() {
+    let (home, path) = image();
+    let server = FaultServer::start(push_registry());
+    let app = format!("{}/app", server.address());
+    let said = |arguments: &[&str]| done(home.path(), arguments).stderr;
+    let log = said(&["push", "-v", &path, &format!("{app}:1")]);
+    for step in ["opened", "planned", "sending", "written"] {
+        assert!(log.contains(step), "{step}: {log}");
+    }
+    assert!(!log.contains("method=PUT"), "{log}");
+    let log = said(&["push", "-vv", &path, &format!("{app}:2")]);
+    assert!(log.contains("method=PUT"), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn fault_c17_standard_input_on_a_terminal_is_announced() {
+    let home = tempfile::tempdir().unwrap();
+    let wharf = env!("CARGO_BIN_EXE_wharf");
+    for (arguments, what) in [
+        ("push - localhost:1/a", "an archive"),
+        ("copy docker-archive:- localhost:1/a", "an archive"),
+        ("blob push localhost:1/a -", "the content"),
+        ("manifest put localhost:1/a -", "a manifest"),
+    ] {
+        let mut script = std::process::Command::new("script");
+        let command = format!("{wharf} --no-cache {arguments}");
+        script.args(["-qec", &command, "/dev/null"]);
+        script.env("HOME", home.path());
+        let spawned = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let Ok(mut child) = spawned else { return };
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        lines.read_line(&mut said).unwrap();
+        // The terminal hangs up, which ends what reads from it.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let expected = format!("reading {what} from standard input");
+        assert_eq!(said.trim_end(), expected, "{arguments}");
+    }
+    let run = piped(home.path(), &["push", "-", "localhost:1/a"], b"");
+    assert!(!run.stderr.contains("reading"), "{run:?}");
+}
+
+#[test]
 fn r5_timeouts_are_flags() {
     let (home, path) = image();
     let server = FaultServer::start(Script::new().on("*", "/v2/*", [Answer::hang()]));
@@ -50,7 +126,7 @@ fn r5_timeouts_are_flags() {
             "push",
             &path,
             &reference,
-            "--retries=2",
+            "--retries=1",
             "--retry-wait=0",
             "--timeout-answer=200ms",
         ],

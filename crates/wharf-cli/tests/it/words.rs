@@ -191,7 +191,7 @@ fn what_is_not_there_is_told_in_the_registrys_words() {
             Verb::Pull,
             Login::None
         ),
-        "HOST/a/b: HEAD /v2/a/b/manifests/1: no such tag: 1: NAME_UNKNOWN: no a/b"
+        "HOST/a/b: HEAD /v2/a/b/manifests/1: no tag 1: NAME_UNKNOWN: no a/b"
     );
     assert_eq!(
         told(
@@ -258,7 +258,7 @@ fn a_web_page_is_no_answer_of_a_registry() {
     assert_eq!(
         told(page(404, "nginx"), Verb::Pull, Login::None),
         format!(
-            "HOST/a/b: HEAD /v2/a/b/manifests/1: no such tag: 1, with a web page: \"nginx\" {PAGE_HINT}"
+            "HOST/a/b: HEAD /v2/a/b/manifests/1: no tag 1, with a web page: \"nginx\" {PAGE_HINT}"
         )
     );
     assert_eq!(
@@ -357,7 +357,7 @@ fn steered(flags: &[&str]) -> Run {
         .on("HEAD", "*", [Answer::error(404, words, words)]);
     let (server, place) = (FaultServer::start(script), Place::new());
     let repository = format!("{}/a/b", server.address());
-    let mut arguments = vec!["blob", "push", &repository, &place.blob, "--retries", "2"];
+    let mut arguments = vec!["blob", "push", &repository, &place.blob, "--retries", "1"];
     arguments.extend(["--retry-wait", "1ms"]);
     arguments.extend(flags);
     wharf(place.home.path(), &arguments)

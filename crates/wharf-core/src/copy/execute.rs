@@ -341,6 +341,7 @@ fn announce(target: &Target<'_>, plan: &Plan) {
     target.note(|summary| {
         summary.skipped = plan.skipped.len() as u64;
         summary.unchanged = plan.existing.len() as u64;
+        summary.retagged = plan.retagged as u64;
     });
 }
 

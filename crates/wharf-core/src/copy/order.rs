@@ -36,7 +36,7 @@ pub(super) fn by_height(manifests: HashMap<Digest, Manifest>) -> Result<Vec<Vec<
         if heights.len() == settled {
             return Err(Error::new(
                 ErrorKind::Invalid,
-                "manifests that contain each other",
+                "manifests that refer to each other in a circle",
             ));
         }
     }

@@ -44,6 +44,8 @@ pub struct Plan {
     pub(super) drafts: Vec<PlannedDraft>,
     /// Manifests the store has, with everything below them.
     pub(super) existing: Vec<Descriptor>,
+    /// How many of `roots` the store has, with everything below them; only tags are missing.
+    pub(super) retagged: usize,
     /// Non-distributable layers that are left out.
     pub(super) skipped: Vec<Descriptor>,
     /// The descriptor of each root, in the order given; `None` for drafts.

@@ -140,7 +140,9 @@ impl<'a> Planner<'a> {
         draft: Option<&Draft>,
     ) -> Result<()> {
         let recalled = draft.filter(|draft| draft.recalled().next().is_some());
-        if !there.known {
+        if there.known {
+            self.plan.retagged += 1;
+        } else {
             self.walk(&manifest).await?;
             let layers = recalled.into_iter().flat_map(Draft::recalled);
             self.plan.recalled.extend(layers.cloned());
@@ -289,7 +291,7 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         let message = format!(
-            "has two stated sizes, {} and {} bytes",
+            "is listed with two sizes, {} and {} bytes",
             known.size, descriptor.size
         );
         let error = Error::new(ErrorKind::Invalid, message);

@@ -17,8 +17,11 @@ pub struct Summary {
     pub existed: u64,
     /// Manifests that were there, with everything below them.
     pub unchanged: u64,
-    /// Manifests put.
+    /// Manifests put, once for each tag.
     pub manifests: u64,
+    /// Roots that were there with everything below them, and lacked a tag: only their manifest was
+    /// put, under the tags that were missing.
+    pub retagged: u64,
     /// Sizes of the blobs written, in bytes; a resumed blob counts in full.
     pub bytes: u64,
     /// Non-distributable layers left out.

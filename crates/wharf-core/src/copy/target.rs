@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use wharf_oci::{Descriptor, Digest, MediaType, Repository};
 
 use super::intake::{LayerIntake, Observed};
+use super::log;
 use super::retry::{self, Reach};
 use super::share::{BlobShare, LayerShare};
 use crate::blob::Blob;
@@ -29,6 +30,8 @@ pub(super) struct Target<'a> {
     pub(super) transfers: &'a Semaphore,
     /// The repository of a registry that the store is, if it is one.
     home: Option<Repository>,
+    /// Its name in the log.
+    place: String,
     /// As for all destinations, but with this one's observer.
     pub(super) options: CopyOptions,
     pub(super) checks: Semaphore,
@@ -78,6 +81,7 @@ impl<'a> Target<'a> {
             home: store.blob(&nothing).origin().cloned(),
             store,
             transfers,
+            place: store.place().unwrap_or_default(),
             checks: Semaphore::new(options.checks()),
             options,
             progress: Lock::default(),
@@ -160,6 +164,7 @@ impl<'a> Target<'a> {
         match progress.failure {
             None => Ok(progress.summary),
             Some(error) => {
+                log::step(&self.place, &Event::Failed(&error));
                 self.options.observer.on(Event::Failed(&error));
                 Err(error)
             }
@@ -167,6 +172,7 @@ impl<'a> Target<'a> {
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
+        log::step(&self.place, &event);
         self.options.observer.on(event);
     }
 
@@ -432,12 +438,15 @@ impl<'a> Target<'a> {
     {
         let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
         let subject = Arc::new(subject.clone());
+        let place = self.place.clone();
         Box::new(move |offset, stream| {
             let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
             let subject = Arc::clone(&subject);
             if offset > 0 {
                 reach.acknowledge(offset);
-                observer.on(Event::Resumed((&*subject).into(), offset));
+                let resumed = Event::Resumed((&*subject).into(), offset);
+                log::step(&place, &resumed);
+                observer.on(resumed);
             }
             let mut position = offset;
             stream

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use wharf_oci::Digest;
 
-use super::detail::{Asked, Detail, Distrust, Guard, Refusal};
+use super::detail::{Asked, Detail, Distrust, Guard, Refusal, Unreached};
 use super::error::{Error, Parts, Question};
 use super::kind::ErrorKind;
 
@@ -37,6 +37,23 @@ impl Error {
     #[must_use]
     pub fn lost(mut self, content: Vec<Digest>) -> Self {
         self.parts().detail = Some(Detail::Lost(content));
+        self
+    }
+
+    /// Records that no manifest has a tag or digest. The line then needs no endpoint, and no code
+    /// of the registry that says the same.
+    #[must_use]
+    pub fn absent(mut self) -> Self {
+        self.parts().detail = Some(Detail::Absent);
+        self
+    }
+
+    /// Attaches why the host was not reached.
+    #[must_use]
+    pub fn not_reached(mut self, why: Option<Unreached>) -> Self {
+        if let Some(why) = why {
+            self.parts().detail = Some(Detail::Unreached(why));
+        }
         self
     }
 

@@ -1,5 +1,5 @@
 //! Details of certain errors for programs: the credentials that a registry refused, the guard that
-//! refused, what is wrong with TLS, what was requested.
+//! refused, what is wrong with TLS, why a host was not reached, what was requested.
 
 use std::fmt;
 
@@ -12,6 +12,9 @@ pub(super) enum Detail {
     Guard(Guard),
     Distrust(Distrust),
     Lost(Vec<Digest>),
+    Unreached(Unreached),
+    /// No manifest has this tag or digest.
+    Absent,
 }
 
 /// What a registry, or its token server, refused; part of an [`Error`](crate::Error).
@@ -89,6 +92,17 @@ pub enum Distrust {
     Certificate,
     /// Both sides share no TLS version or cipher; no certificate was checked.
     Terms,
+}
+
+/// Why a host was not reached, where that is known; part of an [`Error`](crate::Error) of
+/// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreached {
+    /// No process of this machine listens at that port.
+    NoListenerHere,
+    /// Its name does not resolve to an address.
+    UnknownName,
 }
 
 /// The kind of content that was requested; part of an [`Error`](crate::Error) about a request.

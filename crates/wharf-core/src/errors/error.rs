@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use wharf_oci::{Diagnostic, Digest};
 
-use super::detail::{Asked, Detail, Distrust, Guard, Refusal};
+use super::detail::{Asked, Detail, Distrust, Guard, Refusal, Unreached};
 use super::kind::{ErrorKind, Side};
 
 /// The result of every fallible function of the library.
@@ -192,6 +192,14 @@ impl Error {
     pub fn lost_content(&self) -> Option<&[Digest]> {
         match &self.0.detail {
             Some(Detail::Lost(content)) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// Why a host was not reached, if that is the cause and known.
+    pub fn unreached(&self) -> Option<Unreached> {
+        match &self.0.detail {
+            Some(Detail::Unreached(why)) => Some(*why),
             _ => None,
         }
     }

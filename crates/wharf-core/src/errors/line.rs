@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use wharf_oci::{Digest, Printable};
+use wharf_oci::{Diagnostic, Digest, Printable};
 
 use super::detail::Detail;
 use super::error::Error;
@@ -18,12 +18,24 @@ impl fmt::Display for Error {
 }
 
 impl Error {
+    /// Whether the registry said just that no manifest has this name. The first target is the
+    /// endpoint then.
+    fn is_plainly_absent(&self) -> bool {
+        let known = |diagnostic: &Diagnostic| {
+            let mut entries = diagnostic.errors.iter();
+            entries.all(|entry| entry.code == "MANIFEST_UNKNOWN")
+        };
+        matches!(self.0.detail, Some(Detail::Absent))
+            && self.0.diagnostic.as_ref().is_some_and(known)
+    }
+
     fn write_line(&self, f: &mut impl fmt::Write) -> fmt::Result {
-        for target in self.0.targets.iter().rev() {
+        let plain = self.is_plainly_absent();
+        for target in self.0.targets.iter().skip(usize::from(plain)).rev() {
             write!(f, "{}: ", cut(target))?;
         }
         f.write_str(&cut(&self.0.message))?;
-        if let Some(diagnostic) = &self.0.diagnostic {
+        if let Some(diagnostic) = self.0.diagnostic.as_ref().filter(|_| !plain) {
             write!(f, ": {diagnostic}")?;
         }
         match self.0.page.as_deref() {
@@ -115,6 +127,31 @@ mod tests {
             error.to_string(),
             "localhost:5000/a: PUT /v2/a/blobs/uploads/1: 500 Internal Server Error (after 5 tries)"
         );
+    }
+
+    #[test]
+    fn fault_c18_a_missing_tag_is_named_without_the_registrys_words_for_that() {
+        let absent = |body: &str| {
+            let diagnostic = Diagnostic::parse(body.as_bytes());
+            let error = Error::new(ErrorKind::NotFound, "no tag nope").absent();
+            let error = error.answer(404, diagnostic);
+            let error = error.target("HEAD /v2/hello/manifests/nope");
+            error.target("localhost:5000/hello").to_string()
+        };
+        let code = |code| {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"not known"}}]}}"#);
+            absent(&body)
+        };
+        assert_eq!(
+            code("MANIFEST_UNKNOWN"),
+            "localhost:5000/hello: no tag nope"
+        );
+        let start = "localhost:5000/hello: HEAD /v2/hello/manifests/nope: no tag nope";
+        assert_eq!(
+            code("NAME_UNKNOWN"),
+            format!("{start}: NAME_UNKNOWN: not known")
+        );
+        assert_eq!(absent(""), start);
     }
 
     #[test]

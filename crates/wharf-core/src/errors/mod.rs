@@ -9,6 +9,6 @@ mod from;
 mod kind;
 mod line;
 
-pub use self::detail::{Asked, Distrust, Guard, Lack, Refusal};
+pub use self::detail::{Asked, Distrust, Guard, Lack, Refusal, Unreached};
 pub use self::error::{Error, Result};
 pub use self::kind::{ErrorKind, Side};

@@ -82,7 +82,7 @@ impl Family {
             (Family::Docker, Compression::Gzip) => Ok(MediaType::DOCKER_LAYER_GZIP),
             (Family::Docker, Compression::None | Compression::Zstd) => Err(Error::new(
                 ErrorKind::Unsupported,
-                "docker's media types allow only gzip for layers; use those of OCI",
+                "Docker's media types allow only gzip layers; use OCI media types",
             )),
         }
     }

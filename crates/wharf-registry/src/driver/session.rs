@@ -73,7 +73,7 @@ pub(super) fn taken() -> Error {
 
 /// The error of a write to a session that was aborted meanwhile.
 pub(super) fn aborted() -> Error {
-    Error::new(ErrorKind::NotFound, "the upload session was given up")
+    Error::new(ErrorKind::NotFound, "the upload session was cancelled")
 }
 
 #[cfg(test)]

@@ -388,6 +388,6 @@ fn key_of(name: &RepositoryName, at: &Selector) -> Key {
 }
 
 fn busy() -> Error {
-    let message = "other requests write to this repository all the time";
+    let message = "other requests kept writing to this repository; try again";
     Error::new(ErrorKind::Busy, message)
 }

@@ -160,6 +160,8 @@ async fn fetch_by(flow: Flow, transport: &Transport, question: &TokenRequest<'_>
     }
     let read = token_answer::read(&body, date);
     let (secret, life) = read.map_err(|error| named(error.target(endpoint)))?;
+    let server = authority(question.realm);
+    tracing::info!(server, scopes = %question.scopes, ?life, "token received");
     Ok(Token {
         secret,
         stale: asked + life.mul_f32(0.8),

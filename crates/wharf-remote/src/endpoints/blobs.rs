@@ -142,7 +142,7 @@ fn total(response: &Response, start: u64) -> Result<Option<u64>> {
         return Ok(None);
     };
     let other = || {
-        let message = "gave another range of the blob than was asked for";
+        let message = "the answer has another range of the blob than was requested";
         Error::new(ErrorKind::Rejected, message).target(response.endpoint())
     };
     let range = range.trim().strip_prefix("bytes ").ok_or_else(other)?;

@@ -73,7 +73,7 @@ fn explained(error: Error, at: &Selector) -> Error {
         || codes.is_some_and(|codes| codes.iter().any(|entry| unsupported(&entry.code)));
     match at {
         Selector::Tag(_) if refused || error.status() == Some(400) => {
-            let message = "the registry does not delete tags; a manifest is deleted, with all its \
+            let message = "the registry does not delete tags; delete the manifest, with all its \
                            tags, by its digest";
             Error::new(ErrorKind::Unsupported, message).source(error)
         }

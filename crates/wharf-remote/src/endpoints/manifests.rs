@@ -152,8 +152,9 @@ async fn unknown(response: Response, at: &Selector) -> Error {
         Selector::Tag(_) => "tag",
         Selector::Digest(_) => "manifest",
     };
-    Error::new(ErrorKind::NotFound, format!("no such {what}: {at}"))
+    Error::new(ErrorKind::NotFound, format!("no {what} {at}"))
         .answer(404, None)
+        .absent()
         .asked_for(response.asked())
         .target(response.endpoint())
         .said(answer::error(response).await)

@@ -79,7 +79,7 @@ fn text(path: &Path) -> Result<Option<String>> {
     }
     let text = String::from_utf8(bytes);
     text.map(Some)
-        .map_err(|_| Error::new(ErrorKind::Invalid, "not UTF-8, so not TOML"))
+        .map_err(|_| Error::new(ErrorKind::Invalid, "not TOML: not UTF-8"))
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ impl Reader<'_> {
             let name: HeaderName = name
                 .get_ref()
                 .parse()
-                .map_err(|_| self.wrong(at, "not the name of a header".to_owned()))?;
+                .map_err(|_| self.wrong(at, "not a valid header name".to_owned()))?;
             if [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING].contains(&name) {
                 return Err(self.wrong(at, format!("the header {name} cannot be set")));
             }
@@ -254,7 +254,7 @@ impl Reader<'_> {
             };
             for text in texts {
                 let mut value = HeaderValue::from_str(text).map_err(|_| {
-                    let message = format!("not a value for the header {name}");
+                    let message = format!("not a valid value for the header {name}");
                     self.wrong(value.span().start, message)
                 })?;
                 value.set_sensitive(true);
@@ -319,7 +319,7 @@ fn api_root(text: &str, root: Root) -> std::result::Result<Url, &'static str> {
     };
     let mut url = Url::parse(&whole).map_err(|_| "not a URL such as \"https://mirror.example\"")?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("a URL of http or https belongs here");
+        return Err("an http or https URL belongs here");
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("user names and passwords do not belong here; log in to the host instead");
@@ -440,7 +440,7 @@ mod tests {
             ),
             (
                 "[header]\nx = \"a\\nb\"",
-                "line 2, column 5: not a value for the header x",
+                "line 2, column 5: not a valid value for the header x",
             ),
             (
                 "[header]\nHost = \"a\"",
@@ -448,7 +448,7 @@ mod tests {
             ),
             (
                 "[host.\"ftp://x\"]",
-                "line 1, column 7: a URL of http or https belongs here",
+                "line 1, column 7: an http or https URL belongs here",
             ),
             (
                 "server = \"https://me:hidden@x\"",

@@ -156,12 +156,12 @@ impl Mirror {
         if hopeless {
             self.out.lock().get_or_insert_with(|| error.clone());
         }
-        tracing::debug!(mirror, %error, asked_again = !hopeless, "mirror skipped");
+        tracing::info!(mirror, %error, asked_again = !hopeless, "mirror skipped");
     }
 
     /// Records a successful request.
     pub(super) fn served(&self) {
-        tracing::debug!(mirror = self.name, "mirror answered");
+        tracing::info!(mirror = self.name, "mirror answered");
     }
 
     /// Records that it gave wrong bytes: it is no longer used.

@@ -77,11 +77,11 @@ fn host_tls(directory: &Path, entries: fs::ReadDir) -> Result<Tls> {
                 tls.authorities.extend(Certificates::from_file(&path)?);
             }
             Some("cert") => {
-                let key = beside(&path, "key", "authorities' certificates end in .crt")?;
+                let key = beside(&path, "key", "names of CA certificates end in .crt")?;
                 tls.identities
                     .push(Identity::from_files(&path, Some(&key))?);
             }
-            Some("key") => drop(beside(&path, "cert", "a client certificate belongs to it")?),
+            Some("key") => drop(beside(&path, "cert", "a key needs its client certificate")?),
             _ => {}
         }
     }
@@ -166,10 +166,10 @@ mod tests {
         let pair = client();
         file(&directory, "me.cert", &pair.certificate);
         let complaint = || dirs.tls("r.example", 443).unwrap_err().to_string();
-        let expected = "me.cert: no me.key beside it; authorities' certificates end in .crt";
+        let expected = "me.cert: no me.key beside it; names of CA certificates end in .crt";
         assert!(complaint().ends_with(expected), "{}", complaint());
         file(&directory, "me.key", &client().key);
-        let expected = "me.key: the key in it does not fit the client certificate";
+        let expected = "me.key: the key in it does not match the client certificate";
         assert!(complaint().ends_with(expected), "{}", complaint());
         file(&directory, "me.key", &pair.key);
         let known = || dirs.tls("r.example", 443).unwrap().unwrap();
@@ -179,7 +179,7 @@ mod tests {
         file(&directory, "another.key", &another.key);
         assert_eq!(known().identities.len(), 2);
         file(&directory, "other.key", &pair.key);
-        let expected = "other.key: no other.cert beside it; a client certificate belongs to it";
+        let expected = "other.key: no other.cert beside it; a key needs its client certificate";
         assert!(complaint().ends_with(expected), "{}", complaint());
     }
 

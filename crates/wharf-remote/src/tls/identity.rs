@@ -102,9 +102,9 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Res
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
             Ok(Identity(Arc::new(pair)))
         }
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(invalid("the key in it does not fit the client certificate"))
-        }
+        Err(rustls::Error::InconsistentKeys(_)) => Err(invalid(
+            "the key in it does not match the client certificate",
+        )),
         Err(_) => Err(invalid("the client certificate cannot be parsed")),
     }
 }
@@ -123,7 +123,7 @@ mod tests {
                    DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         let new = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n\
                    -----END ENCRYPTED PRIVATE KEY-----\n";
-        let why = "the key in it is encrypted; one without a passphrase is needed";
+        let why = "the key in it is encrypted; use one without a passphrase";
         for key in [old, new] {
             let error = Identity::from_pem(certificate, key.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), why);

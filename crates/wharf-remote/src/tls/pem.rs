@@ -98,7 +98,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> 
 /// The error of malformed PEM. The text is not quoted, because it may be a key.
 pub(super) fn broken(error: &pem::Error, text: &[u8]) -> Error {
     if is_encrypted(text) {
-        let message = "the key in it is encrypted; one without a passphrase is needed";
+        let message = "the key in it is encrypted; use one without a passphrase";
         return Error::new(ErrorKind::Invalid, message);
     }
     let why = match error {

@@ -235,11 +235,35 @@ impl Resolve for Within {
     fn resolve(&self, name: Name) -> Resolving {
         let (names, reach) = (Arc::clone(&self.names), self.reach);
         Box::pin(async move {
-            let addresses = names.addresses(name.as_str(), reach).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            match names.addresses(name.as_str(), reach).await {
+                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
+                Err(error)
+                    if error
+                        .get_ref()
+                        .is_some_and(|inner| inner.is::<NearAddress>()) =>
+                {
+                    Err(error.into())
+                }
+                Err(error) => Err(UnknownName(error.to_string()).into()),
+            }
         })
     }
 }
+
+/// The error of a name that does not resolve, with the resolver's words.
+#[derive(Debug)]
+pub(super) struct UnknownName(String);
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The standard library's prefix says the same.
+        let prefix = "failed to lookup address information: ";
+        let why = self.0.strip_prefix(prefix).unwrap_or(&self.0);
+        write!(f, "its name does not resolve: {}", why.to_lowercase())
+    }
+}
+
+impl std::error::Error for UnknownName {}
 
 /// The error of a name that resolves to a near address and must not.
 #[derive(Debug)]

@@ -4,10 +4,11 @@ use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
 use super::causes::causes;
-use super::dns::NearAddress;
+use super::dns::{NearAddress, UnknownName};
+use super::near::is_loopback_as_written;
 use super::redact::SafeUrl;
 use super::tls_failure;
-use wharf_core::{Error, ErrorKind};
+use wharf_core::{Error, ErrorKind, Unreached};
 
 /// Converts an error of the HTTP client. `authority` is the host and port of the request; `missed`
 /// says whether the host asked for a client certificate and got none.
@@ -32,6 +33,7 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         return Error::new(ErrorKind::Rejected, message).transient(transient);
     }
     let kind = kind(error);
+    let unreached = unreached(error, authority);
     let mut why = innermost(error);
     if let Some(url) = error.url() {
         why = why.replace(url.as_str(), &SafeUrl(url).to_string());
@@ -46,7 +48,20 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         }
         _ => format!("connection to {authority} broke: {why}"),
     };
-    Error::new(kind, message)
+    Error::new(kind, message).not_reached(unreached)
+}
+
+/// Why the host was not reached, if that is known.
+fn unreached(error: &reqwest::Error, authority: &str) -> Option<Unreached> {
+    if causes(error).any(|cause| cause.is::<UnknownName>()) {
+        return Some(Unreached::UnknownName);
+    }
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host);
+    let refused = io_kind(error) == Some(Io::ConnectionRefused);
+    (refused && is_loopback_as_written(host.trim_matches(['[', ']'])))
+        .then_some(Unreached::NoListenerHere)
 }
 
 /// The most headers of an answer that the HTTP client reads.

@@ -55,6 +55,14 @@ pub(super) fn is_near_as_written(host: &str) -> bool {
     }
 }
 
+/// Whether a host is this machine by its spelling; names are not resolved.
+pub(super) fn is_loopback_as_written(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => is_near_as_written(host),
+    }
+}
+
 /// The embedded IPv4 address: IPv4-compatible, or of a translator (RFC 6052).
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, high, low] = address.segments();

@@ -114,7 +114,7 @@ impl Response {
         let since = Instant::now();
         let gathering = gathered(self.stream(), limit);
         let Ok(gathered) = tokio::time::timeout(longest, gathering).await else {
-            let what = "the answer began, but did not end";
+            let what = "the answer began but did not end";
             return Err(silence(what, longest, since).target(endpoint));
         };
         let all = gathered?.ok_or_else(|| {

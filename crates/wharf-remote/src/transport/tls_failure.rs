@@ -51,7 +51,7 @@ pub(super) fn explain(error: &(dyn StdError + 'static), missed: bool) -> Option<
     Some(match error {
         error if is_authority(error) => Told::untrusted(
             Distrust::Issuer,
-            "its certificate is signed by itself, and not trusted",
+            "its certificate is self-signed and not trusted",
         ),
         Tls::InvalidCertificate(error) => Told::untrusted(distrust(error), certificate(error)),
         Tls::AlertReceived(alert) => alerted(*alert, missed),

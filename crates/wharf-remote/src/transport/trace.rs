@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use http::StatusCode;
-use tracing::{Level, debug, enabled, trace};
+use tracing::{Level, debug, enabled, info, trace};
 use url::Url;
 
 use super::body::Body;
@@ -13,7 +13,7 @@ use wharf_core::Error;
 
 /// Logs the answer to a probe.
 pub(super) fn probed(url: &Url, status: StatusCode) {
-    debug!(url = %SafeUrl(url), status = status.as_u16(), "host answered");
+    info!(url = %SafeUrl(url), status = status.as_u16(), "host answered");
 }
 
 /// Whether the body of an answer may be shown.

@@ -145,7 +145,7 @@ impl Judge {
         let more: Vec<CertificateDer<'static>> = self.authorities.each().cloned().collect();
         let provider = Arc::clone(&self.provider);
         let strict = rustls_platform_verifier::Verifier::new_with_extra_roots(more, provider);
-        let strict = strict.map_err(|_| general("the system trusts no certificates at all"))?;
+        let strict = strict.map_err(|_| general("the system has no trusted certificates"))?;
         Ok(Arc::new(strict))
     }
 }

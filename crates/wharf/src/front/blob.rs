@@ -118,7 +118,7 @@ fn limits(range: &impl RangeBounds<u64>) -> Result<(u64, Option<u64>)> {
     };
     match end.is_none_or(|end| start < end) {
         true => Ok((start, end)),
-        false => Err(Error::new(ErrorKind::Invalid, "a range without bytes")),
+        false => Err(Error::new(ErrorKind::Invalid, "the range is empty")),
     }
 }
 
@@ -152,10 +152,13 @@ impl Reading {
                 _ if self.is_over() => return Ok(None),
                 // Without a size, only the end of the answer tells that the blob is complete.
                 None if self.size.is_none() => return Ok(None),
-                None => Error::new(ErrorKind::Interrupted, "blob ends before its size")
-                    .transient(true)
-                    .target(&self.digest)
-                    .target(self.source.repository()),
+                None => Error::new(
+                    ErrorKind::Interrupted,
+                    "blob is shorter than its stated size",
+                )
+                .transient(true)
+                .target(&self.digest)
+                .target(self.source.repository()),
                 Some(Err(error)) => error,
             };
             self.breaks += 1;

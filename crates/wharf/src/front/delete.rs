@@ -41,7 +41,9 @@ impl Wharf {
                 }
             }
         };
-        self.retry(delete).await
+        self.retry(delete).await?;
+        tracing::info!(%at, "deleted");
+        Ok(())
     }
 }
 

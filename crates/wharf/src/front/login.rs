@@ -80,7 +80,7 @@ fn check(credential: &Credential) -> Result<()> {
     match credential {
         // RFC 7617: the first colon ends the name.
         Credential::Password { username, .. } if username.contains(':') => {
-            invalid("a user name has no colon")
+            invalid("a user name cannot contain a colon")
         }
         Credential::Password { username, password }
             if username.is_empty() || password.is_empty() =>

@@ -4,6 +4,7 @@ use wharf_oci::Reference;
 
 use super::Wharf;
 use crate::Result;
+use crate::copy::RootContent;
 use crate::place::{Access, LocalPlace, OpenedSource, OpenedStore, Part, Place};
 
 impl Wharf {
@@ -30,7 +31,10 @@ impl Wharf {
     /// and its text selects none.
     pub async fn open(&self, place: &Place) -> Result<OpenedSource> {
         let options = self.options();
-        OpenedSource::open(place, self.client(), &options.copy.retry, &options.places).await
+        let opened =
+            OpenedSource::open(place, self.client(), &options.copy.retry, &options.places).await?;
+        log(&opened);
+        Ok(opened)
     }
 
     /// Opens a file, a directory or standard input and selects the platform of the options; `part`
@@ -41,12 +45,14 @@ impl Wharf {
     /// wanted and there is none, or the place names one image in it.
     pub async fn open_local(&self, place: &LocalPlace, part: Part) -> Result<OpenedSource> {
         let options = self.options();
-        OpenedSource::local(place, part, &options.copy.retry, &options.places).await
+        let opened = OpenedSource::local(place, part, &options.copy.retry, &options.places).await?;
+        log(&opened);
+        Ok(opened)
     }
 
     /// Opens the store at `place` for the root of `source`, with its tags there: the tag of the
-    /// place, else that of the root, else, in a registry, `latest`. Beside a digest it gets only a
-    /// tag that is written there.
+    /// place, else in a registry `latest`, in a layout the tag that the root has at its source.
+    /// Beside a digest it gets only a tag that is written there.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a read-only place;
@@ -73,5 +79,15 @@ impl Wharf {
         source: &OpenedSource,
     ) -> Result<Vec<OpenedStore>> {
         OpenedStore::registries(to, source, self.client())
+    }
+}
+
+fn log(opened: &OpenedSource) {
+    let place = opened.source.place().unwrap_or_default();
+    match &opened.content {
+        RootContent::Manifest(root) => {
+            tracing::info!(place, digest = %root.digest, kind = %root.media_type, "opened");
+        }
+        RootContent::Draft(_) => tracing::info!(place, "opened; its manifest will be made"),
     }
 }

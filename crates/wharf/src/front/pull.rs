@@ -37,8 +37,8 @@ impl Wharf {
         self.copy_root(from.source.as_ref(), into, root).await
     }
 
-    /// Copies from place to place. The tag at `to` is the one written there, else the one at
-    /// `from`, else, in a registry, `latest`.
+    /// Copies from place to place. The tag at `to` is the one written there, else in a registry
+    /// `latest`, in a layout the one at `from`.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};

@@ -94,7 +94,7 @@ impl Wharf {
         to: &[Reference],
     ) -> Vec<(Repository, Result<Pushed>)> {
         let content = content.into();
-        let places = pairing::by_repository(to, &content, None);
+        let places = pairing::by_repository(to, &content);
         let places = places.into_iter().map(|(repository, tags)| {
             let store = self.repository(&repository);
             let content = content.clone();

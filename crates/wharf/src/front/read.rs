@@ -40,6 +40,7 @@ impl Wharf {
         let selector = at.selector();
         let manifest = self.retry(|| source.manifest_at(&selector)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
+        tracing::info!(%at, digest = %manifest.digest(), "manifest read");
         self.picked(&source, manifest).await
     }
 
@@ -67,7 +68,7 @@ impl Wharf {
             Payload::Image(image) => image.config.clone(),
             Payload::Index(index) => {
                 let here = platform::list(&index.manifests);
-                let message = format!("an index of several images, choose a platform: {here}");
+                let message = format!("an index of several images; choose a platform: {here}");
                 return Err(Error::new(ErrorKind::Ambiguous, message).target(at));
             }
             Payload::Artifact(_) | Payload::Schema1(_) => {

@@ -32,6 +32,7 @@ impl Wharf {
         let manifest = self.retry(|| store.manifest_at(&at)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
         let manifest = self.picked(&store, manifest).await?;
+        tracing::info!(%image, digest = %manifest.digest(), "manifest read");
         let tags = distinct(tags);
         if tags.is_empty() {
             return Ok(manifest.descriptor().clone());
@@ -39,6 +40,8 @@ impl Wharf {
         let put = || store.put_manifest(&manifest, Names::Root(&tags));
         let put = self.retry(put).await;
         put.map_err(|error| error.side(Side::Destination))?;
+        let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        tracing::info!(repository = %image.repository(), tags = ?names, "tagged");
         Ok(manifest.descriptor().clone())
     }
 
@@ -76,6 +79,7 @@ impl Wharf {
         let put = || store.put_manifest(&manifest, to.tag().into());
         let put = self.retry(put).await;
         put.map_err(|error| error.side(Side::Destination))?;
+        tracing::info!(%to, digest = %manifest.digest(), "manifest put");
         Ok(manifest.descriptor().clone())
     }
 }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use wharf_oci::{Digest, Reference, Selector};
 
+use super::foreign;
 use crate::{Error, ErrorKind, Result};
 
 /// A place that content is read from or written to, parsed from text.
@@ -20,7 +21,8 @@ use crate::{Error, ErrorKind, Result};
 /// | `oci-archive:FILE[:NAME\|@DIGEST]` | a tar of one; `-` is standard input |
 /// | `docker-archive:FILE[:NAME[:TAG]\|@DIGEST]` | what `docker save` writes; `-` is standard input |
 ///
-/// A plain path is a [`LocalPlace`].
+/// `docker://` may stand before a reference. A text that begins with `/`, `./`, `../` or `~/` is a
+/// path, and a [`LocalPlace`]; the places of other tools are refused by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A repository in a registry.
@@ -77,19 +79,10 @@ impl Place {
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the wrong part.
     pub fn parse(text: &str) -> Result<Self> {
-        if let Some((form, rest)) = split_form(text) {
-            return local(form, rest)
-                .map(Place::Local)
-                .map_err(|error| error.target(quote(text)));
+        if split_form(text).is_some() || is_path(text) {
+            return LocalPlace::parse(text.as_ref()).map(Place::Local);
         }
-        let parsed = text.parse().map(Place::Registry);
-        parsed.map_err(|error| {
-            let hint = match looks_like_path(text) {
-                true => " (a layout directory is oci:DIR, archives are oci-archive:FILE and docker-archive:FILE)",
-                false => "",
-            };
-            Error::new(ErrorKind::Invalid, format!("{error}{hint}"))
-        })
+        reference(text).map(Place::Registry)
     }
 }
 
@@ -126,10 +119,45 @@ impl LocalPlace {
                 choice: None,
             });
         };
+        foreign::check(text)?;
+        if let Some(reference) = text.strip_prefix(DOCKER) {
+            let message =
+                format!("in a registry, not on disk; wharf copy {reference} REF copies it");
+            return Err(Error::new(ErrorKind::Invalid, message).target(quote(text)));
+        }
         let (form, rest) = split_form(text).unwrap_or((Form::Any, text));
         local(form, rest).map_err(|error| error.target(quote(text)))
     }
 }
+
+/// Parses a reference to an image in a registry, with or without `docker://` before it. Places of
+/// other kinds, and paths, are never taken for names at Docker Hub.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`], naming the wrong part, or what the text is.
+pub fn reference(text: &str) -> Result<Reference> {
+    let invalid = |message: String| Error::new(ErrorKind::Invalid, message).target(quote(text));
+    foreign::check(text)?;
+    if split_form(text).is_some() || is_path(text) {
+        let message = "a place on disk; an image in a registry is REGISTRY/REPOSITORY[:TAG]";
+        return Err(invalid(message.to_owned()));
+    }
+    let parsed = text
+        .strip_prefix(DOCKER)
+        .unwrap_or(text)
+        .parse::<Reference>();
+    parsed.map_err(|error| match text.ends_with('/') {
+        true => Error::new(ErrorKind::Invalid, format!("{error} ({PATHS})")),
+        false => error.into(),
+    })
+}
+
+/// What other tools write before a reference.
+const DOCKER: &str = "docker://";
+
+/// How places on disk are written.
+const PATHS: &str = "a layout directory is oci:DIR, archives are oci-archive:FILE and \
+                     docker-archive:FILE, and ./PATH is any of them";
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,8 +235,10 @@ fn split_choice(form: Form, text: &str) -> Result<(&str, Option<Choice>)> {
     Ok((path, Some(choice)))
 }
 
-fn looks_like_path(text: &str) -> bool {
-    text.starts_with(['/', '.', '~']) || text == "-" || text.ends_with('/')
+/// Whether the text is a path, or standard input: no reference begins so.
+fn is_path(text: &str) -> bool {
+    let begins = |start: &&str| text.starts_with(*start);
+    ["/", "./", "../", "~/"].iter().any(|start| begins(&start)) || [".", "..", "-"].contains(&text)
 }
 
 fn quote(text: &str) -> String {
@@ -305,6 +335,51 @@ mod tests {
     }
 
     #[test]
+    fn fault_c16_a_path_is_a_path_and_a_reference_one_with_or_without_docker_before_it() {
+        let registry = |text: &str| Place::Registry(text.parse().unwrap());
+        for (text, expected) in [
+            ("docker://localhost:5000/a:1", "localhost:5000/a:1"),
+            ("docker://alpine", "docker.io/library/alpine"),
+            ("docker:27", "docker.io/library/docker:27"),
+        ] {
+            assert_eq!(Place::parse(text).unwrap(), registry(expected), "{text}");
+            assert_eq!(
+                reference(text).unwrap(),
+                expected.parse().unwrap(),
+                "{text}"
+            );
+        }
+        for text in ["/a", "./a", "../a:1", "~/a", ".", "..", "./dir:x"] {
+            let path = PathOrStdin::Path(text.into());
+            assert_eq!(
+                (read(text).form, read(text).at),
+                (Form::Any, path),
+                "{text}"
+            );
+            let error = reference(text).unwrap_err().to_string();
+            assert!(error.contains("a place on disk"), "{error}");
+        }
+        assert_eq!(read("-").at, PathOrStdin::Stdin);
+        for text in ["docker-daemon:x", "containers-storage:x", "dir:x"] {
+            let said = Place::parse(text).unwrap_err().to_string();
+            let kind = text.trim_end_matches('x');
+            assert!(
+                said.starts_with(&format!("\"{text}\": {kind} is not")),
+                "{said}"
+            );
+            assert_eq!(reference(text).unwrap_err().to_string(), said);
+            let pushed = LocalPlace::parse(text.as_ref()).unwrap_err();
+            assert_eq!(pushed.to_string(), said);
+        }
+        assert_eq!(
+            LocalPlace::parse("docker://a".as_ref())
+                .unwrap_err()
+                .to_string(),
+            "\"docker://a\": in a registry, not on disk; wharf copy a REF copies it"
+        );
+    }
+
+    #[test]
     fn errors_name_the_part() {
         assert_eq!(message("oci:"), "\"oci:\": no path");
         assert_eq!(
@@ -314,6 +389,6 @@ mod tests {
         assert_eq!(message("oci:a:"), "\"oci:a:\": no name after ':'");
         assert!(message("oci:a@sha256:00").starts_with("\"oci:a@sha256:00\": digest"));
         assert!(message("oci:-").contains("cannot be standard input"));
-        assert!(message("./a").contains("a layout directory is oci:DIR"));
+        assert!(message("a/").contains("a layout directory is oci:DIR"));
     }
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod everything;
+mod foreign;
 mod names;
 mod naming;
 mod options;
@@ -14,7 +15,7 @@ pub(crate) mod platform;
 mod source;
 mod store;
 
-pub use self::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
+pub use self::address::{Choice, Form, LocalPlace, PathOrStdin, Place, reference};
 pub use self::everything::Everything;
 pub use self::options::{Part, PlaceOptions, PlatformChoice};
 pub use self::source::OpenedSource;

@@ -10,22 +10,21 @@ use crate::{Error, ErrorKind, Result};
 /// # Errors
 /// As [`tags`].
 pub(crate) fn root(content: RootContent, to: &Reference) -> Result<Root> {
-    let tags = tags(to, &content, None)?;
+    let tags = tags(to, &content)?;
     Ok(Root { content, tags })
 }
 
-/// The tags that `content` gets at `to`: the tag there; none beside a digest; else `own`, the tag
-/// that it has at its source; else `latest`.
+/// The tags that `content` gets at `to`: the tag there; none beside a digest; else `latest`, whatever
+/// tag it has at its source, as in other tools.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] if `to` has a digest, and `content` has another or none yet.
-pub(crate) fn tags(to: &Reference, content: &RootContent, own: Option<&Tag>) -> Result<Vec<Tag>> {
+pub(crate) fn tags(to: &Reference, content: &RootContent) -> Result<Vec<Tag>> {
     if let Some(digest) = to.digest() {
         agree(digest, content).map_err(|error| error.target(to))?;
         return Ok(to.tag().cloned().into_iter().collect());
     }
-    let tag = to.tag().or(own).cloned();
-    Ok(vec![tag.unwrap_or_else(Tag::latest)])
+    Ok(vec![to.tag_or_latest()])
 }
 
 /// Whether `content` has this digest.
@@ -39,7 +38,7 @@ pub(super) fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
             format!("the digest of the content is {}", descriptor.digest)
         }
         RootContent::Draft(_) => {
-            "the digest of the content is not known before its layers are compressed; write a tag"
+            "the digest of the content is not known before its layers are compressed; use a tag"
                 .to_owned()
         }
     };
@@ -50,11 +49,10 @@ pub(super) fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
 pub(crate) fn by_repository(
     to: &[Reference],
     content: &RootContent,
-    own: Option<&Tag>,
 ) -> Vec<(Repository, Result<Vec<Tag>>)> {
     let mut places: Vec<(Repository, Result<Vec<Tag>>)> = Vec::new();
     for reference in to {
-        let tags = tags(reference, content, own);
+        let tags = tags(reference, content);
         let same = places
             .iter_mut()
             .find(|(known, _)| known == reference.repository());
@@ -100,22 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_says_the_tag_and_the_digest_is_compared() {
+    fn fault_c10_a_reference_says_the_tag_else_it_is_latest_and_the_digest_is_compared() {
         let (right, wrong) = (Digest::of(b"a"), Digest::of(b"b"));
-        let kept: Option<Tag> = Some("2".parse().unwrap());
-        for (to, own, expected) in [
-            ("r.example/a".to_owned(), None, "latest ".to_owned()),
-            ("r.example/a".to_owned(), kept.clone(), "2 ".to_owned()),
-            ("r.example/a:1".to_owned(), kept.clone(), "1 ".to_owned()),
-            (format!("r.example/a@{right}"), kept, String::new()),
-            (format!("r.example/a:1@{right}"), None, "1 ".to_owned()),
+        for (to, expected) in [
+            ("r.example/a".to_owned(), "latest ".to_owned()),
+            ("r.example/a:1".to_owned(), "1 ".to_owned()),
+            (format!("r.example/a@{right}"), String::new()),
+            (format!("r.example/a:1@{right}"), "1 ".to_owned()),
             (
                 format!("r.example/a@{wrong}"),
-                None,
                 format!("r.example/a@{wrong}: the digest of the content is {right}"),
             ),
         ] {
-            let found = names(tags(&to.parse().unwrap(), &content(), own.as_ref()));
+            let found = names(tags(&to.parse().unwrap(), &content()));
             assert_eq!(found, expected, "{to}");
         }
     }
@@ -129,7 +124,7 @@ mod tests {
             "r.example/a:1",
         ];
         let to = to.map(|to| to.parse().unwrap());
-        let places = by_repository(&to, &content(), None).into_iter();
+        let places = by_repository(&to, &content()).into_iter();
         let places: Vec<_> = places
             .map(|(repository, tags)| (repository.to_string(), names(tags)))
             .collect();

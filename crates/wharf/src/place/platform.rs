@@ -221,7 +221,7 @@ fn agrees(here: &Platform, wanted: &Platform) -> Result<()> {
 
 fn none_for(wanted: &Platform, here: &str) -> Error {
     let message = match here {
-        "" => format!("no image for {wanted}: none states its platform"),
+        "" => format!("no image for {wanted}: no manifest in the index states a platform"),
         here => format!("no image for {wanted}, there is: {here}"),
     };
     Error::new(ErrorKind::NotFound, message)

@@ -92,7 +92,7 @@ impl OpenedSource {
         opened.picked(retry, options).await
     }
 
-    /// The default tag of the root.
+    /// Its tag at the source, else `latest`: for a destination that no reference names.
     pub fn tag_or_latest(&self) -> Tag {
         self.tag.clone().unwrap_or_else(Tag::latest)
     }
@@ -175,7 +175,7 @@ impl OpenedSource {
                 Ok(OpenedSource::entry(source, entry, choice, names))
             }
             Archive::Docker(_) if part == Part::Whole => {
-                let message = "a docker archive, which has no index that --index could push";
+                let message = "a docker archive has no index, so --index cannot push it";
                 Err(Error::new(ErrorKind::Invalid, message).target(&local.at))
             }
             Archive::Docker(archive) => OpenedSource::docker(archive, choice).await,

@@ -85,14 +85,14 @@ impl OpenedStore {
         }
     }
 
-    /// Opens a repository. If `reference` has no tag, the root keeps its own, or gets `latest`;
-    /// beside a digest it gets none. A reference without both also means the tags that names of the
-    /// root state for that very repository.
+    /// Opens a repository. If `reference` has no tag, the root gets `latest`, whatever its tag at the
+    /// source; beside a digest it gets none. A reference without both also means the tags that names
+    /// of the root state for that very repository.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if `reference` has a digest other than the root's.
     pub fn registry(reference: &Reference, source: &OpenedSource, client: &Client) -> Result<Self> {
-        let mut tags = pairing::tags(reference, &source.content, source.tag.as_ref())?;
+        let mut tags = pairing::tags(reference, &source.content)?;
         add_own(&mut tags, std::slice::from_ref(reference), source);
         let repository = reference.repository().clone();
         Ok(OpenedStore::repository(repository, tags, client))
@@ -107,8 +107,7 @@ impl OpenedStore {
         source: &OpenedSource,
         client: &Client,
     ) -> Result<Vec<Self>> {
-        let own = source.tag.as_ref();
-        let places = pairing::by_repository(to, &source.content, own).into_iter();
+        let places = pairing::by_repository(to, &source.content).into_iter();
         let open = |(repository, tags): (Repository, Result<_>)| {
             let (mut tags, here): (Vec<Tag>, _) =
                 (tags?, |to: &&Reference| *to.repository() == repository);
@@ -235,6 +234,11 @@ fn written_tag(local: &LocalPlace) -> Result<Option<Tag>> {
 fn directory(local: &LocalPlace) -> Result<&Path> {
     match (local.form, &local.at) {
         (Form::Layout, PathOrStdin::Path(directory)) => Ok(directory),
+        (Form::Any, PathOrStdin::Path(path)) => {
+            let path = path.display();
+            let message = format!("a destination on disk is a layout; write oci:{path}");
+            Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))
+        }
         _ => {
             let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
             Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))

@@ -40,7 +40,7 @@ async fn an_image_is_pulled_into_a_layout_under_its_tag() {
 }
 
 #[tokio::test]
-async fn a_copy_goes_from_place_to_place_and_keeps_the_tag() {
+async fn fault_c10_a_copy_is_latest_in_a_registry_and_keeps_the_tag_in_a_layout() {
     let Some(registry) = DockerRegistry::start() else {
         return;
     };
@@ -55,14 +55,12 @@ async fn a_copy_goes_from_place_to_place_and_keeps_the_tag() {
     let registry: Place = reference(registry.address(), "app").into();
     let copied = wharf.copy(&from, &registry).await.unwrap();
     assert_eq!(copied.descriptor.digest.to_string(), image.manifest_digest);
-    let Place::Registry(at) = &registry else {
-        panic!("{registry:?}");
-    };
-    let tagged = at.with_tag("1.0".parse().unwrap());
-    wharf.copy(&tagged.into(), &to).await.unwrap();
-    let entry = Layout::open(directory.path().join("to")).unwrap();
-    let entry = entry.select(Some("1.0")).unwrap();
-    assert_eq!(entry.descriptor.digest.to_string(), image.manifest_digest);
+    for (from, tag) in [(&registry, "latest"), (&from, "1.0")] {
+        wharf.copy(from, &to).await.unwrap();
+        let entry = Layout::open(directory.path().join("to")).unwrap();
+        let entry = entry.select(Some(tag)).unwrap();
+        assert_eq!(entry.descriptor.digest.to_string(), image.manifest_digest);
+    }
 }
 
 #[tokio::test]

@@ -225,7 +225,7 @@ fn what_is_no_layout_is_refused_with_its_reason() {
     fs::write(&file, "x").unwrap();
     assert_eq!(
         said(&refused(&file), &file),
-        ": not a directory, so no OCI image layout"
+        ": not a directory, so not an OCI image layout"
     );
     fs::create_dir(&nowhere).unwrap();
     assert_eq!(
@@ -425,7 +425,7 @@ fn a_directory_with_something_else_in_it_is_left_alone() {
     fs::create_dir(place.other()).unwrap();
     fs::write(place.other().join("letter"), "x").unwrap();
     let error = Layout::create(place.other()).unwrap_err();
-    let expected = ": not empty and not an OCI image layout, nothing is written into it";
+    let expected = ": neither empty nor an OCI image layout; nothing was written into it";
     assert_eq!(said(&error, &place.other()), expected);
     assert_eq!(names(&place.other()), ["letter"]);
 }

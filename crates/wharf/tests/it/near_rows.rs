@@ -14,7 +14,7 @@ use wharf::credentials::{Credential, Given};
 use wharf::oci::Registry;
 use wharf::remote::{Client, ClientBuilder, Insecure, RemoteRepository, Resolver};
 use wharf::store::Source;
-use wharf::{ErrorKind, Guard};
+use wharf::{ErrorKind, Guard, Unreached};
 use wharf_testkit::{Answer, FaultServer, Script, push_registry, seeded_bytes};
 
 use crate::support::{UPLOADS, image, options};
@@ -101,6 +101,41 @@ async fn m5_a_registry_whose_name_leads_next_to_us_may_use_its_own_network() {
         .resolver(Arc::new(NearOrHere));
     push(&app(client, &registry)).await.unwrap();
     assert!(!store.lines().is_empty());
+}
+
+/// Knows no name.
+#[derive(Debug)]
+struct Ignorant;
+
+impl Resolver for Ignorant {
+    fn addresses(&self, _: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let unknown = "failed to lookup address information: Name or service not known";
+        async move { Err(io::Error::other(unknown)) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn fault_c15_a_name_that_does_not_resolve_is_told_from_a_host_that_does_not_answer() {
+    let client = Client::builder().resolver(Arc::new(Ignorant));
+    let store = client
+        .build()
+        .unwrap()
+        .repository(&"r.example/app".parse().unwrap());
+    let error = push(&store).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert_eq!(error.unreached(), Some(Unreached::UnknownName), "{error}");
+    let expected =
+        "cannot connect to r.example:443: its name does not resolve: name or service not known";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    let gone = FaultServer::start(Script::new()).address();
+    let client = Client::builder().build().unwrap();
+    let store = client.repository(&format!("{gone}/app").parse().unwrap());
+    let error = push(&store).await.unwrap_err();
+    assert_eq!(
+        error.unreached(),
+        Some(Unreached::NoListenerHere),
+        "{error}"
+    );
 }
 
 /// Resolves the registry to a near address.

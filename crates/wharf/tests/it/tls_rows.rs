@@ -58,7 +58,7 @@ async fn t4_a_certificate_that_signs_itself_is_trusted_where_it_is_said_to_be() 
     let here = host(registry.address());
     let error = refused(Client::builder(), &here).await;
     assert_eq!(error.kind(), ErrorKind::Untrusted);
-    let why = "its certificate is signed by itself, and not trusted";
+    let why = "its certificate is self-signed and not trusted";
     assert!(error.to_string().ends_with(why), "{error}");
     let certificates = Certificates::from_pem(pair.certificate.as_bytes()).expect("good");
     let tls = Tls {

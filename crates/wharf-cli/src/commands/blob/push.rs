@@ -58,6 +58,9 @@ impl Run for Push {
     /// Pushes and prints the digest.
     async fn run(self, context: &Context) -> Result<()> {
         let InRepository(repository) = &self.repository;
+        if self.file == "-" {
+            context.reads_input("the content");
+        }
         let content = Content::open(&self).await;
         let content = content.map_err(|error| error.side(Side::Source))?;
         let name = repository.to_string();

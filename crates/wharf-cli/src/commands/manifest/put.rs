@@ -39,6 +39,9 @@ impl Run for Put {
     async fn run(self, context: &Context) -> Result<()> {
         let Image(to) = &self.reference;
         let media_type = self.media_type.as_ref();
+        if self.file == "-" {
+            context.reads_input("a manifest");
+        }
         let bytes = content(&self.file).await;
         let put = match bytes {
             Ok(bytes) => context.wharf()?.put(media_type, bytes, to).await,

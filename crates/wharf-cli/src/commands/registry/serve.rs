@@ -1,7 +1,7 @@
 //! `wharf registry serve`: the embedded registry as a server.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use wharf::{Error, ErrorKind, Result};
@@ -16,7 +16,7 @@ use crate::{embedded, env, open_files};
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Serve {
-    /// Address to listen on; port 0 picks a free port
+    /// Address to listen on; :PORT listens on all addresses, port 0 picks a free port
     #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     address: String,
     /// Directory of the content; without it, one in the user's data directory
@@ -47,7 +47,7 @@ impl Run for Serve {
     async fn run(self, context: &Context) -> Result<()> {
         open_files::raise();
         let own = self.address.clone();
-        let address = address(&self.address).await?;
+        let addresses = addresses(&self.address).await?;
         let directory = match self.disk {
             Some(directory) => directory,
             None => env::registry_directory()?,
@@ -56,13 +56,16 @@ impl Run for Serve {
             true => Sizes::Strict,
             false => Sizes::Lenient,
         };
-        let server = embedded::bind(address, &directory, sizes).await?;
+        let server = embedded::bind(&addresses, &directory, sizes).await?;
         // A name that it is told to listen on is one that clients use.
         let names = self.hosts.iter().chain([&own]);
         let server = names.fold(server, |server, name| server.host(name));
         let address = server.local_addr();
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
+        if !address.ip().is_loopback() {
+            context.printer.say("other machines can use it too, without a password");
+        }
         let shutdown = async {
             match Signals::listen() {
                 Ok(mut signals) => drop(signals.next().await),
@@ -75,13 +78,18 @@ impl Run for Serve {
     }
 }
 
-/// The first address that HOST:PORT stands for.
-async fn address(text: &str) -> Result<SocketAddr> {
+/// The addresses to try in turn: the first that HOST:PORT stands for, or for `:PORT`, as in other
+/// tools, all addresses of this machine, with and without IPv6.
+async fn addresses(text: &str) -> Result<Vec<SocketAddr>> {
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        let all: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
+        return Ok(all.map(|address| SocketAddr::new(address, port)).to_vec());
+    }
     let found = tokio::net::lookup_host(text).await;
     let first = found.and_then(|mut all| all.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
-    first.map_err(|error| match error.kind() {
+    first.map(|address| vec![address]).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => {
-            let message = "not HOST:PORT, such as 127.0.0.1:5000 or localhost:0";
+            let message = "not HOST:PORT or :PORT, such as 127.0.0.1:5000 or localhost:0";
             Error::new(ErrorKind::Invalid, message).target(format!("address \"{text}\""))
         }
         _ => Error::io(format!("address \"{text}\""), error),
@@ -93,14 +101,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn fault_c17_a_port_alone_is_on_all_addresses() {
+        let all = addresses(":5001").await.unwrap();
+        let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["[::]:5001", "0.0.0.0:5001"]);
+    }
+
+    #[tokio::test]
     async fn an_address_may_be_a_name_and_needs_a_port() {
-        assert!(address("localhost:0").await.unwrap().ip().is_loopback());
-        assert_eq!(address("[::1]:5").await.unwrap().port(), 5);
-        for text in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000"] {
-            let error = address(text).await.unwrap_err().to_string();
+        let first = |all: Result<Vec<SocketAddr>>| all.unwrap()[0];
+        assert!(first(addresses("localhost:0").await).ip().is_loopback());
+        assert_eq!(first(addresses("[::1]:5").await).port(), 5);
+        for text in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", ":", ":x"] {
+            let error = addresses(text).await.unwrap_err().to_string();
             assert_eq!(
                 error,
-                format!("address \"{text}\": not HOST:PORT, such as 127.0.0.1:5000 or localhost:0")
+                format!(
+                    "address \"{text}\": not HOST:PORT or :PORT, such as 127.0.0.1:5000 or \
+                     localhost:0"
+                )
             );
         }
     }

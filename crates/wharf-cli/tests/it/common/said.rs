@@ -68,7 +68,7 @@ impl Place {
         command.args(arguments);
         // Retries are reported in lines of their own.
         command.args(["--progress", "none"]);
-        command.args(["--no-cache", "--retries", "2", "--retry-wait", "1ms"]);
+        command.args(["--no-cache", "--retries", "1", "--retry-wait", "1ms"]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(output.stdout.is_empty(), "{output:?}");

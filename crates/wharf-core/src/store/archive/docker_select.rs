@@ -76,14 +76,15 @@ pub(super) fn select<'a>(
                 list(images.iter())
             ),
         )),
-        _ => Err(Error::new(
-            ErrorKind::Ambiguous,
-            format!(
-                "{} matches several images, choose one: {}",
-                describe(choice),
-                list(fitting.into_iter())
-            ),
-        )),
+        _ => {
+            let several = match choice {
+                ImageChoice::Only => "the archive holds several images".to_owned(),
+                choice => format!("{} matches several images", describe(choice)),
+            };
+            let listed = list(fitting.into_iter());
+            let message = format!("{several}, choose one: {listed}");
+            Err(Error::new(ErrorKind::Ambiguous, message))
+        }
     }
 }
 

@@ -125,7 +125,7 @@ impl Scan<'_> {
                 self.length
             )));
         }
-        Err(malformed(at, &"no header of a tar entry here"))
+        Err(malformed(at, &"not a valid tar header"))
     }
 
     /// Skips `size` bytes of content, padded to whole blocks. Returns their start.

@@ -211,7 +211,7 @@ impl Read for Decoded {
             }
             let offset = self.position.load(Ordering::Relaxed);
             let said = format!(
-                "{} cannot be decompressed, read up to offset {offset}: {error}",
+                "{} data cannot be decompressed near offset {offset}: {error}",
                 self.packing.name()
             );
             std::io::Error::new(std::io::ErrorKind::InvalidData, said)

@@ -65,7 +65,7 @@ impl Layout {
         let root = directory.as_ref();
         match fs::create_dir_all(root) {
             Err(error) if matches!(error.kind(), Io::AlreadyExists | Io::NotADirectory) => {
-                return Err(about(root, "not a directory, so no OCI image layout"));
+                return Err(about(root, "not a directory, so not an OCI image layout"));
             }
             made => made.map_err(|error| Error::io(root.display(), error))?,
         }
@@ -256,7 +256,13 @@ impl Store for Layout {
                 Selector::Digest(digest) => listing::remove(&mut index, digest),
             };
             if !found {
-                let missing = Error::new(ErrorKind::NotFound, format!("no such manifest: {at}"));
+                let missing = Error::new(
+                    ErrorKind::NotFound,
+                    match &at {
+                        Selector::Tag(tag) => format!("no tag {tag}"),
+                        Selector::Digest(digest) => format!("no manifest {digest}"),
+                    },
+                );
                 return Err(missing.target(layout.root.display()));
             }
             json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
@@ -273,7 +279,7 @@ fn make_marker(root: &Path) -> Result<()> {
     }
     // The second look is for a process that made the layout between the first and the listing.
     if !names_in(root)?.is_empty() && !marker.exists() {
-        let message = "not empty and not an OCI image layout, nothing is written into it";
+        let message = "neither empty nor an OCI image layout; nothing was written into it";
         return Err(about(root, message));
     }
     json_file(root, &LayoutMarker::default())?.publish_unless_there(&marker)
@@ -288,7 +294,7 @@ fn names_in(root: &Path) -> Result<Vec<std::ffi::OsString>> {
     };
     let mut names = read().map_err(|error| match error.kind() {
         Io::NotFound => Error::new(ErrorKind::NotFound, "no such directory").target(root.display()),
-        Io::NotADirectory => about(root, "not a directory, so no OCI image layout"),
+        Io::NotADirectory => about(root, "not a directory, so not an OCI image layout"),
         _ => Error::io(root.display(), error),
     })?;
     names.retain(|name| !is_temporary(name));

@@ -62,6 +62,6 @@ pub(super) async fn pause(begun: Instant) -> Result<()> {
 }
 
 fn busy() -> Error {
-    let message = "other requests write to this repository all the time";
+    let message = "other requests kept writing to this repository; try again";
     Error::new(ErrorKind::Busy, message)
 }

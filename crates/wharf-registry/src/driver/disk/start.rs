@@ -76,7 +76,7 @@ fn make(tree: &Tree) -> Result<()> {
             "lost+found",
         ];
         if !ours.iter().any(|ours| name == *ours) {
-            let message = "not a registry's directory, and not empty";
+            let message = "neither empty nor a registry's directory";
             return Err(Error::new(ErrorKind::Invalid, message).target(tree.root().display()));
         }
     }

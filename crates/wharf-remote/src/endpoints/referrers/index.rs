@@ -56,7 +56,7 @@ impl ReferrersIndex {
             return Err(invalid("is not a JSON object"));
         };
         if document.get("schemaVersion") != Some(&json!(2)) {
-            return Err(invalid("has another schemaVersion than 2"));
+            return Err(invalid("has a schemaVersion other than 2"));
         }
         let media_type = document.get("mediaType");
         if media_type.is_some_and(|media_type| *media_type != json!(MediaType::OCI_IMAGE_INDEX)) {
