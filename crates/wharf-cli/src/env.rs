@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use wharf::credentials::Environment;
 use wharf::layer::Times;
 use wharf::remote::{Exceptions, Proxies, Proxy};
 use wharf::{Error, ErrorKind, Result};
@@ -178,70 +179,20 @@ pub(crate) fn logins() -> Option<String> {
     env::var_os(LOGINS).map(|text| text.to_string_lossy().into_owned())
 }
 
+/// The places of credentials in this environment.
+fn credentials() -> Environment {
+    Environment::of(|name| env::var_os(name))
+}
+
 /// The system's search path for programs.
 pub(crate) fn programs() -> Vec<PathBuf> {
-    let path = env::var_os("PATH");
-    path.map(|path| env::split_paths(&path).collect())
-        .unwrap_or_default()
+    credentials().path
 }
 
 /// Files of credentials: first those that the user names, then those of other tools. Docker's file
 /// precedes Podman's, as in other tools.
 pub(crate) fn login_files() -> Vec<PathBuf> {
-    let below = |variable: &str, rest: &str| path(variable).map(|base| base.join(rest));
-    // A directory, which may not exist yet.
-    let docker = path("DOCKER_CONFIG").map(|directory| directory.join("config.json"));
-    let docker_first = docker.is_some();
-    let docker = docker.or_else(|| below("HOME", ".docker/config.json"));
-    let (podman, podman_told) = match path("REGISTRY_AUTH_FILE") {
-        Some(file) => (vec![file], true),
-        None => {
-            let session = path("XDG_RUNTIME_DIR");
-            let config = base_directory("XDG_CONFIG_HOME", ".config");
-            let mut files = podman_files(session, user(), config);
-            // A directory of another user holds nothing for us.
-            files.retain(|file| !file.metadata().is_err_and(|error| denied(&error)));
-            (files, false)
-        }
-    };
-    let mut files: Vec<PathBuf> = docker.into_iter().collect();
-    let at = if podman_told && !docker_first {
-        0
-    } else {
-        files.len()
-    };
-    files.splice(at..at, podman);
-    files
-}
-
-/// Podman's files (containers-auth.json(5)): that of the user's session, else the one under the
-/// user id, then the persistent one.
-fn podman_files(
-    session: Option<PathBuf>,
-    user: Option<u32>,
-    config: Option<PathBuf>,
-) -> Vec<PathBuf> {
-    let numbered = |user| PathBuf::from(format!("/run/containers/{user}/auth.json"));
-    let session = session.map(|directory| directory.join("containers/auth.json"));
-    let lasting = config.map(|directory| directory.join("containers/auth.json"));
-    let first = session.or_else(|| user.map(numbered));
-    first.into_iter().chain(lasting).collect()
-}
-
-fn denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// The user id, on systems where Podman uses it for logins.
-fn user() -> Option<u32> {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::fs::MetadataExt;
-        // The user of a process owns its entry in /proc.
-        std::fs::metadata("/proc/self").ok().map(|data| data.uid())
-    }
-    #[cfg(not(target_os = "linux"))]
-    None
+    credentials().files()
 }
 
 /// The path in a variable, if it is set and not empty.
@@ -258,32 +209,4 @@ fn base_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
             .filter(|path| path.is_absolute())
     };
     absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_a_session_podman_keeps_logins_by_number() {
-        let files = |session: Option<&str>, user| {
-            podman_files(
-                session.map(PathBuf::from),
-                user,
-                Some("/home/me/.config".into()),
-            )
-        };
-        let lasting = PathBuf::from("/home/me/.config/containers/auth.json");
-        for (session, user, first) in [
-            (
-                Some("/run/user/7"),
-                Some(7),
-                "/run/user/7/containers/auth.json",
-            ),
-            (None, Some(0), "/run/containers/0/auth.json"),
-        ] {
-            assert_eq!(files(session, user), [first.into(), lasting.clone()]);
-        }
-        assert_eq!(files(None, None), [lasting]);
-    }
 }

@@ -36,4 +36,5 @@ mod streams;
 mod tls;
 mod verbs;
 mod waiting;
+mod wording;
 mod words;
