@@ -21,6 +21,7 @@ fn fault_c18_errors_are_plain_english() {
     layout.index(Some("all"), &[]);
     let to = format!("{host}/hello:1");
     let bare = format!("oci:{}:all", path("layout"));
+    done(home.path(), &["push", &bare, &to]);
     for (arguments, start, rest) in [
         (
             &["push", &archive, &to][..],
