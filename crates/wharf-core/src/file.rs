@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use wharf_oci::{Algorithm, Descriptor, Hasher, MediaType};
 
 use crate::blob::{Blob, ByteStream};
+use crate::slab;
 use crate::thread;
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
@@ -94,18 +95,49 @@ impl<F: Fn() -> usize> Pieces<F> {
         );
         self.position += want as u64;
         // The allocator keeps memory for each thread that asks for some, and the pool has many.
-        let small = (want <= SMALL).then(|| vec![0; want]);
+        let mut buffer = match want {
+            _ if most <= slab::PIECE => Buffer::Piece(slab::piece(want)),
+            _ if want <= SMALL => Buffer::Own(vec![0; want]),
+            _ => Buffer::Own(Vec::new()),
+        };
         let read = move || {
-            let mut buffer = small.unwrap_or_else(|| vec![0; want]);
-            let filled = positioned::read_exact_at(&file, &mut buffer, offset);
+            let filled = positioned::read_exact_at(&file, buffer.filled(want), offset);
             filled
-                .map(|()| buffer.into())
+                .map(|()| buffer.freeze())
                 .map_err(|error| match error.kind() {
                     std::io::ErrorKind::UnexpectedEof => truncated(&name, offset, want),
                     _ => Error::io(&name, error).target(format_args!("offset {offset}")),
                 })
         };
         Some(tokio::task::spawn_blocking(read))
+    }
+}
+
+/// The place of a chunk.
+enum Buffer {
+    Piece(slab::Piece),
+    /// Of the right length, or empty.
+    Own(Vec<u8>),
+}
+
+impl Buffer {
+    fn filled(&mut self, length: usize) -> &mut [u8] {
+        match self {
+            Buffer::Piece(piece) => piece.as_mut(),
+            Buffer::Own(bytes) => {
+                if bytes.is_empty() {
+                    *bytes = vec![0; length];
+                }
+                bytes
+            }
+        }
+    }
+
+    fn freeze(self) -> Bytes {
+        match self {
+            Buffer::Piece(piece) => piece.freeze(),
+            Buffer::Own(bytes) => bytes.into(),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod intake;
 pub mod layer;
 mod rewind;
 pub mod rootfs;
+mod slab;
 mod sniff;
 pub mod spool;
 #[doc(hidden)]
