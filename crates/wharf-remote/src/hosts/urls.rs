@@ -3,6 +3,7 @@
 use url::Url;
 use wharf_oci::{Digest, RepositoryName, Selector, Tag};
 
+use crate::transport::append;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The root of a registry's API, to which paths are added.
@@ -106,12 +107,8 @@ impl Urls {
 /// The session URL with the digest that commits it. Keeps its query byte by byte, because signed
 /// and order-sensitive URLs break otherwise (wire.md M4).
 pub(crate) fn with_digest(session: &Url, digest: &Digest) -> Url {
-    let query = match session.query() {
-        Some(query) if !query.is_empty() => format!("{query}&digest={digest}"),
-        _ => format!("digest={digest}"),
-    };
     let mut url = session.clone();
-    url.set_query(Some(&query));
+    append(&mut url, &format!("digest={digest}"));
     url
 }
 

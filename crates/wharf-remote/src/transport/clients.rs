@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::tls::TlsInfo;
+use rustls::ClientConfig;
 use rustls::client::ResolvesClientCert;
 use url::Url;
 
+use super::direct::Direct;
 use super::dns::{Names, Reach, Within};
 use super::follow::authority;
 use super::leniency::{Leniency, Passed, Tattler};
@@ -44,11 +46,24 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
     pub(super) http: reqwest::Client,
+    tls: Arc<ClientConfig>,
+    reach: Reach,
     shown: Arc<ShownIdentities>,
     passed: Arc<Passed>,
 }
 
 impl Speaker {
+    /// Connections of the same kind for single requests.
+    pub(super) fn direct<'a>(&self, settings: &'a Settings, connect: Duration) -> Direct<'a> {
+        Direct {
+            tls: Arc::clone(&self.tls),
+            names: &settings.names,
+            reach: self.reach,
+            connect,
+            user_agent: &settings.user_agent,
+        }
+    }
+
     /// Whether a host, possibly that of `url`, asked for a client certificate and got none.
     pub(super) fn is_missed_at(&self, url: &Url) -> bool {
         url.scheme() == "https" && self.shown.is_missed()
@@ -213,6 +228,7 @@ impl Clients {
         let (roots, passed) = (self.settings.tls.roots.as_ref(), Arc::default());
         let (mut config, shown) = trust::config(tls, roots, &passed)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let own = Arc::new(config.clone());
         let builder =
             builder(&self.settings, self.connect, reach).tls_backend_preconfigured(config);
         let builder = builder.tls_info(tls.verification == Verification::None);
@@ -221,6 +237,8 @@ impl Clients {
         })?;
         Ok(Speaker {
             http,
+            tls: own,
+            reach,
             shown,
             passed,
         })

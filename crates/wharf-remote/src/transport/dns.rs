@@ -173,7 +173,7 @@ impl Names {
     }
 
     /// The addresses to connect to.
-    async fn addresses(&self, name: &str, reach: Reach) -> io::Result<Vec<SocketAddr>> {
+    pub(super) async fn addresses(&self, name: &str, reach: Reach) -> io::Result<Vec<SocketAddr>> {
         let name = name.to_ascii_lowercase();
         if let Some(given) = self.given.get(&name) {
             return Ok(given.clone());

@@ -4,15 +4,38 @@ use std::error::Error as StdError;
 use std::io::ErrorKind as Io;
 
 use super::causes::causes;
+use super::direct::NoAnswer;
 use super::dns::{NearAddress, UnknownName};
 use super::near::is_loopback_as_written;
 use super::redact::SafeUrl;
 use super::tls_failure;
+use url::Url;
 use wharf_core::{Error, ErrorKind, Unreached};
 
 /// Converts an error of the HTTP client. `authority` is the host and port of the request; `missed`
 /// says whether the host asked for a client certificate and got none.
 pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> Error {
+    explain_as(error, kind(error), error.url(), authority, missed)
+}
+
+/// The same for a connection without the HTTP client.
+pub(super) fn explain_direct(error: &NoAnswer, authority: &str, missed: bool) -> Error {
+    let (error, is_connect) = match error {
+        NoAnswer::Connect(error) => (error, true),
+        NoAnswer::Exchange(error) => (error, false),
+    };
+    let error: &(dyn StdError + 'static) = error.as_ref();
+    let kind = by_cause(error, is_connect);
+    explain_as(error, kind, None, authority, missed)
+}
+
+fn explain_as(
+    error: &(dyn StdError + 'static),
+    kind: ErrorKind,
+    url: Option<&Url>,
+    authority: &str,
+    missed: bool,
+) -> Error {
     if let Some(near) = causes(error).find_map(|cause| cause.downcast_ref::<NearAddress>()) {
         return near.refused();
     }
@@ -32,10 +55,9 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
         let message = format!("{authority} answers, but {why}");
         return Error::new(ErrorKind::Rejected, message).transient(transient);
     }
-    let kind = kind(error);
     let unreached = unreached(error, authority);
     let mut why = innermost(error);
-    if let Some(url) = error.url() {
+    if let Some(url) = url {
         why = why.replace(url.as_str(), &SafeUrl(url).to_string());
     }
     let message = match kind {
@@ -52,7 +74,7 @@ pub(super) fn explain(error: &reqwest::Error, authority: &str, missed: bool) -> 
 }
 
 /// Why the host was not reached, if that is known.
-fn unreached(error: &reqwest::Error, authority: &str) -> Option<Unreached> {
+fn unreached(error: &(dyn StdError + 'static), authority: &str) -> Option<Unreached> {
     if causes(error).any(|cause| cause.is::<UnknownName>()) {
         return Some(Unreached::UnknownName);
     }
@@ -113,12 +135,16 @@ pub(super) fn kind(error: &reqwest::Error) -> ErrorKind {
     if error.is_timeout() {
         return ErrorKind::Timeout;
     }
+    by_cause(error, error.is_connect())
+}
+
+fn by_cause(error: &(dyn StdError + 'static), is_connect: bool) -> ErrorKind {
     match io_kind(error) {
         Some(Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof) => {
             ErrorKind::Interrupted
         }
         Some(Io::TimedOut) => ErrorKind::Timeout,
-        _ if error.is_connect() => ErrorKind::Unreachable,
+        _ if is_connect => ErrorKind::Unreachable,
         _ => ErrorKind::Interrupted,
     }
 }

@@ -13,9 +13,10 @@ use super::activity::{Activity, WaitLimits};
 use super::body::{Body, split};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
-use super::follow::{authority, follow, same_origin};
+use super::follow::{authority, same_origin};
 use super::request::{Cover, Head, Redirects, Request, Wait};
 use super::response::Response;
+use super::verbatim::{follow_verbatim, verbatim};
 use super::{failure, proxy_failure, trace};
 use crate::tls::Authority;
 use wharf_core::{Error, ErrorKind, Guard, Result};
@@ -186,7 +187,8 @@ impl Transport {
                     refusal: None,
                 });
             };
-            let next = follow(&head.url, &next).map_err(|error| error.target(&endpoint))?;
+            let next =
+                follow_verbatim(&head.url, &next).map_err(|error| error.target(&endpoint))?;
             if !same_origin(&asked, &next) {
                 // Another origin gets no credentials (wire.md section 11, rule 2).
                 head.forget_secrets();
@@ -207,11 +209,40 @@ impl Transport {
         .target(endpoint))
     }
 
+    /// Sends a request whose URL may have a target to be sent as it is. A proxy gets the URL's.
+    async fn send(
+        &self,
+        builder: reqwest::RequestBuilder,
+        client: &Speaker,
+        url: &Url,
+    ) -> Result<reqwest::Response> {
+        let explain = |error: reqwest::Error| self.explain(&error, client, url);
+        let settings = self.clients.settings();
+        let target = match settings.proxies.proxy_for(url) {
+            Some(_) => None,
+            None => verbatim(url),
+        };
+        let Some(target) = target else {
+            return builder.send().await.map_err(explain);
+        };
+        let direct = client.direct(settings, self.timeouts.connect);
+        let sent = direct.send(builder.build().map_err(explain)?, target).await;
+        sent.map_err(|error| {
+            let missed = client.is_missed_at(url);
+            let error = failure::explain_direct(&error, &authority(url), missed);
+            self.retried_if_heard(error, url)
+        })
+    }
+
     fn explain(&self, error: &reqwest::Error, client: &Speaker, url: &Url) -> Error {
         let missed = client.is_missed_at(url);
         let proxy = self.clients.settings().proxies.proxy_for(url);
         let by_proxy = proxy.and_then(|proxy| proxy_failure::explain(error, proxy, url));
         let error = by_proxy.unwrap_or_else(|| failure::explain(error, &authority(url), missed));
+        self.retried_if_heard(error, url)
+    }
+
+    fn retried_if_heard(&self, error: Error, url: &Url) -> Error {
         // A host that answered before may be restarting; one that never answered is not retried.
         match error.kind() == ErrorKind::Unreachable && self.clients.has_heard(url) {
             true => error.transient(true),
@@ -273,14 +304,14 @@ impl Transport {
             .headers(head.headers.clone());
         let builder = with_body(builder, &head.method, body, &activity);
         let sent = tokio::select! {
-            sent = builder.send() => sent,
+            sent = self.send(builder, &client, &head.url) => sent,
             error = activity.stalled(self.limits(head.wait)) => {
                 return Err(Failed::Exchange(error));
             }
         };
         let response = sent.map_err(|error| match activity.take_source_error() {
             Some(error) => Failed::Source(error),
-            None => Failed::Exchange(self.explain(&error, &client, &head.url)),
+            None => Failed::Exchange(error),
         })?;
         self.clients.heard(&client, &head.url, &response);
         let headers = length(response.headers());

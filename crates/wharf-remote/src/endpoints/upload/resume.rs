@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::api::Api;
 use crate::hosts::KeptSession;
 use crate::hosts::{Note, WORTHWHILE};
-use crate::transport::follow;
+use crate::transport::follow_kept;
 use wharf_core::Result;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
@@ -121,7 +121,7 @@ async fn noted(
     };
     let root = api.urls().await?.root();
     // Another process may have written the note, so its URL is checked like a registry's.
-    let url = session.and_then(|url| follow(&root, &url).ok());
+    let url = session.and_then(|url| follow_kept(&root, &url).ok());
     Ok(match url {
         Some(url) => Ok(KeptSession::new(url, Some(note))),
         None => Err(Some(note.emptied())),

@@ -13,7 +13,7 @@ use wharf_oci::{Digest, digits};
 use crate::answer;
 use crate::api::Api;
 use crate::hosts::{Filled, KeptSession, Note};
-use crate::transport::{Request, Response, follow};
+use crate::transport::{Request, Response, follow_verbatim};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// One blob in the making.
@@ -265,7 +265,7 @@ fn location(response: &Response) -> Result<Url> {
         let message = format!("answered {} without a Location", response.status());
         return Err(Error::new(ErrorKind::Rejected, message).target(response.endpoint()));
     };
-    follow(response.url(), location).map_err(|error| error.target(response.endpoint()))
+    follow_verbatim(response.url(), location).map_err(|error| error.target(response.endpoint()))
 }
 
 #[cfg(test)]
