@@ -70,6 +70,11 @@ impl Api {
         self.written.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it will be written to.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// The other repository of this registry in which a blob was seen last, as a mount source
     /// (wire.md E4).
     pub(crate) fn elsewhere(&self, blob: &Digest) -> Option<RepositoryName> {
@@ -108,7 +113,7 @@ impl Api {
     }
 
     fn needed(&self, request: &Request) -> Needed {
-        let access = match self.written.load(Ordering::Relaxed) {
+        let access = match self.is_written() {
             true => Access::Write,
             false => Access::Read,
         };

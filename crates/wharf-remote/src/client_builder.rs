@@ -21,6 +21,7 @@ use crate::transport::{
     Timeouts, Transport,
 };
 use wharf_core::Result;
+use wharf_core::copy::RetryPolicy;
 
 impl Client {
     /// Settings with defaults, to be changed.
@@ -50,6 +51,7 @@ pub struct ClientBuilder {
     credentials: Option<Arc<dyn Credentials>>,
     referrers_fallback: ReferrersFallback,
     list_tries: NonZeroU32,
+    retry: RetryPolicy,
     locks: Option<PathBuf>,
     memory: RegistryMemory,
     hosts_directory: Option<PathBuf>,
@@ -78,6 +80,7 @@ impl Default for ClientBuilder {
             credentials: None,
             referrers_fallback: ReferrersFallback::default(),
             list_tries: LIST_TRIES,
+            retry: RetryPolicy::default(),
             locks: None,
             memory: RegistryMemory::in_process(),
             hosts_directory: None,
@@ -194,6 +197,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how often, and how soon, requests are tried again that are not part of a copy. A copy has
+    /// a policy of its own.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
     /// Makes the processes that share `directory` change a list of referrers one after the other.
     /// Without it they still lose no entry, but must repair what they overwrite.
     #[must_use]
@@ -295,6 +306,7 @@ impl ClientBuilder {
                 .map(|directory| Arc::new(Journal::new(directory).under(self.sessions_under))),
             referrers_fallback: self.referrers_fallback,
             list_tries: self.list_tries,
+            retry: self.retry,
             locks: self.locks,
             janitor: Arc::default(),
             pause: Arc::default(),

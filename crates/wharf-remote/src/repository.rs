@@ -13,7 +13,7 @@ use crate::hosts::Others;
 use crate::memory::RegistryMemory;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
-use wharf_core::store::{Hints, Holding, Names, Outcome, Source, Store};
+use wharf_core::store::{Hints, Holding, Names, Outcome, Pulse, Source, Store};
 use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
@@ -104,6 +104,10 @@ impl Source for RemoteRepository {
 
     fn place(&self) -> Option<String> {
         Some(self.repository().to_string())
+    }
+
+    fn pulse(&self) -> Option<Arc<Pulse>> {
+        Some(Arc::clone(self.api.host().pulse()))
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {

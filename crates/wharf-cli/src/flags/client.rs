@@ -33,6 +33,7 @@ pub(crate) fn builder(flags: &Global, memories: Memories) -> Result<ClientBuilde
         .timeouts(flags.timing.timeouts())
         .limits(flags.requests.max_requests.limits(flags.timing.patience()))
         .list_tries(flags.requests.tries())
+        .retry(flags.copy_options().retry)
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
     for neighbour in &flags.requests.allow_near {
         builder = builder.allow_near(neighbour.clone());

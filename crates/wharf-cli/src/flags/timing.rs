@@ -69,6 +69,11 @@ pub(super) struct Timing {
     )]
     #[arg(value_parser = time)]
     max_retry_after: Duration,
+    /// Keep trying for this long while all requests have trouble and some succeed, or there are too
+    /// many [default: 1m, or 0 with fewer --retries]
+    #[arg(long, global = true, hide_short_help = true, value_name = "TIME")]
+    #[arg(value_parser = time)]
+    patience: Option<Duration>,
 }
 
 impl Timing {
@@ -90,6 +95,7 @@ impl Timing {
             base: self.retry_wait,
             cap: usual.cap.max(self.retry_wait),
             patience: self.max_retry_after,
+            endurance: self.patience,
         }
     }
 
@@ -162,6 +168,7 @@ mod tests {
             "--timeout-idle=4h",
             "--retry-wait=30s",
             "--max-retry-after=600ms",
+            "--patience=5m",
         ]);
         let timeouts = timing.timeouts();
         let times = [
@@ -175,6 +182,7 @@ mod tests {
         assert_eq!((retry.tries, retry.base.as_secs()), (7, 30));
         assert_eq!(retry.cap, retry.base, "no wait is shorter than the first");
         assert_eq!(retry.patience, Duration::from_millis(600));
+        assert_eq!(retry.endurance, Some(Duration::from_secs(300)));
         assert_eq!(timing.patience(), retry.patience);
     }
 

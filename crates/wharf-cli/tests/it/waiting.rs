@@ -110,6 +110,31 @@ fn fault_c17_standard_input_on_a_terminal_is_announced() {
 }
 
 #[test]
+fn fault_b3_patience_is_a_flag() {
+    let (home, path) = image();
+    let limited = || {
+        let mut answers = vec![Answer::status(429); 7];
+        answers.push(Answer::fall_through());
+        FaultServer::start(push_registry().on("PUT", "/v2/*/manifests/*", answers))
+    };
+    let push = |flags: &[&str]| {
+        let server = limited();
+        let reference = format!("{}/app:1", server.address());
+        let arguments = ["push", &path, &reference, "--retry-wait=0"];
+        wharf(home.path(), &[&arguments[..], flags].concat())
+    };
+    for (flags, code) in [
+        (&[][..], 0),
+        (&["--patience=0"][..], 1),
+        (&["--retries=2"][..], 1),
+        (&["--retries=2", "--patience=1m"][..], 0),
+    ] {
+        let run = push(flags);
+        assert_eq!(run.code, code, "{flags:?}: {run:?}");
+    }
+}
+
+#[test]
 fn r5_timeouts_are_flags() {
     let (home, path) = image();
     let server = FaultServer::start(Script::new().on("*", "/v2/*", [Answer::hang()]));

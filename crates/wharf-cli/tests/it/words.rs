@@ -33,7 +33,7 @@ fn who_is_not_let_in_is_told_what_it_takes() {
     }
     assert_eq!(
         told(Answer::status(401), Verb::Pull, Login::None),
-        "HOST/a/b: HEAD /v2/a/b/manifests/1: 401 Unauthorized; \
+        "HOST/a/b: GET /v2/a/b/manifests/1: 401 Unauthorized; \
          it does not say which credentials it wants"
     );
     let denied = || Answer::error(403, "DENIED", "not yours");

@@ -88,7 +88,7 @@ impl Target<'_> {
         let subject = manifest.descriptor();
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(subject.into(), again));
         let put = || self.store.put_manifest(manifest, names);
-        retry::run(&self.options.retry, put, &Reach::default(), notice).await
+        retry::run(self.trying(), put, &Reach::default(), notice).await
     }
 
     fn is_put(&self, manifest: &Manifest, names: Names<'_>) {
@@ -179,7 +179,7 @@ impl Target<'_> {
         let asked = blobs.iter().map(|blob| async move {
             let _checking = permit(&self.checks).await?;
             let ask = || self.store.holding(blob);
-            let holding = self.options.retry.run(ask).await;
+            let holding = self.ask(ask).await;
             let holding = holding.map_err(|error| error.side(Side::Destination))?;
             Ok::<_, Error>((holding != Holding::Whole).then(|| blob.digest.clone()))
         });

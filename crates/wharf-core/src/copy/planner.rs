@@ -1,6 +1,7 @@
 //! How a plan is made: manifests are read from the roots down, and the store is asked what it has.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
@@ -12,7 +13,7 @@ use crate::copy::order::{by_height, largest_first};
 use crate::copy::{CopyOptions, Existing, Nondistributable};
 use crate::draft::Draft;
 use crate::layer::LayerKey;
-use crate::store::{Source, Store};
+use crate::store::{Beat, Pulse, Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
 /// Bytes of manifests held at once; real trees need a few hundred kilobytes.
@@ -40,6 +41,9 @@ struct Planner<'a> {
     children: HashMap<Digest, Manifest>,
     manifest_bytes: u64,
     missing: Missing,
+    /// The pulses of the source and of the store.
+    reading: Arc<Pulse>,
+    asking: Arc<Pulse>,
 }
 
 /// A manifest of a level of the tree.
@@ -103,6 +107,8 @@ impl<'a> Planner<'a> {
             children: HashMap::new(),
             manifest_bytes: 0,
             missing: Missing::default(),
+            reading: source.pulse().unwrap_or_default(),
+            asking: store.pulse().unwrap_or_default(),
         }
     }
 
@@ -217,7 +223,7 @@ impl<'a> Planner<'a> {
                 Err(error) if says_nothing(&error) => Ok(false),
                 Err(error) => Err(error),
             };
-            match self.retry(resolve).await {
+            match self.retry(&self.asking, resolve).await {
                 Ok(same) => Ok((!same).then_some(tag)),
                 Err(error) => Err(error.side(Side::Destination)),
             }
@@ -265,7 +271,7 @@ impl<'a> Planner<'a> {
         if let Payload::Schema1(schema1) = manifest.payload() {
             for digest in &schema1.fs_layers {
                 let size = self
-                    .retry(async || self.source.blob_size(digest).await)
+                    .retry(&self.reading, async || self.source.blob_size(digest).await)
                     .await;
                 let size = size.map_err(|error| error.side(Side::Source))?;
                 self.add_blob(&Descriptor::new(
@@ -351,23 +357,23 @@ impl<'a> Planner<'a> {
             return Ok(false);
         }
         let contains = async || self.store.contains(descriptor).await;
-        self.retry(contains)
+        self.retry(&self.asking, contains)
             .await
             .map_err(|error| error.side(Side::Destination))
     }
 
     async fn read(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let read = async || self.source.manifest(descriptor).await;
-        self.retry(read)
+        self.retry(&self.reading, read)
             .await
             .map_err(|error| error.side(Side::Source))
     }
 
-    async fn retry<T, W>(&self, work: impl FnMut() -> W) -> Result<T>
+    async fn retry<T, W>(&self, pulse: &Pulse, work: impl FnMut() -> W) -> Result<T>
     where
         W: Future<Output = Result<T>>,
     {
-        self.options.retry.run(work).await
+        self.options.retry.run_with(pulse, Beat::Read, work).await
     }
 
     async fn finish(mut self) -> Result<Plan> {

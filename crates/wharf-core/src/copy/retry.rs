@@ -4,8 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+use wharf_oci::Diagnostic;
+
 use super::Retry;
-use crate::{Error, Result};
+use crate::store::{Beat, Effort, Pulse};
+use crate::{Error, ErrorKind, Result};
 
 /// How often, and how soon, to retry work after a transient error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +23,36 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// The upper bound of waits that a registry asks for (`Retry-After`); 120 s by default.
     pub patience: Duration,
+    /// How long work may fail in a row, however often it is tried, while other work fails too and
+    /// succeeds now and then, or the registry says that there are too many requests. `None`: a
+    /// minute, or no time where fewer tries are allowed than by default. Each further try waits for
+    /// at least half a second.
+    pub endurance: Option<Duration>,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         RetryPolicy {
-            tries: 5,
+            tries: TRIES,
             base: Duration::from_secs(1),
             cap: Duration::from_secs(20),
             patience: Duration::from_secs(120),
+            endurance: None,
         }
     }
 }
+
+/// The default of [`RetryPolicy::tries`].
+const TRIES: u32 = 5;
+
+/// The default of [`RetryPolicy::endurance`].
+const ENDURANCE: Duration = Duration::from_secs(60);
+
+/// The longest wait of a further try is at least this,
+const SLOW: Duration = Duration::from_secs(1);
+
+/// and at most this where the registry takes some of the work: a try may succeed at any time.
+const STEADY: Duration = Duration::from_secs(4);
 
 /// A try that made progress resets the count, up to this many times the allowed tries in all. That
 /// is enough for 10 GiB over a connection that breaks each 100 MB; a connection that breaks after
@@ -74,6 +96,8 @@ pub(super) struct Attempts {
     furthest: u64,
     /// The furthest offset that any try continued from.
     acknowledged: u64,
+    /// When the first of the fruitless tries failed.
+    since: Instant,
 }
 
 impl Attempts {
@@ -83,6 +107,7 @@ impl Attempts {
             fruitless: 0,
             furthest: 0,
             acknowledged: 0,
+            since: Instant::now(),
         }
     }
 
@@ -96,6 +121,9 @@ impl Attempts {
         } else {
             self.fruitless + 1
         };
+        if self.fruitless == 1 {
+            self.since = Instant::now();
+        }
         self.furthest = self.furthest.max(sent);
         self.acknowledged = self.acknowledged.max(acknowledged);
     }
@@ -111,28 +139,100 @@ impl RetryPolicy {
     where
         W: Future<Output = Result<T>>,
     {
-        run(self, work, &Reach::default(), |_| ()).await
+        self.run_with(&Pulse::default(), Beat::Read, work).await
+    }
+
+    /// The same for work of the kind `beat` with a store that has this `pulse`.
+    ///
+    /// # Errors
+    /// As [`RetryPolicy::run`].
+    pub async fn run_with<T, W>(
+        &self,
+        pulse: &Pulse,
+        beat: Beat,
+        work: impl FnMut() -> W,
+    ) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
+        let beside = Beside {
+            policy: self,
+            pulse,
+            beat,
+        };
+        run(beside, work, &Reach::default(), |_| ()).await
+    }
+
+    /// How long work may fail in a row that began with the first failure `since` then and ended
+    /// with `error`; `None`: the tries are counted. A rate limit is no fault of the work, and
+    /// neither is trouble of the registry as a whole.
+    pub fn endures(&self, error: &Error, since: Instant, effort: &Effort<'_>) -> Option<Duration> {
+        let usual = match self.tries < TRIES {
+            true => Duration::ZERO,
+            false => ENDURANCE,
+        };
+        let endurance = self.endurance.unwrap_or(usual);
+        let left = endurance.checked_sub(since.elapsed())?;
+        // Nothing answers at all: that is no passing trouble.
+        let answers = error.kind() != ErrorKind::Unreachable;
+        let shared = says_too_many(error) || (answers && effort.is_trouble_of_all());
+        (shared && !left.is_zero()).then_some(left)
     }
 
     /// How long to wait after this many tries in a row without progress.
     /// `random` is in 0..1 and spreads the waits of many clients (full jitter).
     pub(super) fn wait_after(&self, tries: u32, random: f64) -> Duration {
-        let doublings = tries.saturating_sub(1).min(16);
-        let longest = self.base.saturating_mul(1 << doublings).min(self.cap);
-        longest.mul_f64(random)
+        self.longest_after(tries).mul_f64(random)
     }
 
-    /// How long to wait before the next try, or `None` to give up.
-    fn decide(&self, attempts: &Attempts, error: &Error, random: f64) -> Option<Duration> {
-        let exhausted = attempts.fruitless >= self.tries
-            || attempts.total >= self.tries.saturating_mul(PROGRESS_FACTOR);
+    fn longest_after(&self, tries: u32) -> Duration {
+        let doublings = tries.saturating_sub(1).min(16);
+        self.base.saturating_mul(1 << doublings).min(self.cap)
+    }
+
+    /// How long to wait before the next try, or `None` to give up. `more` is how long the work may
+    /// fail further however often it was tried.
+    fn decide(
+        &self,
+        attempts: &Attempts,
+        error: &Error,
+        more: Option<Duration>,
+        random: f64,
+    ) -> Option<Duration> {
+        let exhausted = attempts.total >= self.tries.saturating_mul(PROGRESS_FACTOR);
         if !error.is_transient() || exhausted {
             return None;
         }
-        let own = self.wait_after(attempts.fruitless, random);
+        let own = match (attempts.fruitless < self.tries, more) {
+            (true, _) => self.wait_after(attempts.fruitless, random),
+            // Slower, with less jitter; the last try is at the end.
+            (false, Some(left)) => {
+                let longest = self.longest_after(attempts.fruitless);
+                let longest = match says_too_many(error) {
+                    true => longest.max(SLOW),
+                    false => longest.clamp(SLOW, STEADY),
+                };
+                longest.mul_f64((1.0 + random) / 2.0).min(left)
+            }
+            (false, None) => return None,
+        };
         let asked = error.wait().unwrap_or_default().min(self.patience);
         Some(own.max(asked))
     }
+}
+
+/// Whether a registry says that it gets too many requests.
+fn says_too_many(error: &Error) -> bool {
+    let mut codes = error.diagnostic().into_iter().flat_map(Diagnostic::codes);
+    error.status() == Some(429) || codes.any(|code| code == "TOOMANYREQUESTS")
+}
+
+/// A policy for work of one kind, beside other work with the same store.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'a> {
+    pub(super) policy: &'a RetryPolicy,
+    pub(super) pulse: &'a Pulse,
+    pub(super) beat: Beat,
 }
 
 /// Tries `work` until it succeeds, fails for good or the policy gives up. `reach` holds the
@@ -141,7 +241,7 @@ impl RetryPolicy {
 /// Not an `AsyncFnMut`: the compiler cannot see yet that its futures are `Send`
 /// (rust-lang/rust#110338).
 pub(super) async fn run<T, W>(
-    policy: &RetryPolicy,
+    beside: Beside<'_>,
     mut work: impl FnMut() -> W,
     reach: &Reach,
     notice: impl Fn(&Retry<'_>),
@@ -149,15 +249,31 @@ pub(super) async fn run<T, W>(
 where
     W: Future<Output = Result<T>>,
 {
-    let mut attempts = Attempts::new();
+    let Beside {
+        policy,
+        pulse,
+        beat,
+    } = beside;
+    let (mut attempts, effort) = (Attempts::new(), pulse.begin(beat));
+    let mut is_moot = false;
     loop {
         let error = match work().await {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                effort.succeeded();
+                return Ok(value);
+            }
             Err(error) => error,
         };
         attempts.count(reach);
-        let Some(wait) = policy.decide(&attempts, &error, fastrand::f64()) else {
-            return Err(error.explained().await.tries(attempts.total));
+        effort.failed();
+        let more = policy.endures(&error, attempts.since, &effort);
+        let Some(wait) = policy.decide(&attempts, &error, more, fastrand::f64()) else {
+            let error = error.explained().await;
+            // Once more, without the request that failed.
+            if error.is_moot() && !std::mem::replace(&mut is_moot, true) {
+                continue;
+            }
+            return Err(error.tries(attempts.total));
         };
         tracing::debug!(%error, ?wait, "trying again");
         notice(&Retry {
@@ -174,10 +290,122 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::ErrorKind;
 
     fn server_error() -> Error {
         Error::new(ErrorKind::Server, "500")
+    }
+
+    fn alone<'a>(policy: &'a RetryPolicy, pulse: &'a Pulse) -> Beside<'a> {
+        let beat = Beat::Write;
+        Beside {
+            policy,
+            pulse,
+            beat,
+        }
+    }
+
+    /// How often work was tried that fails for this long, and what became of it. `beside` is called
+    /// before each try.
+    async fn failing_for(
+        seconds: u64,
+        error: &Error,
+        pulse: &Pulse,
+        beside: impl Fn(),
+    ) -> (u32, Result<()>) {
+        let (calls, start) = (Cell::new(0), Instant::now());
+        let work = async || {
+            beside();
+            calls.set(calls.get() + 1);
+            match start.elapsed() < Duration::from_secs(seconds) {
+                true => Err(error.clone()),
+                false => Ok(()),
+            }
+        };
+        let policy = RetryPolicy::default();
+        let outcome = policy.run_with(pulse, Beat::Write, work).await;
+        (calls.get(), outcome)
+    }
+
+    fn too_many() -> Error {
+        Error::new(ErrorKind::Busy, "429").answer(429, None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_b3_a_rate_limit_is_waited_for_by_time() {
+        let pulse = Pulse::default();
+        for _ in 0..20 {
+            let (calls, outcome) = failing_for(50, &too_many(), &pulse, || ()).await;
+            outcome.unwrap();
+            assert!((6..40).contains(&calls), "{calls}");
+        }
+        let start = Instant::now();
+        let (_, outcome) = failing_for(600, &too_many(), &pulse, || ()).await;
+        outcome.unwrap_err();
+        // A wait below the first failure, and the minute.
+        let passed = start.elapsed().as_secs();
+        assert!((60..62).contains(&passed), "{passed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_b3_trouble_of_the_registry_is_waited_for_while_other_work_succeeds() {
+        let pulse = Pulse::default();
+        let others = |beat| {
+            pulse.begin(beat).failed();
+            pulse.begin(beat).succeeded();
+        };
+        let written = || others(Beat::Write);
+        let (_, outcome) = failing_for(50, &server_error(), &pulse, written).await;
+        outcome.unwrap();
+        let (_, outcome) = failing_for(600, &server_error(), &pulse, written).await;
+        outcome.unwrap_err();
+        // Reading has trouble, which says nothing of writing.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let read = || others(Beat::Read);
+        let (calls, outcome) = failing_for(600, &server_error(), &pulse, read).await;
+        assert_eq!((calls, outcome.is_err()), (5, true));
+        // No other work fails: the trouble is that of this work.
+        let pulse = Pulse::default();
+        let fine = || pulse.begin(Beat::Write).succeeded();
+        let (calls, outcome) = failing_for(600, &server_error(), &pulse, fine).await;
+        assert_eq!((calls, outcome.is_err()), (5, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_b3_without_a_wait_the_registry_is_not_stormed() {
+        let calls = Cell::new(0);
+        let work = async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(too_many())
+        };
+        let policy = RetryPolicy {
+            base: Duration::ZERO,
+            ..RetryPolicy::default()
+        };
+        policy.run(work).await.unwrap_err();
+        assert!((60..=5 + 120).contains(&calls.get()), "{}", calls.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_b3_fewer_tries_than_usual_mean_no_patience_unless_it_is_given() {
+        for (tries, endurance, expected) in [
+            (2, None, 2..3),
+            (1, None, 1..2),
+            (5, Some(Duration::ZERO), 5..6),
+            (2, Some(ENDURANCE), 6..70),
+        ] {
+            let calls = Cell::new(0);
+            let work = async || {
+                calls.set(calls.get() + 1);
+                Err::<(), _>(too_many())
+            };
+            let policy = RetryPolicy {
+                tries,
+                endurance,
+                ..RetryPolicy::default()
+            };
+            policy.run(work).await.unwrap_err();
+            assert!(expected.contains(&calls.get()), "{tries}: {}", calls.get());
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,9 +415,7 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(server_error())
         };
-        let error = run(&RetryPolicy::default(), work, &Reach::default(), |_| ())
-            .await
-            .unwrap_err();
+        let error = RetryPolicy::default().run(work).await.unwrap_err();
         assert_eq!(calls.get(), 5);
         assert!(error.to_string().ends_with("(after 5 tries)"), "{error}");
     }
@@ -207,7 +433,13 @@ mod tests {
                 Ok(calls.get())
             }
         };
-        let outcome = run(&RetryPolicy::default(), work, &reach, |_| ()).await;
+        let outcome = run(
+            alone(&RetryPolicy::default(), &Pulse::default()),
+            work,
+            &reach,
+            |_| (),
+        )
+        .await;
         assert_eq!(outcome.unwrap(), 8);
     }
 
@@ -224,7 +456,13 @@ mod tests {
             }
             Ok(())
         };
-        let outcome = run(&RetryPolicy::default(), work, &reach, |_| ()).await;
+        let outcome = run(
+            alone(&RetryPolicy::default(), &Pulse::default()),
+            work,
+            &reach,
+            |_| (),
+        )
+        .await;
         outcome.unwrap();
     }
 
@@ -242,7 +480,13 @@ mod tests {
             }
             Ok(())
         };
-        let outcome = run(&RetryPolicy::default(), work, &reach, |_| ()).await;
+        let outcome = run(
+            alone(&RetryPolicy::default(), &Pulse::default()),
+            work,
+            &reach,
+            |_| (),
+        )
+        .await;
         outcome.unwrap();
     }
 
@@ -255,9 +499,14 @@ mod tests {
             reach.advance(calls.get());
             Err::<(), _>(server_error())
         };
-        run(&RetryPolicy::default(), work, &reach, |_| ())
-            .await
-            .unwrap_err();
+        run(
+            alone(&RetryPolicy::default(), &Pulse::default()),
+            work,
+            &reach,
+            |_| (),
+        )
+        .await
+        .unwrap_err();
         assert_eq!(calls.get(), 200);
     }
 
@@ -268,9 +517,7 @@ mod tests {
             calls.set(calls.get() + 1);
             Err::<(), _>(Error::new(ErrorKind::Corrupt, "wrong bytes"))
         };
-        run(&RetryPolicy::default(), work, &Reach::default(), |_| ())
-            .await
-            .unwrap_err();
+        RetryPolicy::default().run(work).await.unwrap_err();
         assert_eq!(calls.get(), 1);
     }
 
@@ -283,12 +530,13 @@ mod tests {
                 fruitless,
                 furthest: 0,
                 acknowledged: 0,
+                since: Instant::now(),
             };
             RetryPolicy {
                 tries: 99,
                 ..policy
             }
-            .decide(&attempts, error, 1.0)
+            .decide(&attempts, error, None, 1.0)
             .unwrap()
             .as_secs()
         };

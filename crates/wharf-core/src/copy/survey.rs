@@ -5,7 +5,7 @@ use wharf_oci::{Descriptor, Repository, Tag};
 
 use crate::copy::{CopyOptions, Existing, Plan};
 use crate::layer::PendingLayer;
-use crate::store::{Holding, Source, Store};
+use crate::store::{Beat, Holding, Source, Store};
 use crate::{Error, Result, Side};
 
 /// What a copy would do. Made by [`Plan::survey`].
@@ -112,7 +112,8 @@ async fn fate(
     options: &CopyOptions,
 ) -> Result<Fate> {
     let ask = async || store.holding(blob).await;
-    match options.retry.run(ask).await? {
+    let pulse = store.pulse().unwrap_or_default();
+    match options.retry.run_with(&pulse, Beat::Read, ask).await? {
         Holding::Whole => return Ok(Fate::Existing),
         Holding::Absent if options.existing == Existing::Trust => {}
         Holding::Absent | Holding::Other(_) => return Ok(Fate::Upload),

@@ -12,13 +12,13 @@ use wharf_oci::{Descriptor, Digest, MediaType, Repository};
 
 use super::intake::{LayerIntake, Observed};
 use super::log;
-use super::retry::{self, Reach};
+use super::retry::{self, Beside, Reach};
 use super::share::{BlobShare, LayerShare};
 use crate::blob::Blob;
 use crate::copy::{CopyOptions, Event, Existing, Plan, Retry, Subject, Summary};
 use crate::intake::Intake;
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
-use crate::store::{Holding, Outcome, Source, Store};
+use crate::store::{Beat, Holding, Outcome, Pulse, Source, Store};
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -35,6 +35,7 @@ pub(super) struct Target<'a> {
     /// As for all destinations, but with this one's observer.
     pub(super) options: CopyOptions,
     pub(super) checks: Semaphore,
+    pulse: Arc<Pulse>,
     progress: Lock<Progress>,
     stopped: watch::Sender<bool>,
     /// How many blobs and layers are not yet there.
@@ -83,6 +84,7 @@ impl<'a> Target<'a> {
             transfers,
             place: store.place().unwrap_or_default(),
             checks: Semaphore::new(options.checks()),
+            pulse: store.pulse().unwrap_or_default(),
             options,
             progress: Lock::default(),
             stopped: watch::Sender::new(false),
@@ -169,6 +171,27 @@ impl<'a> Target<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// How a blob, layer or manifest is tried, beside all others.
+    pub(super) fn trying(&self) -> Beside<'_> {
+        Beside {
+            policy: &self.options.retry,
+            pulse: &self.pulse,
+            beat: Beat::Write,
+        }
+    }
+
+    /// Tries a question to the store.
+    ///
+    /// # Errors
+    /// The last one, when there is no further try.
+    pub(super) async fn ask<T, W>(&self, question: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
+        let retry = &self.options.retry;
+        retry.run_with(&self.pulse, Beat::Read, question).await
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
@@ -299,7 +322,7 @@ impl<'a> Target<'a> {
             outcome
         };
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
-        let outcome = retry::run(&self.options.retry, attempt, &reach, notice).await;
+        let outcome = retry::run(self.trying(), attempt, &reach, notice).await;
         let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
         if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
             self.tell(Event::Mounted(descriptor, from));
@@ -310,13 +333,13 @@ impl<'a> Target<'a> {
 
     /// Puts a blob, and looks at the length of what the store has then.
     async fn put_and_look(&self, blob: &Blob) -> Result<Outcome> {
-        let (descriptor, retry) = (blob.descriptor(), &self.options.retry);
+        let descriptor = blob.descriptor();
         let outcome = self.store.put_blob(blob).await?;
         let look = || self.store.holding(descriptor);
-        if let Holding::Other(_) = retry.run(look).await? {
+        if let Holding::Other(_) = self.ask(look).await? {
             // Some registries show a blob a moment after they took it.
-            tokio::time::sleep(retry.base).await;
-            if let Holding::Other(bytes) = retry.run(look).await? {
+            tokio::time::sleep(self.options.retry.base).await;
+            if let Holding::Other(bytes) = self.ask(look).await? {
                 return Err(self.keeps(descriptor, bytes));
             }
         }
@@ -369,7 +392,7 @@ impl<'a> Target<'a> {
             }
         };
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(layer.into(), again));
-        let made = retry::run(&self.options.retry, attempt, &reach, notice).await;
+        let made = retry::run(self.trying(), attempt, &reach, notice).await;
         let made = made.map_err(|error| match error.failed_side() {
             // What the source said names it already.
             Some(Side::Source) => error,
@@ -404,7 +427,7 @@ impl<'a> Target<'a> {
             outcome
         };
         let notice = |again: &Retry<'_>| self.tell(Event::Retried(layer.into(), again));
-        let outcome = match retry::run(&self.options.retry, attempt, &reach, notice).await {
+        let outcome = match retry::run(self.trying(), attempt, &reach, notice).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::debug!(%error, layer = layer.name(), "layer is not what it was");
                 return self.make(LayerShare::alone(layer)).await;

@@ -71,6 +71,13 @@ impl Error {
         self
     }
 
+    /// Records that the request that failed is not needed: the next try goes without it.
+    #[must_use]
+    pub fn moot(mut self) -> Self {
+        self.parts().moot = true;
+        self
+    }
+
     /// Adds the other end's own text.
     #[must_use]
     pub fn words(mut self, words: String) -> Self {
@@ -104,6 +111,13 @@ impl Error {
         self
     }
 
+    /// The same error, with nothing more to learn.
+    #[must_use]
+    pub fn unquestioned(mut self) -> Self {
+        self.parts().question = None;
+        self
+    }
+
     /// The same error with the text of `said`, the registry's answer about the same thing.
     #[must_use]
     pub fn said(mut self, said: Error) -> Self {
@@ -123,12 +137,14 @@ impl Error {
         self
     }
 
-    /// The same error with the registry's text about it, fetched if it is missing.
+    /// The same error with the registry's text about it, fetched if it is missing; or the finding
+    /// that the failed request is not needed ([`Error::is_moot`]).
     pub async fn explained(mut self) -> Self {
         let Some(Question(ask)) = self.parts().question.take() else {
             return self;
         };
         match ask().await {
+            Some(said) if said.is_moot() => self.moot(),
             Some(said) if said.status() == self.status() => self.said(said),
             _ => self,
         }

@@ -39,6 +39,7 @@ pub(super) struct Parts {
     pub(super) detail: Option<Detail>,
     pub(super) asked: Option<Asked>,
     pub(super) moving: bool,
+    pub(super) moot: bool,
     pub(super) question: Option<Question>,
     pub(super) others: Vec<String>,
     pub(super) source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -77,6 +78,7 @@ impl Error {
             detail: None,
             asked: None,
             moving: false,
+            moot: false,
             question: None,
             others: Vec::new(),
             source: None,
@@ -213,6 +215,12 @@ impl Error {
     /// run.
     pub fn was_moving(&self) -> bool {
         self.0.moving
+    }
+
+    /// Whether the request that failed is not needed: the next try goes without it. Known after
+    /// [`Error::explained`] only.
+    pub fn is_moot(&self) -> bool {
+        self.0.moot
     }
 
     /// The title, possibly empty, of the web page that a proxy or login page answered with. `None`:

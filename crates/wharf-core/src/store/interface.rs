@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Selector, Tag};
 
 use super::hints::{Hints, NoHints};
+use super::pulse::Pulse;
 use crate::blob::Blob;
 use crate::intake::Intake;
 use crate::{Error, ErrorKind, Result};
@@ -68,6 +69,12 @@ pub trait Source: Debug + Send + Sync {
     async fn confirm(&self, descriptor: &Descriptor) -> Result<()> {
         let _ = descriptor;
         Ok(())
+    }
+
+    /// How work with this source, or with its registry, goes. With it a copy is patient in trouble
+    /// that other copies have too; without it, in that of its own work only.
+    fn pulse(&self) -> Option<Arc<Pulse>> {
+        None
     }
 
     /// The name of this source in messages: a repository, a directory, a file.

@@ -11,9 +11,11 @@ mod hints;
 mod interface;
 mod layout;
 mod memory;
+mod pulse;
 mod referrers;
 
 pub use self::hints::{Hints, NoHints};
 pub use self::interface::{Holding, Names, Outcome, Source, Store};
 pub use self::layout::{Entry, Layout, LayoutReader};
 pub use self::memory::Memory;
+pub use self::pulse::{Beat, Effort, Pulse};

@@ -33,6 +33,10 @@ pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool>
 /// What is there under the digest of a blob. An answer that is neither yes nor no counts as absent,
 /// so the blob is sent.
 pub(crate) async fn holding(api: &Api, descriptor: &Descriptor) -> Result<Holding> {
+    let url = api.urls().await?.blob(api.name(), &descriptor.digest);
+    if api.host().heads().are_given_up(&url) {
+        return Ok(Holding::Absent);
+    }
     let response = match head(api, &descriptor.digest).await {
         Ok(response) => response,
         // For example a redirect loop (wire.md section 11, rule 7).
@@ -41,8 +45,11 @@ pub(crate) async fn holding(api: &Api, descriptor: &Descriptor) -> Result<Holdin
     };
     match response.status().as_u16() {
         200 => Ok(match length(&response) {
-            Some(length) if length != descriptor.size => Holding::Other(length),
-            _ => Holding::Whole,
+            Some(length) if length == descriptor.size => Holding::Whole,
+            // Proxies and login pages answer anything.
+            _ if answer::is_html(response.header("content-type")) => Holding::Absent,
+            Some(length) => Holding::Other(length),
+            None => Holding::Whole,
         }),
         404 => Ok(Holding::Absent),
         _ => {
@@ -62,14 +69,40 @@ fn says_nothing(error: &Error) -> bool {
     odd && !error.is_transient()
 }
 
-/// The size in bytes of a blob.
-pub(crate) async fn size(api: &Api, digest: &Digest) -> Result<u64> {
+/// Whether a blob is there, by GET if the answer to HEAD says nothing.
+pub(crate) async fn is_there(api: &Api, digest: &Digest) -> Result<bool> {
     let response = head(api, digest).await?;
-    if response.status().as_u16() != 200 {
-        return Err(unanswered(api, response, digest).await?);
+    match response.status().as_u16() {
+        200 => Ok(true),
+        404 => Ok(false),
+        _ => match unanswered(api, response, digest).await? {
+            error if error.is_transient() => Err(error),
+            _ => Ok(fetch(api, digest, 0, Some(1)).await.is_ok()),
+        },
     }
-    length(&response).ok_or_else(|| {
-        Error::new(ErrorKind::Rejected, "answer has no Content-Length").target(response.endpoint())
+}
+
+/// The size in bytes of a blob, by GET if the answer to HEAD says nothing.
+pub(crate) async fn size(api: &Api, digest: &Digest) -> Result<u64> {
+    let url = api.urls().await?.blob(api.name(), digest);
+    if !api.host().heads().are_given_up(&url) {
+        let response = head(api, digest).await?;
+        let status = response.status().as_u16();
+        match (status, length(&response)) {
+            (200, Some(length)) => return Ok(length),
+            (200, None) => {}
+            _ => {
+                let error = unanswered(api, response, digest).await?;
+                if error.is_transient() || status == 404 {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    let part = fetch(api, digest, 0, Some(1)).await?;
+    part.size.ok_or_else(|| {
+        let message = "the registry states no size of the blob";
+        Error::new(ErrorKind::Rejected, message).target(url.path())
     })
 }
 

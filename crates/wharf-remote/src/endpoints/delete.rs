@@ -59,7 +59,7 @@ async fn subject(api: &Api, digest: &Digest) -> Result<Option<Digest>> {
 }
 
 async fn is_there(api: &Api, at: &Selector) -> Result<bool> {
-    match manifests::resolve(api, at).await {
+    match manifests::look_up(api, at).await {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -28,6 +28,12 @@ pub(crate) enum Get {
 }
 
 impl Get {
+    fn url(&self) -> &Url {
+        match self {
+            Get::Manifest(url) | Get::Blob(url) => url,
+        }
+    }
+
     fn request(self) -> Request {
         match self {
             Get::Manifest(url) => Request::new(Method::GET, url).header(ACCEPT, manifest_accept()),
@@ -49,25 +55,32 @@ pub(crate) async fn error(api: &Api, response: Response, get: Get) -> Error {
 
 /// The error, which fetches the registry's text if the work fails because of it.
 pub(crate) fn with_question(api: &Api, error: Error, get: Get) -> Error {
-    let api = api.clone();
+    let (api, transient) = (api.clone(), error.is_transient());
     error.question(move || {
         let (api, get) = (api.clone(), get.clone());
         async move {
-            let ask = ask(&api, get.request());
+            let ask = ask(&api, get, transient);
             tokio::time::timeout(PATIENCE, ask).await.ok()?
         }
         .boxed()
     })
 }
 
-/// The error of the GET, if it fails. A refusal is not answered: that of the HEAD was.
-async fn ask(api: &Api, get: Request) -> Option<Error> {
-    let sent = api.send_once(get).await;
+/// The error of the GET, if it fails. A refusal is not answered: that of the HEAD was. Where only
+/// HEAD fails, however often it is tried, the next try goes without it (wire.md section 11, rule 7).
+async fn ask(api: &Api, get: Get, transient: bool) -> Option<Error> {
+    let url = get.url().clone();
+    let sent = api.send_once(get.request()).await;
     let response = sent
         .inspect_err(|error| tracing::debug!(%error, "no explanation"))
         .ok()?;
-    match response.status().is_success() {
-        true => None,
-        false => Some(answer::error(response).await),
+    let decides = response.status().is_success() || response.status().as_u16() == 404;
+    match decides {
+        true if transient => {
+            api.host().heads().give_up(&url);
+            Some(answer::error(response).await.moot())
+        }
+        _ if response.status().is_success() => None,
+        _ => Some(answer::error(response).await),
     }
 }

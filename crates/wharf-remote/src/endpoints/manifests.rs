@@ -1,7 +1,7 @@
 //! Reads and checks manifests of a repository (distribution-spec: "Pulling manifests").
 
 use http::Method;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use wharf_oci::{
     Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Selector, digits, manifest_accept,
 };
@@ -12,8 +12,14 @@ use crate::api::Api;
 use crate::transport::{Body, LaneKind, Request, Response, Wait};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// The descriptor that a tag or digest names. One HEAD; a GET if the answer to HEAD is incomplete.
+/// The descriptor that a tag or digest names. One HEAD; a GET if the answer to HEAD is incomplete,
+/// or says nothing (wire.md section 11, rule 7). Of a repository that is written to a refused HEAD
+/// is the answer: the upload decides.
 pub(crate) async fn resolve(api: &Api, at: &Selector) -> Result<Descriptor> {
+    let url = api.urls().await?.manifest(api.name(), at);
+    if api.host().heads().are_given_up(&url) {
+        return described_by_get(ask(api, Method::GET, at).await?, at).await;
+    }
     let response = ask(api, Method::HEAD, at).await?;
     match response.status().as_u16() {
         200 => {
@@ -21,19 +27,53 @@ pub(crate) async fn resolve(api: &Api, at: &Selector) -> Result<Descriptor> {
                 return Ok(descriptor);
             }
         }
-        // HEAD is an optimisation: without it a GET follows.
         400 | 405 | 501 => {}
         404 => {
             let error = unknown(response, at).await;
-            let get = get(api, at).await?;
-            return Err(explain::with_question(api, error, get));
+            return Err(explain::with_question(api, error, Get::Manifest(url)));
         }
+        _ if is_bare(&response) => {}
         _ => {
-            let get = get(api, at).await?;
-            return Err(explain::error(api, response, get).await);
+            let error = explain::error(api, response, Get::Manifest(url)).await;
+            // Credentials that were refused stay refused.
+            let is_final = api.is_written() || error.kind() == ErrorKind::Unauthorized;
+            if error.is_transient() || is_final {
+                return Err(error);
+            }
+            return after_refusal(api, at, error).await;
         }
     }
-    let response = ask(api, Method::GET, at).await?;
+    described_by_get(ask(api, Method::GET, at).await?, at).await
+}
+
+/// The same, for a decision that must not be left to an upload.
+pub(crate) async fn look_up(api: &Api, at: &Selector) -> Result<Descriptor> {
+    match resolve(api, at).await {
+        Err(error) if error.kind() != ErrorKind::NotFound && !error.is_transient() => {
+            after_refusal(api, at, error).await
+        }
+        resolved => resolved,
+    }
+}
+
+/// What a GET says after a HEAD was refused with `error`.
+async fn after_refusal(api: &Api, at: &Selector, error: Error) -> Result<Descriptor> {
+    let request = request(api, Method::GET, at).await?;
+    // A refusal of credentials was answered already.
+    let asked = match error.status() {
+        Some(401) => api.send_once(request).await,
+        _ => api.send(request).await,
+    };
+    match asked {
+        Ok(response) if Some(response.status().as_u16()) == error.status() => {
+            Err(error.said(answer::error(response).await).unquestioned())
+        }
+        Ok(response) => described_by_get(response, at).await,
+        Err(_) => Err(error.unquestioned()),
+    }
+}
+
+async fn described_by_get(response: Response, at: &Selector) -> Result<Descriptor> {
     let endpoint = response.endpoint().to_owned();
     let manifest = read(response, at).await?;
     if let Selector::Digest(digest) = at
@@ -42,6 +82,11 @@ pub(crate) async fn resolve(api: &Api, at: &Selector) -> Result<Descriptor> {
         return Err(Error::digest_mismatch(digest, manifest.digest()).target(endpoint));
     }
     Ok(manifest.descriptor().clone())
+}
+
+/// Whether an answer refuses without saying which credentials would help: it says nothing.
+fn is_bare(response: &Response) -> bool {
+    response.status().as_u16() == 401 && response.header(WWW_AUTHENTICATE.as_str()).is_none()
 }
 
 /// The manifest that `descriptor` names, checked against its digest.
@@ -64,27 +109,47 @@ pub(crate) async fn fetch_at(api: &Api, at: &Selector) -> Result<Manifest> {
 }
 
 /// Whether a manifest of this digest is there. Some registries answer 403 for an absent manifest.
-/// An answer with another digest of the same algorithm means absent.
+/// An answer with another digest of the same algorithm means absent, and so does one that says
+/// nothing (wire.md section 11, rule 7).
 pub(crate) async fn contains(api: &Api, descriptor: &Descriptor) -> Result<bool> {
     let at = Selector::Digest(descriptor.digest.clone());
+    let url = api.urls().await?.manifest(api.name(), &at);
+    if api.host().heads().are_given_up(&url) {
+        return Ok(false);
+    }
     let response = ask(api, Method::HEAD, &at).await?;
     match response.status().as_u16() {
         200 => {
-            let other = |named: Digest| {
-                named.algorithm() == descriptor.digest.algorithm() && named != descriptor.digest
-            };
-            Ok(!digest_header(&response).is_some_and(other))
+            let digest = &descriptor.digest;
+            Ok(match digest_header(&response) {
+                Some(named) if named.algorithm() == digest.algorithm() => named == *digest,
+                Some(_) => true,
+                // Proxies and login pages answer anything.
+                None => !answer::is_html(response.header("content-type")),
+            })
         }
         403..=405 => Ok(false),
+        _ if is_bare(&response) => Ok(false),
         _ => {
-            let get = get(api, &at).await?;
-            let error = explain::error(api, response, get).await;
+            let error = explain::error(api, response, Get::Manifest(url)).await;
             if error.is_transient() || error.kind() == ErrorKind::Unauthorized {
                 Err(error)
             } else {
                 Ok(false)
             }
         }
+    }
+}
+
+/// Whether a manifest is known not to be there.
+///
+/// # Errors
+/// If the answer may change a moment later.
+pub(crate) async fn is_gone(api: &Api, digest: &Digest) -> Result<bool> {
+    match look_up(api, &Selector::Digest(digest.clone())).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) if error.is_transient() => Err(error),
+        Ok(_) | Err(_) => Ok(false),
     }
 }
 
@@ -99,19 +164,17 @@ pub(crate) async fn put_request(api: &Api, manifest: &Manifest, at: &Selector) -
 }
 
 async fn ask(api: &Api, method: Method, at: &Selector) -> Result<Response> {
-    let url = api.urls().await?.manifest(api.name(), at);
-    let request = Request::new(method, url).header(ACCEPT, manifest_accept());
-    let request = match at {
-        Selector::Tag(_) => request,
-        Selector::Digest(_) => request.verified(),
-    };
+    let request = request(api, method, at).await?;
     api.send(request).await
 }
 
-/// The GET to send if a HEAD fails.
-async fn get(api: &Api, at: &Selector) -> Result<Get> {
+async fn request(api: &Api, method: Method, at: &Selector) -> Result<Request> {
     let url = api.urls().await?.manifest(api.name(), at);
-    Ok(Get::Manifest(url))
+    let request = Request::new(method, url).header(ACCEPT, manifest_accept());
+    Ok(match at {
+        Selector::Tag(_) => request,
+        Selector::Digest(_) => request.verified(),
+    })
 }
 
 /// The descriptor from the headers of an answer to HEAD, if they are complete.

@@ -2,7 +2,7 @@
 
 use wharf_oci::{Digest, Manifest, Selector, Tag};
 
-use super::manifests::{digest_header, put_request, resolve};
+use super::manifests::{digest_header, look_up, put_request};
 use super::referrers;
 use crate::answer;
 use crate::answer::is_html;
@@ -91,7 +91,7 @@ async fn accepted(
 
 /// Whether `at` names the manifest.
 async fn is_there(api: &Api, manifest: &Manifest, at: &Selector) -> Result<bool> {
-    match resolve(api, at).await {
+    match look_up(api, at).await {
         Ok(there) => Ok(names(&there.digest, manifest)),
         // A web page with that status is not an answer of the registry.
         Err(error) if error.kind() == ErrorKind::NotFound && error.web_page().is_none() => {

@@ -10,6 +10,7 @@ use url::Url;
 use wharf_oci::{Digest, Registry, RepositoryName};
 
 use super::experience::Experience;
+use super::heads::Heads;
 use super::in_flight::UploadsInFlight;
 use super::janitor::Janitor;
 use super::journal::Journal;
@@ -29,6 +30,8 @@ use crate::transport::{
     same_origin,
 };
 use wharf_core::Result;
+use wharf_core::copy::RetryPolicy;
+use wharf_core::store::Pulse;
 use wharf_core::sync::{Keyed, Lock};
 
 /// The state of one host in a client.
@@ -49,6 +52,8 @@ pub(crate) struct Host {
     sessions: KeptSessions,
     authorizer: Authorizer,
     gate: Gate,
+    pulse: Arc<Pulse>,
+    heads: Heads,
 }
 
 /// How to reach a host, if configured.
@@ -75,6 +80,7 @@ pub(crate) struct ClientSettings {
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) referrers_fallback: ReferrersFallback,
     pub(crate) list_tries: NonZeroU32,
+    pub(crate) retry: RetryPolicy,
     pub(crate) locks: Option<PathBuf>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) pause: Arc<Pause>,
@@ -114,7 +120,24 @@ impl Host {
             sessions: KeptSessions::default(),
             authorizer,
             gate,
+            pulse: Arc::default(),
+            heads: Heads::default(),
         }
+    }
+
+    /// When work with it last succeeded.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    /// What is asked for without HEAD.
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// How often, and how soon, to retry what is not part of a copy.
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        &self.shared.retry
     }
 
     /// Its authorizer.

@@ -1,6 +1,7 @@
 //! Registry hosts: how each is reached, and what was learned of it in this process.
 
 mod experience;
+mod heads;
 mod host;
 mod in_flight;
 mod janitor;

@@ -83,13 +83,12 @@ async fn a_get_that_fails_otherwise_or_not_at_all_explains_nothing() {
         Answer::error(404, "MANIFEST_UNKNOWN", "another matter"),
         Answer::drop_connection(),
     ] {
-        let server = FaultServer::start(Script::new().on("HEAD", "*", [Answer::status(403)]).on(
-            "GET",
-            "*",
-            [answer],
-        ));
+        // After any other refusal a read goes on with GET.
+        let refusal = Answer::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
+        let script = Script::new().on("HEAD", "*", [refusal]);
+        let server = FaultServer::start(script.on("GET", "*", [answer]));
         let error = failure(&repository(server.address(), "app")).await;
-        assert_eq!((error.status(), codes(&error)), (Some(403), vec![]));
+        assert_eq!((error.status(), codes(&error)), (Some(401), vec![]));
         assert_eq!(server.lines().len(), 2);
     }
 }

@@ -312,15 +312,22 @@ async fn e2_rule_7_whatever_odd_is_said_of_a_tag_it_is_set() {
 }
 
 #[tokio::test]
-async fn e1_a_head_that_fails_is_an_error_after_retries() {
-    let script = push_registry().on("HEAD", BLOB, [Answer::status(500)]);
-    let server = FaultServer::start(script);
-    let (source, root) = image(&[]).await;
-    let error = push(&server, &source, &root).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), count(&server, "HEAD /v2/app/blobs")),
-        (ErrorKind::Server, 5)
-    );
+async fn e1_a_head_that_fails_is_an_error_after_retries_where_get_fails_too() {
+    let failing = || [Answer::status(500)];
+    for (get, expected) in [
+        (failing(), Err(ErrorKind::Server)),
+        ([Answer::status(404)], Ok(1)),
+    ] {
+        let script = push_registry()
+            .on("HEAD", BLOB, failing())
+            .on("GET", BLOB, get);
+        let server = FaultServer::start(script);
+        let (source, root) = image(&[]).await;
+        let pushed = push(&server, &source, &root).await;
+        let written = pushed.map(|summary| summary.written);
+        assert_eq!(written.map_err(|error| error.kind()), expected);
+        assert_eq!(count(&server, "HEAD /v2/app/blobs"), 5);
+    }
 }
 
 #[tokio::test]

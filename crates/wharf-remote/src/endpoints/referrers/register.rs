@@ -1,15 +1,17 @@
 //! Registers referrers with their subject: the registry lists them, or a list under a tag does
 //! (distribution-spec: "Pushing Manifests with Subject", "Listing Referrers"; wire.md F2 to F5).
 
+use tokio::time::Instant;
 use wharf_oci::{Descriptor, Digest, Manifest};
 
 use super::index::fallback_tag;
 use super::native;
 use super::tag_list::read;
-use super::update::{BREAK, Change, pause, update};
+use super::update::{BREAK, Change, endures, pause, update};
 use crate::api::Api;
 use crate::settings::ReferrersFallback;
 use crate::transport::Response;
+use wharf_core::store::Beat;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// Makes sure that a manifest that was put is listed as a referrer of its subject. `answer` is the
@@ -100,7 +102,8 @@ async fn is_supported(api: &Api, subject: &Digest) -> Result<bool> {
     if let Some(known) = api.host().lists_referrers() {
         return Ok(known);
     }
-    let (mut wait, mut tries) = (BREAK, 0);
+    let (mut wait, mut tries, since) = (BREAK, 0, Instant::now());
+    let effort = api.host().pulse().begin(Beat::Write);
     loop {
         tries += 1;
         let error = match native::is_there(api, subject).await {
@@ -110,7 +113,8 @@ async fn is_supported(api: &Api, subject: &Digest) -> Result<bool> {
             }
             Err(error) => error,
         };
-        if !error.is_transient() || tries >= api.host().list_tries() {
+        let exhausted = tries >= api.host().list_tries() && !endures(api, &error, since, &effort);
+        if !error.is_transient() || exhausted {
             return Err(error.tries(tries));
         }
         pause(&mut wait, &error).await;

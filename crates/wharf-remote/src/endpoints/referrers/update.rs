@@ -24,6 +24,7 @@ use super::lock_file;
 use super::tag_list::{Written, read, write};
 use crate::api::Api;
 use crate::endpoints::manifests;
+use wharf_core::store::{Beat, Effort};
 use wharf_core::{Error, ErrorKind, Result};
 
 /// A change of the list.
@@ -72,6 +73,9 @@ pub(super) async fn update(api: &Api, subject: &Digest, change: &Change) -> Resu
     let mut known = ReferrersIndex::empty();
     let (mut wait, mut after_break) = (SHORTEST_WAIT, BREAK);
     let (begun, mut broken, mut unkept, mut tries) = (Instant::now(), 0, 0, 0);
+    // When the first of the errors in a row was seen.
+    let mut since = begun;
+    let effort = api.host().pulse().begin(Beat::Write);
     loop {
         tries += 1;
         let error = match attempt(api, &tag, subject, change, &mut known).await {
@@ -90,10 +94,14 @@ pub(super) async fn update(api: &Api, subject: &Digest, change: &Change) -> Resu
             }
             Err(error) => {
                 broken += 1;
+                if broken == 1 {
+                    since = Instant::now();
+                }
                 error
             }
         };
-        let exhausted = broken >= api.host().list_tries() || tries >= TRIES;
+        let broke_down = broken >= api.host().list_tries() && !endures(api, &error, since, &effort);
+        let exhausted = broke_down || tries >= TRIES;
         if !error.is_transient() || exhausted || begun.elapsed() >= LONGEST {
             return Err(error.tries(tries).target(&tag));
         }
@@ -104,6 +112,14 @@ pub(super) async fn update(api: &Api, subject: &Digest, change: &Change) -> Resu
         };
         pause(wait, &error).await;
     }
+}
+
+/// Whether trouble `since` then is the registry's as a whole, or a rate limit, so that time bounds
+/// the tries and not their number (wire.md R1).
+pub(super) fn endures(api: &Api, error: &Error, since: Instant, effort: &Effort<'_>) -> bool {
+    effort.failed();
+    let retry = api.host().retry();
+    retry.endures(error, since, effort).is_some()
 }
 
 /// Waits before the next try, for longer each time.
@@ -179,8 +195,8 @@ async fn drop_deleted(
     listed: &ReferrersIndex,
 ) -> Result<()> {
     let vanished = stream::iter(known.missing_from(listed)).map(|referrer| async move {
-        let there = manifests::contains(api, &referrer).await?;
-        Ok::<_, Error>((!there).then_some(referrer.digest))
+        let gone = manifests::is_gone(api, &referrer.digest).await?;
+        Ok::<_, Error>(gone.then_some(referrer.digest))
     });
     let gone: Vec<_> = vanished.buffered(CHECKS).try_collect().await?;
     for digest in gone.into_iter().flatten() {

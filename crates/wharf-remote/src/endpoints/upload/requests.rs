@@ -8,6 +8,7 @@ use wharf_oci::{Digest, MediaType};
 use super::session::Session;
 use crate::answer;
 use crate::api::Api;
+use crate::endpoints::blobs;
 use crate::hosts::with_digest;
 use crate::transport::{Body, Request, Response, Wait};
 use wharf_core::blob::ByteStream;
@@ -99,9 +100,7 @@ fn ranged(request: Request, range: Option<Span>) -> Request {
 
 /// Accepts an odd answer to a commit if the blob is there (wire.md U3).
 async fn confirm(api: &Api, digest: &Digest, response: Response) -> Result<()> {
-    let url = api.urls().await?.blob(api.name(), digest);
-    let there = api.send(Request::new(Method::HEAD, url).verified()).await?;
-    if there.status().as_u16() == 200 {
+    if blobs::is_there(api, digest).await? {
         return Ok(());
     }
     let message = format!("answered {}, but the blob is not there", response.status());
