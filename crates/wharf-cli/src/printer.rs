@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use wharf::Result;
+use wharf::{Error, Result};
 
 use crate::board::Board;
 use crate::json_line::JsonLine;
@@ -146,6 +146,23 @@ impl Printer {
             Voice::Json => self.event(JsonLine::new("event", "message").text("text", line)),
             Voice::Plain | Voice::Terminal => self.put(line),
         }
+    }
+
+    /// Asks for `what`. The answer follows on the same line, except for programs.
+    ///
+    /// # Errors
+    /// If standard error cannot be written to, as the question would not be seen.
+    pub(crate) fn ask(&self, what: &str) -> Result<()> {
+        let mut stderr = io::stderr().lock();
+        let asked = match self.voice {
+            Voice::Json => {
+                let line = JsonLine::new("event", "prompt").text("text", what);
+                writeln!(stderr, "{line}")
+            }
+            _ => write!(stderr, "{what}: "),
+        };
+        let asked = asked.and_then(|()| stderr.flush());
+        asked.map_err(|error| Error::io("standard error", error))
     }
 
     /// Writes a line to standard error as it is, above the bars, which redraw themselves. A line

@@ -10,6 +10,7 @@ use crate::command::Run;
 use crate::context::Context;
 use crate::env;
 use crate::flags::Hidden;
+use crate::printer::Printer;
 
 /// Check credentials with a registry, and store them
 #[derive(Debug, clap::Args)]
@@ -41,8 +42,8 @@ impl Run for Login {
     /// Checks the credentials before it stores them.
     async fn run(self, context: &Context) -> Result<()> {
         let Host(registry) = &self.host;
-        let username = self.username().await?;
-        let password = self.password().await?;
+        let username = self.username(&context.printer).await?;
+        let password = self.password(&context.printer).await?;
         let credential = Credential::password(username, password);
         let before = context.logins.given()?.find(registry, None).await?;
         let file = context.logins.first()?;
@@ -66,10 +67,10 @@ impl Run for Login {
 }
 
 impl Login {
-    async fn username(&self) -> Result<String> {
+    async fn username(&self, printer: &Printer) -> Result<String> {
         match &self.username {
             Some(username) => Ok(username.clone()),
-            None if env::can_ask() => prompt::line("Username").await,
+            None if env::can_ask() => prompt::line(printer, "Username").await,
             None => {
                 let message = "no user name, and no terminal to ask for it: -u USER";
                 Err(Error::new(ErrorKind::Invalid, message))
@@ -77,11 +78,11 @@ impl Login {
         }
     }
 
-    async fn password(&self) -> Result<Secret> {
+    async fn password(&self, printer: &Printer) -> Result<Secret> {
         match &self.password {
             Some(Hidden(password)) => Ok(password.clone()),
             None if self.password_stdin => input::read("the password").await,
-            None if env::can_ask() => prompt::secret("Password").await,
+            None if env::can_ask() => prompt::secret(printer, "Password").await,
             None => {
                 let message = "no password, and no terminal to ask for it: \
                                --password-stdin reads it from standard input";

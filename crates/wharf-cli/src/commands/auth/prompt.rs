@@ -1,9 +1,11 @@
 //! Asks the person at the terminal.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 
 use wharf::credentials::Secret;
 use wharf::{Error, ErrorKind, Result, verify};
+
+use crate::printer::Printer;
 
 /// Longer than any user name or password.
 const LIMIT: u64 = 64 * 1024;
@@ -12,8 +14,8 @@ const LIMIT: u64 = 64 * 1024;
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] if the input ends or the line is empty; if the terminal cannot be used.
-pub(super) async fn line(what: &'static str) -> Result<String> {
-    question(what)?;
+pub(super) async fn line(printer: &Printer, what: &'static str) -> Result<String> {
+    printer.ask(what)?;
     let line = read(what).await?;
     given(what, line.expose().trim().to_owned(), |line| {
         line.is_empty()
@@ -24,17 +26,11 @@ pub(super) async fn line(what: &'static str) -> Result<String> {
 ///
 /// # Errors
 /// As [`line`].
-pub(super) async fn secret(what: &'static str) -> Result<Secret> {
+pub(super) async fn secret(printer: &Printer, what: &'static str) -> Result<Secret> {
     // Held here and not by the thread that reads, so that an interrupt shows input again.
     let _hidden = hidden::Hidden::new().map_err(unusable)?;
-    question(what)?;
+    printer.ask(what)?;
     given(what, read(what).await?, Secret::is_empty)
-}
-
-fn question(what: &str) -> Result<()> {
-    let mut stderr = io::stderr().lock();
-    let asked = write!(stderr, "{what}: ").and_then(|()| stderr.flush());
-    asked.map_err(|error| Error::io("standard error", error))
 }
 
 fn given<T>(what: &str, value: T, is_empty: impl Fn(&T) -> bool) -> Result<T> {
