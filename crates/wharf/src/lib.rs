@@ -119,7 +119,7 @@ pub use wharf_core::{
     Asked, CopyOptions, Distrust, Error, ErrorKind, Event, Guard, Lack, Layout, Memory, Observer,
     Refusal, Result, RootContent, Side, Source, Store, Summary, Unreached,
 };
-pub use wharf_core::{blob, copy, draft, file, image, intake, layer, spool, store, verify};
+pub use wharf_core::{blob, copy, draft, file, image, intake, layer, rootfs, spool, store, verify};
 pub use wharf_oci as oci;
 pub use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Reference, Repository, Tag};
 pub use wharf_remote as remote;

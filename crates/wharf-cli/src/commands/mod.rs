@@ -6,6 +6,7 @@ crate::command::commands! {
     enum Command {
         Push(push::Push),
         Copy(copy::Copy),
+        Export(export::Export),
         Tag(tag::Tag),
         Delete(delete::Delete),
         #[command(subcommand)] Manifest(manifest::Manifest),

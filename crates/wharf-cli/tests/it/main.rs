@@ -16,6 +16,7 @@ mod cut_off;
 mod damaged;
 mod dry_run;
 mod end_to_end;
+mod export;
 mod help;
 mod hints;
 mod interrupted;

@@ -67,6 +67,7 @@ pub struct PendingLayer {
     comes_once: bool,
     learned: Option<Arc<Learned>>,
     identity: Option<Digest>,
+    tar: Option<Blob>,
 }
 
 impl PendingLayer {
@@ -104,6 +105,7 @@ impl PendingLayer {
             comes_once: false,
             learned: None,
             identity: None,
+            tar: None,
         }
     }
 
@@ -126,6 +128,7 @@ impl PendingLayer {
             comes_once,
             learned: None,
             identity: None,
+            tar: None,
         }
     }
 
@@ -149,6 +152,18 @@ impl PendingLayer {
     pub fn with_identity(mut self, identity: Digest) -> Self {
         self.identity = Some(identity);
         self
+    }
+
+    /// Adds its uncompressed tar, to be read without making the layer.
+    #[must_use]
+    pub fn with_tar(mut self, tar: Blob) -> Self {
+        self.tar = Some(tar);
+        self
+    }
+
+    /// Its uncompressed tar, where that can be read any number of times.
+    pub fn tar(&self) -> Option<&Blob> {
+        self.tar.as_ref()
     }
 
     /// The digest that identifies its bytes in every process, if any.

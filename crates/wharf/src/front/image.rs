@@ -63,6 +63,14 @@ impl Wharf {
     /// [`ErrorKind::Unsupported`] if its layers are made while they are copied, as those of some
     /// docker archives are; otherwise as [`Wharf::image`].
     pub async fn image_in(&self, opened: &OpenedSource) -> Result<StoredImage> {
+        self.image_in_for(opened, &PlatformChoice::All).await
+    }
+
+    pub(super) async fn image_in_for(
+        &self,
+        opened: &OpenedSource,
+        choice: &PlatformChoice,
+    ) -> Result<StoredImage> {
         let RootContent::Manifest(descriptor) = &opened.content else {
             let message = "the layers of this image are made while it is copied; copy it first";
             return Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source));
@@ -70,7 +78,7 @@ impl Wharf {
         let source = Arc::clone(&opened.source);
         let manifest = self.retry(|| source.manifest(descriptor)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
-        self.stored(source, manifest, &PlatformChoice::All).await
+        self.stored(source, manifest, choice).await
     }
 
     async fn image_of(&self, at: &Reference, choice: &PlatformChoice) -> Result<StoredImage> {

@@ -17,6 +17,7 @@ mod attach;
 mod blob;
 mod delete;
 mod everything;
+mod export;
 mod image;
 mod list;
 mod login;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use wharf_oci::{Descriptor, Digest, MediaType};
 
 use crate::ErrorKind;
-use crate::blob::ByteStream;
+use crate::blob::{Blob, ByteStream};
 use crate::layer::{LayerMemory, ReadCount, Settings, gzip};
 use crate::store::files::Region;
 use crate::verify;
@@ -38,13 +38,25 @@ pub(super) struct Tar {
 }
 
 impl Tar {
-    /// The compressed layer, with a count of what is read of the tar. Fails if the uncompressed one does not match the config.
+    fn promised(&self) -> Descriptor {
+        let (digest, size) = (self.diff_id.clone(), self.region.length);
+        Descriptor::new(MediaType::OCI_LAYER, digest, size)
+    }
+
+    /// The layer as it is.
+    pub(super) fn blob(&self) -> Blob {
+        let region = self.region.clone();
+        let blob = Blob::new(self.promised(), move |offset| {
+            let stream = region.open(offset);
+            async move { Ok(stream) }.boxed()
+        });
+        blob.with_name(&self.region.name)
+    }
+
+    /// The compressed layer, with a count of what is read of the tar. Fails if the tar does not
+    /// match the config.
     pub(super) fn compressed(&self, settings: &Settings, read: &ReadCount) -> ByteStream {
-        let promised = Descriptor::new(
-            MediaType::OCI_LAYER,
-            self.diff_id.clone(),
-            self.region.length,
-        );
+        let promised = self.promised();
         let name = self.region.name.clone();
         let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
             match error.kind() {

@@ -186,10 +186,12 @@ const WORTHWHILE: u64 = 4 << 20;
 fn pending(tar: Tar, settings: Settings, types: &MediaTypes) -> PendingLayer {
     let (diff_id, size) = (tar.diff_id.clone(), tar.region.length);
     let identity = format!("{diff_id}\n{}", settings.fingerprint());
+    let plain = tar.blob();
     let layer = PendingLayer::counted(diff_id, size, types.gzip.clone(), move |read| {
         let stream = tar.compressed(&settings, &read);
         async move { Ok(stream) }.boxed()
     });
+    let layer = layer.with_tar(plain);
     match size >= WORTHWHILE {
         true => layer.with_identity(Digest::of(identity.as_bytes())),
         false => layer,
