@@ -12,10 +12,6 @@ use wharf_core::verify::blocking;
 use wharf_oci::Digest;
 
 /// The part of a blob that a registry has.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, and moved at once"
-)]
 pub(super) enum Resumable {
     /// A session with this many bytes of it, at least one.
     Session(Session, u64),
