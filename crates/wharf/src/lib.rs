@@ -30,11 +30,20 @@
 //! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete) |
 //! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |
 //! | open places by name | [`open`](Wharf::open), [`destination`](Wharf::destination), [`write`](Wharf::write) |
+//! | end a process | [`Client::tidy`], [`Client::save`]: see [below](#before-a-process-ends) |
 //!
-//! The programs in `crates/wharf/examples` push a layout (`push_layout`), a generated image
-//! (`push_generated`), a stream (`stream_layer`), an artifact that refers to an image
-//! (`attach_artifact`), to two registries (`push_two`), upon a base image (`push_on_base`), and with
-//! `progress`. `read_image` reads an image.
+//! # Examples
+//!
+//! | program | what it does |
+//! | --- | --- |
+//! | [`examples::push_layout`] | pushes an image from an OCI image layout |
+//! | [`examples::push_generated`] | pushes an image of a directory, made while it is sent |
+//! | [`examples::push_on_base`] | pushes an image upon a base image |
+//! | [`examples::push_two`] | pushes to two registries at once |
+//! | [`examples::stream_layer`] | sends a stream as a layer, compressed on the way |
+//! | [`examples::attach_artifact`] | attaches a file to an image, such as an SBOM |
+//! | [`examples::read_image`] | reads config, layers and files of an image |
+//! | [`examples::progress`] | prints the progress of a push |
 //!
 //! # A map
 //!
@@ -42,7 +51,7 @@
 //! | --- | --- |
 //! | [`front`] | the verbs, and what they cost in requests |
 //! | [`place`] | places by name, such as `oci:DIR:TAG`: opened, paired, and one platform picked |
-//! | [`credentials`] | files of credentials, helpers, and credentials that are given |
+//! | [`credentials`] | files of credentials, helpers, and credentials that are given; all places of Docker and Podman at once: [`Chain::docker_and_podman`](credentials::Chain::docker_and_podman) |
 //! | [`remote`] | [`Client`] and its settings: TLS, proxies, mirrors, limits, timeouts |
 //! | [`memory`] | what is remembered of registries between runs |
 //! | [`mod@copy`] | the one operation below the verbs: plans, events, retries |
@@ -51,6 +60,15 @@
 //! | [`layer`], [`draft`] | layers made of streams, files and directories while they are sent, and images of them |
 //! | [`blob`], [`mod@file`], [`spool`], [`verify`] | bytes of known digest, and where they are checked |
 //! | [`oci`] | what OCI says, as types: [`Reference`], [`Digest`], [`Descriptor`], [`Manifest`], … |
+//!
+//! # Names that occur twice
+//!
+//! | name | here | elsewhere |
+//! | --- | --- | --- |
+//! | `Memory` | [`Memory`], a store of small content | [`memory`], what is remembered of registries; `Memory` of `wharf-registry`, where a registry keeps its content |
+//! | `Registry` | [`oci::Registry`], the host and port in a reference | `Registry` of `wharf-registry`, which answers requests |
+//! | `Repository` | [`Repository`], registry and name in a reference | [`remote::RemoteRepository`], which sends requests |
+//! | `Access` | [`place::Access`], whether a place is written to | [`remote::Access`], what a token allows |
 //!
 //! # Sources and stores
 //!
@@ -109,6 +127,8 @@
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use wharf_remote::fuzzing;
+#[cfg(doc)]
+pub mod examples;
 pub mod front;
 pub mod place;
 

@@ -27,6 +27,20 @@ fn run<S: AsRef<OsStr>>(name: &str, arguments: &[S], stdin: Stdio) -> Output {
     command.args(arguments).stdin(stdin).output().unwrap()
 }
 
+#[test]
+fn fault_l7_the_crate_page_links_every_example_and_says_what_ends_a_process() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    for entry in std::fs::read_dir(root.join("examples")).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        assert!(page.contains(&format!("[`examples::{name}`]")), "{name}");
+    }
+    for word in ["[`Client::tidy`], [`Client::save`]", "| [`credentials`] |"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
 /// The output of an example, which must succeed.
 fn done<S: AsRef<OsStr>>(name: &str, arguments: &[S]) -> (String, String) {
     printed(name, run(name, arguments, Stdio::null()))
