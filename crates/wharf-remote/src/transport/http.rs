@@ -209,7 +209,7 @@ impl Transport {
         .target(endpoint))
     }
 
-    /// Sends a request whose URL may have a target to be sent as it is. A proxy gets the URL's.
+    /// Sends a request, with the target of its URL as it came. A proxy gets the URL's.
     async fn send(
         &self,
         builder: reqwest::RequestBuilder,

@@ -83,7 +83,7 @@ async fn a_get_that_fails_otherwise_or_not_at_all_explains_nothing() {
         Answer::error(404, "MANIFEST_UNKNOWN", "another matter"),
         Answer::drop_connection(),
     ] {
-        // After any other refusal a read goes on with GET.
+        // After any other refusal a read continues with GET.
         let refusal = Answer::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
         let script = Script::new().on("HEAD", "*", [refusal]);
         let server = FaultServer::start(script.on("GET", "*", [answer]));
