@@ -174,7 +174,7 @@ impl StoredImage {
         let mut height = layers.len();
         for _ in 0..=MOST_LINKS {
             match self.descend(&layers, height, &path).await? {
-                Descent::Found(file) => return Ok(file),
+                Descent::Found(file) => return Ok(*file),
                 Descent::Symlink(other) => (path, height) = (other, layers.len()),
                 Descent::HardLink(other, at) => (path, height) = (other, at),
             }
@@ -205,7 +205,7 @@ impl StoredImage {
                 Sight::Found(kept) => {
                     let layer = layer.descriptor().clone();
                     let file = StoredFile::new(path.to_string(), layer, kept);
-                    return Ok(Descent::Found(file));
+                    return Ok(Descent::Found(Box::new(file)));
                 }
                 Sight::Symlink(other) => return Ok(Descent::Symlink(other)),
                 Sight::HardLink(other) => return Ok(Descent::HardLink(other, at + 1)),
@@ -220,7 +220,7 @@ impl StoredImage {
 }
 
 enum Descent {
-    Found(StoredFile),
+    Found(Box<StoredFile>),
     /// The path continues elsewhere, from the top.
     Symlink(ImagePath),
     /// It continues elsewhere, in the lowest layers.

@@ -67,7 +67,7 @@ pub struct PendingLayer {
     comes_once: bool,
     learned: Option<Arc<Learned>>,
     identity: Option<Digest>,
-    tar: Option<Blob>,
+    tar: Option<Arc<Blob>>,
 }
 
 impl PendingLayer {
@@ -157,13 +157,13 @@ impl PendingLayer {
     /// Adds its uncompressed tar, to be read without making the layer.
     #[must_use]
     pub fn with_tar(mut self, tar: Blob) -> Self {
-        self.tar = Some(tar);
+        self.tar = Some(Arc::new(tar));
         self
     }
 
     /// Its uncompressed tar, where that can be read any number of times.
     pub fn tar(&self) -> Option<&Blob> {
-        self.tar.as_ref()
+        self.tar.as_deref()
     }
 
     /// The digest that identifies its bytes in every process, if any.
