@@ -238,7 +238,7 @@ fn split_choice(form: Form, text: &str) -> Result<(&str, Option<Choice>)> {
 /// Whether the text is a path, or standard input: no reference begins so.
 fn is_path(text: &str) -> bool {
     let begins = |start: &&str| text.starts_with(*start);
-    ["/", "./", "../", "~/"].iter().any(|start| begins(&start)) || [".", "..", "-"].contains(&text)
+    ["/", "./", "../", "~/"].iter().any(begins) || [".", "..", "-"].contains(&text)
 }
 
 fn quote(text: &str) -> String {
