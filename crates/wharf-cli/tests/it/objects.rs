@@ -45,7 +45,7 @@ fn fault_c14_every_command_says_objects_with_its_log_too() {
     let app = format!("{}/app", served.address);
     let (tagged, out) = (format!("{app}:1.0"), home.path().join("out"));
     let out = format!("oci:{}", text(&out));
-    let gone = format!("127.0.0.1:9/gone:1");
+    let gone = "127.0.0.1:9/gone:1".to_owned();
     let lines: [(&[&str], i32); 14] = [
         (&["push", path, &tagged], 0),
         (&["push", path], 0),
