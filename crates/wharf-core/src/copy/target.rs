@@ -6,21 +6,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, watch};
 use wharf_oci::{Descriptor, Digest, MediaType, Repository};
 
-use super::intake::{LayerIntake, Observed};
 use super::log;
-use super::retry::{self, Beside, Reach};
-use super::share::{BlobShare, LayerShare};
+use super::retry::Beside;
 use crate::blob::Blob;
-use crate::copy::{CopyOptions, Event, Existing, Plan, Retry, Subject, Summary};
-use crate::intake::Intake;
+use crate::copy::{CopyOptions, Event, Existing, Plan, Summary};
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::store::{Beat, Holding, Outcome, Pulse, Source, Store};
 use crate::sync::Lock;
-use crate::{Error, ErrorKind, Result, Side};
+use crate::{Error, ErrorKind, Result};
 
 /// A store, and all that is known of the copy into it.
 pub(super) struct Target<'a> {
@@ -31,28 +27,28 @@ pub(super) struct Target<'a> {
     /// The repository of a registry that the store is, if it is one.
     home: Option<Repository>,
     /// Its name in the log.
-    place: String,
+    pub(super) place: String,
     /// As for all destinations, but with this one's observer.
     pub(super) options: CopyOptions,
     pub(super) checks: Semaphore,
     pulse: Arc<Pulse>,
-    progress: Lock<Progress>,
+    pub(super) progress: Lock<Progress>,
     stopped: watch::Sender<bool>,
     /// How many blobs and layers are not yet there.
     lacking: watch::Sender<usize>,
 }
 
 #[derive(Default)]
-struct Progress {
-    summary: Summary,
-    made: HashMap<LayerKey, MadeLayer>,
+pub(super) struct Progress {
+    pub(super) summary: Summary,
+    pub(super) made: HashMap<LayerKey, MadeLayer>,
     failure: Option<Error>,
     /// What was to be moved.
-    blobs: Vec<Digest>,
+    pub(super) blobs: Vec<Digest>,
     /// The blobs that are layers of a remembered digest.
-    recalled: HashMap<Digest, PendingLayer>,
+    pub(super) recalled: HashMap<Digest, PendingLayer>,
     /// How each blob got here.
-    outcomes: HashMap<Digest, Outcome>,
+    pub(super) outcomes: HashMap<Digest, Outcome>,
     /// Blobs that this copy made, and the source does not have.
     made_here: HashMap<Digest, Blob>,
 }
@@ -258,235 +254,6 @@ impl<'a> Target<'a> {
             progress.summary.uncount(outcome, descriptor.size);
         }
     }
-
-    /// Moves a blob as [`Target::put`] does. Where it is a layer that was remembered, and is
-    /// another when it is made, that one is moved: a wrong memory costs work (wire.md E4).
-    ///
-    /// # Errors
-    /// The last one, when there is no further try.
-    pub(super) async fn put_or_make(&self, share: &BlobShare, known: Known) -> Result<()> {
-        let Err(error) = self.put(share, known).await else {
-            return Ok(());
-        };
-        let blob = share.blob();
-        let wrong = error.kind() == ErrorKind::Corrupt && error.failed_side() == Some(Side::Source);
-        let recalled = self
-            .progress
-            .lock()
-            .recalled
-            .get(&blob.descriptor().digest)
-            .cloned();
-        let Some(layer) = recalled.filter(|_| wrong) else {
-            return Err(error);
-        };
-        tracing::debug!(%error, layer = layer.name(), "layer is not what was remembered");
-        self.tell(Event::Dropped(blob.descriptor()));
-        self.tell(Event::Expected(&layer));
-        self.make(LayerShare::alone(&layer)).await
-    }
-
-    /// Moves a blob. Content of another length excludes a mount, and is looked at afterwards.
-    ///
-    /// # Errors
-    /// The last one, when there is no further try.
-    pub(super) async fn put(&self, share: &BlobShare, known: Known) -> Result<()> {
-        let blob = share.blob();
-        let descriptor = blob.descriptor();
-        let reach = Arc::new(Reach::default());
-        let moving = blob.mapped(self.observed(descriptor, &reach));
-        let unmounted = moving.clone().without_mount();
-        let refuted = matches!(known, Known::Refuted);
-        let trusts = !refuted && self.options.existing == Existing::Trust;
-        let known = Lock::new(Some(known));
-        let attempt = || async {
-            reach.start();
-            let there = match take(&known) {
-                Some(Known::Answered(answer)) => answer,
-                _ if refuted => Ok(Holding::Absent),
-                _ => self.holding(descriptor).await,
-            };
-            let started = || self.tell(Event::Started(descriptor.into()));
-            let outcome = match there {
-                Ok(Holding::Whole) => Ok(Outcome::Existed),
-                Ok(Holding::Absent) if trusts => {
-                    started();
-                    self.store.put_blob(&moving).await
-                }
-                Ok(Holding::Absent | Holding::Other(_)) => {
-                    started();
-                    self.put_and_look(&unmounted).await
-                }
-                Err(error) => Err(error),
-            };
-            share.leave();
-            outcome
-        };
-        let notice = |again: &Retry<'_>| self.tell(Event::Retried(descriptor.into(), again));
-        let outcome = retry::run(self.trying(), attempt, &reach, notice).await;
-        let outcome = outcome.map_err(|error| error.side(Side::Destination))?;
-        if let (Outcome::Mounted, Some(from)) = (outcome, blob.origin()) {
-            self.tell(Event::Mounted(descriptor, from));
-        }
-        self.there(descriptor, outcome);
-        Ok(())
-    }
-
-    /// Puts a blob, and looks at the length of what the store has then.
-    async fn put_and_look(&self, blob: &Blob) -> Result<Outcome> {
-        let descriptor = blob.descriptor();
-        let outcome = self.store.put_blob(blob).await?;
-        let look = || self.store.holding(descriptor);
-        if let Holding::Other(_) = self.ask(look).await? {
-            // Some registries show a blob a moment after they took it.
-            tokio::time::sleep(self.options.retry.base).await;
-            if let Holding::Other(bytes) = self.ask(look).await? {
-                return Err(self.keeps(descriptor, bytes));
-            }
-        }
-        Ok(outcome)
-    }
-
-    /// The error of a store that keeps content of another length.
-    fn keeps(&self, descriptor: &Descriptor, bytes: u64) -> Error {
-        let Descriptor { digest, size, .. } = descriptor;
-        let message = format!(
-            "the registry keeps {bytes} bytes of blob {digest} of {size} and takes no others"
-        );
-        let error = Error::new(ErrorKind::Rejected, message);
-        match self.store.place() {
-            Some(place) => error.target(place),
-            None => error,
-        }
-    }
-
-    /// A blob is in the store.
-    pub(super) fn there(&self, descriptor: &Descriptor, outcome: Outcome) {
-        self.tell(Event::Finished(descriptor.into(), descriptor, outcome));
-        let mut progress = self.progress.lock();
-        progress.summary.count(outcome, descriptor.size);
-        progress.outcomes.insert(descriptor.digest.clone(), outcome);
-    }
-
-    /// Makes a layer and moves it.
-    ///
-    /// # Errors
-    /// The last one, when there is no further try.
-    pub(super) async fn make(&self, share: LayerShare) -> Result<()> {
-        let layer = &share.layer().clone();
-        let reach = Arc::new(Reach::default());
-        let (observer, of) = (Arc::clone(&self.options.observer), layer.clone());
-        let told = Arc::new(move |bytes| observer.on(Event::Read(&of, bytes)));
-        let intake = LayerIntake::new(share, self.observed(layer, &reach), told);
-        let intake = Arc::new(intake);
-        // Should it have to be given up.
-        self.progress.lock().blobs.push(intake.name());
-        let attempt = || async {
-            reach.start();
-            self.tell(Event::Started(layer.into()));
-            let bytes: Arc<dyn Intake> = Arc::clone(&intake) as _;
-            let ingested = self.store.ingest(layer.media_type(), bytes).await;
-            intake.rest();
-            match ingested {
-                Ok(descriptor) => intake.became(descriptor).await,
-                Err(error) => Err(intake.judged(error)),
-            }
-        };
-        let notice = |again: &Retry<'_>| self.tell(Event::Retried(layer.into(), again));
-        let made = retry::run(self.trying(), attempt, &reach, notice).await;
-        let made = made.map_err(|error| match error.failed_side() {
-            // What the source said names it already.
-            Some(Side::Source) => error,
-            _ => error.target(layer.name()).side(Side::Destination),
-        })?;
-        layer.tell(&made.descriptor);
-        self.is_made(layer, made, Outcome::Written);
-        Ok(())
-    }
-
-    /// Mounts a layer that another destination of this registry has, or sends the same bytes.
-    /// Makes the layer anew where they are others this time.
-    ///
-    /// # Errors
-    /// The last one, when there is no further try.
-    pub(super) async fn adopt(
-        &self,
-        layer: &PendingLayer,
-        made: &MadeLayer,
-        share: &BlobShare,
-    ) -> Result<()> {
-        let reach = Arc::new(Reach::default());
-        let moving = share.blob().mapped(self.observed(layer, &reach));
-        // Should it have to be given up.
-        let digest = made.descriptor.digest.clone();
-        self.progress.lock().blobs.push(digest);
-        let attempt = || async {
-            reach.start();
-            self.tell(Event::Started(layer.into()));
-            let outcome = self.store.put_blob(&moving).await;
-            share.leave();
-            outcome
-        };
-        let notice = |again: &Retry<'_>| self.tell(Event::Retried(layer.into(), again));
-        let outcome = match retry::run(self.trying(), attempt, &reach, notice).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::debug!(%error, layer = layer.name(), "layer is not what it was");
-                return self.make(LayerShare::alone(layer)).await;
-            }
-            outcome => outcome.map_err(|error| error.side(Side::Destination))?,
-        };
-        if let (Outcome::Mounted, Some(from)) = (outcome, moving.origin()) {
-            self.tell(Event::Mounted(&made.descriptor, from));
-        }
-        self.is_made(layer, made.clone(), outcome);
-        Ok(())
-    }
-
-    /// A layer is in the store.
-    fn is_made(&self, layer: &PendingLayer, made: MadeLayer, outcome: Outcome) {
-        let descriptor = &made.descriptor;
-        self.tell(Event::Joined(descriptor));
-        self.tell(Event::Finished(layer.into(), descriptor, outcome));
-        self.keep(&layer.again(descriptor));
-        let mut progress = self.progress.lock();
-        progress.summary.count(outcome, descriptor.size);
-        progress.outcomes.insert(descriptor.digest.clone(), outcome);
-        progress.made.insert(layer.key().clone(), made);
-    }
-
-    /// Tells the observer how far the bytes of `subject` were read, in a stream from an offset on.
-    fn observed<S>(&self, subject: &S, reach: &Arc<Reach>) -> Observed
-    where
-        S: Clone + Send + Sync + 'static,
-        for<'s> &'s S: Into<Subject<'s>>,
-    {
-        let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
-        let subject = Arc::new(subject.clone());
-        let place = self.place.clone();
-        Box::new(move |offset, stream| {
-            let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
-            let subject = Arc::clone(&subject);
-            if offset > 0 {
-                reach.acknowledge(offset);
-                let resumed = Event::Resumed((&*subject).into(), offset);
-                log::step(&place, &resumed);
-                observer.on(resumed);
-            }
-            let mut position = offset;
-            stream
-                .map_err(|error| error.side(Side::Source))
-                .inspect_ok(move |chunk| {
-                    position += chunk.len() as u64;
-                    reach.advance(position);
-                    observer.on(Event::Advanced((&*subject).into(), position));
-                })
-                .boxed()
-        })
-    }
-}
-
-/// What the last try left for this one.
-fn take<T>(left: &Lock<Option<T>>) -> Option<T> {
-    left.lock().take()
 }
 
 /// A place among the tasks that may run at once.
