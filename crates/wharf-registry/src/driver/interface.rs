@@ -36,8 +36,8 @@ pub trait Driver: Debug + Send + Sync {
     /// and treat an empty object as absent.
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<bool>;
 
-    /// Sets the age of an object to zero. Returns whether it is there. Content of unknown length
-    /// must have its digest.
+    /// Sets the age of an object to zero. Returns whether it is there, and its age could be set.
+    /// Content of unknown length must have its digest.
     async fn touch(&self, key: &Key) -> Result<bool>;
 
     /// Lists the keys of a folder in order, beginning after `after`. Fewer than `limit` means the

@@ -30,7 +30,9 @@ impl Connections {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Connections {
             limits,
-            places: Arc::new(Semaphore::new(limits.connections)),
+            places: Arc::new(Semaphore::new(
+                limits.connections.clamp(1, Semaphore::MAX_PERMITS),
+            )),
             waiting: AtomicUsize::new(0),
             admitted: Lock::default(),
         })
@@ -151,6 +153,13 @@ mod tests {
             connections: number,
             ..Limits::default()
         })
+    }
+
+    #[tokio::test]
+    async fn fault_xlimits_any_number_of_connections_can_be_set() {
+        for number in [0, 1, usize::MAX] {
+            assert!(connections(number).admit().await.is_some(), "{number}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

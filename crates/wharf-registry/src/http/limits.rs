@@ -7,7 +7,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Limits {
     /// Connections at a time. A further one replaces an idle one, else one that moves almost nothing.
-    /// By default 4096, or as many as the process has file descriptors for.
+    /// By default 4096, or as many as the process has file descriptors for. 0 counts as 1.
     pub connections: usize,
     /// How long a further connection waits for its place. Then it is answered 503 with
     /// `Retry-After`. By default 30 seconds.

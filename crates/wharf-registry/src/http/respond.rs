@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -180,8 +180,17 @@ pub(crate) fn refuse(error: Error, missing: Code) -> Box<Refusal> {
         ErrorKind::Busy => Refusal::new(Code::TooManyRequests, error).header(RETRY_AFTER, 1),
         // Clients retry 500, 502, 503 and the codes UNKNOWN and UNAVAILABLE, each time with the
         // whole blob, although the disk is still full. 507 with DENIED is final for all of them.
-        ErrorKind::NoSpace => Refusal::new(Code::Denied, "no space left in the registry's storage")
-            .status(StatusCode::INSUFFICIENT_STORAGE),
+        ErrorKind::NoSpace => {
+            tracing::error!(%error, "storage");
+            Refusal::new(Code::Denied, "no space left in the registry's storage")
+                .status(StatusCode::INSUFFICIENT_STORAGE)
+        }
+        // Final for all clients too, as of other registries that only serve.
+        ErrorKind::Unsupported => {
+            tracing::error!(%error, "storage");
+            Refusal::new(Code::Unsupported, "the registry's storage is read-only")
+                .header(ALLOW, "GET, HEAD")
+        }
         _ => {
             // The message names paths of this machine, which no client needs.
             tracing::error!(%error, "storage");
@@ -214,9 +223,18 @@ mod tests {
 
     #[tokio::test]
     async fn paths_of_this_machine_are_not_told() {
-        let error = Error::new(ErrorKind::Io, "broken").target("/secret/place");
-        let answer = refuse(error, Code::BlobUnknown).into_answer();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+        for kind in [ErrorKind::Io, ErrorKind::NoSpace, ErrorKind::Unsupported] {
+            let error = Error::new(kind, "broken").target("/secret/place");
+            let answer = refuse(error, Code::BlobUnknown).into_answer();
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(!String::from_utf8_lossy(&body).contains("secret"));
+        }
+    }
+
+    #[test]
+    fn fault_xreadonly_storage_that_is_read_only_is_no_reason_to_try_again() {
+        let error = Error::new(ErrorKind::Unsupported, "read-only");
+        let refused = refuse(error, Code::BlobUploadUnknown).into_answer();
+        assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

@@ -192,7 +192,10 @@ impl Storage {
             false => Err(Error::digest_mismatch(digest, &found)),
         };
         if let Err(error) = finished {
-            self.driver.abort(session).await?;
+            // A client that is told to wait sends the request again.
+            if error.kind() != ErrorKind::Busy {
+                self.driver.abort(session).await?;
+            }
             return Err(error);
         }
         self.link_blob(&session.repository, digest).await?;

@@ -17,6 +17,7 @@ mod driver;
 mod hashed;
 mod http;
 mod load;
+mod meddled;
 mod odd_types;
 mod patience;
 mod races;

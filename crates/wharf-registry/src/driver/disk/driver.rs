@@ -1,6 +1,7 @@
 //! A directory as a driver.
 
 use std::fs::File;
+use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -208,6 +209,13 @@ impl Driver for Disk {
         self.run(move |tree| {
             let path = tree.path(&key);
             let opened = File::options().read(true).append(true).open(&path);
+            if let Err(error) = &opened
+                && matches!(error.kind(), Io::PermissionDenied | Io::ReadOnlyFilesystem)
+            {
+                // An upload replaces the file, and its owner.
+                tracing::warn!(path = %path.display(), %error, "this cannot be used again as it is");
+                return Ok(false);
+            }
             let Some(file) = files::found(&path, opened)? else {
                 return Ok(false);
             };

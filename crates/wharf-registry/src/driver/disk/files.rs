@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
 use std::path::Path;
 
-use wharf_core::{Error, Result};
+use tempfile::NamedTempFile;
+use wharf_core::{Error, ErrorKind, Result};
 
 use crate::driver::Stat;
 
@@ -31,21 +32,22 @@ pub(super) fn replace(temp: &Path, path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// A temporary file, of the mode that all files get: what the umask leaves.
-fn temporary(temp: &Path) -> Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    ruled_by_umask(&mut builder);
-    builder.tempfile_in(temp).map_err(|e| at(temp, e))
+fn temporary(temp: &Path) -> Result<NamedTempFile> {
+    let make = || {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        tempfile::Builder::new().make_in(temp, |path| options.open(path))
+    };
+    let made = match make() {
+        // The directory was removed since the start.
+        Err(error) if error.kind() == Io::NotFound => {
+            ensure_directory(temp)?;
+            make()
+        }
+        made => made,
+    };
+    made.map_err(|e| at(temp, e))
 }
-
-/// Temporary files are private by default.
-#[cfg(unix)]
-fn ruled_by_umask(builder: &mut tempfile::Builder<'_, '_>) {
-    use std::os::unix::fs::PermissionsExt;
-    builder.permissions(fs::Permissions::from_mode(0o666));
-}
-
-#[cfg(not(unix))]
-fn ruled_by_umask(_builder: &mut tempfile::Builder<'_, '_>) {}
 
 /// The content of a small file; `None` if there is none. That of a directory is empty.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -129,6 +131,71 @@ pub(super) fn found<T>(path: &Path, result: std::io::Result<T>) -> Result<Option
     }
 }
 
+/// The error of the system about a path.
+///
+/// Absent content is no error here, see [`found`]: a missing directory is a fault of this side, which
+/// no client must read as the absence of its content.
 pub(super) fn at(path: &Path, error: std::io::Error) -> Error {
-    Error::io(path.display(), error)
+    let kind = match error.kind() {
+        Io::NotFound => ErrorKind::Io,
+        Io::ReadOnlyFilesystem => ErrorKind::Unsupported,
+        // The limit of a process, or of the file system.
+        Io::FileTooLarge => ErrorKind::NoSpace,
+        _ if is_out_of_files(&error) => {
+            tracing::warn!(path = %path.display(), %error, "storage");
+            let message = "too many files are open; try again later";
+            return Error::new(ErrorKind::Busy, message);
+        }
+        _ => return Error::io(path.display(), error),
+    };
+    Error::new(kind, Error::from(error).to_string()).target(path.display())
+}
+
+/// Whether the process, or the system, has no file descriptor left.
+#[cfg(unix)]
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    code == Some(Errno::MFILE.raw_os_error()) || code == Some(Errno::NFILE.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_error: &std::io::Error) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn fault_xsystem_a_fault_of_the_system_is_not_one_of_the_client() {
+        let path = Path::new("/secret/place");
+        for (code, kind) in [
+            (Errno::NOENT, ErrorKind::Io),
+            (Errno::ACCESS, ErrorKind::Io),
+            (Errno::ROFS, ErrorKind::Unsupported),
+            (Errno::FBIG, ErrorKind::NoSpace),
+            (Errno::NOSPC, ErrorKind::NoSpace),
+            (Errno::MFILE, ErrorKind::Busy),
+            (Errno::NFILE, ErrorKind::Busy),
+        ] {
+            let error = at(path, code.into());
+            assert_eq!(error.kind(), kind, "{error}");
+            // Clients are told the text of this kind.
+            let told = error.kind() == ErrorKind::Busy;
+            assert_eq!(!error.to_string().contains("secret"), told, "{error}");
+        }
+    }
+
+    #[test]
+    fn fault_xvanished_a_directory_for_temporary_files_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (temp, path) = (directory.path().join("temp"), directory.path().join("file"));
+        write(&temp, &path, b"content").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"content");
+        assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
+    }
 }

@@ -67,8 +67,9 @@ impl DiskSession {
 /// Bytes to read at a time when a session is hashed again.
 const REPLAY: usize = 256 << 10;
 
-/// Makes the file of a session. Blocks.
+/// Makes the file of a session, and its directory if that was removed since the start. Blocks.
 pub(super) fn create(path: &Path) -> Result<()> {
+    files::ensure_parent(path)?;
     let created = File::options().write(true).create_new(true).open(path);
     created.map(drop).map_err(|e| at(path, e))
 }

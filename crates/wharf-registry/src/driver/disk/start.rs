@@ -103,7 +103,10 @@ fn remove_older(directory: &Path, age: Duration) -> Result<()> {
         };
         if now.duration_since(modified).is_ok_and(|idle| idle >= age) {
             tracing::debug!(file = %path.display(), "removing what was left behind");
-            files::remove(&path)?;
+            // It is only in the way, for example a directory, or on a disk that is read-only.
+            if let Err(error) = files::remove(&path) {
+                tracing::warn!(%error, "what was left behind cannot be removed");
+            }
         }
     }
     Ok(())
