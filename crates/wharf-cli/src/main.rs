@@ -4,6 +4,7 @@
 //! is a file in [`commands`]. Errors are printed only here, once, in one line.
 
 mod arguments;
+mod behind;
 mod board;
 mod cli;
 mod command;

@@ -1,12 +1,13 @@
 //! Prints data on standard output, and everything else on standard error.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use wharf::{Error, Result};
 
+use crate::behind::Behind;
 use crate::board::Board;
 use crate::json_line::JsonLine;
 use crate::output;
@@ -58,6 +59,8 @@ pub(crate) struct Printer {
     board: Board,
     /// Whether the last event was printed.
     over: Arc<AtomicBool>,
+    /// The lines of a server.
+    behind: Arc<Mutex<Option<Behind>>>,
 }
 
 impl Printer {
@@ -76,6 +79,7 @@ impl Printer {
             voice,
             board: Board::new(),
             over: Arc::default(),
+            behind: Arc::default(),
         }
     }
 
@@ -165,9 +169,47 @@ impl Printer {
         asked.map_err(|error| Error::io("standard error", error))
     }
 
-    /// Writes a line to standard error as it is, above the bars, which redraw themselves. A line
-    /// that cannot be written is dropped: there is no other place for it.
+    /// Lets a thread of its own write the lines on standard error from now on, so that nothing waits
+    /// for their reader.
+    pub(crate) fn fall_behind(&self) {
+        let printer = self.clone();
+        *self.behind() = Behind::start(move |line| printer.write(line));
+    }
+
+    /// Waits a moment for the lines that are behind, and writes later ones at once.
+    pub(crate) fn catch_up(&self) {
+        let behind = self.behind().take();
+        if let Some(behind) = behind {
+            behind.finish();
+        }
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Option<Behind>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line to standard error as it is.
     pub(crate) fn put(&self, line: &str) {
+        match &mut *self.behind() {
+            Some(behind) => behind.put(line.to_owned(), |dropped| self.dropped(dropped)),
+            None => self.write(line),
+        }
+    }
+
+    /// The line about lines of the log that were dropped.
+    fn dropped(&self, lines: u64) -> String {
+        let text = format!("{lines} lines were dropped, because nothing read them in time");
+        match self.voice {
+            Voice::Json => JsonLine::new("event", "message")
+                .text("text", text)
+                .to_string(),
+            _ => text,
+        }
+    }
+
+    /// Writes a line above the bars, which redraw themselves. A line that cannot be written is
+    /// dropped: there is no other place for it.
+    fn write(&self, line: &str) {
         match self.voice {
             Voice::Terminal if self.board.println(line) => {}
             // One write, so that lines of several processes do not mix.

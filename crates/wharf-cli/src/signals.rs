@@ -98,6 +98,9 @@ mod system {
 
     impl Streams {
         pub(super) fn open() -> io::Result<Self> {
+            // A file beyond the limit of the process is an error then, and does not end it.
+            let too_large = rustix::process::Signal::XFSZ.as_raw();
+            drop(signal(SignalKind::from_raw(too_large))?);
             Ok(Streams {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,

@@ -3,12 +3,16 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
+use tokio::sync::oneshot;
 use wharf::{Error, ErrorKind, Result};
-use wharf_registry::Sizes;
+use wharf_registry::{Server, Sizes};
 
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
+use crate::printer::Printer;
 use crate::signals::Signals;
 use crate::{embedded, env, open_files};
 
@@ -66,15 +70,37 @@ impl Run for Serve {
         if !address.ip().is_loopback() {
             context.printer.say("other machines can use it too, without a password");
         }
-        let shutdown = async {
-            match Signals::listen() {
-                Ok(mut signals) => drop(signals.next().await),
-                // Without signals it serves for ever.
-                Err(_) => std::future::pending().await,
-            }
-        };
-        server.run(shutdown).await;
+        context.printer.fall_behind();
+        until_signal(server, &context.printer).await;
+        context.printer.catch_up();
         Ok(())
+    }
+}
+
+/// How long requests may take to end before a word is said about them.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Serves until a signal arrives and the requests under way have ended, or a second signal.
+async fn until_signal(server: Server, printer: &Printer) {
+    let Ok(mut signals) = Signals::listen() else {
+        // Without signals it serves for ever.
+        return server.run(std::future::pending()).await;
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = pin!(server.run(async { drop(stopped.await) }));
+    tokio::select! {
+        () = &mut serving => return,
+        _ = signals.next() => drop(stop),
+    }
+    let telling = async {
+        tokio::time::sleep(SILENCE).await;
+        printer.say("stopping after the requests under way; a second signal stops at once");
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = &mut serving => {}
+        () = telling => {}
+        _ = signals.next() => {}
     }
 }
 
