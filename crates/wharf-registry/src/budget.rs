@@ -1,6 +1,7 @@
 //! Bounds the memory of large documents: manifests in requests, and lists in answers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,6 +40,7 @@ impl Default for Budgets {
 pub(crate) struct Budget {
     blocks: Arc<Semaphore>,
     all: u32,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Bytes are counted in blocks of this size.
@@ -50,6 +52,7 @@ impl Budget {
         Budget {
             blocks: Arc::new(Semaphore::new(all as usize)),
             all,
+            waiting: Arc::default(),
         }
     }
 
@@ -61,12 +64,21 @@ impl Budget {
         if bytes <= SMALL {
             return Ok(None);
         }
+        if let Ok(taken) = self.try_take(bytes) {
+            return Ok(taken);
+        }
+        let _waiting = Waiting::join(&self.waiting);
         let wanted = blocks(bytes).min(self.all);
         let taking = Arc::clone(&self.blocks).acquire_many_owned(wanted);
         match tokio::time::timeout(PATIENCE, taking).await {
             Ok(Ok(permit)) => Ok(Some(Portion { _permit: permit })),
             _ => Err(busy()),
         }
+    }
+
+    /// Whether a request waits for its portion.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// As [`Budget::take`], without a wait.
@@ -82,6 +94,22 @@ impl Budget {
         taken
             .map(|permit| Some(Portion { _permit: permit }))
             .map_err(|_| busy())
+    }
+}
+
+/// A request that waits for its portion, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn join(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -115,8 +143,10 @@ mod tests {
         let mut third = Box::pin(budget.take(4 << 20));
         assert!(futures::poll!(third.as_mut()).is_pending());
         assert!(budget.take(SMALL).await.unwrap().is_none());
+        assert!(budget.is_contended());
         drop(first);
         assert!(third.await.unwrap().is_some());
+        assert!(!budget.is_contended());
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,7 +65,8 @@ impl RequestBody {
             return Ok(None);
         }
         let (mut stream, mut bytes, mut portion) = (self.stream(), BytesMut::new(), None);
-        while let Some(chunk) = stream.next().await.transpose()? {
+        let mut since = None;
+        while let Some(chunk) = self.next(&mut stream, since, budget).await.transpose()? {
             let read = (bytes.len() + chunk.len()) as u64;
             if read > limit {
                 return Ok(None);
@@ -73,6 +74,7 @@ impl RequestBody {
             if read > SMALL && portion.is_none() {
                 let most = length.unwrap_or(limit);
                 portion = budget.take(most).await?;
+                since = Some(Instant::now());
                 // All at once: a buffer that grows takes twice its size for a moment.
                 bytes.reserve(
                     usize::try_from(most)
@@ -86,6 +88,30 @@ impl RequestBody {
             bytes: bytes.freeze(),
             portion,
         }))
+    }
+
+    /// The next bytes of a document that holds a portion of `budget` since a moment, or none yet. Fails
+    /// if it holds that for long while others wait.
+    async fn next(
+        &self,
+        stream: &mut ByteStream,
+        since: Option<Instant>,
+        budget: &Budget,
+    ) -> Option<Result<Bytes>> {
+        let Some(since) = since else {
+            return stream.next().await;
+        };
+        let hold = self.activity.limits().hold();
+        loop {
+            let next = tokio::time::timeout(hold, stream.next()).await;
+            if since.elapsed() >= hold && budget.is_contended() {
+                let message = "the document arrives too slowly while others wait for its memory";
+                return Some(Err(too_slow(message)));
+            }
+            if let Ok(next) = next {
+                return next;
+            }
+        }
     }
 
     /// Reads the bytes that a refused client still sends. Closing the connection with unread bytes

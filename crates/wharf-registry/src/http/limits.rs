@@ -60,6 +60,11 @@ impl Limits {
         self.body / 12
     }
 
+    /// How long a large document may take to arrive while others wait for its memory.
+    pub(super) fn hold(&self) -> Duration {
+        self.body / 3
+    }
+
     /// How often to look for connections that are overdue.
     pub(super) fn tick(&self) -> Duration {
         let shortest = self.watch().min(self.head).min(self.idle);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -185,11 +185,10 @@ pub(crate) fn refuse(error: Error, missing: Code) -> Box<Refusal> {
             Refusal::new(Code::Denied, "no space left in the registry's storage")
                 .status(StatusCode::INSUFFICIENT_STORAGE)
         }
-        // Final for all clients too, as of other registries that only serve.
+        // Final for all clients too. After 405 they would try another way to delete.
         ErrorKind::Unsupported => {
             tracing::error!(%error, "storage");
-            Refusal::new(Code::Unsupported, "the registry's storage is read-only")
-                .header(ALLOW, "GET, HEAD")
+            Refusal::new(Code::Denied, "the registry's storage is read-only")
         }
         _ => {
             // The message names paths of this machine, which no client needs.
@@ -235,6 +234,6 @@ mod tests {
     fn fault_xreadonly_storage_that_is_read_only_is_no_reason_to_try_again() {
         let error = Error::new(ErrorKind::Unsupported, "read-only");
         let refused = refuse(error, Code::BlobUploadUnknown).into_answer();
-        assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     }
 }

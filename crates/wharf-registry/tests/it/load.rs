@@ -406,3 +406,35 @@ async fn fault_c24_a_large_manifest_that_is_damaged_on_disk_is_not_given() {
     let got = ask(serving.address, "GET", "/v2/a/manifests/1", "").await;
     assert!(got.starts_with("HTTP/1.1 500"), "{}", &got[..100]);
 }
+
+#[tokio::test]
+async fn fault_xbudget_slow_large_manifests_shut_no_other_out() {
+    let mut limits = limits(100);
+    // A trickle is taken for ever, a large document that others wait for is not.
+    limits.body = Duration::from_secs(15);
+    let serving = serve(Storage::in_memory(), limits).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let head =
+            "PUT /v2/a/manifests/v1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4194304\r\n\r\n";
+        let mut peer = send(serving.address, head).await;
+        peer.write_all(&vec![b' '; 80 << 10]).await.unwrap();
+        slow.push(peer);
+    }
+    let trickling = tokio::spawn(async move {
+        loop {
+            for peer in &mut slow {
+                // It may have been refused.
+                let _ = peer.write_all(&[b' '; 2 << 10]).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let text = " ".repeat(100_000);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]{text}}}"#
+    );
+    let answer = ask(serving.address, "PUT", "/v2/a/manifests/v2", &manifest).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    trickling.abort();
+}
