@@ -42,7 +42,8 @@ pub(crate) async fn bind(
         let address = addresses.first().map(ToString::to_string);
         Error::io(address.unwrap_or_default(), error)
     })?;
-    if directory.exists() && !directory.is_dir() {
+    // A link to nothing is there too, and no directory can be made in its place.
+    if directory.symlink_metadata().is_ok() && !directory.is_dir() {
         let message = "not a directory; a registry needs one for its content";
         return Err(Error::new(ErrorKind::Invalid, message).target(directory.display()));
     }

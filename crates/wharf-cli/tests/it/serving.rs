@@ -140,3 +140,16 @@ fn fault_xsignal_a_registry_that_waits_for_requests_says_so_and_obeys_a_second_s
     assert!(signal());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn fault_xlink_a_link_to_nothing_is_not_a_directory_that_exists() {
+    let home = tempfile::tempdir().unwrap();
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink(home.path().join("nothing"), &link).unwrap();
+    let mut command = command(home.path());
+    command.args(["registry", "serve", "--address", "127.0.0.1:0", "--disk"]);
+    let output = command.arg(&link).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("link: not a directory"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -67,6 +67,20 @@ async fn fault_xstray_what_cannot_be_removed_stops_no_start() {
     put(&storage, "a", b"content").await;
 }
 
+#[tokio::test]
+async fn fault_xunreadable_one_broken_directory_hides_no_other_repository() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::on_disk(directory.path()).await.unwrap();
+    put(&storage, "a", b"content").await;
+    put(&storage, "c/d", b"content").await;
+    for broken in ["b", "c/b"] {
+        let broken = directory.path().join("repositories").join(broken);
+        std::os::unix::fs::symlink(&broken, &broken).unwrap();
+    }
+    let listed = storage.repositories(None, 10).await.unwrap();
+    assert_eq!(listed, [name("a"), name("c/d")]);
+}
+
 /// Names the directory to work on, in the restarted process.
 const DIRECTORY: &str = "WHARF_TEST_DIRECTORY";
 

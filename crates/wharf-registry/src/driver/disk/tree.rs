@@ -81,7 +81,7 @@ impl Tree {
             keys.retain(|key| after.is_none_or(|after| key > after));
             keys.sort_unstable();
             for key in keys {
-                self.add(key, limit, &mut entries)?;
+                skipped(self.add(key, limit, &mut entries));
             }
         } else {
             let after = after.map(Key::path).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Tree {
             let Ok(name) = format!("{prefix}{component}").parse::<RepositoryName>() else {
                 continue;
             };
-            self.repositories_below(&format!("{name}/"), keys)?;
+            skipped(self.repositories_below(&format!("{name}/"), keys));
             keys.push(Key::Repository(name));
         }
         Ok(())
@@ -129,5 +129,12 @@ impl Tree {
             entries.push(Entry { key, stat });
         }
         Ok(())
+    }
+}
+
+/// A directory that cannot be read hides no other repositories.
+fn skipped(result: Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "a repository is not listed");
     }
 }
