@@ -64,6 +64,8 @@ impl Run for Serve {
         // A name that it is told to listen on is one that clients use.
         let names = self.hosts.iter().chain([&own]);
         let server = names.fold(server, |server, name| server.host(name));
+        // Before the line by which a supervisor knows that it runs, and may stop it.
+        let signals = Signals::listen();
         let address = server.local_addr();
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
@@ -71,7 +73,7 @@ impl Run for Serve {
             context.printer.say("other machines can use it too, without a password");
         }
         context.printer.fall_behind();
-        until_signal(server, &context.printer).await;
+        until_signal(server, signals, &context.printer).await;
         context.printer.catch_up();
         Ok(())
     }
@@ -81,8 +83,8 @@ impl Run for Serve {
 const SILENCE: Duration = Duration::from_millis(500);
 
 /// Serves until a signal arrives and the requests under way have ended, or a second signal.
-async fn until_signal(server: Server, printer: &Printer) {
-    let Ok(mut signals) = Signals::listen() else {
+async fn until_signal(server: Server, signals: Result<Signals>, printer: &Printer) {
+    let Ok(mut signals) = signals else {
         // Without signals it serves for ever.
         return server.run(std::future::pending()).await;
     };
