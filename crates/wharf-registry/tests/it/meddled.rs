@@ -143,6 +143,10 @@ async fn fault_xforeign_content_of_another_user_is_uploaded_again() {
         .env(DIRECTORY, directory.path())
         .output()
         .unwrap();
+    // That user may be kept from the place of this program.
+    if is_root && matches!(output.status.code(), Some(126 | 127)) {
+        return eprintln!("skipped: another user cannot run this program");
+    }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "{said}");
