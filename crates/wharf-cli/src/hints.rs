@@ -118,6 +118,7 @@ fn by_kind(error: &Error) -> Option<&'static str> {
                 "is a registry running there? wharf registry serve starts one"
             }
             Some(Unreached::UnknownName) => "is the name right?",
+            Some(Unreached::Proxy) => "HTTPS_PROXY, HTTP_PROXY and NO_PROXY choose the proxy",
             _ => "is a registry running there? plain http to other machines needs --insecure",
         }),
         (ErrorKind::Untrusted, _) => trusts(error.distrust()?),
@@ -195,6 +196,16 @@ mod tests {
         let error = Error::new(ErrorKind::Unreachable, "no");
         let error = error.not_reached(Some(Unreached::UnknownName));
         assert_eq!(line(&error), "no (is the name right?)");
+    }
+
+    #[test]
+    fn fault_xproxy_a_proxy_that_does_not_connect_is_no_registry() {
+        let error = Error::new(ErrorKind::Unreachable, "no");
+        let error = error.not_reached(Some(Unreached::Proxy));
+        assert_eq!(
+            line(&error),
+            "no (HTTPS_PROXY, HTTP_PROXY and NO_PROXY choose the proxy)"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A repository in a registry: the store traits, delegated to the endpoint files.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use crate::memory::RegistryMemory;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
 use wharf_core::store::{Hints, Holding, Names, Outcome, Pulse, Source, Store};
+use wharf_core::sync::Lock;
 use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
@@ -22,11 +24,16 @@ use wharf_core::{Result, Side};
 #[derive(Clone, Debug)]
 pub struct RemoteRepository {
     api: Api,
+    /// The digests of manifests that the registry keeps under another one.
+    kept_as: Arc<Lock<HashMap<Digest, Digest>>>,
 }
 
 impl RemoteRepository {
     pub(super) fn new(api: Api) -> Self {
-        RemoteRepository { api }
+        RemoteRepository {
+            api,
+            kept_as: Arc::default(),
+        }
     }
 
     /// Registry and name.
@@ -198,14 +205,20 @@ impl Store for RemoteRepository {
 
     async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
         let put = put_manifest::put(&self.api, manifest, names.tags()).await;
-        if put.is_ok() {
-            self.saw(manifest.descriptor());
+        if let Ok(other) = &put {
+            match other {
+                None => self.saw(manifest.descriptor()),
+                Some(other) => {
+                    let own = manifest.digest().clone();
+                    self.kept_as.lock().insert(own, other.clone());
+                }
+            }
             for tag in names.tags() {
                 let memory = self.memory();
                 memory.saw_tag(self.repository(), tag, manifest.digest());
             }
         }
-        self.about(put)
+        self.about(put.map(drop))
     }
 
     async fn delete(&self, at: &Selector) -> Result<()> {
@@ -243,6 +256,10 @@ impl Hints for RemoteRepository {
 
     fn asks_when_putting(&self, blob: &Descriptor) -> bool {
         upload::asks_first(&self.api, blob.size)
+    }
+
+    fn kept_as(&self, manifest: &Digest) -> Option<Digest> {
+        self.kept_as.lock().get(manifest).cloned()
     }
 
     fn forget(&self, content: &Descriptor) {

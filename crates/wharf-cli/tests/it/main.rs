@@ -31,6 +31,7 @@ mod redaction;
 mod request_counts;
 mod serving;
 mod several;
+mod sha512;
 mod siblings;
 mod storm;
 mod streams;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_oci::Manifest;
+use wharf_oci::{Descriptor, Manifest};
 
 use super::plan::PlannedManifest;
 use super::share::BlobShare;
@@ -44,7 +44,7 @@ impl Target<'_> {
                 .await?;
             let planned = named.iter_mut().flatten();
             for name in planned.filter(|name| name.digest == *root.manifest.digest()) {
-                *name = manifest.descriptor().clone();
+                *name = self.kept(&manifest);
             }
         }
         for planned in &plan.drafts {
@@ -56,13 +56,22 @@ impl Target<'_> {
             self.put_manifest(&finished.manifest, Names::Root(&planned.tags))
                 .await?;
             if let Some(named) = named.get_mut(planned.position) {
-                *named = Some(finished.manifest.descriptor().clone());
+                *named = Some(self.kept(&finished.manifest));
             }
         }
         let flushed = self.store.flush().await;
         flushed.map_err(|error| error.side(Side::Destination))?;
         self.note(|summary| summary.roots = named.into_iter().flatten().collect());
         Ok(())
+    }
+
+    /// The descriptor of a manifest that was put, with the digest by which the store has it.
+    fn kept(&self, manifest: &Manifest) -> Descriptor {
+        let mut descriptor = manifest.descriptor().clone();
+        if let Some(other) = self.store.hints().kept_as(&descriptor.digest) {
+            descriptor.digest = other;
+        }
+        descriptor
     }
 
     /// The manifest of a root: another one than was planned, where a layer of it is not what was

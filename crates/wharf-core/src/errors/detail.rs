@@ -103,6 +103,8 @@ pub enum Unreached {
     NoListenerHere,
     /// Its name does not resolve to an address.
     UnknownName,
+    /// The proxy was not reached, or does not connect to it.
+    Proxy,
 }
 
 /// The kind of content that was requested; part of an [`Error`](crate::Error) about a request.

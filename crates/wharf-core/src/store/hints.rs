@@ -29,6 +29,13 @@ pub trait Hints: Send + Sync {
         None
     }
 
+    /// The digest under which the store keeps a manifest, if it took the manifest and refused its own
+    /// digest: some registries know sha256 only.
+    fn kept_as(&self, manifest: &Digest) -> Option<Digest> {
+        let _ = manifest;
+        None
+    }
+
     /// Called when the store refused a manifest because content below it is unknown, for that
     /// manifest and all content below it: forgets where it was seen.
     fn forget(&self, content: &Descriptor) {

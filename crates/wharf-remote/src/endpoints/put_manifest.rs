@@ -1,6 +1,6 @@
 //! Puts manifests, under tags or by digest (distribution-spec: "Pushing Manifests").
 
-use wharf_oci::{Digest, Manifest, Selector, Tag};
+use wharf_oci::{Algorithm, Digest, Manifest, Selector, Tag};
 
 use super::manifests::{digest_header, look_up, put_request};
 use super::referrers;
@@ -18,23 +18,53 @@ const TAGS_AT_ONCE: usize = 10;
 /// found with its subject (wire.md F1, F2).
 ///
 /// Several tags go in one request if the registry is known to accept that (distribution-spec
-/// end-7b; wire.md O6), otherwise in one request each.
-pub(crate) async fn put(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+/// end-7b; wire.md O6), otherwise in one request each. With a digest that is not sha256, the
+/// manifest is put by digest too: for a tag alone registries learn only its sha256.
+///
+/// Returns the digest under which the registry keeps the manifest, if it refuses the manifest's own.
+pub(crate) async fn put(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<Option<Digest>> {
     let mut left: Vec<&Tag> = tags.iter().collect();
+    let mut other = None;
     match tags {
-        [] => return put_at(api, manifest, Selector::Digest(manifest.digest().clone())).await,
-        [_, _, ..] if api.host().takes(Optional::Tags) => {
-            for some in tags.chunks(TAGS_AT_ONCE) {
-                let done = put_some(api, manifest, some).await?;
-                left.retain(|tag| !done.contains(tag));
+        [] => {
+            put_at(api, manifest, Selector::Digest(manifest.digest().clone())).await?;
+            return Ok(None);
+        }
+        _ if manifest.digest().algorithm() != Algorithm::Sha256 => {
+            match put_with_tags(api, manifest, tags, &mut left).await {
+                Err(error) if is_refusal(&error) => other = Some(Digest::of(manifest.bytes())),
+                done => done?,
             }
+        }
+        [_, _, ..] if api.host().takes(Optional::Tags) => {
+            put_with_tags(api, manifest, tags, &mut left).await?;
         }
         _ => {}
     }
     for tag in left {
         put_at(api, manifest, Selector::Tag(tag.clone())).await?;
     }
+    Ok(other)
+}
+
+/// Puts a manifest by digest with `tags` in the query. Removes those from `left` that were set.
+async fn put_with_tags(
+    api: &Api,
+    manifest: &Manifest,
+    tags: &[Tag],
+    left: &mut Vec<&Tag>,
+) -> Result<()> {
+    for some in tags.chunks(TAGS_AT_ONCE) {
+        let done = put_some(api, manifest, some).await?;
+        left.retain(|tag| !done.contains(tag));
+    }
     Ok(())
+}
+
+/// Whether a registry may refuse a manifest because of its digest. A put by tag shows other reasons.
+fn is_refusal(error: &Error) -> bool {
+    let status = error.status();
+    !error.is_transient() && status.is_some_and(|status| (400..500).contains(&status))
 }
 
 async fn put_at(api: &Api, manifest: &Manifest, at: Selector) -> Result<()> {

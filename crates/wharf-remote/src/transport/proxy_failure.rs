@@ -8,7 +8,7 @@ use super::causes::causes;
 use super::follow::authority;
 use super::{failure, tls_failure};
 use crate::proxies::Proxy;
-use wharf_core::{Error, ErrorKind};
+use wharf_core::{Error, ErrorKind, Unreached};
 
 /// The beginning of tunnel errors. Their type is private, so only the text identifies them.
 const TUNNEL: &str = "tunnel error: ";
@@ -19,8 +19,11 @@ const SOCKS: &str = "SOCKS error: ";
 /// The error of a request to `url` through `proxy`, if the proxy caused it.
 pub(super) fn explain(error: &reqwest::Error, proxy: &Proxy, url: &Url) -> Option<Error> {
     let tunnel = tunnel(error);
-    let named =
-        |kind, why: String| Some(Error::new(kind, why).target(format_args!("proxy {proxy}")));
+    let named = |kind, why: String| {
+        let unreached = (kind == ErrorKind::Unreachable).then_some(Unreached::Proxy);
+        let error = Error::new(kind, why).not_reached(unreached);
+        Some(error.target(format_args!("proxy {proxy}")))
+    };
     match tunnel.as_deref() {
         Some("proxy authorization required") => return Some(wants_credentials(proxy)),
         Some("unsuccessful") => {
