@@ -4,6 +4,7 @@
 //! sends alone or as part of a [`NewImage`]. Digest, size and diff id are learned in that one pass.
 
 mod blocks;
+mod capability;
 mod compress;
 mod facts;
 mod head;

@@ -13,6 +13,7 @@ use std::vec;
 
 use tar::{EntryType, Header};
 
+use super::capability;
 use super::facts::{Facts, Kind, facts, name_bytes};
 use super::pipe;
 use crate::blob::ByteStream;
@@ -20,9 +21,10 @@ use crate::{Error, ErrorKind, Result, file};
 
 /// How a directory tree becomes a layer.
 ///
-/// Paths, permissions, contents, symbolic and hard links, and named pipes are always kept. Sockets
-/// are left out, because they mean nothing without their process; devices are an error. Extended
-/// attributes are not kept, and holes in files become zeros.
+/// Paths, permissions, contents, symbolic and hard links, and named pipes are always kept, and on
+/// Linux the capabilities of files. Sockets are left out, because they mean nothing without their
+/// process; devices are an error. Other extended attributes are not kept, and holes in files become
+/// zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeOptions {
     /// The owners of all entries.
@@ -185,6 +187,9 @@ impl<W: Write> Walk<'_, W> {
         if !opened.same_file(is) {
             return Err(changed(path));
         }
+        if let Some(capability) = capability::of(&file).map_err(|error| named(path, error))? {
+            self.before(EntryType::XHeader, &capability::records(&capability))?;
+        }
         self.header(EntryType::Regular, name, &[], &opened, opened.size)?;
         self.content(&mut file, opened.size, path)?;
         let after = facts(&file.metadata().map_err(|error| named(path, error))?);
@@ -261,7 +266,12 @@ impl<W: Write> Walk<'_, W> {
             return Ok(());
         }
         // The name ends with a zero.
-        let size = name.len() as u64 + 1;
+        self.before(kind, &[name, b"\0"].concat())
+    }
+
+    /// Writes an entry that describes the following one.
+    fn before(&mut self, kind: EntryType, content: &[u8]) -> Result<()> {
+        let size = content.len() as u64;
         let mut header = Header::new_gnu();
         fill(&mut header.as_old_mut().name, b"././@LongLink");
         header.set_mode(0o644);
@@ -271,8 +281,8 @@ impl<W: Write> Walk<'_, W> {
         header.set_size(size);
         header.set_cksum();
         self.write(header.as_bytes())?;
-        self.write(name)?;
-        self.zeros(1 + size.next_multiple_of(BLOCK) - size)
+        self.write(content)?;
+        self.zeros(size.next_multiple_of(BLOCK) - size)
     }
 
     fn zeros(&mut self, count: u64) -> Result<()> {
@@ -496,6 +506,34 @@ mod tests {
             times: Times::Kept,
         };
         assert_eq!(read(&kept), (is.uid, is.gid, is.mtime));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn fault_xcaps_capabilities_of_a_file_are_kept() {
+        use crate::tar_entries::Records;
+
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("ping");
+        fs::write(&path, "x").unwrap();
+        let plain = write(root.path()).unwrap();
+        assert_eq!(plain[156], b'0');
+        // cap_net_raw, permitted and effective.
+        let capability = [&[1, 0, 0, 2, 0, 0x20][..], &[0; 14]].concat();
+        let flags = rustix::fs::XattrFlags::empty();
+        if rustix::fs::setxattr(&path, "security.capability", &capability, flags).is_err() {
+            eprintln!("skipped: no right to set capabilities here");
+            return;
+        }
+        let tar = write(root.path()).unwrap();
+        assert_eq!(tar[156], b'x');
+        let size = Header::from_byte_slice(&tar[..512]).size().unwrap();
+        let records = Records::parse(&tar[512..][..size as usize]).unwrap();
+        let expected = (&b"SCHILY.xattr.security.capability"[..], &capability[..]);
+        assert_eq!(records.iter().collect::<Vec<_>>(), [expected]);
+        // The entry itself is as without them.
+        assert_eq!(tar[1024..], plain);
+        assert_eq!(paths(&tar), ["ping"]);
     }
 
     #[test]
