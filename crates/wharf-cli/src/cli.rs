@@ -14,6 +14,8 @@ use crate::signals::{Signal, Signals};
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
+// The last one of an option counts, so that an alias or a script can be overridden.
+#[command(args_override_self = true)]
 pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -75,5 +77,18 @@ mod tests {
     #[test]
     fn the_definition_of_the_arguments_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn fault_xtwice_the_last_of_an_option_counts_and_lists_grow() {
+        let line = "wharf --retries 3 -q push --retries 7 -q --index --index -j 2 -j 4 \
+                    --ca-cert a --ca-cert b layout localhost:5000/a:1 localhost:5000/b:1";
+        let read = CommandLine::try_parse_from(line.split_whitespace()).unwrap();
+        let text = format!("{read:?}");
+        assert!(
+            text.contains("retries: 7") && text.contains("jobs: 4"),
+            "{text}"
+        );
+        assert!(text.contains(r#"["a", "b"]"#), "{text}");
     }
 }
