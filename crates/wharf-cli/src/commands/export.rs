@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
 use wharf::blob::ByteStream;
-use wharf::{Error, ErrorKind, Result, file, verify};
+use wharf::{Error, ErrorKind, Result, verify};
 
 use crate::arguments::Anywhere;
 use crate::command::{OnSignal, Run};
@@ -77,7 +77,7 @@ async fn to_file(tar: ByteStream, path: PathBuf) -> Result<()> {
     if fs::metadata(&path).is_ok_and(|is| !is.is_file()) {
         // A pipe or device has no content that could be lost.
         let opened = File::options().write(true).open(&path).map_err(named)?;
-        return file::write(opened, tar).await.map(drop);
+        return fill(opened, tar, &path).await.map(drop);
     }
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -88,8 +88,17 @@ async fn to_file(tar: ByteStream, path: PathBuf) -> Result<()> {
         File::options().write(true).create_new(true).open(new)
     });
     let (opened, new) = new.map_err(named)?.into_parts();
-    let (opened, _) = file::write(opened, tar).await?;
+    let opened = fill(opened, tar, &path).await?;
     let synced = verify::blocking(move || opened.sync_all()).await?;
     synced.map_err(named)?;
     new.persist(&path).map_err(|error| named(error.error))
+}
+
+/// Writes all of `tar` to the file, which errors name as `path`.
+async fn fill(mut file: File, mut tar: ByteStream, path: &Path) -> Result<File> {
+    while let Some(chunk) = tar.next().await.transpose()? {
+        let written = verify::blocking(move || file.write_all(&chunk).map(|()| file)).await?;
+        file = written.map_err(|error| Error::io(path.display(), error))?;
+    }
+    Ok(file)
 }

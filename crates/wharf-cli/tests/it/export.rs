@@ -161,3 +161,18 @@ fn what_cannot_be_exported_is_said_in_a_line() {
     assert_ne!(run.status.code(), Some(0));
     assert!(run.stdout.is_empty());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_xexport_a_full_disk_is_named_by_its_file() {
+    let home = tempfile::tempdir().unwrap();
+    let mut fixture = LayoutFixture::new(home.path().join("layout"));
+    fixture.image(Some("1"), &layers());
+    let from = format!("oci:{}:1", text(fixture.directory()));
+    let run = wharf(home.path(), &["export", &from, "/dev/full"]);
+    assert!(
+        run.complaint()
+            .starts_with("/dev/full: no space left on device"),
+        "{run:?}"
+    );
+}
