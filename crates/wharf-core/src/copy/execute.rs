@@ -16,6 +16,7 @@ use super::group::{Declined, Group};
 use super::share::{BlobShare, LayerShare};
 use super::target::{Known, Target, permit};
 use super::tee::PATIENCE;
+use super::unbroken::unbroken;
 use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Subject, Summary, in_turn};
 use crate::layer::{LayerKey, PendingLayer};
 use crate::store::{Holding, Outcome, Source, Store};
@@ -276,7 +277,7 @@ impl<'a> Executor<'a> {
         let Ok(moving) = permit(self.transfers).await else {
             return;
         };
-        let blob = self.source.blob(descriptor);
+        let blob = unbroken(&self.source.blob(descriptor));
         let groups = Group::of(lacking, &self.declined);
         let (reading, shares) = BlobShare::of(&blob, groups.len());
         let (blob, declined) = (&blob, &self.declined);

@@ -28,6 +28,7 @@ mod survey;
 mod tally;
 mod target;
 mod tee;
+mod unbroken;
 
 pub use self::event::{Event, NoObserver, Observer, Retry, Subject, SubjectKey};
 pub use self::execute::{Destination, copy, copy_to_all};

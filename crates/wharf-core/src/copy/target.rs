@@ -11,6 +11,7 @@ use wharf_oci::{Descriptor, Digest, MediaType, Repository};
 
 use super::log;
 use super::retry::Beside;
+use super::unbroken::unbroken;
 use crate::blob::Blob;
 use crate::copy::{CopyOptions, Event, Existing, Plan, Summary};
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
@@ -224,7 +225,7 @@ impl<'a> Target<'a> {
             .made_here
             .get(&descriptor.digest)
             .cloned();
-        kept.unwrap_or_else(|| self.source.blob(descriptor))
+        kept.unwrap_or_else(|| unbroken(&self.source.blob(descriptor)))
     }
 
     /// The repository of a registry that the store is, if it is one.

@@ -141,6 +141,49 @@ async fn a_blob_cut_off_in_mid_answer_is_read_again() {
 }
 
 #[tokio::test]
+async fn fault_x_resume_a_source_that_cuts_every_answer_gives_its_blobs() {
+    let layer = seeded_bytes(1, 8 << 20);
+    let (script, root, digest, _) = remote_image(layer.clone()).await;
+    let cutting = Answer::from_fn(move |request| {
+        let range = request.header("range").unwrap_or("bytes=0-");
+        let start = range.trim_start_matches("bytes=").split('-').next();
+        let start: usize = start.unwrap().parse().unwrap();
+        let (last, whole) = (layer.len() - 1, layer.len());
+        let answer = match start {
+            0 => Answer::status(200),
+            _ => Answer::status(206)
+                .header("Content-Range", &format!("bytes {start}-{last}/{whole}")),
+        };
+        answer.body(layer[start..].to_vec()).cut_body_after(2 << 20)
+    });
+    let path = format!("/v2/*/blobs/{digest}");
+    let server = FaultServer::start(script.on("GET", &path, [cutting]));
+    let store = pull(&server, &root).await.unwrap();
+    assert_eq!(store.blob_size(&digest).await.unwrap(), 8 << 20);
+}
+
+#[tokio::test]
+async fn fault_x_fold_an_answer_with_a_folded_header_is_read() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let body = r#"{"name":"app","tags":["a"]}"#;
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nX-Folded: a\r\n b\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    let tags = hasty(address).tags(None, 10).await.unwrap();
+    assert_eq!(tags.len(), 1);
+}
+
+#[tokio::test]
 async fn manifests_that_are_not_what_was_asked_for_are_refused() {
     for body in ["", "{", "[]", "null", "{\"schemaVersion\":2}"] {
         let (script, root, _, _) = remote_image(seeded_bytes(1, 100)).await;
