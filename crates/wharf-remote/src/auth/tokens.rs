@@ -1,6 +1,7 @@
 //! The tokens of one host: shared by all requests, and asked for once at a time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::challenge::Challenge;
 use super::scope::ScopeSet;
@@ -11,6 +12,9 @@ use wharf_core::{Error, Result};
 
 /// Tokens that are kept before expired ones are thrown away.
 const MANY: usize = 512;
+
+/// How long a request waits for the token of another one, whose future may not be polled.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What identifies a token.
 pub(super) type Key = (Challenge, ScopeSet);
@@ -52,7 +56,7 @@ impl Tokens {
         refused: Option<&Secret>,
         fetch: impl Future<Output = Result<Token>>,
     ) -> Result<Got> {
-        let mut held = self.asking.hold(key.clone()).await;
+        let mut held = tokio::time::timeout(PATIENCE, self.asking.hold(key.clone())).await;
         let allowed = key.1.clone();
         if let Some(token) = self.fresh(key, refused) {
             return Ok(Got {
@@ -61,7 +65,7 @@ impl Tokens {
                 new: false,
             });
         }
-        if let Some(error) = &*held {
+        if let Ok(Some(error)) = held.as_deref() {
             return Err(error.clone());
         }
         match fetch.await {
@@ -75,8 +79,10 @@ impl Tokens {
             }
             Err(error) => {
                 self.known.lock().remove(key);
-                *held = Some(error.clone());
-                held.end_round();
+                if let Ok(held) = &mut held {
+                    **held = Some(error.clone());
+                    held.end_round();
+                }
                 Err(error)
             }
         }

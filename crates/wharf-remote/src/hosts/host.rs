@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::sync::OnceCell;
 use url::Url;
 use wharf_oci::{Digest, Registry, RepositoryName};
 
@@ -34,6 +34,9 @@ use wharf_core::copy::RetryPolicy;
 use wharf_core::store::Pulse;
 use wharf_core::sync::{Keyed, Lock};
 
+/// How long a request waits for another one to find out the host's scheme.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// The state of one host in a client.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -41,7 +44,8 @@ pub(crate) struct Host {
     way: Way,
     shared: Arc<ClientSettings>,
     remembered: Remembered,
-    urls: OnceCell<Urls>,
+    urls: OnceLock<Urls>,
+    finding_urls: tokio::sync::Mutex<()>,
     sending: Lock<Experience>,
     takes: Takes,
     referrers: Lock<Option<bool>>,
@@ -105,7 +109,8 @@ impl Host {
         );
         let gate = Gate::new(registry.as_str(), &shared.limits, way.pauses.clone());
         Host {
-            urls: OnceCell::new_with(way.urls.clone()),
+            urls: way.urls.clone().map(OnceLock::from).unwrap_or_default(),
+            finding_urls: tokio::sync::Mutex::default(),
             registry,
             way,
             shared,
@@ -155,7 +160,17 @@ impl Host {
         {
             return Ok(urls);
         }
-        self.urls.get_or_try_init(|| self.find(transport)).await
+        if let Some(urls) = self.urls.get() {
+            return Ok(urls);
+        }
+        // Another future that finds it out is not waited for without end: it may not be polled.
+        let turn = tokio::time::timeout(PATIENCE, self.finding_urls.lock()).await;
+        if let Some(urls) = self.urls.get() {
+            return Ok(urls);
+        }
+        let found = self.find(transport).await?;
+        drop(turn);
+        Ok(self.urls.get_or_init(|| found))
     }
 
     /// Sends a request. If the scheme is from memory and the answer does not confirm it, tries both

@@ -20,11 +20,19 @@ const MOVES_WITHIN: Duration = Duration::from_secs(15);
 /// and this long in all, as its source may be slower than our own.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
+/// The interval of the beats of an upload.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// A blob and the repository that it is sent to.
+type Place = (RepositoryName, Digest);
+
 /// The uploads of one host.
 #[derive(Debug, Default)]
 pub(crate) struct UploadsInFlight {
     /// Of a blob to one repository; the value says whether it arrived.
-    here: Keyed<(RepositoryName, Digest), bool>,
+    here: Keyed<Place, bool>,
+    /// The beats of each.
+    beats: Lock<HashMap<Place, u64>>,
     /// Of a blob to any repository; the value says whether it arrived in one.
     anywhere: Keyed<Digest, bool>,
     /// The bytes that moved of each.
@@ -46,7 +54,7 @@ pub(crate) enum Others {
 
 impl UploadsInFlight {
     /// Runs `upload`, unless another upload of the same blob to the same repository succeeds while
-    /// this one waits for it.
+    /// this one waits for it. An upload whose future is not polled is not waited for.
     ///
     /// # Errors
     /// The error of `upload`. If another upload fails, the next waiting one runs its own.
@@ -61,11 +69,61 @@ impl UploadsInFlight {
         U: FnOnce(Blob) -> F,
         F: Future<Output = Result<Outcome>>,
     {
-        let digest = &blob.descriptor().digest;
-        let mut arrived = self.here.hold((name.clone(), digest.clone())).await;
+        let place = (name.clone(), blob.descriptor().digest.clone());
+        let Some(arrived) = self.alone(&place).await else {
+            return upload(blob.clone()).await;
+        };
         if *arrived {
             return Ok(Outcome::Existed);
         }
+        let _beats = Beats(self, place.clone());
+        let running = self.run(arrived, blob, others, upload);
+        tokio::pin!(running);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut running => return outcome,
+                () = tokio::time::sleep(BEAT) => self.beat(&place),
+            }
+        }
+    }
+
+    /// Waits until no other upload of the blob to the repository runs. `None`: it does not go on,
+    /// because its future is not polled.
+    async fn alone(&self, place: &Place) -> Option<Held<'_, Place, bool>> {
+        let hold = self.here.hold(place.clone());
+        tokio::pin!(hold);
+        let mut before = None;
+        loop {
+            tokio::select! {
+                biased;
+                arrived = &mut hold => return Some(arrived),
+                () = tokio::time::sleep(MOVES_WITHIN) => {}
+            }
+            let now = self.beats.lock().get(place).copied();
+            if now == before {
+                return None;
+            }
+            before = now;
+        }
+    }
+
+    fn beat(&self, place: &Place) {
+        *self.beats.lock().entry(place.clone()).or_default() += 1;
+    }
+
+    async fn run<U, F>(
+        &self,
+        mut arrived: Held<'_, Place, bool>,
+        blob: &Blob,
+        others: Others,
+        upload: U,
+    ) -> Result<Outcome>
+    where
+        U: FnOnce(Blob) -> F,
+        F: Future<Output = Result<Outcome>>,
+    {
+        let digest = &blob.descriptor().digest;
         let mut turn = match others {
             Others::WaitedFor if !self.declines.load(Ordering::Relaxed) => self.turn(digest).await,
             _ => None,
@@ -110,6 +168,15 @@ impl UploadsInFlight {
         };
         let waited = tokio::time::timeout(LONGEST_WAIT, waiting).await;
         waited.ok().flatten()
+    }
+}
+
+/// Ends the beats of an upload.
+struct Beats<'a>(&'a UploadsInFlight, Place);
+
+impl Drop for Beats<'_> {
+    fn drop(&mut self) {
+        self.0.beats.lock().remove(&self.1);
     }
 }
 
@@ -252,6 +319,42 @@ mod tests {
             .await;
         assert_eq!(sent.unwrap(), Outcome::Written);
         assert!(started.elapsed() <= MOVES_WITHIN * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_x_stall_an_upload_that_is_not_polled_is_not_waited_for() {
+        let (uploads, blob, app) = (UploadsInFlight::default(), blob(), name("app"));
+        let send = |upload| uploads.once(&app, &blob, Others::Ignored, upload);
+        type Work = fn(Blob) -> futures::future::BoxFuture<'static, Result<Outcome>>;
+        let stuck: Work = |_| Box::pin(std::future::pending());
+        let quick: Work = |blob| Box::pin(written(blob));
+        let mut first = Box::pin(send(stuck));
+        assert!(futures::poll!(first.as_mut()).is_pending());
+        // This one gets the place when the first ends, and is not polled then either.
+        let mut second = Box::pin(send(quick));
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        let started = tokio::time::Instant::now();
+        assert_eq!(send(quick).await.unwrap(), Outcome::Written);
+        drop(first);
+        assert_eq!(send(quick).await.unwrap(), Outcome::Written);
+        assert!(started.elapsed() <= MOVES_WITHIN * 5);
+        assert_eq!(second.await.unwrap(), Outcome::Written);
+        assert!(uploads.beats.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_x_stall_an_upload_that_is_polled_is_waited_for_without_bytes() {
+        let (uploads, blob, app) = (UploadsInFlight::default(), blob(), name("app"));
+        let slow = |_| async {
+            tokio::time::sleep(Duration::from_secs(299)).await;
+            Ok(Outcome::Written)
+        };
+        let both = tokio::join!(
+            uploads.once(&app, &blob, Others::Ignored, slow),
+            uploads.once(&app, &blob, Others::Ignored, written)
+        );
+        assert_eq!(both.0.unwrap(), Outcome::Written);
+        assert_eq!(both.1.unwrap(), Outcome::Existed);
     }
 
     #[tokio::test(start_paused = true)]
