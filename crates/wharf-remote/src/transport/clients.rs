@@ -254,6 +254,8 @@ fn builder(settings: &Settings, connect: Duration, reach: Reach) -> reqwest::Cli
         .referer(false)
         .no_proxy()
         .http1_only()
+        // Folded header lines are obsolete, and to be read all the same (RFC 9112, section 5.2).
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
         .connect_timeout(connect)
         .dns_resolver(Arc::new(Within { names, reach }));
     match settings.proxies == Proxies::default() {

@@ -140,7 +140,9 @@ impl Transport {
                 Ok(response.status())
             }
             Err(error) => Err(Probe {
-                connected: failure::distrusts(&error) || !error.is_connect(),
+                connected: failure::distrusts(&error)
+                    || !error.is_connect()
+                    || self.is_kept_by_proxy(&error, &url),
                 error: self.explain(&error, &client, &url),
             }),
         }
@@ -232,6 +234,18 @@ impl Transport {
             let error = failure::explain_direct(&error, &authority(url), missed);
             self.retried_if_heard(error, url)
         })
+    }
+
+    /// Whether a proxy caused the error of a request over https that would pass it over plain http.
+    /// That says nothing of the host's TLS.
+    fn is_kept_by_proxy(&self, error: &reqwest::Error, url: &Url) -> bool {
+        let proxies = &self.clients.settings().proxies;
+        let Some(proxy) = proxies.proxy_for(url) else {
+            return false;
+        };
+        let mut plain = url.clone();
+        let passes = plain.set_scheme("http").is_ok() && proxies.proxy_for(&plain).is_none();
+        passes && proxy_failure::explain(error, proxy, url).is_some()
     }
 
     fn explain(&self, error: &reqwest::Error, client: &Speaker, url: &Url) -> Error {

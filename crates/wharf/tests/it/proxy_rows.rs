@@ -194,3 +194,23 @@ async fn t4_who_is_excepted_and_this_machine_are_reached_directly() {
     }
     assert_eq!(proxy.heads(), [""; 0]);
 }
+
+#[tokio::test]
+async fn fault_x_proxy_a_registry_is_not_asked_past_the_proxy_that_refuses() {
+    let server = FaultServer::start(push_registry());
+    let proxy = ConnectProxy::start(server.address(), ProxyManner::Basic);
+    let https = Some(url(&proxy, "").parse().expect("a proxy"));
+    let builder = Client::builder()
+        .insecure(Insecure::Yes)
+        .resolve("registry.example", server.address())
+        .proxies(Proxies {
+            http: None,
+            https,
+            except: Exceptions::default(),
+        });
+    let error = refused(builder).await;
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+    let named = format!("proxy {}", proxy.address());
+    assert!(error.to_string().contains(&named), "{error}");
+    assert_eq!(server.lines(), [""; 0]);
+}
