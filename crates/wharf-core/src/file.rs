@@ -21,8 +21,9 @@ use crate::thread;
 use crate::verify::{self, blocking};
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes in a chunk: large enough that the fixed cost per chunk does not matter.
-pub const CHUNK: usize = 1 << 20;
+/// Bytes in a chunk: large enough that the fixed cost per chunk does not matter, and small enough
+/// that what the allocator keeps of freed ones on many threads does not either.
+pub const CHUNK: usize = 256 << 10;
 
 /// A buffer of this many bytes is made so fast that the reactor may do it.
 const SMALL: usize = 256 << 10;

@@ -105,8 +105,8 @@
 //! concurrent transfers, and [`remote::Limits`] the concurrent requests of each kind to a registry.
 //! [`remote::Timeouts`] bound each wait, never the total time.
 //!
-//! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of a
-//! mebibyte, and 16 MiB of a stream that can be read only once. Manifests are held, up to 8 MiB
+//! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of
+//! 256 KiB, and 16 MiB of a stream that can be read only once. Manifests are held, up to 8 MiB
 //! each and 128 MiB in one copy.
 //!
 //! # Before a process ends

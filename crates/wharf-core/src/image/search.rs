@@ -9,8 +9,11 @@ use std::path::Path;
 use tempfile::SpooledTempFile;
 
 use super::path::ImagePath;
+use crate::Result;
 use crate::tar_entries::{Entries, Entry};
-use crate::{Result, file};
+
+/// Content up to this size, in bytes, is kept in memory.
+const IN_MEMORY: usize = 1 << 20;
 
 /// What a layer says about a path.
 #[derive(Debug)]
@@ -158,7 +161,7 @@ fn seen(
 ) -> Result<Sight> {
     let kind = entry.kind;
     if kind.is_file() {
-        let mut content = SpooledTempFile::new_in(file::CHUNK, spool_dir);
+        let mut content = SpooledTempFile::new_in(IN_MEMORY, spool_dir);
         entries.copy(entry, &mut content)?;
         content.flush()?;
         content.rewind()?;

@@ -49,7 +49,7 @@ impl StoredLayer {
         self.blob.read().await
     }
 
-    /// The uncompressed bytes, usually a tar, in chunks of about a mebibyte. gzip and zstd are
+    /// The uncompressed bytes, usually a tar, in chunks of some 256 KiB. gzip and zstd are
     /// recognised by their first bytes. The last chunk comes only if the stored bytes have their
     /// digest, and the uncompressed ones the diff id.
     ///
