@@ -188,6 +188,13 @@ mod tests {
     }
 
     #[test]
+    fn fault_xroot_an_absolute_path_is_looked_up_below_the_root_of_the_archive() {
+        let members = members(&[]);
+        assert_eq!(members.follow("/real/a/file").unwrap(), Some((512, 3)));
+        assert_eq!(members.follow("/etc/passwd").unwrap(), None);
+    }
+
+    #[test]
     fn fault_c2_links_are_followed_as_in_a_file_system_of_its_own() {
         use Base::{Folder, Root};
         let members = members(&[

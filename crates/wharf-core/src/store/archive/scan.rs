@@ -190,7 +190,7 @@ impl Scan<'_> {
             let said = format!("entry {} at offset {at} is sparse", path.escape_debug());
             return Err(Error::new(ErrorKind::Unsupported, said));
         }
-        let Some(path) = normal(&path) else {
+        let Some(path) = normal(below_root(&path)) else {
             return Ok(());
         };
         let target = extension
@@ -265,6 +265,12 @@ fn link(target: &[u8], base: Base) -> TarEntry {
             base,
         },
     }
+}
+
+/// The path of a member without the slashes before it: the archive is its own root, as for `tar -x`.
+fn below_root(path: &[u8]) -> &[u8] {
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    path.get(slashes..).unwrap_or_default()
 }
 
 /// `path` without `.`, `..` and doubled slashes. `None` if it is absolute, leaves the archive,
@@ -396,6 +402,26 @@ mod tests {
         assert_eq!(normal(b"./"), None);
         assert_eq!(normal(b"\xff"), None);
         assert_eq!(normal(b"a/b/../c").as_deref(), Some("a/c"));
+    }
+
+    #[test]
+    fn fault_xroot_members_with_absolute_names_lie_below_the_root_of_the_archive() {
+        let absolute = |name: &[u8], size| {
+            let mut header = header(EntryType::Regular, "x", size);
+            header.as_old_mut().name[..name.len()].copy_from_slice(name);
+            header.set_cksum();
+            header
+        };
+        let bytes = tar_of(&[
+            (absolute(b"/manifest.json", 2), b"[]"),
+            (absolute(b"//a/../b", 1), b"b"),
+            (absolute(b"/../../etc/passwd", 1), b"p"),
+            (absolute(b"/", 0), b""),
+        ]);
+        let entries = scan_bytes(&bytes).unwrap();
+        assert_eq!(entries["manifest.json"], file(512, 2));
+        assert_eq!(entries["b"], file(1536, 1));
+        assert_eq!(entries.len(), 2, "{entries:?}");
     }
 
     #[test]
