@@ -33,6 +33,16 @@ fn fault_xsha512_the_printed_reference_can_be_pulled() {
             done(home.path(), &["copy", &to, &by_tag]);
         }
     }
+    let file = fixture.blob_path(&image.manifest_digest);
+    for address in [Some(served.address), docker].into_iter().flatten() {
+        let to = format!("{address}/app:3@{}", image.manifest_digest);
+        let put = done(home.path(), &["manifest", "put", &to, text(&file)]);
+        let copied = format!(
+            "oci:{}",
+            text(&home.path().join(format!("put-{}", address.port())))
+        );
+        done(home.path(), &["copy", put.stdout.trim_end(), &copied]);
+    }
     // The tag names the same digest, so that the second run finds all there.
     let to = format!("{}/app:1", served.address);
     let again = done(home.path(), &["push", layout, &to]);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use wharf_oci::{Descriptor, Manifest, MediaType, Reference, Tag};
 
 use super::Wharf;
+use crate::remote::RemoteRepository;
 use crate::store::{Names, Store};
 use crate::{Error, Result, Side};
 
@@ -42,7 +43,7 @@ impl Wharf {
         put.map_err(|error| error.side(Side::Destination))?;
         let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
         tracing::info!(repository = %image.repository(), tags = ?names, "tagged");
-        Ok(manifest.descriptor().clone())
+        Ok(kept(&store, &manifest))
     }
 
     /// Puts the exact bytes of a manifest at `to`: under its tag, or by digest if there is none.
@@ -80,8 +81,17 @@ impl Wharf {
         let put = self.retry(put).await;
         put.map_err(|error| error.side(Side::Destination))?;
         tracing::info!(%to, digest = %manifest.digest(), "manifest put");
-        Ok(manifest.descriptor().clone())
+        Ok(kept(&store, &manifest))
     }
+}
+
+/// The descriptor of a manifest that was put, with the digest by which the registry has it.
+fn kept(store: &RemoteRepository, manifest: &Manifest) -> Descriptor {
+    let mut descriptor = manifest.descriptor().clone();
+    if let Some(other) = store.hints().kept_as(&descriptor.digest) {
+        descriptor.digest = other;
+    }
+    descriptor
 }
 
 /// Each tag once, in the order given.
