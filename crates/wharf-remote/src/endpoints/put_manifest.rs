@@ -55,7 +55,8 @@ async fn put_with_tags(
     left: &mut Vec<&Tag>,
 ) -> Result<()> {
     for some in tags.chunks(TAGS_AT_ONCE) {
-        let done = put_some(api, manifest, some).await?;
+        // A large future, for registries with an optional feature.
+        let done = Box::pin(put_some(api, manifest, some)).await?;
         left.retain(|tag| !done.contains(tag));
     }
     Ok(())
