@@ -32,6 +32,8 @@ pub(crate) struct Answered {
     content_type: Option<String>,
     /// The URL it came from, if that is not the requested one.
     from: Option<String>,
+    /// The target of a redirect that is not followed.
+    to: Option<String>,
 }
 
 impl Answered {
@@ -39,7 +41,13 @@ impl Answered {
         let endpoint = response.endpoint().to_owned();
         let asked = endpoint.split_once(' ').map(|(_, path)| path);
         let moved = asked != Some(response.url().path());
+        let target = match response.status().is_redirection() {
+            true => response.header("location"),
+            false => None,
+        };
+        let target = target.and_then(|target| response.url().join(target).ok());
         Answered {
+            to: target.map(|target| SafeUrl(&target).to_string()),
             status: response.status(),
             content_type: response.header("content-type").map(str::to_owned),
             from: moved.then(|| SafeUrl(response.url()).to_string()),
@@ -72,9 +80,13 @@ impl Answered {
 
 impl fmt::Display for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.from {
-            Some(from) => write!(f, "{} from {from}", self.status),
-            None => write!(f, "{}", self.status),
+        write!(f, "{}", self.status)?;
+        if let Some(from) = &self.from {
+            write!(f, " from {from}")?;
+        }
+        match &self.to {
+            Some(to) => write!(f, " (a redirect to {to})"),
+            None => Ok(()),
         }
     }
 }
@@ -192,6 +204,19 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fault_x_redirect_the_error_names_the_target() {
+        let answered = Answered {
+            status: StatusCode::FOUND,
+            endpoint: "POST /v2/a/blobs/uploads/".to_owned(),
+            content_type: None,
+            from: None,
+            to: Some("https://r.example/v2/".to_owned()),
+        };
+        let said = "answered 302 Found (a redirect to https://r.example/v2/) instead of 202";
+        assert_eq!(answered.said(&[202]), said);
+    }
 
     #[test]
     fn r1_knows_which_statuses_pass_by_themselves() {

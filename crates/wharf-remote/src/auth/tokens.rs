@@ -13,7 +13,7 @@ use wharf_core::{Error, Result};
 /// Tokens that are kept before expired ones are thrown away.
 const MANY: usize = 512;
 
-/// How long a request waits for the token of another one, whose future may not be polled.
+/// How long a request waits for the token of another one: its future may not be polled.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What identifies a token.

@@ -37,6 +37,8 @@ pub struct Page<T> {
 pub struct NextPage {
     url: Url,
     number: usize,
+    /// An earlier page: its number doubles each time, so that a circle of any length is met.
+    milestone: Option<Box<Url>>,
 }
 
 impl NextPage {
@@ -88,9 +90,8 @@ impl PageBody {
     ) -> Result<PageBody> {
         let response = answer::expect(response, &[200]).await?;
         let (endpoint, answered) = (response.endpoint().to_owned(), Answered::of(&response));
-        let number = at.map_or(1, |at| at.number + 1);
         let next = response.all("link").find_map(link_header::next);
-        let next = next.map(|link| following(asked, number, link));
+        let next = next.map(|link| following(asked, at, link));
         let bytes = response.bytes(PAGE).await?;
         match answered.page(&bytes) {
             Some(error) => Err(error),
@@ -111,19 +112,30 @@ impl PageBody {
     }
 }
 
-/// The page that `link` leads to, from page `number` of a list; `asked` is the URL of that page.
+/// The page that `link` leads to, from the page `at` of a list; `asked` is the URL of that page.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] if it is not followed.
-fn following(asked: &Url, number: usize, link: &str) -> Result<Option<NextPage>> {
+fn following(asked: &Url, at: Option<&NextPage>, link: &str) -> Result<Option<NextPage>> {
+    let number = at.map_or(1, |at| at.number + 1);
+    let milestone = match number.is_power_of_two() {
+        true => Some(Box::new(asked.clone())),
+        false => at.and_then(|at| at.milestone.clone()),
+    };
     let invalid = |error: &str| Err(Error::new(ErrorKind::Invalid, error));
     let url = follow(asked, link)?;
     match () {
         // A page that names itself as the next one is the last.
         () if url == *asked => Ok(None),
+        // So is one that leads back to an earlier page.
+        () if milestone.as_deref() == Some(&url) => Ok(None),
         () if !same_origin(&url, asked) => invalid("the next page is on another host"),
         () if number >= PAGES => invalid("the list has too many pages"),
-        () => Ok(Some(NextPage { url, number })),
+        () => Ok(Some(NextPage {
+            url,
+            number,
+            milestone,
+        })),
     }
 }
 
@@ -159,10 +171,33 @@ mod tests {
             ("file:///etc/passwd", 1, Err(ErrorKind::Rejected)),
             ("?last=b", PAGES, Err(ErrorKind::Invalid)),
         ] {
-            let found = following(&asked, number, link);
+            let at = NextPage {
+                url: asked.clone(),
+                number: number - 1,
+                milestone: None,
+            };
+            let found = following(&asked, Some(&at), link);
             let found = found.map(|next| next.map(|next| next.url.to_string()));
             let found = found.map_err(|error| error.kind());
             assert_eq!(found, expected.map(|url| url.map(str::to_owned)), "{link}");
+        }
+    }
+
+    #[test]
+    fn fault_x_circle_pages_that_lead_in_a_circle_end() {
+        for length in [2, 3, 5, 100] {
+            let url = |page: usize| format!("https://r.example/v2/a/tags/list?p={}", page % length);
+            let (mut asked, mut at) = (Url::parse(&url(0)).unwrap(), None);
+            let ended = (1..1000).find(|page| {
+                let next = following(&asked, at.as_ref(), &url(*page)).unwrap();
+                let Some(next): Option<NextPage> = next else {
+                    return true;
+                };
+                (asked, at) = (next.url().clone(), Some(next));
+                false
+            });
+            let page = ended.unwrap();
+            assert!(page <= 4 * length, "{page}");
         }
     }
 }

@@ -31,13 +31,13 @@ pub(crate) async fn put(api: &Api, manifest: &Manifest, tags: &[Tag]) -> Result<
             return Ok(None);
         }
         _ if manifest.digest().algorithm() != Algorithm::Sha256 => {
-            match put_with_tags(api, manifest, tags, &mut left).await {
+            match Box::pin(put_with_tags(api, manifest, tags, &mut left)).await {
                 Err(error) if is_refusal(&error) => other = Some(Digest::of(manifest.bytes())),
                 done => done?,
             }
         }
         [_, _, ..] if api.host().takes(Optional::Tags) => {
-            put_with_tags(api, manifest, tags, &mut left).await?;
+            Box::pin(put_with_tags(api, manifest, tags, &mut left)).await?;
         }
         _ => {}
     }

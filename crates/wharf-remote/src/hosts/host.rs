@@ -168,7 +168,7 @@ impl Host {
         if let Some(urls) = self.urls.get() {
             return Ok(urls);
         }
-        let found = self.find(transport).await?;
+        let found = Box::pin(self.find(transport)).await?;
         drop(turn);
         Ok(self.urls.get_or_init(|| found))
     }

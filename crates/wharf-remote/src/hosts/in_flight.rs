@@ -54,7 +54,7 @@ pub(crate) enum Others {
 
 impl UploadsInFlight {
     /// Runs `upload`, unless another upload of the same blob to the same repository succeeds while
-    /// this one waits for it. An upload whose future is not polled is not waited for.
+    /// this one waits for it. An upload is not waited for if its future is not polled.
     ///
     /// # Errors
     /// The error of `upload`. If another upload fails, the next waiting one runs its own.
