@@ -35,8 +35,10 @@ fn e3_commands_remember_what_earlier_ones_saw_unless_told_not_to() {
     let (one, two, three) = (reference("1"), reference("2"), reference("3"));
 
     // The embedded registry accepts small blobs with the POST: two requests each, not three.
-    let cold = pushed(&proxy, home.path(), &[path, &one]);
-    assert_eq!(cold.len(), 1 + 2 * 3 + 1);
+    let mut cold = pushed(&proxy, home.path(), &[path, &one]);
+    // A machine under load refuses TLS so late that plain HTTP is probed meanwhile.
+    cold.retain(|method| method != "GET");
+    assert_eq!(cold.len(), 1 + 2 * 3 + 1, "{cold:?}");
     assert_eq!(pushed(&proxy, home.path(), &[path, &one]), ["HEAD"]);
     assert_eq!(pushed(&proxy, home.path(), &[path, &two]), ["HEAD", "PUT"]);
     assert!(
