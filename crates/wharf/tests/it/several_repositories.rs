@@ -270,7 +270,14 @@ async fn fault_l5_a_push_that_fails_leaves_its_blob_to_the_next() {
     let stores = stores(server.address(), &["one", "two"]);
     let options = options().0;
     let push = |n: usize| copy(&source, &stores[n], from_ref(&root), &options);
-    let (first, second) = tokio::join!(push(0), push(1));
+    // Else the second may have the turn, and the first only mounts.
+    let later = async {
+        while count(&server, "PUT /v2/one/blobs/") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        push(1).await
+    };
+    let (first, second) = tokio::join!(push(0), later);
     assert_eq!(first.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(second.unwrap().written, 2);
     assert_eq!(count(&server, "PUT /v2/two/manifests/"), 1);
