@@ -302,10 +302,11 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         // A greeting may arrive before the request is written; then the request was not sent, and
         // is retried.
         let line = line.strip_suffix(" (after 2 tries)").unwrap_or(&line);
-        assert_eq!(
-            line,
-            "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP"
-        );
+        let why = line.strip_prefix("HOST/a/b: HEAD /v2/a/b/manifests/1: ");
+        // A greeting that closes the connection before a request is known leaves no more to say.
+        let early = Some("connection to HOST broke: connection was not ready");
+        let known = why == Some("HOST answers, but not in HTTP") || (before && why == early);
+        assert!(known, "{line}");
     }
     // An answer that begins like HTTP counts as malformed HTTP.
     for (words, why) in [
