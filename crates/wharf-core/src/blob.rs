@@ -26,6 +26,8 @@ pub struct Blob {
     /// The name of its place in messages; empty: none.
     name: Arc<str>,
     open: Arc<Opener>,
+    /// How it is opened with a single try, if `open` tries several times.
+    once: Option<Arc<Opener>>,
 }
 
 impl Blob {
@@ -40,6 +42,7 @@ impl Blob {
             mountable: true,
             name: Arc::default(),
             open: Arc::new(open),
+            once: None,
         }
     }
 
@@ -146,6 +149,28 @@ impl Blob {
         Ok(chunks.concat().into())
     }
 
+    /// The same blob, without retries of its own: for work that is tried again as a whole.
+    #[must_use]
+    pub fn single_tries(&self) -> Self {
+        let once = self.once.as_ref().unwrap_or(&self.open);
+        Blob {
+            open: Arc::clone(once),
+            once: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same blob, opened by `open`, which tries several times.
+    pub(crate) fn retried_by<F>(&self, open: F) -> Self
+    where
+        F: Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        Blob {
+            once: Some(Arc::clone(self.once.as_ref().unwrap_or(&self.open))),
+            ..self.opened_by(open)
+        }
+    }
+
     /// The same blob, opened in another way.
     pub(crate) fn opened_by<F>(&self, open: F) -> Self
     where
@@ -153,6 +178,7 @@ impl Blob {
     {
         Blob {
             open: Arc::new(open),
+            once: None,
             ..self.clone()
         }
     }
@@ -163,14 +189,17 @@ impl Blob {
     where
         F: Fn(u64, ByteStream) -> ByteStream + Send + Sync + 'static,
     {
-        let open = Arc::clone(&self.open);
         let wrap = Arc::new(wrap);
-        let opener = move |offset| {
-            let (opening, wrap) = (open(offset), Arc::clone(&wrap));
-            async move { Ok(wrap(offset, opening.await?)) }.boxed()
+        let wrapped = |open: &Arc<Opener>| -> Arc<Opener> {
+            let (open, wrap) = (Arc::clone(open), Arc::clone(&wrap));
+            Arc::new(move |offset| {
+                let (opening, wrap) = (open(offset), Arc::clone(&wrap));
+                async move { Ok(wrap(offset, opening.await?)) }.boxed()
+            })
         };
         Blob {
-            open: Arc::new(opener),
+            open: wrapped(&self.open),
+            once: self.once.as_ref().map(wrapped),
             ..self.clone()
         }
     }

@@ -10,13 +10,17 @@ use wharf_oci::{Registry, Repository};
 use crate::api::Api;
 use crate::credentials::Credentials;
 use crate::hosts::{ClientSettings, Host};
-use crate::mirrors::{HostsDirectory, Mirrors, RemoteSource};
-use crate::repository::RemoteRepository;
+use crate::mirrors::{HostsDirectory, Mirrors, RawSource, RemoteSource};
+use crate::repository::{RawRepository, RemoteRepository};
 use crate::transport::{RequestCounts, Transport};
+use crate::tries::Tries;
 use wharf_core::Result;
 use wharf_core::sync::Lock;
 
 /// Talks to registries. Cheap to clone; clones share connections and knowledge.
+///
+/// Its requests, and those of its repositories, are tried again after transient errors, as
+/// [`ClientBuilder::retry`](crate::ClientBuilder::retry) says.
 ///
 /// ```no_run
 /// # mod wharf {
@@ -33,6 +37,7 @@ use wharf_core::sync::Lock;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    tries: Tries,
 }
 
 #[derive(Debug)]
@@ -85,7 +90,11 @@ impl Client {
 
     /// One repository, as a source and a store. Sends no request.
     pub fn repository(&self, repository: &Repository) -> RemoteRepository {
-        RemoteRepository::new(Api::new(
+        RemoteRepository::new(self.raw(repository), self.tries)
+    }
+
+    fn raw(&self, repository: &Repository) -> RawRepository {
+        RawRepository::new(Api::new(
             repository.clone(),
             self.transport(repository.registry()),
             self.host(repository.registry()),
@@ -99,9 +108,12 @@ impl Client {
     /// [`wharf_core::ErrorKind::Invalid`], naming file, line and column, if such a file is
     /// malformed; if it cannot be read.
     pub async fn source(&self, repository: &Repository) -> Result<RemoteSource> {
-        let own = self.repository(repository);
+        let (own, tries) = (self.raw(repository), self.tries);
         let Some(directory) = &self.inner.hosts_directory else {
-            return Ok(RemoteSource::new(own, Arc::default()));
+            return Ok(RemoteSource::new(
+                RawSource::new(own, Arc::default()),
+                tries,
+            ));
         };
         let registry = repository.registry();
         let cell = {
@@ -114,7 +126,20 @@ impl Client {
             mirrors.await.map(Arc::new)
         };
         let mirrors = cell.get_or_try_init(read).await?;
-        Ok(RemoteSource::new(own, Arc::clone(mirrors)))
+        Ok(RemoteSource::new(
+            RawSource::new(own, Arc::clone(mirrors)),
+            tries,
+        ))
+    }
+
+    /// The same client, which tries each of its requests once, for a program with retries of its
+    /// own. Both share everything else.
+    #[must_use]
+    pub fn single_tries(&self) -> Client {
+        Client {
+            tries: Tries::SINGLE,
+            ..self.clone()
+        }
     }
 
     /// The same client with other credentials. Both share connections, settings and memory, but not
@@ -126,7 +151,10 @@ impl Client {
             ..ClientSettings::clone(&self.inner.shared)
         };
         let transport = self.inner.transport.clone();
-        Client::of(transport, shared, self.inner.hosts_directory.clone())
+        Client {
+            tries: self.tries,
+            ..Client::of(transport, shared, self.inner.hosts_directory.clone())
+        }
     }
 
     pub(super) fn of(
@@ -134,6 +162,7 @@ impl Client {
         shared: ClientSettings,
         hosts_directory: Option<HostsDirectory>,
     ) -> Client {
+        let tries = Tries::by(shared.retry);
         let inner = Inner {
             transport,
             shared: Arc::new(shared),
@@ -143,7 +172,12 @@ impl Client {
         };
         Client {
             inner: Arc::new(inner),
+            tries,
         }
+    }
+
+    pub(super) fn tries(&self) -> Tries {
+        self.tries
     }
 
     pub(super) fn transport(&self, registry: &Registry) -> Transport {

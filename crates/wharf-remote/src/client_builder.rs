@@ -197,8 +197,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how often, and how soon, requests are tried again that are not part of a copy. A copy has
-    /// a policy of its own.
+    /// Sets how often, and how soon, requests are tried again that are not part of a copy, such as
+    /// those of [`Client::repository`]. A copy has a policy of its own, and [`Client::single_tries`]
+    /// tries once.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;

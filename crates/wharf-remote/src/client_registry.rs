@@ -23,8 +23,11 @@ impl Client {
         at: Option<&NextPage>,
     ) -> Result<Page<RepositoryName>> {
         let api = RegistryApi::new(self.transport(registry), self.host(registry));
-        let page = catalog::page(&api, at).await;
-        page.map_err(|error| error.target(registry))
+        let page = async || {
+            let page = catalog::page(&api, at).await;
+            page.map_err(|error| error.target(registry))
+        };
+        self.tries().run(page).await
     }
 
     /// Checks the credentials that this client finds for a registry. The result says if the
@@ -34,11 +37,12 @@ impl Client {
     /// [`wharf_core::ErrorKind::Unauthorized`] if it refuses them; other errors of the request.
     pub async fn check_credentials(&self, registry: &Registry) -> Result<Checked> {
         let (host, transport) = (self.host(registry), self.transport(registry));
-        let check = async {
+        let check = async || {
             let root = host.urls(&transport).await?.root();
             auth::check(host.authorizer(), &transport, &root).await
         };
-        check.await.map_err(|error| error.target(registry))
+        let check = async || check().await.map_err(|error| error.target(registry));
+        self.tries().run(check).await
     }
 
     /// The value of the header `Authorization` for requests to `repository` by another program: a
@@ -56,11 +60,12 @@ impl Client {
     ) -> Result<Secret> {
         let host = self.host(repository.registry());
         let transport = self.transport(repository.registry());
-        let shown = async {
+        let shown = async || {
             let (authorizer, name) = (host.authorizer(), repository.name());
             let root = host.urls(&transport).await?.root();
             auth::authorization(authorizer, &transport, &root, name, access, sources).await
         };
-        shown.await.map_err(|error| error.target(repository))
+        let shown = async || shown().await.map_err(|error| error.target(repository));
+        self.tries().run(shown).await
     }
 }

@@ -25,6 +25,7 @@ mod repository;
 mod settings;
 mod tls;
 mod transport;
+mod tries;
 
 pub use self::auth::{Access, Checked};
 pub use self::client::Client;

@@ -100,10 +100,14 @@
 //! [`copy::RetryPolicy`] decides when work is tried again after a transient error: one request,
 //! blob or manifest at a time, with its existence check. An interrupted upload continues at the
 //! byte that the registry has, also for a layer that is made while it is sent. Of a stream that can
-//! be read only once, the last 16 MiB are kept for that. There is no other level of retries:
-//! [`remote::RemoteRepository`] used by itself tries once. `jobs` in [`CopyOptions`] bounds
-//! concurrent transfers, and [`remote::Limits`] the concurrent requests of each kind to a registry.
-//! [`remote::Timeouts`] bound each wait, never the total time.
+//! be read only once, the last 16 MiB are kept for that. A copy and the verbs of [`Wharf`] go by the
+//! policy in [`CopyOptions`]. The requests of a [`remote::RemoteRepository`] used by itself go by
+//! that of its client ([`remote::ClientBuilder::retry`]);
+//! [`remote::RemoteRepository::single_tries`] is for a program with retries of its own. Retries do
+//! not multiply: a copy asks [`Store::raw_store`] for the repository without them.
+//!
+//! `jobs` in [`CopyOptions`] bounds concurrent transfers, and [`remote::Limits`] the concurrent
+//! requests of each kind to a registry. [`remote::Timeouts`] bound each wait, never the total time.
 //!
 //! Layers are never held in memory: each of at most `jobs` transfers holds a few chunks of
 //! 256 KiB, and 16 MiB of a stream that can be read only once. Manifests are held, up to 8 MiB

@@ -109,12 +109,14 @@ async fn run<P: Future<Output = Result<Plan>>>(
     destinations: Vec<Planned<'_, P>>,
     options: &CopyOptions,
 ) -> Vec<Result<Summary>> {
+    let source = source.raw_source().unwrap_or(source);
     let transfers = Semaphore::new(options.jobs());
     let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
         .into_iter()
         .map(|to| {
             let options = in_turn::options(options, to.observer);
-            (Target::new(source, to.store, &transfers, options), to.plan)
+            let store = to.store.raw_store().unwrap_or(to.store);
+            (Target::new(source, store, &transfers, options), to.plan)
         })
         .unzip();
     let giving_up: Vec<_> = targets.iter().map(GivingUp::new).collect();

@@ -19,6 +19,7 @@ mod order;
 mod plan;
 mod planner;
 mod put;
+mod reading;
 mod retry;
 mod said;
 mod share;
@@ -29,6 +30,7 @@ mod tally;
 mod target;
 mod tee;
 mod unbroken;
+mod writes;
 
 pub use self::event::{Event, NoObserver, Observer, Retry, Subject, SubjectKey};
 pub use self::execute::{Destination, copy, copy_to_all};

@@ -67,6 +67,8 @@ impl Plan {
         roots: &[Root],
         options: &CopyOptions,
     ) -> Result<Plan> {
+        let source = source.raw_source().unwrap_or(source);
+        let store = store.raw_store().unwrap_or(store);
         store.hints().prepare();
         let mut planner = Planner::new(source, store, options);
         for root in roots {

@@ -1,5 +1,5 @@
-//! Decides when work is tried again. The unit is one blob or one manifest with its existence check.
-//! No other level retries (wire.md R1, R3).
+//! Decides when work is tried again. The unit is one blob or one manifest with its existence check,
+//! outside a copy one request. No other level retries (wire.md R1, R3).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -273,7 +273,11 @@ where
             if error.is_moot() && !std::mem::replace(&mut is_moot, true) {
                 continue;
             }
-            return Err(error.tries(attempts.total));
+            // Below one try there may be steps that were tried several times.
+            return Err(match attempts.total {
+                1 => error,
+                total => error.tries(total),
+            });
         };
         tracing::debug!(%error, ?wait, "trying again");
         notice(&Retry {

@@ -75,7 +75,7 @@ impl Source for One<'_> {
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         let digest = descriptor.digest.clone();
         match self.0 {
-            Some(blob) if blob.descriptor().digest == digest => blob.clone(),
+            Some(blob) if blob.descriptor().digest == digest => blob.single_tries(),
             _ => Blob::new(descriptor.clone(), move |_| {
                 let error = nothing(&digest);
                 Box::pin(async move { Err(error) })

@@ -67,6 +67,8 @@ impl Plan {
         store: &dyn Store,
         options: &CopyOptions,
     ) -> Result<Survey> {
+        let source = source.raw_source().unwrap_or(source);
+        let store = store.raw_store().unwrap_or(store);
         let asked = self.blobs.iter().map(|blob| async move {
             let fate = fate(blob, source, store, options).await;
             let fate = fate.map_err(|error| error.side(Side::Destination))?;

@@ -8,7 +8,6 @@
 mod artifact;
 mod on_base;
 mod path;
-mod reading;
 mod search;
 mod stored;
 mod stored_file;

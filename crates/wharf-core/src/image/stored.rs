@@ -9,7 +9,6 @@ use wharf_oci::{
 };
 
 use super::path::ImagePath;
-use super::reading::patient;
 use super::search::{self, Sight};
 use super::stored_file::StoredFile;
 use super::stored_layer::StoredLayer;
@@ -115,7 +114,7 @@ impl StoredImage {
     /// # Errors
     /// The source's error; [`ErrorKind::Corrupt`] for bytes of another digest.
     pub async fn config_bytes(&self) -> Result<Bytes> {
-        let blob = patient(&self.source.blob(&self.image.config), self.retry);
+        let blob = self.retry.reading(&self.source.blob(&self.image.config));
         blob.read_all(MAX_CONFIG_SIZE).await
     }
 

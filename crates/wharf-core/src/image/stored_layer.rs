@@ -3,7 +3,6 @@
 use futures::{StreamExt, TryStreamExt};
 use wharf_oci::{Descriptor, Digest};
 
-use super::reading::patient;
 use super::unpack::unpacked;
 use crate::blob::{Blob, ByteStream};
 use crate::copy::RetryPolicy;
@@ -19,7 +18,7 @@ pub struct StoredLayer {
 impl StoredLayer {
     pub(super) fn new(blob: &Blob, diff_id: Option<Digest>, retry: RetryPolicy) -> Self {
         StoredLayer {
-            blob: patient(blob, retry),
+            blob: retry.reading(blob),
             diff_id,
         }
     }

@@ -77,6 +77,12 @@ pub trait Source: Debug + Send + Sync {
         None
     }
 
+    /// The same source without retries of its own, if it has some. Work that is tried again as a
+    /// whole, such as a copy, uses that one: tries do not multiply.
+    fn raw_source(&self) -> Option<&dyn Source> {
+        None
+    }
+
     /// The name of this source in messages: a repository, a directory, a file.
     fn place(&self) -> Option<String> {
         None
@@ -154,6 +160,11 @@ pub trait Store: Source {
     /// What the store says.
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// The same store without retries of its own, as [`Source::raw_source`].
+    fn raw_store(&self) -> Option<&dyn Store> {
+        None
     }
 
     /// What the store knows that saves a copy requests.

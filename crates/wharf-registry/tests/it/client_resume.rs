@@ -53,7 +53,9 @@ impl Served {
 
     fn store(&self, client: &Client) -> wharf::remote::RemoteRepository {
         let repository = format!("{}/app", self.proxy.address());
-        client.repository(&repository.parse().unwrap())
+        client
+            .repository(&repository.parse().unwrap())
+            .single_tries()
     }
 
     /// Bytes of upload bodies that reached the registry.

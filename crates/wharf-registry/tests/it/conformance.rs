@@ -24,9 +24,10 @@ impl Repositories {
         }
     }
 
-    /// A client of its own, which knows nothing of what another one saw.
+    /// A client of its own, which knows nothing of what another one saw, and tries once: the
+    /// contract is that of a store without retries.
     fn open(place: &str) -> Arc<dyn Store> {
-        let client = Client::builder().build().unwrap();
+        let client = Client::builder().build().unwrap().single_tries();
         Arc::new(client.repository(&place.parse().unwrap()))
     }
 }

@@ -6,21 +6,21 @@ use wharf_oci::Repository;
 
 use super::hosts_file::Need;
 use super::mirror::{Mirror, Mirrors};
-use crate::repository::RemoteRepository;
+use crate::repository::RawRepository;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The mirrors of a registry, and the registry itself, for one repository.
 #[derive(Clone, Debug)]
 pub(super) struct Candidates {
     /// Tried last: the registry, or the host that the file names instead.
-    last: RemoteRepository,
+    last: RawRepository,
     mirrors: Arc<Mirrors>,
 }
 
 impl Candidates {
-    pub(super) fn new(own: RemoteRepository, mirrors: Arc<Mirrors>) -> Self {
+    pub(super) fn new(own: RawRepository, mirrors: Arc<Mirrors>) -> Self {
         let last = match &mirrors.last {
-            Some(last) => RemoteRepository::new(last.api(own.repository())),
+            Some(last) => RawRepository::new(last.api(own.repository())),
             None => own,
         };
         Candidates { last, mirrors }
@@ -32,7 +32,7 @@ impl Candidates {
     }
 
     /// The only candidate, if there are no mirrors.
-    pub(super) fn only(&self) -> Option<&RemoteRepository> {
+    pub(super) fn only(&self) -> Option<&RawRepository> {
         self.mirrors.first.is_empty().then_some(&self.last)
     }
 
@@ -50,7 +50,7 @@ impl Candidates {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the file does not allow that.
-    pub(super) fn last(&self, need: Need) -> Result<&RemoteRepository> {
+    pub(super) fn last(&self, need: Need) -> Result<&RawRepository> {
         match &self.mirrors.last {
             Some(last) if !last.allows(need) => Err(untrusted_with(need).target(self.repository())),
             _ => Ok(&self.last),

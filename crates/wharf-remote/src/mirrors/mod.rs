@@ -8,11 +8,13 @@ mod candidates;
 mod hosts_directory;
 mod hosts_file;
 mod mirror;
+mod raw_source;
 mod single;
 mod source;
 
 pub(super) use self::hosts_directory::HostsDirectory;
 pub(super) use self::mirror::Mirrors;
+pub(super) use self::raw_source::RawSource;
 pub use self::source::RemoteSource;
 
 /// Parses a `hosts.toml`, for the fuzz target.

@@ -4,21 +4,16 @@
 use wharf_oci::{Digest, Manifest, Selector, Tag};
 
 use super::hosts_file::Need;
-use super::source::RemoteSource;
+use super::raw_source::RawSource;
 use crate::api::Api;
 use crate::endpoints::blobs::BlobPart;
 use crate::endpoints::manifests;
 use crate::endpoints::pages::{NextPage, Page};
 use wharf_core::Result;
 
-impl RemoteSource {
-    /// The manifest that a tag or digest names, with one request where resolving it first would
-    /// take two: from a mirror, else from the registry. A registry may count that as a pull.
-    ///
-    /// # Errors
-    /// As [`Source::resolve`](wharf_core::Source::resolve) and
-    /// [`Source::manifest`](wharf_core::Source::manifest).
-    pub async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+impl RawSource {
+    /// As [`RemoteSource::manifest_at`](super::RemoteSource::manifest_at).
+    pub(super) async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
         let need = match at {
             Selector::Tag(_) => Need::Resolve,
             Selector::Digest(_) => Need::Pull,
@@ -36,20 +31,13 @@ impl RemoteSource {
         }
     }
 
-    /// A page of tags, from the registry: a mirror may have but some of them.
-    ///
-    /// # Errors
-    /// As [`RemoteRepository::tag_page`](crate::RemoteRepository::tag_page).
-    pub async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
+    /// As [`RemoteSource::tag_page`](super::RemoteSource::tag_page).
+    pub(super) async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
         self.candidates.last(Need::Resolve)?.tag_page(at).await
     }
 
-    /// The bytes of a blob that is known by its digest alone, from the registry: without the size
-    /// a mirror cannot be judged before the last byte.
-    ///
-    /// # Errors
-    /// As [`RemoteRepository::blob_part`](crate::RemoteRepository::blob_part).
-    pub async fn blob_part(
+    /// As [`RemoteSource::blob_part`](super::RemoteSource::blob_part).
+    pub(super) async fn blob_part(
         &self,
         digest: &Digest,
         start: u64,

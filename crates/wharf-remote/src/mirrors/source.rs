@@ -1,166 +1,126 @@
-//! A repository that is read from mirrors, and from the registry itself.
+//! A repository that is read from mirrors and tries its requests again.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::FutureExt;
 use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
 
-use super::blob;
-use super::candidates::{Candidates, MirrorErrors};
-use super::hosts_file::Need;
-use super::mirror::Mirrors;
-use crate::api::Api;
-use crate::endpoints::{manifests, referrers, tags};
-use crate::repository::RemoteRepository;
+use super::raw_source::RawSource;
+use crate::endpoints::blobs::BlobPart;
+use crate::endpoints::pages::{NextPage, Page};
+use crate::tries::Tries;
+use wharf_core::Result;
 use wharf_core::blob::Blob;
-use wharf_core::store::Source;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::copy::RetryPolicy;
+use wharf_core::store::{Pulse, Source};
 
 /// One repository of a registry, read from the registry's mirrors if it has some. Cheap to clone;
 /// made by [`Client::source`](crate::Client::source).
 ///
-/// Its methods try each mirror once, and then the registry. Messages and mount sources always name
-/// the registry, even if a mirror sent the bytes.
+/// Each request goes to one mirror after the other, and then to the registry. If all fail, it is
+/// tried again, as with [`RemoteRepository`](crate::RemoteRepository). Messages and mount sources
+/// always name the registry, even if a mirror sent the bytes.
 #[derive(Clone, Debug)]
 pub struct RemoteSource {
-    pub(super) candidates: Candidates,
+    raw: RawSource,
+    tries: Tries,
 }
 
 impl RemoteSource {
-    pub(crate) fn new(repository: RemoteRepository, mirrors: Arc<Mirrors>) -> Self {
-        RemoteSource {
-            candidates: Candidates::new(repository, mirrors),
-        }
+    pub(crate) fn new(raw: RawSource, tries: Tries) -> Self {
+        RemoteSource { raw, tries }
     }
 
     /// Registry and name.
     pub fn repository(&self) -> &Repository {
-        self.candidates.repository()
+        self.raw.repository()
     }
 
-    /// The result of the first mirror that succeeds, else their errors.
-    pub(super) async fn at_mirrors<T, F>(
+    /// The same source with another policy of retries.
+    #[must_use]
+    pub fn with_retry(&self, policy: RetryPolicy) -> Self {
+        RemoteSource::new(self.raw.clone(), Tries::by(policy))
+    }
+
+    /// The same source, which tries each request once at each mirror, and once at the registry.
+    #[must_use]
+    pub fn single_tries(&self) -> Self {
+        RemoteSource::new(self.raw.clone(), Tries::SINGLE)
+    }
+
+    /// The manifest that a tag or digest names, with one request where resolving it first would
+    /// take two: from a mirror, else from the registry. A registry may count that as a pull.
+    ///
+    /// # Errors
+    /// As [`Source::resolve`](wharf_core::Source::resolve) and
+    /// [`Source::manifest`](wharf_core::Source::manifest).
+    pub async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+        self.tries.run(|| self.raw.manifest_at(at)).await
+    }
+
+    /// A page of tags, from the registry: a mirror may have but some of them.
+    ///
+    /// # Errors
+    /// As [`RemoteRepository::tag_page`](crate::RemoteRepository::tag_page).
+    pub async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
+        self.tries.run(|| self.raw.tag_page(at)).await
+    }
+
+    /// The bytes of a blob that is known by its digest alone, from the registry: without the size
+    /// a mirror cannot be judged before the last byte.
+    ///
+    /// # Errors
+    /// As [`RemoteRepository::blob_part`](crate::RemoteRepository::blob_part).
+    pub async fn blob_part(
         &self,
-        need: Need,
-        ask: impl Fn(Api) -> F + Send,
-    ) -> Result<T, MirrorErrors>
-    where
-        F: Future<Output = Result<T>> + Send,
-    {
-        let mut errors = MirrorErrors::default();
-        for (index, mirror) in self.candidates.mirrors(need, 0) {
-            match ask(mirror.api(self.repository())).await {
-                Ok(found) => {
-                    mirror.served();
-                    return Ok(found);
-                }
-                Err(error) => {
-                    mirror.failed(&error);
-                    errors.add(index, error);
-                }
-            }
-        }
-        Err(errors)
+        digest: &Digest,
+        start: u64,
+        end: Option<u64>,
+    ) -> Result<BlobPart> {
+        let part = || self.raw.blob_part(digest, start, end);
+        self.tries.run(part).await
     }
 }
 
 #[async_trait]
 impl Source for RemoteSource {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
-        let need = match at {
-            Selector::Tag(_) => Need::Resolve,
-            Selector::Digest(_) => Need::Pull,
-        };
-        let ask = |mirror: Api| {
-            let at = at.clone();
-            async move { manifests::resolve(&mirror, &at).await }
-        };
-        match self.at_mirrors(need, ask).await {
-            Ok(descriptor) => Ok(descriptor),
-            Err(errors) => {
-                let last = async { self.candidates.last(need)?.resolve(at).await };
-                errors.with(&self.candidates, need, last.await)
-            }
-        }
+        self.tries.run(|| self.raw.resolve(at)).await
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        let ask = |mirror: Api| {
-            let descriptor = descriptor.clone();
-            async move { manifests::fetch(&mirror, &descriptor).await }
-        };
-        match self.at_mirrors(Need::Pull, ask).await {
-            Ok(manifest) => Ok(manifest),
-            Err(errors) => {
-                let last = async { self.candidates.last(Need::Pull)?.manifest(descriptor).await };
-                errors.with(&self.candidates, Need::Pull, last.await)
-            }
-        }
+        self.tries.run(|| self.raw.manifest(descriptor)).await
     }
 
     fn place(&self) -> Option<String> {
-        Some(self.repository().to_string())
+        self.raw.place()
+    }
+
+    fn pulse(&self) -> Option<Arc<Pulse>> {
+        self.raw.pulse()
+    }
+
+    fn raw_source(&self) -> Option<&dyn Source> {
+        self.tries.policy().map(|_| &self.raw as &dyn Source)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
-        if let Some(own) = self.candidates.only() {
-            return own.blob(descriptor);
+        let blob = self.raw.blob(descriptor);
+        match self.tries.policy() {
+            Some(policy) => policy.reading(&blob),
+            None => blob,
         }
-        let (candidates, of) = (self.candidates.clone(), descriptor.clone());
-        let blob = Blob::new(descriptor.clone(), move |offset| {
-            blob::open(candidates.clone(), of.clone(), offset).boxed()
-        });
-        let repository = self.repository();
-        blob.with_name(&repository.to_string())
-            .with_origin(repository.clone())
     }
 
-    /// Only the registry itself is asked: no digest verifies a size.
     async fn blob_size(&self, digest: &Digest) -> Result<u64> {
-        self.candidates.last(Need::Pull)?.blob_size(digest).await
+        self.tries.run(|| self.raw.blob_size(digest)).await
     }
 
     async fn tags(&self, after: Option<&Tag>, limit: usize) -> Result<Vec<Tag>> {
-        let ask = |mirror: Api| {
-            let after = after.cloned();
-            async move { tags::after(&mirror, after.as_ref(), limit).await }
-        };
-        match self.at_mirrors(Need::Resolve, ask).await {
-            Ok(tags) => Ok(tags),
-            Err(errors) => {
-                let last = async {
-                    let last = self.candidates.last(Need::Resolve)?;
-                    last.tags(after, limit).await
-                };
-                errors.with(&self.candidates, Need::Resolve, last.await)
-            }
-        }
+        self.tries.run(|| self.raw.tags(after, limit)).await
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let ask = |mirror: Api| {
-            let subject = subject.clone();
-            async move {
-                match referrers::list(&mirror, &subject).await {
-                    // Most mirrors have content but no referrers.
-                    Ok(none) if none.is_empty() => {
-                        Err(Error::new(ErrorKind::NotFound, "it lists no referrers"))
-                    }
-                    listed => listed,
-                }
-            }
-        };
-        match self.at_mirrors(Need::Referrers, ask).await {
-            Ok(listed) => Ok(listed),
-            Err(errors) => {
-                let last = async {
-                    let last = self.candidates.last(Need::Referrers)?;
-                    last.referrers(subject).await
-                };
-                errors.with(&self.candidates, Need::Referrers, last.await)
-            }
-        }
+        self.tries.run(|| self.raw.referrers(subject)).await
     }
 }

@@ -62,7 +62,7 @@ impl Wharf {
     ) -> Result<OpenedBlob> {
         let (start, end) = limits(&range).map_err(|error| error.target(digest))?;
         drop(range);
-        let source = self.client().source(at).await?;
+        let source = self.source(at).await?;
         let part = self.retry(|| source.blob_part(digest, start, end)).await;
         let part = part.map_err(|error| error.side(Side::Source))?;
         let reading = Reading {

@@ -1,11 +1,8 @@
 //! Deletes tags and manifests.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use wharf_oci::{Reference, Selector};
 
 use super::Wharf;
-use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 
 impl Wharf {
@@ -29,19 +26,7 @@ impl Wharf {
     pub async fn delete(&self, at: &Reference) -> Result<()> {
         let selector = deletable(at).map_err(|error| error.target(at))?;
         let store = self.repository(at.repository());
-        let tried = AtomicBool::new(false);
-        let delete = || {
-            let again = tried.swap(true, Ordering::Relaxed);
-            let deleting = store.delete(&selector);
-            async move {
-                match deleting.await {
-                    // An earlier try deleted it, and its answer was lost.
-                    Err(error) if again && error.kind() == ErrorKind::NotFound => Ok(()),
-                    outcome => outcome,
-                }
-            }
-        };
-        self.retry(delete).await?;
+        self.options().copy.retry.delete(&store, &selector).await?;
         tracing::info!(%at, "deleted");
         Ok(())
     }

@@ -76,15 +76,16 @@ impl Wharf {
             return Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source));
         };
         let source = Arc::clone(&opened.source);
-        let manifest = self.retry(|| source.manifest(descriptor)).await;
+        let raw = source.raw_source().unwrap_or(source.as_ref());
+        let manifest = self.retry(|| raw.manifest(descriptor)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
         self.stored(source, manifest, choice).await
     }
 
     async fn image_of(&self, at: &Reference, choice: &PlatformChoice) -> Result<StoredImage> {
         let source = self.client().source(at.repository()).await?;
-        let selector = at.selector();
-        let manifest = self.retry(|| source.manifest_at(&selector)).await;
+        let source = source.with_retry(self.options().copy.retry);
+        let manifest = source.manifest_at(&at.selector()).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
         self.stored(Arc::new(source), manifest, choice).await
     }
@@ -101,7 +102,8 @@ impl Wharf {
             Payload::Index(index) => {
                 let only = only_image(index).map_err(|error| error.target(picked.digest()));
                 let only = only.map_err(|error| error.side(Side::Source))?;
-                let manifest = self.retry(|| source.manifest(&only)).await;
+                let raw = source.raw_source().unwrap_or(source.as_ref());
+                let manifest = self.retry(|| raw.manifest(&only)).await;
                 manifest.map_err(|error| error.side(Side::Source))?
             }
             _ => picked,

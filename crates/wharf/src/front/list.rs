@@ -35,7 +35,7 @@ impl Wharf {
         all(move |at| {
             let (wharf, repository) = (wharf.clone(), repository.clone());
             async move {
-                let source = wharf.client().source(&repository).await?;
+                let source = wharf.source(&repository).await?;
                 wharf.retry(|| source.tag_page(at.as_ref())).await
             }
         })
@@ -64,7 +64,7 @@ impl Wharf {
         all(move |at| {
             let (wharf, registry) = (wharf.clone(), registry.clone());
             async move {
-                let client = wharf.client();
+                let client = wharf.client().single_tries();
                 wharf
                     .retry(|| client.catalog_page(&registry, at.as_ref()))
                     .await

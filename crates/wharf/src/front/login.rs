@@ -51,7 +51,7 @@ impl Wharf {
     ) -> Result<LoggedIn> {
         check(credential)?;
         let given = Given::new(registry.clone(), credential.clone(), THIS_LOGIN);
-        let client = self.client().showing(Arc::new(given));
+        let client = self.client().single_tries().showing(Arc::new(given));
         let checked = self.retry(|| client.check_credentials(registry)).await?;
         let kept_in = file.keep(registry, credential).await?;
         Ok(LoggedIn { checked, kept_in })
@@ -69,7 +69,7 @@ impl Wharf {
         access: Access,
         sources: &[RepositoryName],
     ) -> Result<Secret> {
-        let client = self.client();
+        let client = self.client().single_tries();
         let ask = || client.authorization(repository, access, sources);
         self.retry(ask).await
     }

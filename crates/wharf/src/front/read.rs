@@ -36,7 +36,7 @@ impl Wharf {
     /// [`ErrorKind::NotFound`] if `at` names nothing, or nothing for the platform; the registry's
     /// other errors.
     pub async fn manifest(&self, at: &Reference) -> Result<Manifest> {
-        let source = self.client().source(at.repository()).await?;
+        let source = self.source(at.repository()).await?;
         let selector = at.selector();
         let manifest = self.retry(|| source.manifest_at(&selector)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
@@ -76,7 +76,7 @@ impl Wharf {
                 return Err(Error::new(ErrorKind::Unsupported, message).target(at));
             }
         };
-        let source = self.client().source(at.repository()).await?;
+        let source = self.source(at.repository()).await?;
         let blob = source.blob(&descriptor);
         let bytes = self.retry(|| blob.read_all(MAX_CONFIG_SIZE)).await;
         let bytes = bytes.map_err(|error| error.side(Side::Source))?;
@@ -101,7 +101,7 @@ impl Wharf {
     /// # Errors
     /// [`ErrorKind::NotFound`] if the tag of `at` does not exist; the registry's other errors.
     pub async fn referrers(&self, at: &Reference) -> Result<Vec<Descriptor>> {
-        let source = self.client().source(at.repository()).await?;
+        let source = self.source(at.repository()).await?;
         let subject = match at.digest() {
             Some(digest) => digest.clone(),
             None => {
@@ -130,6 +130,7 @@ impl Wharf {
         let PlatformChoice::One(wanted) = choice else {
             return Ok(manifest);
         };
+        let source = source.raw_source().unwrap_or(source);
         let picked = async {
             let image = self.retry(|| platform::image_in(source, &manifest, wanted));
             match image.await? {

@@ -7,7 +7,7 @@ use wharf_oci::Repository;
 use crate::Result;
 use crate::copy::{CopyOptions, Observer};
 use crate::place::PlaceOptions;
-use crate::remote::{Client, RemoteRepository};
+use crate::remote::{Client, RemoteRepository, RemoteSource};
 
 /// A client and options, with a verb for each operation. Cheap to clone, and safe to share between
 /// tasks.
@@ -82,8 +82,17 @@ impl Wharf {
         &self.options
     }
 
+    /// A repository that tries once: the verbs retry.
     pub(super) fn repository(&self, repository: &Repository) -> RemoteRepository {
-        self.client.repository(repository)
+        self.client.repository(repository).single_tries()
+    }
+
+    /// A repository to read from that tries once.
+    ///
+    /// # Errors
+    /// As [`Client::source`].
+    pub(super) async fn source(&self, repository: &Repository) -> Result<RemoteSource> {
+        Ok(self.client.source(repository).await?.single_tries())
     }
 
     /// Tries a request as often as the options allow.

@@ -105,7 +105,8 @@ impl OpenedSource {
 
     async fn picked(mut self, retry: &RetryPolicy, options: &PlaceOptions) -> Result<Self> {
         if let PlatformChoice::One(wanted) = &options.platform {
-            let narrow = || platform::narrow(self.source.as_ref(), &self.content, wanted);
+            let source = self.source.raw_source().unwrap_or(self.source.as_ref());
+            let narrow = || platform::narrow(source, &self.content, wanted);
             let content = retry.run(narrow).await;
             self.content = content.map_err(|error| error.side(Side::Source))?;
         }
@@ -114,8 +115,8 @@ impl OpenedSource {
 
     async fn registry(reference: &Reference, client: &Client, retry: &RetryPolicy) -> Result<Self> {
         let repository = client.source(reference.repository()).await?;
-        let selector = reference.selector();
-        let descriptor = retry.run(|| repository.resolve(&selector)).await?;
+        let repository = repository.with_retry(*retry);
+        let descriptor = repository.resolve(&reference.selector()).await?;
         let tag = match reference.digest() {
             Some(_) => reference.tag().cloned(),
             None => Some(reference.tag_or_latest()),

@@ -81,7 +81,8 @@ fn password() -> Option<Credential> {
 }
 
 fn named(client: &Client, registry: &FaultServer, name: &str) -> RemoteRepository {
-    client.repository(&format!("{}/{name}", registry.address()).parse().unwrap())
+    let name = format!("{}/{name}", registry.address());
+    client.repository(&name.parse().unwrap()).single_tries()
 }
 
 fn tag() -> Selector {

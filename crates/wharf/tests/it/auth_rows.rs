@@ -36,7 +36,8 @@ fn password() -> Option<Credential> {
 }
 
 fn repository(client: &Client, registry: &FaultServer, name: &str) -> RemoteRepository {
-    client.repository(&format!("{}/{name}", registry.address()).parse().unwrap())
+    let name = format!("{}/{name}", registry.address());
+    client.repository(&name.parse().unwrap()).single_tries()
 }
 
 fn shows(value: &'static str) -> impl Fn(&RecordedRequest) -> bool + Send + Sync {

@@ -109,7 +109,8 @@ fn hasty(address: SocketAddr) -> RemoteRepository {
         idle: short,
     };
     let client = Client::builder().timeouts(timeouts).build().unwrap();
-    client.repository(&format!("{address}/app").parse().unwrap())
+    let app = client.repository(&format!("{address}/app").parse().unwrap());
+    app.single_tries()
 }
 
 /// The error of a read, which must end.

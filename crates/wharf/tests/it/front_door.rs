@@ -196,7 +196,7 @@ async fn o8_dropping_a_push_cancels_its_work_and_its_sessions() {
 
     // The client works as before, and sends nothing else.
     let other = repository_name(server.address(), "other");
-    let store = wharf.client().repository(&other);
+    let store = wharf.client().repository(&other).single_tries();
     store.resolve(&"none".parse().unwrap()).await.unwrap_err();
     let after = server.lines();
     assert_eq!(after[lines.len()..], ["HEAD /v2/other/manifests/none"]);

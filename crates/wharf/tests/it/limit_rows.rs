@@ -19,7 +19,8 @@ fn client(limits: Limits) -> Client {
 }
 
 fn app(client: &Client, address: SocketAddr) -> RemoteRepository {
-    client.repository(&format!("{address}/app").parse().unwrap())
+    let app = client.repository(&format!("{address}/app").parse().unwrap());
+    app.single_tries()
 }
 
 fn blob(number: usize) -> Descriptor {

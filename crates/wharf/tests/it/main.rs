@@ -40,6 +40,7 @@ mod proxy_rows;
 mod push_faults;
 mod push_rows;
 mod request_counts;
+mod retried_requests;
 mod secrets;
 mod several_repositories;
 mod support;

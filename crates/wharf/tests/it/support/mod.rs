@@ -116,9 +116,9 @@ pub(crate) fn descriptor(root: &Root) -> &Descriptor {
     }
 }
 
-/// The repository `name` of the registry at `address`.
+/// The repository `name` of the registry at `address`, which tries each request once.
 pub(crate) fn repository(address: SocketAddr, name: &str) -> RemoteRepository {
-    let client = Client::builder().build().expect("a client");
+    let client = Client::builder().build().expect("a client").single_tries();
     client.repository(&format!("{address}/{name}").parse().expect("a repository"))
 }
 

@@ -2,37 +2,40 @@
 
 use futures::{FutureExt, StreamExt, stream};
 
+use super::retry::RetryPolicy;
 use crate::Result;
 use crate::blob::{Blob, ByteStream};
-use crate::copy::RetryPolicy;
 
 /// A read that made progress may be tried again, up to this many times the allowed tries in all.
 const PROGRESS_FACTOR: u32 = 40;
 
-/// The same blob; a stream of it that breaks off is opened again at its next byte, as often as
-/// `retry` allows.
-pub(super) fn patient(blob: &Blob, retry: RetryPolicy) -> Blob {
-    let inner = blob.clone();
-    blob.opened_by(move |offset| {
-        let blob = inner.clone();
-        async move {
-            let stream = retry.run(|| blob.open(offset)).await?;
-            let reading = Patient {
-                blob,
-                retry,
-                at: offset,
-                stream,
-                breaks: 0,
-                fruitless: 0,
-            };
-            let chunks = stream::try_unfold(reading, |mut reading| async move {
-                let chunk = reading.next().await?;
-                Ok(chunk.map(|chunk| (chunk, reading)))
-            });
-            Ok(chunks.boxed())
-        }
-        .boxed()
-    })
+impl RetryPolicy {
+    /// The same blob; a stream of it that breaks off is opened again at its next byte, as often as
+    /// this policy allows, as is one that cannot be opened. Retries of its own do not add to that.
+    #[must_use]
+    pub fn reading(&self, blob: &Blob) -> Blob {
+        let (inner, retry) = (blob.single_tries(), *self);
+        blob.retried_by(move |offset| {
+            let blob = inner.clone();
+            async move {
+                let stream = retry.run(|| blob.open(offset)).await?;
+                let reading = Patient {
+                    blob,
+                    retry,
+                    at: offset,
+                    stream,
+                    breaks: 0,
+                    fruitless: 0,
+                };
+                let chunks = stream::try_unfold(reading, |mut reading| async move {
+                    let chunk = reading.next().await?;
+                    Ok(chunk.map(|chunk| (chunk, reading)))
+                });
+                Ok(chunks.boxed())
+            }
+            .boxed()
+        })
+    }
 }
 
 struct Patient {
@@ -120,16 +123,40 @@ mod tests {
     async fn an_interrupted_read_continues_at_its_next_byte() {
         let opened = Arc::new(AtomicU32::new(0));
         let blob = breaking(b"hello", ErrorKind::Interrupted, Arc::clone(&opened));
-        let read = patient(&blob, policy(2)).read_all(9).await.unwrap();
+        let read = policy(2).reading(&blob).read_all(9).await.unwrap();
         assert_eq!(read, "hello");
         assert_eq!(opened.load(Ordering::SeqCst), 5);
+    }
+
+    #[tokio::test]
+    async fn fault_l6_retries_of_a_blob_do_not_multiply() {
+        let opened = Arc::new(AtomicU32::new(0));
+        let of = Arc::clone(&opened);
+        let digest = Digest::of(b"hello");
+        let gone = Blob::new(
+            Descriptor::new(MediaType::OCTET_STREAM, digest, 5),
+            move |_| {
+                of.fetch_add(1, Ordering::SeqCst);
+                async { Err(Error::new(ErrorKind::Server, "500")) }.boxed()
+            },
+        );
+        let twice = policy(2).reading(&gone).mapped(|_, stream| stream);
+        for (blob, tries) in [
+            (policy(3).reading(&twice), 3),
+            (twice.clone(), 2),
+            (twice.single_tries(), 1),
+        ] {
+            opened.store(0, Ordering::SeqCst);
+            blob.read_all(9).await.unwrap_err();
+            assert_eq!(opened.load(Ordering::SeqCst), tries);
+        }
     }
 
     #[tokio::test]
     async fn an_error_that_lasts_ends_the_read() {
         let opened = Arc::new(AtomicU32::new(0));
         let blob = breaking(b"hello", ErrorKind::Denied, Arc::clone(&opened));
-        let error = patient(&blob, policy(5)).read_all(9).await.unwrap_err();
+        let error = policy(5).reading(&blob).read_all(9).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(opened.load(Ordering::SeqCst), 1);
     }

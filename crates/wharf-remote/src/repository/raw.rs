@@ -1,4 +1,4 @@
-//! A repository in a registry: the store traits, delegated to the endpoint files.
+//! A repository that tries each request once: the store traits, delegated to the endpoint files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,34 +19,28 @@ use wharf_core::sync::Lock;
 use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
-///
-/// Its methods try once; [`wharf_core::copy`] retries.
 #[derive(Clone, Debug)]
-pub struct RemoteRepository {
+pub(crate) struct RawRepository {
     api: Api,
     /// The digests of manifests that the registry keeps under another one.
     kept_as: Arc<Lock<HashMap<Digest, Digest>>>,
 }
 
-impl RemoteRepository {
-    pub(super) fn new(api: Api) -> Self {
-        RemoteRepository {
+impl RawRepository {
+    pub(crate) fn new(api: Api) -> Self {
+        RawRepository {
             api,
             kept_as: Arc::default(),
         }
     }
 
     /// Registry and name.
-    pub fn repository(&self) -> &Repository {
+    pub(crate) fn repository(&self) -> &Repository {
         self.api.repository()
     }
 
-    /// The manifest that a tag or digest names, with one request instead of two. A registry may
-    /// count it as a pull.
-    ///
-    /// # Errors
-    /// As [`Source::resolve`] and [`Source::manifest`].
-    pub async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+    /// As [`RemoteRepository::manifest_at`](super::RemoteRepository::manifest_at).
+    pub(crate) async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
         let fetched = manifests::fetch_at(&self.api, at).await;
         if let Ok(manifest) = &fetched {
             self.memory().fetched(self.repository(), manifest);
@@ -54,23 +48,13 @@ impl RemoteRepository {
         self.about(fetched)
     }
 
-    /// A page of tags: the first one, or the next one that a page named.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`](wharf_core::ErrorKind::NotFound) where the repository does not exist;
-    /// [`ErrorKind::Invalid`](wharf_core::ErrorKind::Invalid) where the answer is no page of tags.
-    pub async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
+    /// As [`RemoteRepository::tag_page`](super::RemoteRepository::tag_page).
+    pub(crate) async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
         self.about(tags::page(&self.api, at).await)
     }
 
-    /// The bytes of a blob that is known by its digest alone, from byte `start` to before byte
-    /// `end`. The answer has the size of the blob if the registry states it. The bytes are not
-    /// compared with the digest.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`](wharf_core::ErrorKind::NotFound) where it is not here; what the
-    /// registry says.
-    pub async fn blob_part(
+    /// As [`RemoteRepository::blob_part`](super::RemoteRepository::blob_part).
+    pub(crate) async fn blob_part(
         &self,
         digest: &Digest,
         start: u64,
@@ -94,7 +78,7 @@ impl RemoteRepository {
 }
 
 #[async_trait]
-impl Source for RemoteRepository {
+impl Source for RawRepository {
     async fn resolve(&self, at: &Selector) -> Result<Descriptor> {
         let resolved = manifests::resolve(&self.api, at).await;
         self.memory().resolved(self.repository(), at, &resolved);
@@ -135,7 +119,7 @@ impl Source for RemoteRepository {
 }
 
 #[async_trait]
-impl Store for RemoteRepository {
+impl Store for RawRepository {
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
         Ok(self.holding(descriptor).await? == Holding::Whole)
     }
@@ -234,7 +218,7 @@ impl Store for RemoteRepository {
     }
 }
 
-impl Hints for RemoteRepository {
+impl Hints for RawRepository {
     fn prepare(&self) {
         self.api.will_write();
     }

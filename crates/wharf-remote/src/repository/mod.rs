@@ -1,0 +1,8 @@
+//! A repository in a registry, as a source and a store: `raw` tries each request once, and `remote`
+//! tries it again.
+
+mod raw;
+mod remote;
+
+pub(super) use self::raw::RawRepository;
+pub use self::remote::RemoteRepository;
