@@ -70,7 +70,9 @@ impl Run for Serve {
         let line = format!("serving {} on http://{address}", directory.display());
         context.printer.say(&line);
         if !address.ip().is_loopback() {
-            context.printer.say("other machines can use it too, without a password");
+            context
+                .printer
+                .say("other machines can use it too, without a password");
         }
         context.printer.fall_behind();
         until_signal(server, signals, &context.printer).await;
@@ -115,13 +117,15 @@ async fn addresses(text: &str) -> Result<Vec<SocketAddr>> {
     }
     let found = tokio::net::lookup_host(text).await;
     let first = found.and_then(|mut all| all.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
-    first.map(|address| vec![address]).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => {
-            let message = "not HOST:PORT or :PORT, such as 127.0.0.1:5000 or localhost:0";
-            Error::new(ErrorKind::Invalid, message).target(format!("address \"{text}\""))
-        }
-        _ => Error::io(format!("address \"{text}\""), error),
-    })
+    first
+        .map(|address| vec![address])
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                let message = "not HOST:PORT or :PORT, such as 127.0.0.1:5000 or localhost:0";
+                Error::new(ErrorKind::Invalid, message).target(format!("address \"{text}\""))
+            }
+            _ => Error::io(format!("address \"{text}\""), error),
+        })
 }
 
 #[cfg(test)]
@@ -140,7 +144,14 @@ mod tests {
         let first = |all: Result<Vec<SocketAddr>>| all.unwrap()[0];
         assert!(first(addresses("localhost:0").await).ip().is_loopback());
         assert_eq!(first(addresses("[::1]:5").await).port(), 5);
-        for text in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", ":", ":x"] {
+        for text in [
+            "foo",
+            "127.0.0.1",
+            "127.0.0.1:",
+            "127.0.0.1:70000",
+            ":",
+            ":x",
+        ] {
             let error = addresses(text).await.unwrap_err().to_string();
             assert_eq!(
                 error,
