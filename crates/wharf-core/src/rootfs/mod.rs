@@ -2,7 +2,7 @@
 //! (image-spec: "Image Layer Filesystem Changeset").
 //!
 //! Layers are read twice. The first pass reads their headers, and applies them one upon the other
-//! to a [`tree`] of names; the second writes what is left of each layer. So memory grows with the
+//! to a tree of names; the second writes what is left of each layer. So memory grows with the
 //! number of entries and not with their size, and each path is written once.
 
 mod head;
