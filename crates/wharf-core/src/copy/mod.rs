@@ -20,6 +20,7 @@ mod plan;
 mod planner;
 mod put;
 mod reading;
+mod resumed;
 mod retry;
 mod said;
 mod share;

@@ -1,13 +1,11 @@
 //! Blobs that continue after an interruption.
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::FutureExt;
 
-use super::retry::RetryPolicy;
-use crate::Result;
+use super::resumed::{Resume, resumed};
+use super::retry::{PROGRESS_FACTOR, RetryPolicy};
 use crate::blob::{Blob, ByteStream};
-
-/// A read that made progress may be tried again, up to this many times the allowed tries in all.
-const PROGRESS_FACTOR: u32 = 40;
+use crate::{Error, Result};
 
 impl RetryPolicy {
     /// The same blob; a stream of it that breaks off is opened again at its next byte, as often as
@@ -19,68 +17,56 @@ impl RetryPolicy {
             let blob = inner.clone();
             async move {
                 let stream = retry.run(|| blob.open(offset)).await?;
-                let reading = Patient {
+                let patience = Patience {
                     blob,
                     retry,
-                    at: offset,
-                    stream,
+                    reached: offset,
                     breaks: 0,
                     fruitless: 0,
                 };
-                let chunks = stream::try_unfold(reading, |mut reading| async move {
-                    let chunk = reading.next().await?;
-                    Ok(chunk.map(|chunk| (chunk, reading)))
-                });
-                Ok(chunks.boxed())
+                Ok(resumed(stream, offset, patience))
             }
             .boxed()
         })
     }
 }
 
-struct Patient {
+/// Goes on as often as a policy allows.
+struct Patience {
     blob: Blob,
     retry: RetryPolicy,
-    /// The next byte.
-    at: u64,
-    stream: ByteStream,
+    /// Where the last interruption was.
+    reached: u64,
     /// How often it was interrupted.
     breaks: u32,
     /// How often in a row it was interrupted without a byte.
     fruitless: u32,
 }
 
-impl Patient {
-    async fn next(&mut self) -> Result<Option<bytes::Bytes>> {
-        loop {
-            let error = match self.stream.next().await {
-                None => return Ok(None),
-                Some(Ok(chunk)) => {
-                    self.at = self.at.saturating_add(chunk.len() as u64);
-                    self.fruitless = 0;
-                    return Ok(Some(chunk));
-                }
-                Some(Err(error)) => error,
-            };
-            self.breaks += 1;
-            self.fruitless += 1;
-            let most = self.retry.tries.saturating_mul(PROGRESS_FACTOR);
-            if self.fruitless >= self.retry.tries || self.breaks >= most {
-                return Err(error);
-            }
-            // The policy decides whether, and after which wait, this error is followed by a try.
-            let (mut broken, blob, at) = (Some(error), &self.blob, self.at);
-            let reopen = || {
-                let broken = broken.take();
-                async move {
-                    match broken {
-                        Some(error) => Err(error),
-                        None => blob.open(at).await,
-                    }
-                }
-            };
-            self.stream = self.retry.run(reopen).await?;
+impl Resume for Patience {
+    async fn resume(&mut self, at: u64, error: Error) -> Result<ByteStream> {
+        if at > self.reached {
+            self.fruitless = 0;
         }
+        self.reached = at;
+        self.breaks += 1;
+        self.fruitless += 1;
+        let most = self.retry.tries.saturating_mul(PROGRESS_FACTOR);
+        if self.fruitless >= self.retry.tries || self.breaks >= most {
+            return Err(error);
+        }
+        // The policy decides whether, and after which wait, this error is followed by a try.
+        let (mut broken, blob) = (Some(error), &self.blob);
+        let reopen = || {
+            let broken = broken.take();
+            async move {
+                match broken {
+                    Some(error) => Err(error),
+                    None => blob.open(at).await,
+                }
+            }
+        };
+        self.retry.run(reopen).await
     }
 }
 
@@ -91,10 +77,11 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use futures::{StreamExt, stream};
     use wharf_oci::{Descriptor, Digest, MediaType};
 
     use super::*;
-    use crate::{Error, ErrorKind};
+    use crate::ErrorKind;
 
     fn policy(tries: u32) -> RetryPolicy {
         RetryPolicy {

@@ -1,5 +1,6 @@
 //! Decides when work is tried again. The unit is one blob or one manifest with its existence check,
-//! outside a copy one request. No other level retries (wire.md R1, R3).
+//! outside a copy one request. No other level retries; a read of a source may go on within a try
+//! (wire.md R1, R3).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,9 +56,9 @@ const SLOW: Duration = Duration::from_secs(1);
 const STEADY: Duration = Duration::from_secs(4);
 
 /// A try that made progress resets the count, up to this many times the allowed tries in all. That
-/// is enough for 10 GiB over a connection that breaks each 100 MB; a connection that breaks after
-/// each megabyte still fails in the end.
-const PROGRESS_FACTOR: u32 = 40;
+/// is enough for 10 GiB over a connection that breaks each 100 MB; an upload that breaks after each
+/// megabyte still fails in the end.
+pub(super) const PROGRESS_FACTOR: u32 = 40;
 
 /// How far the tries of one piece of work got, in bytes.
 #[derive(Debug, Default)]

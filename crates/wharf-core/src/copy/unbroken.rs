@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{FutureExt, StreamExt, stream};
+use futures::FutureExt;
 
-use crate::Result;
+use super::resumed::{Resume, resumed};
 use crate::blob::{Blob, ByteStream};
+use crate::{Error, Result};
 
 /// The least bytes between two breaks. With fewer, the break is an error of the try.
 const LEAST: u64 = 1 << 20;
@@ -18,60 +18,41 @@ const LEAST: u64 = 1 << 20;
 const WAIT: Duration = Duration::from_millis(200);
 
 /// The same blob; a stream of it that breaks off after some progress is opened again at its next
-/// byte.
+/// byte. Retries of its own do not add to that.
 pub(super) fn unbroken(blob: &Blob) -> Blob {
-    let inner = blob.clone();
+    let inner = blob.single_tries();
     blob.opened_by(move |offset| {
         let blob = inner.clone();
         async move {
-            let reading = Reading {
-                stream: blob.open(offset).await?,
-                blob,
-                at: offset,
-                since: offset,
-            };
-            let chunks = stream::try_unfold(reading, |mut reading| async move {
-                let chunk = reading.next().await?;
-                Ok(chunk.map(|chunk| (chunk, reading)))
-            });
-            Ok(chunks.boxed())
+            let stream = blob.open(offset).await?;
+            let since = offset;
+            Ok(resumed(stream, offset, Progress { blob, since }))
         }
         .boxed()
     })
 }
 
-struct Reading {
+/// Goes on as long as there is progress.
+struct Progress {
     blob: Blob,
-    stream: ByteStream,
-    /// The next byte.
-    at: u64,
     /// Where the stream was opened.
     since: u64,
 }
 
-impl Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        loop {
-            let error = match self.stream.next().await {
-                None => return Ok(None),
-                Some(Ok(chunk)) => {
-                    self.at = self.at.saturating_add(chunk.len() as u64);
-                    return Ok(Some(chunk));
-                }
-                Some(Err(error)) => error,
-            };
-            let progress = self.at.saturating_sub(self.since);
-            if !error.is_transient() || progress < LEAST || self.at >= self.blob.descriptor().size {
-                return Err(error);
-            }
-            tracing::debug!(%error, at = self.at, "source broke off: reading on");
-            tokio::time::sleep(WAIT).await;
-            // What is wrong with the source now is told by the next try.
-            let Ok(stream) = self.blob.open(self.at).await else {
-                return Err(error);
-            };
-            (self.stream, self.since) = (stream, self.at);
+impl Resume for Progress {
+    async fn resume(&mut self, at: u64, error: Error) -> Result<ByteStream> {
+        let progress = at.saturating_sub(self.since);
+        if !error.is_transient() || progress < LEAST || at >= self.blob.descriptor().size {
+            return Err(error);
         }
+        tracing::debug!(%error, at, "source broke off: reading on");
+        tokio::time::sleep(WAIT).await;
+        // What is wrong with the source now is told by the next try.
+        let Ok(stream) = self.blob.open(at).await else {
+            return Err(error);
+        };
+        self.since = at;
+        Ok(stream)
     }
 }
 
@@ -80,10 +61,12 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use bytes::Bytes;
+    use futures::{StreamExt, stream};
     use wharf_oci::{Descriptor, Digest, MediaType};
 
     use super::*;
-    use crate::{Error, ErrorKind};
+    use crate::ErrorKind;
 
     /// A blob of 4 MiB with streams that break after `piece` bytes.
     fn breaking(piece: usize, kind: ErrorKind, opened: &Arc<AtomicU32>) -> Blob {
