@@ -4,6 +4,8 @@ use std::io::{ErrorKind as Io, Read, Write};
 
 use tar::{EntryType, Header};
 
+use super::errors::{malformed, truncated};
+use super::extension::Extension;
 use super::pax::{Records, number};
 use super::sparse::{self, MOST_PIECES, Noted, Pieces, Run};
 use crate::sniff::{is_tar, not_a_tar};
@@ -11,10 +13,6 @@ use crate::{Error, ErrorKind, Result};
 
 /// The block size of a tar, in bytes.
 pub(crate) const BLOCK: usize = 512;
-
-/// The most bytes of a long name, or of a set of pax records. Extended attributes have at most
-/// 64 KiB each.
-const MOST_EXTENSION: u64 = 1 << 20;
 
 /// Zeros of files with holes that are always written, in bytes.
 const ZEROS_ALWAYS: u64 = 1 << 30;
@@ -55,14 +53,6 @@ pub(crate) struct Entries<R> {
     zeros: u64,
 }
 
-/// What extension headers say of the entry that follows.
-#[derive(Default)]
-struct Extension {
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    records: Records,
-}
-
 impl<R: Read> Entries<R> {
     pub(crate) fn new(reader: R) -> Self {
         Entries {
@@ -88,13 +78,11 @@ impl<R: Read> Entries<R> {
             };
             let kind = header.entry_type();
             let size = header.entry_size().map_err(|error| malformed(at, error))?;
-            if !is_extension(kind) {
+            if !Extension::is(kind) {
                 return self.enter(at, header, extension, size).map(Some);
             }
             self.begin(at, size)?;
-            if !kind.is_pax_global_extensions() {
-                self.extend(&mut extension, kind, at, size)?;
-            }
+            extension.add(at, kind, size, || self.small(size))?;
         }
     }
 
@@ -125,47 +113,24 @@ impl<R: Read> Entries<R> {
         Ok(())
     }
 
-    /// Reads the content of an extension header.
-    fn extend(&mut self, to: &mut Extension, kind: EntryType, at: u64, size: u64) -> Result<()> {
-        if size > MOST_EXTENSION {
-            let reason = format!("{size} bytes of extended header, more than {MOST_EXTENSION}");
-            return Err(malformed(at, reason));
-        }
+    /// The content of an extension header, which is not large.
+    fn small(&mut self, size: u64) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         self.read(&mut bytes)?;
         self.left -= size;
-        let text = || bytes.split(|byte| *byte == 0).next().map(<[u8]>::to_vec);
-        match kind {
-            EntryType::GNULongName => to.name = text(),
-            EntryType::GNULongLink => to.link = text(),
-            _ => {
-                let records = Records::parse(&bytes);
-                to.records = records.ok_or_else(|| malformed(at, "no pax records here"))?;
-            }
-        }
-        Ok(())
+        Ok(bytes)
     }
 
-    fn enter(&mut self, at: u64, header: Header, mut to: Extension, own: u64) -> Result<Entry> {
-        let record = |key: &[u8]| to.records.get(key).map(<[u8]>::to_vec);
-        let name = record(b"GNU.sparse.name").or_else(|| record(b"path"));
-        let name = name.or(to.name);
-        let name = name.unwrap_or_else(|| header.path_bytes().into_owned());
-        let link = record(b"linkpath").or(to.link);
-        let link = link.or_else(|| header.link_name_bytes().map(Into::into));
+    fn enter(&mut self, at: u64, header: Header, of: Extension, own: u64) -> Result<Entry> {
+        let (name, link) = (of.name(&header), of.link(&header));
         let kind = kind_of(&header, &name);
-        let stored = match (is_header_only(kind), record(b"size")) {
-            (true, _) => 0,
-            (false, None) => own,
-            (false, Some(size)) => {
-                number(&size).ok_or_else(|| malformed(at, "a size that is no number"))?
-            }
-        };
+        let stored = of.stored(at, kind, own)?;
+        let mut records = of.records;
         self.begin(at, stored)?;
-        let pieces = self.pieces(at, &header, &to.records, stored)?;
+        let pieces = self.pieces(at, &header, &records, stored)?;
         let size = pieces.size();
         self.bound(at, size.saturating_sub(stored))?;
-        to.records.remove(|key| {
+        records.remove(|key| {
             let own = matches!(key, b"path" | b"linkpath" | b"size" | b"hdrcharset");
             own || sparse::is_sparse(key)
         });
@@ -174,8 +139,8 @@ impl<R: Read> Entries<R> {
             header,
             kind,
             name,
-            link: link.unwrap_or_default(),
-            records: to.records,
+            link,
+            records,
             pieces,
         })
     }
@@ -287,7 +252,7 @@ impl<R: Read> Entries<R> {
         Err(match (at, read) {
             (0, _) => not_a_tar(&block),
             (_, BLOCK) => malformed(at, "no header of a tar entry here"),
-            (_, read) => truncated(at + read as u64),
+            (_, read) => ends(at + read as u64),
         })
     }
 
@@ -307,7 +272,7 @@ impl<R: Read> Entries<R> {
         self.position += skipped;
         // The padding of the last entry may be absent.
         if skipped < self.left {
-            return Err(truncated(self.position));
+            return Err(ends(self.position));
         }
         (self.left, self.padding) = (0, 0);
         Ok(())
@@ -319,7 +284,7 @@ impl<R: Read> Entries<R> {
                 self.position += buffer.len() as u64;
                 Ok(())
             }
-            Err(error) if error.kind() == Io::UnexpectedEof => Err(truncated(self.position)),
+            Err(error) if error.kind() == Io::UnexpectedEof => Err(ends(self.position)),
             Err(error) => Err(error.into()),
         }
     }
@@ -334,29 +299,8 @@ fn kind_of(header: &Header, name: &[u8]) -> EntryType {
     }
 }
 
-fn is_extension(kind: EntryType) -> bool {
-    kind.is_gnu_longname()
-        || kind.is_gnu_longlink()
-        || kind.is_pax_local_extensions()
-        || kind.is_pax_global_extensions()
-}
-
-/// Some writers state a size for these although no content follows.
-fn is_header_only(kind: EntryType) -> bool {
-    kind.is_hard_link()
-        || kind.is_symlink()
-        || kind.is_dir()
-        || kind.is_fifo()
-        || kind.is_character_special()
-        || kind.is_block_special()
-}
-
-fn truncated(offset: u64) -> Error {
-    let message = format!("truncated tar: it ends in the middle of an entry, at offset {offset}");
-    Error::new(ErrorKind::Corrupt, message)
-}
-
-pub(crate) fn malformed(offset: u64, reason: impl std::fmt::Display) -> Error {
-    let message = format!("malformed tar at offset {offset}: {reason}");
-    Error::new(ErrorKind::Corrupt, message)
+fn ends(offset: u64) -> Error {
+    truncated(format_args!(
+        "it ends in the middle of an entry, at offset {offset}"
+    ))
 }

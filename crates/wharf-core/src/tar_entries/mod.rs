@@ -1,8 +1,13 @@
 //! Reads a tar entry by entry from a stream, with bounded memory (POSIX ustar and pax, GNU tar).
 
 mod entries;
+mod errors;
+mod extension;
 mod pax;
 mod sparse;
 
 pub(crate) use self::entries::{BLOCK, Entries, Entry};
-pub(crate) use self::pax::{Records, number};
+pub(crate) use self::errors::{malformed, truncated};
+pub(crate) use self::extension::Extension;
+pub(crate) use self::pax::Records;
+pub(crate) use self::sparse::is_sparse;

@@ -10,16 +10,13 @@ use tar::{EntryType, Header};
 
 use crate::file::read_exactly_at;
 use crate::sniff::{is_tar, not_a_tar};
-use crate::tar_entries::{Records, number};
+use crate::tar_entries::{self, Extension, is_sparse, malformed, truncated};
 use crate::{Error, ErrorKind, Result};
 
-const BLOCK: u64 = 512;
+const BLOCK: u64 = tar_entries::BLOCK as u64;
 
 /// More entries than any image archive has, but few enough for memory.
 const MOST_ENTRIES: usize = 1_000_000;
-
-/// The most bytes of a long name, or of a set of pax records.
-const MOST_EXTENSION: u64 = 1 << 20;
 
 /// The kind of a path in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,15 +60,6 @@ struct Scan<'a> {
     entries: HashMap<String, TarEntry>,
 }
 
-/// The content of extension headers about the following entry.
-#[derive(Default)]
-struct Extension {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    sparse: bool,
-}
-
 impl Scan<'_> {
     fn run(&mut self) -> Result<()> {
         if self.length == 0 {
@@ -85,17 +73,17 @@ impl Scan<'_> {
             };
             let header = Header::from_byte_slice(&block);
             let kind = header.entry_type();
-            let own = header.entry_size().map_err(|error| malformed(at, &error))?;
-            let size = match kind {
-                kind if is_extension(kind) => own,
-                kind if is_header_only(kind) => 0,
-                _ => extension.size.unwrap_or(own),
+            let own = header.entry_size().map_err(|error| malformed(at, error))?;
+            let is_extension = Extension::is(kind);
+            let size = match is_extension {
+                true => own,
+                false => extension.stored(at, kind, own)?,
             };
             let content = self.skip(at, size)?;
-            if is_extension(kind) {
-                self.extend(&mut extension, kind, content, size)?;
+            if is_extension {
+                extension.add(at, kind, size, || self.read(content, size))?;
             } else {
-                self.enter(header, std::mem::take(&mut extension), content, size, at)?;
+                self.enter(header, &std::mem::take(&mut extension), content, size, at)?;
             }
         }
         Err(Error::new(
@@ -125,7 +113,7 @@ impl Scan<'_> {
                 self.length
             )));
         }
-        Err(malformed(at, &"not a valid tar header"))
+        Err(malformed(at, "not a valid tar header"))
     }
 
     /// Skips `size` bytes of content, padded to whole blocks. Returns their start.
@@ -143,49 +131,17 @@ impl Scan<'_> {
         Ok(content)
     }
 
-    fn extend(&self, extension: &mut Extension, kind: EntryType, at: u64, size: u64) -> Result<()> {
-        if kind.is_pax_global_extensions() {
-            return Ok(());
-        }
-        if size > MOST_EXTENSION {
-            let said = format!(
-                "extended header at offset {} has {size} bytes, more than the limit of \
-                 {MOST_EXTENSION} bytes",
-                at.saturating_sub(BLOCK)
-            );
-            return Err(Error::new(ErrorKind::Unsupported, said));
-        }
-        let bytes = self.read(at, size)?;
-        let text = || {
-            bytes
-                .split(|byte| *byte == 0)
-                .next()
-                .unwrap_or_default()
-                .to_vec()
-        };
-        match kind {
-            EntryType::GNULongName => extension.path = Some(text()),
-            EntryType::GNULongLink => extension.link = Some(text()),
-            _ => extension
-                .pax(&bytes)
-                .map_err(|error| malformed(at, &error))?,
-        }
-        Ok(())
-    }
-
     fn enter(
         &mut self,
         header: &Header,
-        extension: Extension,
+        extension: &Extension,
         content: u64,
         size: u64,
         at: u64,
     ) -> Result<()> {
         let kind = header.entry_type();
-        let path = extension
-            .path
-            .unwrap_or_else(|| header.path_bytes().into_owned());
-        if kind.is_gnu_sparse() || extension.sparse {
+        let path = extension.name(header);
+        if kind.is_gnu_sparse() || extension.records.iter().any(|(key, _)| is_sparse(key)) {
             let path = String::from_utf8_lossy(&path);
             let said = format!("entry {} at offset {at} is sparse", path.escape_debug());
             return Err(Error::new(ErrorKind::Unsupported, said));
@@ -193,16 +149,14 @@ impl Scan<'_> {
         let Some(path) = normal(below_root(&path)) else {
             return Ok(());
         };
-        let target = extension
-            .link
-            .or_else(|| header.link_name_bytes().map(Into::into));
+        let target = extension.link(header);
         let entry = match kind {
             EntryType::Regular | EntryType::Continuous => Some(TarEntry::File {
                 offset: content,
                 length: size,
             }),
-            EntryType::Symlink => Some(link(&target.unwrap_or_default(), Base::Folder)),
-            EntryType::Link => Some(link(&target.unwrap_or_default(), Base::Root)),
+            EntryType::Symlink => Some(link(&target, Base::Folder)),
+            EntryType::Link => Some(link(&target, Base::Root)),
             _ => None,
         };
         match entry {
@@ -217,39 +171,6 @@ impl Scan<'_> {
         read_exactly_at(self.file, offset, length)
             .map_err(|error| Error::io(format_args!("offset {offset}"), error))
     }
-}
-
-impl Extension {
-    /// Reads the relevant pax records (POSIX pax, "pax Extended Header").
-    fn pax(&mut self, records: &[u8]) -> std::io::Result<()> {
-        let invalid = std::io::ErrorKind::InvalidData;
-        for (key, value) in Records::parse(records).ok_or(invalid)?.iter() {
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => self.size = Some(number(value).ok_or(invalid)?),
-                key => self.sparse |= key.starts_with(b"GNU.sparse."),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_extension(kind: EntryType) -> bool {
-    kind.is_gnu_longname()
-        || kind.is_gnu_longlink()
-        || kind.is_pax_local_extensions()
-        || kind.is_pax_global_extensions()
-}
-
-/// Some writers state a size for these although no content follows.
-fn is_header_only(kind: EntryType) -> bool {
-    kind.is_hard_link()
-        || kind.is_symlink()
-        || kind.is_dir()
-        || kind.is_fifo()
-        || kind.is_character_special()
-        || kind.is_block_special()
 }
 
 /// An absolute path begins at the root of the archive.
@@ -289,17 +210,6 @@ fn normal(path: &[u8]) -> Option<String> {
         }
     }
     (!parts.is_empty()).then(|| parts.join("/"))
-}
-
-fn truncated(said: String) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("truncated tar: {said}"))
-}
-
-fn malformed(offset: u64, reason: &dyn std::fmt::Display) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("malformed tar at offset {offset}: {reason}"),
-    )
 }
 
 #[cfg(test)]
