@@ -4,31 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role, Selector, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Payload, Role};
 
 use super::missing::{Kind, Missing};
-use super::plan::{Plan, PlannedDraft, PlannedManifest, Root, RootContent};
-use super::said::{as_promised, said_by, says_nothing, too_much};
+use super::plan::{Plan, Root};
+use super::said::{as_promised, said_by, too_much};
 use crate::copy::order::{by_height, largest_first};
 use crate::copy::{CopyOptions, Existing, Nondistributable};
-use crate::draft::Draft;
 use crate::layer::LayerKey;
 use crate::store::{Beat, Pulse, Source, Store};
 use crate::{Error, ErrorKind, Result, Side};
+
+mod roots;
 
 /// Bytes of manifests held at once; real trees need a few hundred kilobytes.
 const MANIFEST_BYTES: u64 = 128 << 20;
 
 /// Indexes within indexes; real ones have two levels.
 const DEPTH: usize = 32;
-
-/// What a store has of a root.
-struct There {
-    /// Whether it has the manifest.
-    known: bool,
-    /// The tags that name something else, or nothing.
-    lacking: Vec<Tag>,
-}
 
 struct Planner<'a> {
     source: &'a dyn Source,
@@ -112,126 +105,6 @@ impl<'a> Planner<'a> {
             reading: source.pulse().unwrap_or_default(),
             asking: store.pulse().unwrap_or_default(),
         }
-    }
-
-    async fn add(&mut self, root: &Root) -> Result<()> {
-        match &root.content {
-            RootContent::Manifest(descriptor) => {
-                let there = self.there(descriptor, &root.tags).await?;
-                self.plan.named.push(Some(descriptor.clone()));
-                if there.lacking.is_empty() && !root.tags.is_empty() {
-                    self.plan.existing.push(descriptor.clone());
-                    return Ok(());
-                }
-                let manifest = self.read(descriptor).await?;
-                self.add_manifest(manifest, there, None).await
-            }
-            RootContent::Draft(draft) if draft.is_complete() => {
-                let manifest = draft.finish(&HashMap::new())?.manifest;
-                let there = self.there(manifest.descriptor(), &root.tags).await?;
-                self.plan.named.push(Some(manifest.descriptor().clone()));
-                if there.lacking.is_empty() && !root.tags.is_empty() {
-                    self.plan.existing.push(manifest.descriptor().clone());
-                    return Ok(());
-                }
-                self.add_manifest(manifest, there, Some(draft)).await
-            }
-            RootContent::Draft(draft) => self.add_draft(draft, &root.tags),
-        }
-    }
-
-    /// Plans a root manifest, and what is below it unless the store has that.
-    async fn add_manifest(
-        &mut self,
-        manifest: Manifest,
-        there: There,
-        draft: Option<&Draft>,
-    ) -> Result<()> {
-        let recalled = draft.filter(|draft| draft.recalled().next().is_some());
-        if there.known {
-            self.plan.retagged += 1;
-        } else {
-            self.walk(&manifest).await?;
-            let layers = recalled.into_iter().flat_map(Draft::recalled);
-            self.plan.recalled.extend(layers.cloned());
-        }
-        self.plan.roots.push(PlannedManifest {
-            manifest,
-            draft: recalled.cloned(),
-            tags: there.lacking,
-        });
-        Ok(())
-    }
-
-    /// What the store has of a root, with as few questions as possible.
-    ///
-    /// It asks by tag, which is the only question for an unchanged image; by digest first where the
-    /// hints say that only the tag is new. Without a hint it does not ask for an image by digest,
-    /// because the questions for its blobs remain. It asks for an index, to save those for a tree.
-    async fn there(&self, root: &Descriptor, tags: &[Tag]) -> Result<There> {
-        let hints = self.store.hints();
-        let recalled = hints.recalls(root, None);
-        let recalls = |tag: &Tag| hints.recalls(root, Some(tag));
-        let (old, new): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(recalls);
-        if recalled && !new.is_empty() {
-            let known = self.has(root).await?;
-            // What is not there has no tags either.
-            let mut lacking = if known {
-                self.lacking(&root.digest, &old).await?
-            } else {
-                old
-            };
-            lacking.extend(new);
-            return Ok(There { known, lacking });
-        }
-        let lacking = self.lacking(&root.digest, tags).await?;
-        let ask = tags.is_empty() || recalled || root.media_type.is_index();
-        let known = lacking.len() < tags.len() || (ask && self.has(root).await?);
-        Ok(There { known, lacking })
-    }
-
-    fn add_draft(&mut self, draft: &Draft, tags: &[Tag]) -> Result<()> {
-        if let Some(config) = draft.config.stored() {
-            self.add_blob(config)?;
-        }
-        for layer in draft.stored() {
-            self.add_blob(layer)?;
-        }
-        self.plan.recalled.extend(draft.recalled().cloned());
-        for layer in draft.pending() {
-            if self.pending.insert(layer.key().clone()) {
-                self.plan.pending.push(layer.clone());
-            }
-        }
-        let position = self.plan.named.len();
-        self.plan.named.push(None);
-        self.plan.drafts.push(PlannedDraft {
-            draft: draft.clone(),
-            tags: tags.to_vec(),
-            position,
-        });
-        Ok(())
-    }
-
-    /// Those of `tags` that do not name `digest` in the store, or cannot be trusted to.
-    async fn lacking(&self, digest: &Digest, tags: &[Tag]) -> Result<Vec<Tag>> {
-        if self.options.existing == Existing::Check {
-            return Ok(tags.to_vec());
-        }
-        let asked = stream::iter(tags.iter().cloned()).map(|tag| async {
-            let selector = Selector::Tag(tag.clone());
-            let resolve = async || match self.store.resolve(&selector).await {
-                Ok(there) => Ok(there.digest == *digest),
-                Err(error) if says_nothing(&error) => Ok(false),
-                Err(error) => Err(error),
-            };
-            match self.retry(&self.asking, resolve).await {
-                Ok(same) => Ok((!same).then_some(tag)),
-                Err(error) => Err(error.side(Side::Destination)),
-            }
-        });
-        let answers: Vec<_> = asked.buffered(self.options.checks()).try_collect().await?;
-        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Plans everything below a manifest that the store lacks, level by level.
