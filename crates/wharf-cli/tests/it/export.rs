@@ -7,6 +7,7 @@ use std::process::Command;
 
 use wharf_testkit::{
     ArchiveStyle, Child, DockerArchive, DockerImage, DockerRegistry, LayerSpec, LayoutFixture,
+    RecordingProxy,
 };
 
 use crate::common::{Run, Served, command, complaint, done, piped, text, wharf};
@@ -81,8 +82,15 @@ fn layers_of_every_kind_of_place_are_merged() {
     for address in std::iter::once(served.address).chain(docker) {
         let at = format!("{address}/app:1");
         done(home.path(), &["copy", "-q", &layout, &at]);
-        let run = wharf(home.path(), &["export", &at, "-"]);
+        let proxy = RecordingProxy::start(address);
+        let through = format!("{}/app:1", proxy.address());
+        let run = wharf(home.path(), &["export", &through, "-"]);
         assert_eq!(unpacked_output(&run), expected());
+        // The tag; index, image and config; two layers, each once.
+        let reads = proxy.requests().into_iter();
+        let reads = reads.filter(|request| request.target.starts_with("/v2/app/"));
+        let methods: Vec<String> = reads.map(|request| request.method).collect();
+        assert_eq!(methods, ["HEAD", "GET", "GET", "GET", "GET", "GET"]);
         let run = wharf(home.path(), &["export", "--platform", "windows/amd64", &at]);
         assert_eq!(
             unpacked_output(&run).into_keys().collect::<Vec<_>>(),
@@ -139,12 +147,12 @@ fn content_that_is_no_layer_comes_as_it_is() {
     let home = tempfile::tempdir().unwrap();
     let place = home.path().join("layout");
     let mut layout = LayoutFixture::new(&place);
-    layout.image(
-        Some("1"),
-        &[LayerSpec::bytes("application/octet-stream", b"hello\n")],
-    );
-    let run = done(home.path(), &["export", &format!("oci:{}:1", text(&place))]);
-    assert_eq!(run.stdout, "hello\n");
+    let chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    for (tag, media_type) in [("1", "application/octet-stream"), ("2", chart)] {
+        layout.image(Some(tag), &[LayerSpec::bytes(media_type, b"hello\n")]);
+        let from = format!("oci:{}:{tag}", text(&place));
+        assert_eq!(done(home.path(), &["export", &from]).stdout, "hello\n");
+    }
 }
 
 #[test]

@@ -32,9 +32,10 @@ impl RootFs {
     /// `spool`, because they are read twice.
     ///
     /// # Errors
-    /// Of a layer, with its digest: [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where its bytes are wrong or no tar,
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) where an entry cannot be in a file system, [`ErrorKind::Refused`](crate::ErrorKind::Refused)
-    /// where it expands out of proportion; what reading it says.
+    /// Of a layer, with its digest: [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where its
+    /// bytes are wrong or no tar, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) where an entry
+    /// cannot be in a file system, [`ErrorKind::Refused`](crate::ErrorKind::Refused) where it
+    /// expands out of proportion; what reading it says.
     pub async fn merge(layers: &[Blob], spool: &Path) -> Result<RootFs> {
         let reading = layers.iter().map(|blob| async move {
             let read = read(blob, spool).await;

@@ -94,7 +94,9 @@ impl<R: Read> Entries<R> {
 
     /// Writes the content of the entry that was read last.
     pub(crate) fn copy(&mut self, entry: &mut Entry, target: &mut impl Write) -> Result<()> {
-        let mut buffer = vec![0; 1 << 16];
+        // Most files are small.
+        let most = usize::try_from(entry.size()).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; most.min(1 << 16)];
         while let Some(run) = entry.pieces.next() {
             let (Run::Data(most) | Run::Zeros(most)) = run;
             let want = usize::try_from(most).unwrap_or(usize::MAX);

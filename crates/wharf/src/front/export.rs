@@ -1,11 +1,10 @@
 //! Merges the layers of images into one file system.
 
-use wharf_oci::{MediaType, Platform};
+use wharf_oci::Platform;
 
 use super::Wharf;
 use crate::blob::{Blob, ByteStream};
 use crate::draft::DraftLayer;
-use crate::image::StoredImage;
 use crate::place::OpenedSource;
 use crate::rootfs::RootFs;
 use crate::{Error, ErrorKind, Result, RootContent, Side};
@@ -38,10 +37,10 @@ impl Wharf {
     pub async fn export(&self, opened: &OpenedSource) -> Result<ByteStream> {
         let layers = match &opened.content {
             RootContent::Manifest(_) => {
-                let image = self.exported(opened).await?;
+                let image = self.image_in_or(opened, Some(&usual())).await?;
                 let layers = image.layers().await?;
                 if let [only] = layers.as_slice()
-                    && is_no_layer(&only.descriptor().media_type)
+                    && !only.descriptor().media_type.is_layer()
                 {
                     return only.uncompressed().await;
                 }
@@ -56,15 +55,6 @@ impl Wharf {
         let spool = &self.options().places.spool_dir;
         Ok(RootFs::merge(&layers, spool).await?.tar())
     }
-
-    /// The image of a manifest, or of the index that it is.
-    async fn exported(&self, opened: &OpenedSource) -> Result<StoredImage> {
-        match self.image_in(opened).await {
-            Err(error) if error.kind() == ErrorKind::Ambiguous => {}
-            image => return image,
-        }
-        self.image_in_for(opened, &usual().into()).await
-    }
 }
 
 /// The platform that is meant when none is named, as by other tools.
@@ -74,12 +64,6 @@ fn usual() -> Platform {
         architecture: "amd64".to_owned(),
         ..Platform::default()
     }
-}
-
-/// Whether the one blob of an image is content of another kind. What calls itself a tar is a
-/// layer, also under a name that is not known.
-fn is_no_layer(media_type: &MediaType) -> bool {
-    !media_type.is_layer() && !media_type.as_str().contains("tar")
 }
 
 /// The tar of a layer of a draft.

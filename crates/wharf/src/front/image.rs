@@ -63,13 +63,14 @@ impl Wharf {
     /// [`ErrorKind::Unsupported`] if its layers are made while they are copied, as those of some
     /// docker archives are; otherwise as [`Wharf::image`].
     pub async fn image_in(&self, opened: &OpenedSource) -> Result<StoredImage> {
-        self.image_in_for(opened, &PlatformChoice::All).await
+        self.image_in_or(opened, None).await
     }
 
-    pub(super) async fn image_in_for(
+    /// As [`Wharf::image_in`]; of an index of several images it is the one for `usual`, if given.
+    pub(super) async fn image_in_or(
         &self,
         opened: &OpenedSource,
-        choice: &PlatformChoice,
+        usual: Option<&Platform>,
     ) -> Result<StoredImage> {
         let RootContent::Manifest(descriptor) = &opened.content else {
             let message = "the layers of this image are made while it is copied; copy it first";
@@ -79,7 +80,7 @@ impl Wharf {
         let raw = source.raw_source().unwrap_or(source.as_ref());
         let manifest = self.retry(|| raw.manifest(descriptor)).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
-        self.stored(source, manifest, choice).await
+        self.stored(source, manifest, usual).await
     }
 
     async fn image_of(&self, at: &Reference, choice: &PlatformChoice) -> Result<StoredImage> {
@@ -87,26 +88,33 @@ impl Wharf {
         let source = source.with_retry(self.options().copy.retry);
         let manifest = source.manifest_at(&at.selector()).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
-        self.stored(Arc::new(source), manifest, choice).await
+        let picked = self.picked_for(&source, manifest, choice).await?;
+        self.stored(Arc::new(source), picked, None).await
     }
 
-    /// The image that `manifest` is, or has for the platform.
+    /// The image that `manifest` is, or the only one that it has, or that for `usual`.
     async fn stored(
         &self,
         source: Arc<dyn Source>,
         manifest: Manifest,
-        choice: &PlatformChoice,
+        usual: Option<&Platform>,
     ) -> Result<StoredImage> {
-        let picked = self.picked_for(source.as_ref(), manifest, choice).await?;
-        let manifest = match picked.payload() {
-            Payload::Index(index) => {
-                let only = only_image(index).map_err(|error| error.target(picked.digest()));
-                let only = only.map_err(|error| error.side(Side::Source))?;
-                let raw = source.raw_source().unwrap_or(source.as_ref());
-                let manifest = self.retry(|| raw.manifest(&only)).await;
-                manifest.map_err(|error| error.side(Side::Source))?
-            }
-            _ => picked,
+        let manifest = match manifest.payload() {
+            Payload::Index(index) => match (only_image(index), usual) {
+                (Ok(only), _) => {
+                    let raw = source.raw_source().unwrap_or(source.as_ref());
+                    let manifest = self.retry(|| raw.manifest(&only)).await;
+                    manifest.map_err(|error| error.side(Side::Source))?
+                }
+                (Err(_), Some(usual)) => {
+                    let choice = usual.clone().into();
+                    self.picked_for(source.as_ref(), manifest, &choice).await?
+                }
+                (Err(error), None) => {
+                    return Err(error.target(manifest.digest()).side(Side::Source));
+                }
+            },
+            _ => manifest,
         };
         let image = StoredImage::new(source, manifest);
         let image = image.map_err(|error| error.side(Side::Source))?;
