@@ -12,17 +12,21 @@ use crate::{Digest, MediaType, Platform};
 
 /// Points at content by digest. OCI image-spec, "Content Descriptors".
 ///
-/// Fields that are not known here are kept in [`extra`](Self::extra).
+/// Fields that are not known here are kept in [`extra`](Self::extra). They are written in the order
+/// in which other tools write them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What the content is, as the document states it; empty where it states nothing.
     #[serde(default = "no_media_type", deserialize_with = "media_type_or_empty")]
     pub media_type: MediaType,
-    /// The digest of the content's bytes.
-    pub digest: Digest,
     /// How many bytes the content has.
     pub size: u64,
+    /// The digest of the content's bytes.
+    pub digest: Digest,
+    /// The content itself in base64, as the descriptor states it; not verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Where else the content may be found.
     #[serde(
         default,
@@ -47,9 +51,6 @@ pub struct Descriptor {
         skip_serializing_if = "Option::is_none"
     )]
     pub artifact_type: Option<MediaType>,
-    /// The content itself in base64, as the descriptor states it; not verified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,

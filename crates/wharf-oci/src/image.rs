@@ -21,21 +21,11 @@ pub struct ImageManifest {
         skip_serializing_if = "Option::is_none"
     )]
     pub media_type: Option<MediaType>,
-    /// The type of the artifact that it carries; `None` for an image.
-    #[serde(
-        default,
-        deserialize_with = "optional_media_type",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub artifact_type: Option<MediaType>,
     /// The config blob.
     pub config: Descriptor,
     /// The layers, the lowest first.
     #[serde(default, deserialize_with = "null_as_default")]
     pub layers: Vec<Descriptor>,
-    /// The manifest that this one says something about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Descriptor>,
     /// Free-form facts.
     #[serde(
         default,
@@ -43,6 +33,16 @@ pub struct ImageManifest {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub annotations: BTreeMap<String, String>,
+    /// The manifest that this one says something about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// The type of the artifact that it carries; `None` for an image.
+    #[serde(
+        default,
+        deserialize_with = "optional_media_type",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub artifact_type: Option<MediaType>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,

@@ -21,19 +21,9 @@ pub struct Index {
         skip_serializing_if = "Option::is_none"
     )]
     pub media_type: Option<MediaType>,
-    /// The type of the artifact that it carries; `None` for images.
-    #[serde(
-        default,
-        deserialize_with = "optional_media_type",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub artifact_type: Option<MediaType>,
     /// The children: manifests, or content of any other kind.
     #[serde(deserialize_with = "null_as_default")]
     pub manifests: Vec<Descriptor>,
-    /// The manifest that this one says something about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Descriptor>,
     /// Free-form facts.
     #[serde(
         default,
@@ -41,6 +31,16 @@ pub struct Index {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub annotations: BTreeMap<String, String>,
+    /// The manifest that this one says something about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// The type of the artifact that it carries; `None` for images.
+    #[serde(
+        default,
+        deserialize_with = "optional_media_type",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub artifact_type: Option<MediaType>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,

@@ -4,6 +4,7 @@
 //! Documents keep the fields that this version does not know.
 
 mod annotations;
+mod compact;
 mod config;
 mod descriptor;
 mod diagnostic;
@@ -26,6 +27,7 @@ mod schema1;
 mod text;
 
 pub use annotations::*;
+pub use compact::*;
 pub use config::*;
 pub use descriptor::*;
 pub use diagnostic::*;
