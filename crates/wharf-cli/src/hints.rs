@@ -149,9 +149,10 @@ fn by_kind(error: &Error) -> Option<&'static str> {
         }
         (ErrorKind::Server, Some(507)) => Some("free some space on the registry's disk"),
         (ErrorKind::Server, _) => Some("the registry failed; see its log"),
-        (ErrorKind::NoSpace, _) => {
+        (ErrorKind::NoSpace, _) if side == Some(Side::Destination) => {
             Some("free some space; running it again sends only what is missing")
         }
+        (ErrorKind::NoSpace, _) => Some("free some space"),
         (ErrorKind::Ambiguous, _) => Some(
             "write oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME or PATH@DIGEST; \
              push --index takes a whole layout",

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use wharf_testkit::{
-    ArchiveStyle, Child, DockerArchive, DockerImage, DockerRegistry, LayerSpec, LayoutFixture,
-    RecordingProxy,
+    Answer, ArchiveStyle, Child, DockerArchive, DockerImage, DockerRegistry, FaultServer,
+    LayerSpec, LayoutFixture, RecordingProxy,
 };
 
+use crate::common::said::{EMPTY, IMAGE, Login, MANIFEST, Place, with_image};
 use crate::common::{Run, Served, command, complaint, done, piped, text, wharf};
 
 const LOWER: &[(&str, &[u8])] = &[("etc/motd", b"old"), ("etc/gone", b"1"), ("opt/x", b"2")];
@@ -178,9 +179,28 @@ fn fault_xexport_a_full_disk_is_named_by_its_file() {
     fixture.image(Some("1"), &layers());
     let from = format!("oci:{}:1", text(fixture.directory()));
     let run = wharf(home.path(), &["export", &from, "/dev/full"]);
-    assert!(
-        run.complaint()
-            .starts_with("/dev/full: no space left on device"),
-        "{run:?}"
+    // What was written is lost, so that the next run begins anew.
+    assert_eq!(
+        run.complaint(),
+        "/dev/full: no space left on device (free some space)"
     );
+}
+
+#[test]
+fn fault_xexport_a_run_that_was_cut_off_does_not_say_that_the_next_sends_less() {
+    let layer = format!(
+        r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{EMPTY}","size":2}}"#
+    );
+    let manifest = MANIFEST.replace(r#""layers":[]"#, &format!(r#""layers":[{layer}]"#));
+    let manifest = Answer::status(200)
+        .header("Content-Type", IMAGE)
+        .body(manifest);
+    let cut = Answer::status(200).body("{}").cut_body_after(1);
+    let script = with_image(cut).on("*", "*/manifests/*", [manifest]);
+    let server = FaultServer::start(script);
+    let host = server.address().to_string();
+    let at = format!("{host}/a/b:1");
+    let line = Place::new().said_of(&host, &["export", &at], Login::None);
+    assert!(line.contains("connection to HOST "), "{line}");
+    assert!(!line.contains("running it again"), "{line}");
 }

@@ -71,6 +71,13 @@ impl Error {
         self
     }
 
+    /// Records that nothing stays for the next run of what was being transferred.
+    #[must_use]
+    pub fn in_vain(mut self) -> Self {
+        self.parts().moving = false;
+        self
+    }
+
     /// Records that the request that failed is not needed: the next try goes without it.
     #[must_use]
     pub fn moot(mut self) -> Self {

@@ -66,8 +66,9 @@ impl StoredLayer {
         let blamed = move |error: Error| match error.failed_side() {
             None => error
                 .target(format_args!("layer {layer}"))
-                .side(Side::Source),
-            Some(_) => error,
+                .side(Side::Source)
+                .in_vain(),
+            Some(_) => error.in_vain(),
         };
         Ok(checked.map_err(blamed).boxed())
     }

@@ -111,7 +111,7 @@ fn unpacked(stream: StreamReader) -> Result<Box<dyn Read + Send>> {
 
 fn named(blob: &Blob, error: Error) -> Error {
     let layer = format!("layer {}", blob.descriptor().digest);
-    error.target(layer).side(Side::Source)
+    error.target(layer).side(Side::Source).in_vain()
 }
 
 #[cfg(test)]
