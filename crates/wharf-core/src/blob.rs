@@ -117,6 +117,17 @@ impl Blob {
         }))
     }
 
+    /// The bytes behind those that were `seen`, checked together with them as [`Blob::read`] does.
+    ///
+    /// # Errors
+    /// As [`Blob::read`].
+    pub(crate) async fn read_on(&self, seen: &verify::Seen) -> Result<ByteStream> {
+        let stream = self.open(seen.bytes()).await?;
+        Ok(verify::blaming(&self.name, stream, |stream| {
+            verify::continued(stream, &self.descriptor, seen)
+        }))
+    }
+
     /// The bytes from `offset` on; only their number is checked.
     ///
     /// # Errors

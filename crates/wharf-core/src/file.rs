@@ -231,6 +231,11 @@ pub fn read_exactly_at(file: &File, offset: u64, length: usize) -> std::io::Resu
     Ok(buffer.into())
 }
 
+/// Writes all of `bytes` at `offset` without moving any shared position.
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+    positioned::write_all_at(file, bytes, offset)
+}
+
 fn truncated(name: &str, offset: u64, want: usize) -> Error {
     Error::new(
         ErrorKind::Corrupt,
@@ -255,12 +260,16 @@ mod positioned {
     ) -> std::io::Result<()> {
         file.read_exact_at(buffer, offset)
     }
+
+    pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
 }
 
 #[cfg(not(unix))]
 mod positioned {
     use std::fs::File;
-    use std::io::{Read, Seek, SeekFrom};
+    use std::io::{Read, Seek, SeekFrom, Write};
 
     use crate::sync::Lock;
 
@@ -276,6 +285,13 @@ mod positioned {
         let mut file = file;
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)
+    }
+
+    pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        let _guard = POSITION.lock();
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
     }
 }
 

@@ -10,6 +10,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use wharf_oci::{Algorithm, Descriptor, Digest, Hasher};
 
 use crate::byte_stream::ByteStream;
+use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result, Side};
 
 /// Below this many bytes hashing takes some 20 µs: less than a trip to another thread.
@@ -17,12 +18,32 @@ const INLINE: usize = 32 * 1024;
 
 /// Checks `stream` against the size and digest of `descriptor` as it flows.
 pub fn checked(stream: ByteStream, descriptor: &Descriptor) -> ByteStream {
+    continued(stream, descriptor, &Seen::default())
+}
+
+/// The bytes of some content that a check has passed on. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(Arc<Lock<Option<Hasher>>>);
+
+impl Seen {
+    /// How many they are.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().as_ref().map_or(0, Hasher::length)
+    }
+}
+
+/// As [`checked`], where `stream` begins behind the bytes of `seen`, which counts on while it flows:
+/// what breaks off is checked from there with the next stream.
+pub(crate) fn continued(stream: ByteStream, descriptor: &Descriptor, seen: &Seen) -> ByteStream {
+    let hasher = seen.0.lock().clone();
+    let hasher = hasher.unwrap_or_else(|| Hasher::new(descriptor.digest.algorithm()));
     let check = Check {
         stream,
-        hasher: Hasher::new(descriptor.digest.algorithm()),
         digest: descriptor.digest.clone(),
         size: descriptor.size,
-        seen: 0,
+        seen: hasher.length(),
+        hasher,
+        note: seen.clone(),
     };
     stream::try_unfold(Some(check), |check| async {
         let Some(check) = check else { return Ok(None) };
@@ -145,6 +166,7 @@ struct Check {
     digest: Digest,
     size: u64,
     seen: u64,
+    note: Seen,
 }
 
 impl Check {
@@ -163,9 +185,12 @@ impl Check {
             let (hasher, chunk) = update(self.hasher, chunk).await?;
             self.hasher = hasher;
             if self.seen < self.size {
+                *self.note.0.lock() = Some(self.hasher.clone());
                 return Ok(Some((chunk, Some(self))));
             }
+            let (note, whole) = (self.note.clone(), self.hasher.clone());
             self.finish().await?;
+            *note.0.lock() = Some(whole);
             return Ok(Some((chunk, None)));
         }
     }

@@ -4,8 +4,11 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use wharf_oci::Descriptor;
+
 use crate::Result;
-use crate::blob::ByteStream;
+use crate::blob::{Blob, ByteStream};
 use crate::file;
 
 /// Finds files by a path with `/` between its parts, below the root. Blocking: call it off the
@@ -41,5 +44,15 @@ impl Region {
             self.start + offset,
             self.length - offset,
         )
+    }
+
+    /// The same bytes as a blob.
+    pub(crate) fn blob(&self, descriptor: Descriptor) -> Blob {
+        let region = self.clone();
+        let blob = Blob::new(descriptor, move |offset| {
+            let stream = region.open(offset);
+            async move { Ok(stream) }.boxed()
+        });
+        blob.with_name(&self.name)
     }
 }

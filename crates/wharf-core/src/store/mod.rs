@@ -11,6 +11,7 @@ mod hints;
 mod interface;
 mod layout;
 mod memory;
+mod new_file;
 mod pulse;
 mod referrers;
 

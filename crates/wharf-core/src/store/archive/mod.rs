@@ -15,11 +15,13 @@ mod open;
 mod options;
 mod scan;
 mod unpack;
+mod writing;
 
 pub use self::docker::DockerArchive;
 pub use self::docker_image::DockerImage;
 pub use self::docker_select::ImageChoice;
 pub use self::open::{Archive, Reading, open, open_as};
 pub use self::options::{ArchiveOptions, Input};
+pub use self::writing::{DockerArchiveWriter, OciArchiveWriter, Output, SavedRepository};
 
 pub(crate) use self::unpack::peel;

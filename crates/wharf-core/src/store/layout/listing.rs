@@ -7,7 +7,7 @@ use wharf_oci::{ANNOTATION_REF_NAME, Descriptor, Index, Tag};
 use super::entry::{containerd_name, ref_name};
 
 /// Lists `manifest`, under `tag` if given. Returns whether `index` changed.
-pub(super) fn enter(index: &mut Index, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
+pub(in crate::store) fn enter(index: &mut Index, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
     match tag {
         Some(tag) => enter_tagged(index, manifest, tag),
         None => enter_untagged(index, manifest),
@@ -51,7 +51,7 @@ fn enter_tagged(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
 }
 
 /// Removes a tag; its manifest stays listed by digest. Returns whether the tag existed.
-pub(super) fn untag(index: &mut Index, tag: &Tag) -> bool {
+pub(in crate::store) fn untag(index: &mut Index, tag: &Tag) -> bool {
     let mut found = false;
     for entry in &mut index.manifests {
         if is_named(entry, tag) {
@@ -69,7 +69,7 @@ pub(super) fn untag(index: &mut Index, tag: &Tag) -> bool {
 }
 
 /// Removes a manifest under all names. Returns whether it was listed.
-pub(super) fn remove(index: &mut Index, digest: &wharf_oci::Digest) -> bool {
+pub(in crate::store) fn remove(index: &mut Index, digest: &wharf_oci::Digest) -> bool {
     let before = index.manifests.len();
     index.manifests.retain(|entry| entry.digest != *digest);
     index.manifests.len() < before

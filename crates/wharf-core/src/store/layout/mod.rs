@@ -4,12 +4,12 @@
 
 mod directory;
 mod entry;
-mod listing;
+pub(super) mod listing;
 mod present;
 mod reader;
 mod tree;
-mod write;
 
 pub use self::directory::Layout;
 pub use self::entry::Entry;
 pub use self::reader::LayoutReader;
+pub(crate) use self::reader::blob_path;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -23,15 +24,15 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// A file without its final name; dropping it deletes it.
 #[derive(Debug)]
-pub(super) struct NewFile {
-    file: File,
+pub(in crate::store) struct NewFile {
+    file: Arc<File>,
     path: TempPath,
     root: PathBuf,
 }
 
 impl NewFile {
     /// A new file on the file system of `root`, for a place below it. Blocking.
-    pub(super) fn create(root: &Path) -> Result<Self> {
+    pub(in crate::store) fn create(root: &Path) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX);
         readable_by_others(&mut builder);
@@ -43,7 +44,7 @@ impl NewFile {
         // the file system, only the age counts.
         let _ = file.try_lock();
         Ok(NewFile {
-            file,
+            file: Arc::new(file),
             path,
             root: root.to_owned(),
         })
@@ -53,7 +54,7 @@ impl NewFile {
     ///
     /// # Errors
     /// The stream's error, or the system's.
-    pub(super) async fn fill(mut self, mut stream: ByteStream) -> Result<Self> {
+    pub(in crate::store) async fn fill(mut self, mut stream: ByteStream) -> Result<Self> {
         while let Some(chunk) = stream.next().await.transpose()? {
             self = blocking(move || self.write(&chunk).map(|()| self)).await??;
         }
@@ -61,14 +62,19 @@ impl NewFile {
     }
 
     /// Writes `bytes`. Blocking.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
+    pub(in crate::store) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        (&*self.file)
             .write_all(bytes)
             .map_err(|error| Error::io(self.path.display(), error))
     }
 
+    /// The file itself, to write and read at any place of it.
+    pub(in crate::store) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
     /// Gives it its final name, replacing an existing file. Durable on return. Blocking.
-    pub(super) fn publish(self, path: &Path) -> Result<()> {
+    pub(in crate::store) fn publish(self, path: &Path) -> Result<()> {
         let named = |error| Error::io(path.display(), error);
         let directory = path.parent().unwrap_or(&self.root);
         create_directory(directory, &self.root)?;
@@ -80,7 +86,7 @@ impl NewFile {
     }
 
     /// As [`NewFile::publish`], but keeps an existing file. Blocking.
-    pub(super) fn publish_unless_there(self, path: &Path) -> Result<()> {
+    pub(in crate::store) fn publish_unless_there(self, path: &Path) -> Result<()> {
         let named = |error| Error::io(path.display(), error);
         self.file.sync_all().map_err(named)?;
         match self.path.persist_noclobber(path) {
@@ -92,12 +98,12 @@ impl NewFile {
 }
 
 /// Whether this is the name of one of our temporary files.
-pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
+pub(in crate::store) fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
 /// Removes what dead processes left in `root`. Blocking, best effort.
-pub(super) fn remove_stale(root: &Path) {
+pub(in crate::store) fn remove_stale(root: &Path) {
     let Ok(files) = fs::read_dir(root) else {
         return;
     };
