@@ -21,10 +21,10 @@ pub(crate) struct TlsPlaces {
     pub(crate) roots: Option<PathBuf>,
     /// Directories of such files.
     pub(crate) root_directories: Vec<PathBuf>,
+    /// The system's file of certificates, unless the environment names another.
+    pub(crate) bundle: Option<PathBuf>,
     /// The system's directories, which are trusted too.
     pub(crate) system: Vec<PathBuf>,
-    /// Whether the environment keeps the library from finding those of the system.
-    pub(crate) system_is_hidden: bool,
     /// The directory of certificates by host, if the environment names one.
     pub(crate) certs_dir: Option<PathBuf>,
     /// The default directories of certificates by host.
@@ -110,10 +110,13 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
 /// system.
 pub(crate) fn tls_places() -> TlsPlaces {
     let directories = path("SSL_CERT_DIR").unwrap_or_default();
+    let roots = path("SSL_CERT_FILE");
     TlsPlaces {
-        roots: path("SSL_CERT_FILE"),
-        // The library takes an empty value for the name of a missing file.
-        system_is_hidden: env::var_os("SSL_CERT_FILE").is_some_and(|value| value.is_empty()),
+        bundle: match roots {
+            Some(_) => None,
+            None => openssl_probe::probe().cert_file,
+        },
+        roots,
         root_directories: env::split_paths(&directories)
             .filter(|path| !path.as_os_str().is_empty())
             .collect(),

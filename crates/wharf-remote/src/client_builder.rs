@@ -15,7 +15,7 @@ use crate::memory::RegistryMemory;
 use crate::mirrors::HostsDirectory;
 use crate::proxies::Proxies;
 use crate::settings::{Insecure, ReferrersFallback};
-use crate::tls::{Authority, Certificates, Tls, TlsSettings, TlsSource, Verification};
+use crate::tls::{Authority, Roots, Tls, TlsSettings, TlsSource, Verification};
 use crate::transport::{
     LeniencyObserver, Limits, Names, Neighbour, PauseObserver, Resolver, Settings, Tattler,
     Timeouts, Transport,
@@ -254,11 +254,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the trusted authorities, instead of the system's. The system's are found as usual; on
-    /// Linux that includes `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    /// Sets the trusted authorities, instead of the system's. Without them, the system's are found
+    /// as usual; on Linux that includes `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     #[must_use]
-    pub fn roots(mut self, roots: Certificates) -> Self {
-        self.tls.roots = Some(roots);
+    pub fn roots(mut self, roots: impl Into<Roots>) -> Self {
+        self.tls.roots = Some(roots.into());
         self
     }
 

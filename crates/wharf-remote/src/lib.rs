@@ -36,7 +36,7 @@ pub use self::mirrors::RemoteSource;
 pub use self::proxies::{Exceptions, Proxies, Proxy};
 pub use self::repository::RemoteRepository;
 pub use self::settings::{Insecure, ReferrersFallback};
-pub use self::tls::{Certificates, CertsDirs, Identity, Tls, TlsSource, Verification};
+pub use self::tls::{Certificates, CertsDirs, Identity, Roots, Tls, TlsSource, Verification};
 pub use self::transport::{
     EndpointClass, Leniency, LeniencyObserver, Limits, Neighbour, PauseObserver, RequestClass,
     RequestCounts, Resolver, Timeouts,

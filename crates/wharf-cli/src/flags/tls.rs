@@ -1,10 +1,9 @@
 //! Flags about certificates: which are trusted, and which are presented.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wharf::remote::{Certificates, CertsDirs, ClientBuilder, Identity, Tls};
+use wharf::remote::{Certificates, CertsDirs, ClientBuilder, Identity, Roots, Tls};
 use wharf::{Error, ErrorKind, Result};
 
 use super::existing::existing;
@@ -70,51 +69,38 @@ impl TlsArgs {
     }
 }
 
-/// The certificates of a file, of the files of directories, and of the system. A directory need not
-/// exist, and may hold other files. `None` if neither is named: the library then loads the system's
-/// certificates when it needs them.
-fn roots(places: &TlsPlaces) -> Result<Option<Certificates>> {
-    let directories = &places.root_directories;
-    if places.roots.is_none() && directories.is_empty() {
-        // macOS and Windows have them elsewhere, and ignore the environment.
-        if !places.system_is_hidden || cfg!(any(windows, target_vendor = "apple")) {
-            return Ok(None);
-        }
-        let mut roots = Certificates::default();
-        collect(&places.system, &mut roots);
-        return Ok(Some(roots).filter(|roots| !roots.is_empty()));
+/// The places of trusted certificates: those that the environment names, and the system's. They are
+/// read when a host shows a certificate; what the environment names is looked at now. `None` if there
+/// are none: the library then asks the system in its own way, as on macOS and Windows.
+fn roots(places: &TlsPlaces) -> Result<Option<Roots>> {
+    let named = &places.root_directories;
+    // They keep certificates elsewhere, and ignore the environment.
+    let elsewhere = cfg!(any(windows, target_vendor = "apple"));
+    if elsewhere && places.roots.is_none() && named.is_empty() {
+        return Ok(None);
     }
-    let mut roots = match &places.roots {
+    let certificates = match &places.roots {
         Some(file) => {
             Certificates::collected(file).map_err(|error| error.target("SSL_CERT_FILE"))?
         }
         None => Certificates::default(),
     };
-    collect(directories, &mut roots);
-    if roots.is_empty() {
-        let all = std::env::join_paths(directories).unwrap_or_default();
-        let message = "no certificate in any file there";
-        return Err(Error::new(ErrorKind::Invalid, message)
-            .target(Path::new(&all).display())
-            .target("SSL_CERT_DIR"));
-    }
-    collect(&places.system, &mut roots);
-    Ok(Some(roots))
-}
-
-/// Adds the certificates in the files of `directories`.
-fn collect(directories: &[PathBuf], roots: &mut Certificates) {
-    let entries = directories
-        .iter()
-        .filter_map(|directory| fs::read_dir(directory).ok());
-    for entry in entries.flatten().flatten() {
-        let path = entry.path();
-        if path.is_file()
-            && let Ok(more) = Certificates::collected(&path)
-        {
-            roots.extend(more);
+    if certificates.is_empty() && !named.is_empty() {
+        let mut directories = named.iter();
+        if !directories.any(|directory| Certificates::are_in(directory)) {
+            let all = std::env::join_paths(named).unwrap_or_default();
+            let message = "no certificate in any file there";
+            return Err(Error::new(ErrorKind::Invalid, message)
+                .target(Path::new(&all).display())
+                .target("SSL_CERT_DIR"));
         }
     }
+    let roots = Roots {
+        certificates,
+        bundles: places.bundle.iter().cloned().collect(),
+        directories: named.iter().chain(&places.system).cloned().collect(),
+    };
+    Ok(Some(roots).filter(|roots| *roots != Roots::default()))
 }
 
 #[cfg(test)]
@@ -122,36 +108,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whom_the_environment_trusts_is_trusted_beside_whom_the_system_trusts() {
+    fn what_the_environment_names_is_trusted_beside_what_the_system_trusts() {
         let home = tempfile::tempdir().unwrap();
-        let authority = |name: &str| {
-            let directory = home.path().join(name);
-            fs::create_dir(&directory).unwrap();
-            let file = directory.join("ca.pem");
-            fs::write(&file, wharf_testkit::Authority::new().certificate()).unwrap();
-            (directory, file)
-        };
-        let (_, file) = authority("file");
-        let (directory, in_directory) = authority("directory");
-        let (system, in_system) = authority("system");
-        let mut expected = Certificates::default();
-        for file in [&file, &in_directory, &in_system] {
-            expected.extend(Certificates::from_file(file).unwrap());
-        }
+        let place = |name: &str| home.path().join(name);
+        let certificate = wharf_testkit::Authority::new();
+        std::fs::write(place("file.pem"), certificate.certificate()).unwrap();
+        std::fs::create_dir(place("named")).unwrap();
+        std::fs::copy(place("file.pem"), place("named/a.pem")).unwrap();
         let mut places = TlsPlaces {
-            roots: Some(file),
-            root_directories: vec![directory],
-            system: vec![system],
+            roots: Some(place("file.pem")),
+            root_directories: vec![place("named")],
+            system: vec![place("system")],
             ..TlsPlaces::default()
         };
-        assert_eq!(roots(&places).unwrap(), Some(expected));
+        let mut expected = Roots {
+            certificates: Certificates::from_file(&place("file.pem")).unwrap(),
+            bundles: Vec::new(),
+            directories: vec![place("named"), place("system")],
+        };
+        assert_eq!(roots(&places).unwrap(), Some(expected.clone()));
         places.roots = None;
+        places.bundle = Some(place("bundle.pem"));
+        expected.certificates = Certificates::default();
+        expected.bundles = vec![place("bundle.pem")];
+        assert_eq!(roots(&places).unwrap(), Some(expected.clone()));
         places.root_directories.clear();
-        assert_eq!(roots(&places).unwrap(), None);
-        if cfg!(target_os = "linux") {
-            places.system_is_hidden = true;
-            let system = Certificates::from_file(&in_system).unwrap();
-            assert_eq!(roots(&places).unwrap(), Some(system));
-        }
+        expected.directories = vec![place("system")];
+        let elsewhere = cfg!(any(windows, target_vendor = "apple"));
+        assert_eq!(roots(&places).unwrap(), Some(expected).filter(|_| !elsewhere));
+        assert_eq!(roots(&TlsPlaces::default()).unwrap(), None);
     }
 }

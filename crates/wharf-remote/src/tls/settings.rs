@@ -7,7 +7,7 @@ use std::sync::Arc;
 use url::Url;
 use wharf_oci::Registry;
 
-use super::{Certificates, Identity};
+use super::{Certificates, Identity, Roots};
 use wharf_core::Result;
 
 /// The TLS settings of a host.
@@ -76,7 +76,7 @@ impl Authority {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsSettings {
     /// The trusted authorities, instead of the system's.
-    pub(crate) roots: Option<Certificates>,
+    pub(crate) roots: Option<Roots>,
     /// For all hosts; its client certificate is for the client's registries only.
     pub(crate) all: Tls,
     pub(crate) hosts: HashMap<Authority, Tls>,

@@ -19,7 +19,7 @@ use rustls::{
 };
 
 use super::leniency::Passed;
-use crate::tls::{Certificates, Identity, Tls, Verification, provider};
+use crate::tls::{Certificates, Identity, Roots, Tls, Verification, provider};
 use wharf_core::sync::Lock;
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -32,7 +32,7 @@ type Judged<T> = std::result::Result<T, rustls::Error>;
 /// [`ErrorKind::Unsupported`] if the program's cryptography provider has no current TLS.
 pub(super) fn config(
     tls: &Tls,
-    roots: Option<&Certificates>,
+    roots: Option<&Roots>,
     passed: &Arc<Passed>,
 ) -> Result<(ClientConfig, Arc<ShownIdentities>)> {
     let provider = provider();
@@ -46,6 +46,8 @@ pub(super) fn config(
         roots: roots.cloned(),
         verification: tls.verification,
         provider: Arc::clone(&provider),
+        near: OnceLock::new(),
+        all: OnceLock::new(),
         strict: OnceLock::new(),
         shown: Arc::clone(&shown),
         passed: Arc::clone(passed),
@@ -113,9 +115,13 @@ impl ResolvesClientCert for ShownIdentities {
 #[derive(Debug)]
 struct Judge {
     authorities: Certificates,
-    roots: Option<Certificates>,
+    roots: Option<Roots>,
     verification: Verification,
     provider: Arc<CryptoProvider>,
+    /// The verifier that trusts the authorities that are read quickly, if others are not.
+    near: OnceLock<Option<Arc<dyn ServerCertVerifier>>>,
+    /// All authorities of the roots.
+    all: OnceLock<Certificates>,
     strict: OnceLock<Judged<Arc<dyn ServerCertVerifier>>>,
     shown: Arc<ShownIdentities>,
     passed: Arc<Passed>,
@@ -125,10 +131,24 @@ impl Judge {
     /// The standard verifier.
     fn strict(&self) -> Judged<&Arc<dyn ServerCertVerifier>> {
         let strict = self.strict.get_or_init(|| match &self.roots {
-            Some(roots) => self.trusting(roots),
+            Some(roots) => self.trusting(self.all(roots)),
             None => self.as_the_system(),
         });
         strict.as_ref().map_err(rustls::Error::clone)
+    }
+
+    /// The verifier to try first, if the standard one has much more to read.
+    fn near(&self) -> Option<&Arc<dyn ServerCertVerifier>> {
+        let near = self.near.get_or_init(|| {
+            let roots = self.roots.as_ref();
+            let roots = roots.filter(|roots| !roots.directories.is_empty())?;
+            self.trusting(&roots.near()).ok()
+        });
+        near.as_ref()
+    }
+
+    fn all(&self, roots: &Roots) -> &Certificates {
+        self.all.get_or_init(|| roots.all())
     }
 
     fn trusting(&self, roots: &Certificates) -> Judged<Arc<dyn ServerCertVerifier>> {
@@ -172,9 +192,12 @@ impl ServerCertVerifier for Judge {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Judged<ServerCertVerified> {
-        let strict = self.strict();
-        let judged = strict
-            .and_then(|strict| strict.verify_server_cert(certificate, chain, name, ocsp, now))
+        let verify = |verifier: &Arc<dyn ServerCertVerifier>| {
+            verifier.verify_server_cert(certificate, chain, name, ocsp, now)
+        };
+        let near = self.near().map(verify).and_then(|judged| judged.ok());
+        let judged = near
+            .map_or_else(|| self.strict().and_then(verify), Ok)
             .or_else(|error| self.trusted_itself(error, certificate, name));
         let judged = match (judged, self.verification) {
             (Err(_), Verification::None) => {
@@ -224,7 +247,7 @@ impl Judge {
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
     ) -> Judged<ServerCertVerified> {
-        let roots = self.roots.iter().flat_map(Certificates::each);
+        let roots = self.roots.iter().flat_map(|roots| self.all(roots).each());
         let mut trusted = self.authorities.each().chain(roots);
         let is_trusted = trusted.any(|known| known.as_ref() == certificate.as_ref());
         if !is_trusted || !is_authority(&verdict) {

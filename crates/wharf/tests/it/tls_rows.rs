@@ -9,8 +9,8 @@ use std::time::Duration;
 use wharf::copy::copy;
 use wharf::oci::Selector;
 use wharf::remote::{
-    Certificates, Client, ClientBuilder, Identity, Insecure, Leniency, LeniencyObserver, Timeouts,
-    Tls,
+    Certificates, Client, ClientBuilder, Identity, Insecure, Leniency, LeniencyObserver, Roots,
+    Timeouts, Tls,
 };
 use wharf::store::Source;
 use wharf::{Error, ErrorKind, Guard, Result};
@@ -116,6 +116,38 @@ async fn t4_an_authority_is_trusted_where_it_is_said_to_be() {
     let roots = trusting(&Authority::new()).authorities;
     let error = refused(builder().roots(roots), &host).await;
     assert_eq!(error.kind(), ErrorKind::Untrusted);
+}
+
+#[tokio::test]
+async fn t4_files_of_authorities_are_read_when_a_host_shows_a_certificate() {
+    let authority = Authority::new();
+    let Some(registry) = start(authority.server(), None) else {
+        return;
+    };
+    let host = host(registry.address());
+    let home = tempfile::tempdir().unwrap();
+    let (bundle, directory) = (home.path().join("bundle.pem"), home.path().join("certs"));
+    let roots = || Roots {
+        bundles: vec![bundle.clone()],
+        directories: vec![directory.clone()],
+        ..Roots::default()
+    };
+    let error = refused(Client::builder().roots(roots()), &host).await;
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+    // None is there when the client is built.
+    let before = Client::builder().roots(roots()).build().unwrap();
+    std::fs::write(&bundle, authority.certificate()).unwrap();
+    let repository = before.repository(&format!("{host}/a/b").parse().unwrap());
+    let missing = Selector::Tag("none".parse().unwrap());
+    let error = repository.resolve(&missing).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    // The directories count where the bundle does not suffice.
+    std::fs::write(&bundle, Authority::new().certificate()).unwrap();
+    let error = refused(Client::builder().roots(roots()), &host).await;
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("ca.pem"), authority.certificate()).unwrap();
+    push(Client::builder().roots(roots()), &host).await.unwrap();
 }
 
 #[tokio::test]
