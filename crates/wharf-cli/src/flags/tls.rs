@@ -135,7 +135,10 @@ mod tests {
         places.root_directories.clear();
         expected.directories = vec![place("system")];
         let elsewhere = cfg!(any(windows, target_vendor = "apple"));
-        assert_eq!(roots(&places).unwrap(), Some(expected).filter(|_| !elsewhere));
+        assert_eq!(
+            roots(&places).unwrap(),
+            Some(expected).filter(|_| !elsewhere)
+        );
         assert_eq!(roots(&TlsPlaces::default()).unwrap(), None);
     }
 }

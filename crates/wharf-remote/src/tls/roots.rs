@@ -35,7 +35,11 @@ impl Roots {
         let mut found = self.near();
         // A directory of OpenSSL has a link for each file.
         let mut seen = HashSet::new();
-        for path in self.directories.iter().flat_map(|directory| files(directory)) {
+        for path in self
+            .directories
+            .iter()
+            .flat_map(|directory| files(directory))
+        {
             if fs::canonicalize(&path).is_ok_and(|file| seen.insert(file)) {
                 found.extend(Certificates::collected(&path).unwrap_or_default());
             }
@@ -62,7 +66,9 @@ impl Certificates {
 
 fn files(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_file())
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
 }
 
 #[cfg(test)]
