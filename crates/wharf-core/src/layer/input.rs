@@ -11,6 +11,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::oneshot;
 use wharf_oci::{Algorithm, Compression, MediaType};
 
+use super::files::{self, PlacedFile};
 use super::pending::{DiffId, PendingLayer, Production};
 use super::{Family, Packing, TreeOptions, head, tree, unpacked};
 use crate::blob::ByteStream;
@@ -108,6 +109,45 @@ impl LayerInput {
             let stream = tree::tar(path.clone(), options.clone());
             async move { Ok(stream) }.boxed()
         })
+    }
+
+    /// Files and directories at their places, as a tar that depends on them and `options` only:
+    /// entries are sorted, each path is there once, and its parents are before it. Of several files
+    /// for one path the last counts. Everything is looked at now, and contents are read later.
+    ///
+    /// ```
+    /// # use wharf_core as wharf;
+    /// use wharf::layer::{LayerInput, Modes, PlacedFile, Times, TreeOptions};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let app = PlacedFile::new("target/app", "/usr/bin/app")?;
+    /// let pages = PlacedFile::new("pages", "/srv/pages")?;
+    /// let options = TreeOptions {
+    ///     times: Times::Fixed(0),
+    ///     modes: Modes::Usual,
+    ///     ..TreeOptions::default()
+    /// };
+    /// let input = LayerInput::files(vec![app, pages], options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Parents that no directory of `files` gives are 0755 and belong to root; `/tmp` and `/var/tmp`
+    /// are 1777, and `/root` is 0700.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such file; [`ErrorKind::Unsupported`] for sockets, named
+    /// pipes and devices; [`ErrorKind::Invalid`] for a path that is a file and a directory, and for
+    /// names that mean whiteouts. In the stream, an error for each file that cannot be read, or
+    /// changed since it was looked at. All name the path.
+    pub async fn files(files: Vec<PlacedFile>, options: TreeOptions) -> Result<Self> {
+        let name = files::name(&files);
+        let tree = blocking(move || files::Tree::of(&files)).await??;
+        let tree = Arc::new(tree);
+        Ok(LayerInput::again(&name, move || {
+            let stream = files::tar(Arc::clone(&tree), options.clone());
+            async move { Ok(stream) }.boxed()
+        }))
     }
 
     /// The same input, which must be a tar: if it begins as something else, its stream fails with

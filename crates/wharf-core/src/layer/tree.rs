@@ -4,92 +4,22 @@
 //! symbolic links are not read. Memory holds the names in the directories from the root to the
 //! current one, and the paths of files with several names.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{ErrorKind as Io, Read, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::vec;
 
-use tar::{EntryType, Header};
-
-use super::capability;
-use super::facts::{Facts, Kind, facts, name_bytes};
+use super::facts::{Kind, facts, name_bytes};
 use super::pipe;
+use super::tree_options::TreeOptions;
+use super::tree_writer::{TreeWriter, changed, look, named, unspeakable};
 use crate::blob::ByteStream;
-use crate::{Error, ErrorKind, Result, file};
-
-/// How a directory tree becomes a layer.
-///
-/// Paths, permissions, contents, symbolic and hard links, and named pipes are always kept, and on
-/// Linux the capabilities of files. Sockets are left out, because they mean nothing without their
-/// process; devices are an error. Other extended attributes are not kept, and holes in files become
-/// zeros.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TreeOptions {
-    /// The owners of all entries.
-    pub owners: Owners,
-    /// The modification times of all entries.
-    pub times: Times,
-}
-
-/// The owners of the entries of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owners {
-    /// These numbers for all.
-    Fixed {
-        /// The user.
-        uid: u64,
-        /// The group.
-        gid: u64,
-    },
-    /// As on disk, by number.
-    Kept,
-}
-
-/// Root: the user that builds an image does not exist inside it.
-impl Default for Owners {
-    fn default() -> Self {
-        Owners::Fixed { uid: 0, gid: 0 }
-    }
-}
-
-/// The modification times of the entries of a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Times {
-    /// As on disk, in whole seconds.
-    #[default]
-    Kept,
-    /// This time for all, in seconds since 1970, as in `SOURCE_DATE_EPOCH`: a tree that is written
-    /// again gives the same layer.
-    Fixed(u64),
-}
-
-/// Bytes of a name in a header; a longer name precedes it (GNU tar, "././@LongLink").
-const NAME: usize = 100;
-
-/// The block size of a tar, in bytes.
-const BLOCK: u64 = 512;
+use crate::{Error, ErrorKind, Result};
 
 /// The tree below `root` as a tar, written by a thread that the stream starts.
 pub(super) fn tar(root: PathBuf, options: TreeOptions) -> ByteStream {
-    pipe::written_by(move |pipe| {
-        let walk = Walk {
-            options,
-            target: pipe,
-            linked: HashMap::new(),
-        };
-        walk.run(&root)
-    })
-}
-
-/// A walk through a tree that writes the tar.
-struct Walk<'a, W> {
-    options: TreeOptions,
-    target: &'a mut W,
-    /// Files with several names that were found: the first name, and the number of names not found
-    /// yet.
-    linked: HashMap<(u64, u64), (Vec<u8>, u64)>,
+    pipe::written_by(move |pipe| walk(&root, TreeWriter::new(options, pipe)))
 }
 
 /// A directory, and its entries that are still to be visited.
@@ -107,200 +37,35 @@ struct Listed {
     is_directory: bool,
 }
 
-impl<W: Write> Walk<'_, W> {
-    fn run(mut self, root: &Path) -> Result<()> {
-        // The root itself may be a link, which is followed.
-        let is = facts(&fs::metadata(root).map_err(|error| named(root, error))?);
-        if is.kind != Kind::Directory {
-            return Err(Error::new(ErrorKind::Invalid, "not a directory").target(root.display()));
+fn walk<W: Write>(root: &Path, mut writer: TreeWriter<'_, W>) -> Result<()> {
+    // The root itself may be a link, which is followed.
+    let is = facts(&fs::metadata(root).map_err(|error| named(root, error))?);
+    if is.kind != Kind::Directory {
+        return Err(Error::new(ErrorKind::Invalid, "not a directory").target(root.display()));
+    }
+    let mut levels = vec![list(root.to_owned(), Vec::new())?];
+    while let Some(level) = levels.last_mut() {
+        let Some(listed) = level.left.next() else {
+            levels.pop();
+            continue;
+        };
+        let path = level.path.join(&listed.name);
+        let name = [level.prefix.as_slice(), &listed.bytes].concat();
+        let is = look(&path)?;
+        if listed.is_directory != (is.kind == Kind::Directory) {
+            return Err(changed(&path));
         }
-        let mut levels = vec![list(root.to_owned(), Vec::new())?];
-        while let Some(level) = levels.last_mut() {
-            let Some(listed) = level.left.next() else {
-                levels.pop();
-                continue;
-            };
-            let path = level.path.join(&listed.name);
-            let name = [level.prefix.as_slice(), &listed.bytes].concat();
-            let is = look(&path)?;
-            if listed.is_directory != (is.kind == Kind::Directory) {
+        writer.entry(&path, &name, &is)?;
+        if is.kind == Kind::Directory {
+            let level = list(path.clone(), name)?;
+            // A directory that became a link meanwhile would list another directory.
+            if !look(&path)?.same_file(&is) {
                 return Err(changed(&path));
             }
-            self.entry(&path, &name, &is)?;
-            if is.kind == Kind::Directory {
-                let level = list(path.clone(), name)?;
-                // A directory that became a link meanwhile would list another directory.
-                if !look(&path)?.same_file(&is) {
-                    return Err(changed(&path));
-                }
-                levels.push(level);
-            }
-        }
-        self.zeros(2 * BLOCK)
-    }
-
-    fn entry(&mut self, path: &Path, name: &[u8], is: &Facts) -> Result<()> {
-        match is.kind {
-            Kind::Directory => self.header(EntryType::Directory, name, &[], is, 0),
-            Kind::Fifo => self.header(EntryType::Fifo, name, &[], is, 0),
-            Kind::Symlink => {
-                let link = fs::read_link(path).map_err(|error| named(path, error))?;
-                let link = name_bytes(link.as_os_str()).ok_or_else(|| unspeakable(path))?;
-                self.header(EntryType::Symlink, name, &link, is, 0)
-            }
-            Kind::Socket => {
-                tracing::warn!(path = %path.display(), "socket left out of the layer");
-                Ok(())
-            }
-            Kind::Device => {
-                let message = "is a device, which a layer made of a directory cannot contain";
-                Err(Error::new(ErrorKind::Unsupported, message).target(path.display()))
-            }
-            Kind::File => match self.other_name(name, is) {
-                Some(first) => self.header(EntryType::Link, name, &first, is, 0),
-                None => self.file(path, name, is),
-            },
+            levels.push(level);
         }
     }
-
-    /// An earlier name of a file.
-    fn other_name(&mut self, name: &[u8], is: &Facts) -> Option<Vec<u8>> {
-        if is.names < 2 {
-            return None;
-        }
-        let Some((first, left)) = self.linked.get_mut(&is.identity) else {
-            let others = is.names - 1;
-            self.linked.insert(is.identity, (name.to_vec(), others));
-            return None;
-        };
-        *left = left.saturating_sub(1);
-        let (first, left) = (first.clone(), *left);
-        if left == 0 {
-            self.linked.remove(&is.identity);
-        }
-        Some(first)
-    }
-
-    fn file(&mut self, path: &Path, name: &[u8], is: &Facts) -> Result<()> {
-        let mut file = File::open(path).map_err(|error| named(path, error))?;
-        let opened = facts(&file.metadata().map_err(|error| named(path, error))?);
-        if !opened.same_file(is) {
-            return Err(changed(path));
-        }
-        if let Some(capability) = capability::of(&file).map_err(|error| named(path, error))? {
-            self.before(EntryType::XHeader, &capability::records(&capability))?;
-        }
-        self.header(EntryType::Regular, name, &[], &opened, opened.size)?;
-        self.content(&mut file, opened.size, path)?;
-        let after = facts(&file.metadata().map_err(|error| named(path, error))?);
-        if after.same_content(&opened) {
-            return Ok(());
-        }
-        Err(changed(path))
-    }
-
-    /// Writes exactly `size` bytes. Fails if more follow.
-    fn content(&mut self, reader: &mut impl Read, size: u64, path: &Path) -> Result<()> {
-        let mut buffer = vec![0; file::CHUNK.min(usize::try_from(size).unwrap_or(file::CHUNK) + 1)];
-        let mut seen = 0;
-        loop {
-            let read = match reader.read(&mut buffer) {
-                Ok(read) => read,
-                Err(error) if error.kind() == Io::Interrupted => continue,
-                Err(error) => return Err(named(path, error)),
-            };
-            seen += read as u64;
-            if seen > size {
-                let message = format!("grew while it was read: it had {size} bytes");
-                return Err(Error::new(ErrorKind::Io, message).target(path.display()));
-            }
-            if read == 0 {
-                break;
-            }
-            self.write(buffer.get(..read).unwrap_or_default())?;
-        }
-        if seen < size {
-            let message = format!("shrank while it was read: {seen} bytes are left of {size}");
-            return Err(Error::new(ErrorKind::Io, message).target(path.display()));
-        }
-        self.zeros(size.next_multiple_of(BLOCK) - size)
-    }
-
-    fn header(
-        &mut self,
-        kind: EntryType,
-        name: &[u8],
-        link: &[u8],
-        is: &Facts,
-        size: u64,
-    ) -> Result<()> {
-        let mut header = Header::new_gnu();
-        let (uid, gid) = match self.options.owners {
-            Owners::Fixed { uid, gid } => (uid, gid),
-            Owners::Kept => (is.uid, is.gid),
-        };
-        header.set_uid(uid);
-        header.set_gid(gid);
-        header.set_mtime(match self.options.times {
-            Times::Kept => is.mtime,
-            Times::Fixed(time) => time,
-        });
-        header.set_mode(match kind {
-            // Systems disagree on the permissions of links, and ignore them.
-            EntryType::Symlink => 0o777,
-            _ => is.mode,
-        });
-        header.set_entry_type(kind);
-        header.set_size(size);
-        self.long(EntryType::GNULongLink, link)?;
-        self.long(EntryType::GNULongName, name)?;
-        fill(&mut header.as_old_mut().name, name);
-        fill(&mut header.as_old_mut().linkname, link);
-        header.set_cksum();
-        self.write(header.as_bytes())
-    }
-
-    /// Writes a name that does not fit into the following header.
-    fn long(&mut self, kind: EntryType, name: &[u8]) -> Result<()> {
-        if name.len() < NAME {
-            return Ok(());
-        }
-        // The name ends with a zero.
-        self.before(kind, &[name, b"\0"].concat())
-    }
-
-    /// Writes an entry that describes the following one.
-    fn before(&mut self, kind: EntryType, content: &[u8]) -> Result<()> {
-        let size = content.len() as u64;
-        let mut header = Header::new_gnu();
-        fill(&mut header.as_old_mut().name, b"././@LongLink");
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_entry_type(kind);
-        header.set_size(size);
-        header.set_cksum();
-        self.write(header.as_bytes())?;
-        self.write(content)?;
-        self.zeros(size.next_multiple_of(BLOCK) - size)
-    }
-
-    fn zeros(&mut self, count: u64) -> Result<()> {
-        const ZEROS: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];
-        let count = usize::try_from(count).unwrap_or(ZEROS.len());
-        self.write(ZEROS.get(..count).unwrap_or(&ZEROS))
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        Ok(self.target.write_all(bytes)?)
-    }
-}
-
-/// As much of `bytes` as fits, with a zero after it.
-fn fill(field: &mut [u8; NAME], bytes: &[u8]) {
-    for (slot, byte) in field.iter_mut().take(NAME - 1).zip(bytes) {
-        *slot = *byte;
-    }
+    writer.end()
 }
 
 fn list(path: PathBuf, prefix: Vec<u8>) -> Result<Level> {
@@ -329,24 +94,6 @@ fn list(path: PathBuf, prefix: Vec<u8>) -> Result<Level> {
     })
 }
 
-/// The metadata of `path` itself, never of a link's target.
-fn look(path: &Path) -> Result<Facts> {
-    let metadata = fs::symlink_metadata(path).map_err(|error| named(path, error))?;
-    Ok(facts(&metadata))
-}
-
-fn named(path: &Path, error: std::io::Error) -> Error {
-    Error::io(path.display(), error)
-}
-
-fn changed(path: &Path) -> Error {
-    Error::new(ErrorKind::Io, "changed while it was read").target(path.display())
-}
-
-fn unspeakable(path: &Path) -> Error {
-    Error::new(ErrorKind::Invalid, "has a name that is not Unicode").target(path.display())
-}
-
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
@@ -354,9 +101,12 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use tar::{EntryType, Header};
     use wharf_oci::Digest;
 
     use super::*;
+    use crate::ErrorKind;
+    use crate::layer::{Owners, Times};
 
     fn write(root: &Path) -> Result<Vec<u8>> {
         write_with(root, &TreeOptions::default())
@@ -364,12 +114,7 @@ mod tests {
 
     fn write_with(root: &Path, options: &TreeOptions) -> Result<Vec<u8>> {
         let mut target = Vec::new();
-        let walk = Walk {
-            options: options.clone(),
-            target: &mut target,
-            linked: HashMap::new(),
-        };
-        walk.run(root)?;
+        walk(root, TreeWriter::new(options.clone(), &mut target))?;
         Ok(target)
     }
 
@@ -442,8 +187,8 @@ mod tests {
             symlink("../".repeat(length / 3), directory.join("up")).unwrap();
         }
         let options = TreeOptions {
-            owners: Owners::default(),
             times: Times::Fixed(1_700_000_000),
+            ..TreeOptions::default()
         };
         let digest = Digest::of(&write_with(root.path(), &options).unwrap());
         // Another digest here is another layer to push for each user.
@@ -499,11 +244,12 @@ mod tests {
                 gid: 7,
             },
             times: Times::Fixed(1),
+            ..TreeOptions::default()
         };
         assert_eq!(read(&options), (3_000_000, 7, 1));
         let kept = TreeOptions {
             owners: Owners::Kept,
-            times: Times::Kept,
+            ..TreeOptions::default()
         };
         assert_eq!(read(&kept), (is.uid, is.gid, is.mtime));
     }
@@ -541,12 +287,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let is = look(root.path()).unwrap();
         let mut target = Vec::new();
-        let mut walk = Walk {
-            options: TreeOptions::default(),
-            target: &mut target,
-            linked: HashMap::new(),
-        };
-        walk.header(EntryType::Regular, b"large", &[], &is, 9 << 30)
+        let mut writer = TreeWriter::new(TreeOptions::default(), &mut target);
+        writer
+            .header(EntryType::Regular, b"large", &[], &is, 9 << 30)
             .unwrap();
         assert_eq!(Header::from_byte_slice(&target).size().unwrap(), 9 << 30);
     }
@@ -565,13 +308,11 @@ mod tests {
     #[test]
     fn devices_are_refused_by_name() {
         let mut target = Vec::new();
-        let mut walk = Walk {
-            options: TreeOptions::default(),
-            target: &mut target,
-            linked: HashMap::new(),
-        };
+        let mut writer = TreeWriter::new(TreeOptions::default(), &mut target);
         let path = Path::new("/dev/null");
-        let error = walk.entry(path, b"null", &look(path).unwrap()).unwrap_err();
+        let error = writer
+            .entry(path, b"null", &look(path).unwrap())
+            .unwrap_err();
         assert!(
             error.to_string().starts_with("/dev/null: is a device"),
             "{error}"
@@ -582,13 +323,9 @@ mod tests {
     fn a_file_that_grows_or_shrinks_while_it_is_read_is_named() {
         let content = |bytes: &[u8], size| {
             let mut target = Vec::new();
-            let mut walk = Walk {
-                options: TreeOptions::default(),
-                target: &mut target,
-                linked: HashMap::new(),
-            };
+            let mut writer = TreeWriter::new(TreeOptions::default(), &mut target);
             let mut reader = bytes;
-            let done = walk.content(&mut reader, size, Path::new("log"));
+            let done = writer.content(&mut reader, size, Path::new("log"));
             done.map(|()| target.len())
                 .map_err(|error| error.to_string())
         };
