@@ -9,6 +9,7 @@ crate::command::commands! {
         Export(export::Export),
         Tag(tag::Tag),
         Delete(delete::Delete),
+        #[command(subcommand)] Index(index::Index),
         #[command(subcommand)] Manifest(manifest::Manifest),
         #[command(subcommand)] Blob(blob::Blob),
         #[command(subcommand)] Registry(registry::Registry),

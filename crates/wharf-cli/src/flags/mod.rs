@@ -3,6 +3,7 @@
 mod ceilings;
 mod client;
 mod existing;
+mod format;
 mod global;
 mod logins;
 mod moving;
@@ -10,6 +11,7 @@ mod timing;
 mod tls;
 
 pub(crate) use self::client::{Memories, builder};
+pub(crate) use self::format::Format;
 pub(crate) use self::global::Global;
 pub(crate) use self::logins::{FLAG, Hidden, Logins};
 pub(crate) use self::moving::{Effect, Moving};

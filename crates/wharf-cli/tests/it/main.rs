@@ -19,6 +19,7 @@ mod end_to_end;
 mod export;
 mod help;
 mod hints;
+mod index_list;
 mod interrupted;
 mod killed;
 mod logins;

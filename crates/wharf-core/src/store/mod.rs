@@ -9,6 +9,7 @@ pub mod archive;
 mod files;
 mod hints;
 mod interface;
+mod joined;
 mod layout;
 mod memory;
 mod new_file;
@@ -17,6 +18,7 @@ mod referrers;
 
 pub use self::hints::{Hints, NoHints};
 pub use self::interface::{Holding, Names, Outcome, Source, Store};
+pub use self::joined::Joined;
 pub use self::layout::{Entry, Layout, LayoutReader};
 pub use self::memory::Memory;
 pub use self::pulse::{Beat, Effort, Pulse};

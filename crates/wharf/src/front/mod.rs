@@ -19,6 +19,7 @@ mod delete;
 mod everything;
 mod export;
 mod image;
+mod index;
 mod list;
 mod login;
 mod open;
@@ -32,6 +33,7 @@ mod write;
 
 pub use self::blob::OpenedBlob;
 pub use self::delete::deletable;
+pub use self::index::OpenedIndex;
 pub use self::login::{LoggedIn, THIS_LOGIN};
 pub use self::push::Pushed;
 pub use self::read::Content;
