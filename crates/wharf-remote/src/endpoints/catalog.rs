@@ -2,7 +2,7 @@
 //! them, and some list only those that the credentials may see.
 
 use http::Method;
-use wharf_oci::{NameError, RepositoryName};
+use wharf_oci::RepositoryName;
 
 use super::pages::{self, ENTRIES, NextPage, Page};
 use crate::api::RegistryApi;
@@ -27,12 +27,7 @@ pub(crate) async fn page(api: &RegistryApi, at: Option<&NextPage>) -> Result<Pag
     let request = Request::new(Method::GET, url.clone());
     let needed = Needed::exactly(Method::GET, ScopeSet::catalog());
     let response = api.send(None, needed, request).await?;
-    let names = |listed: Listed| {
-        let names = listed.repositories.unwrap_or_default().into_iter();
-        names
-            .map(|name| name.parse())
-            .collect::<std::result::Result<Vec<RepositoryName>, NameError>>()
-    };
+    let names = |listed: Listed| listed.repositories;
     let read = pages::read(response, &url, at, names).await;
     read.map_err(|error| match error.status() {
         Some(404 | 405 | 501) if at.is_none() => {

@@ -4,6 +4,8 @@
 //! The `Link` is followed as it is: what continues a list is for the registry to say. It may lead
 //! to another path or query, and never to another origin.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -28,6 +30,8 @@ const PAGES: usize = 10_000;
 pub struct Page<T> {
     /// The entries, in the order of the registry.
     pub items: Vec<T>,
+    /// Entries that are no such names, as the registry wrote them. They are not among the items.
+    pub unfit: Vec<String>,
     /// The position of the next page; `None` after the last page.
     pub next: Option<NextPage>,
 }
@@ -47,28 +51,35 @@ impl NextPage {
     }
 }
 
-/// Reads the answer to a request for the page `at` of a list; `asked` is its URL.
+/// Reads the answer to a request for the page `at` of a list; `asked` is its URL, and `names` gets
+/// the list out of the document.
 ///
 /// # Errors
 /// The registry's error; [`ErrorKind::Invalid`] if the answer is not such a document, is too long,
 /// or names a next page that must not be followed.
-pub(super) async fn read<D, T, E>(
+pub(super) async fn read<D, T>(
     response: Response,
     asked: &Url,
     at: Option<&NextPage>,
-    items: impl FnOnce(D) -> std::result::Result<Vec<T>, E>,
+    names: impl FnOnce(D) -> Option<Vec<String>>,
 ) -> Result<Page<T>>
 where
     D: DeserializeOwned,
-    E: std::fmt::Display,
+    T: FromStr,
 {
     let body = PageBody::of(response, asked, at).await?;
     let invalid = |error: String| Error::new(ErrorKind::Invalid, error).target(&body.endpoint);
     let document: D =
         serde_json::from_slice(&body.bytes).map_err(|error| invalid(error.to_string()))?;
-    let items = items(document).map_err(|error| invalid(error.to_string()))?;
+    let (mut items, mut unfit) = (Vec::new(), Vec::new());
+    for name in names(document).unwrap_or_default() {
+        match name.parse() {
+            Ok(item) => items.push(item),
+            Err(_) => unfit.push(name),
+        }
+    }
     let next = body.next()?;
-    Ok(Page { items, next })
+    Ok(Page { items, unfit, next })
 }
 
 /// The body of a page before it is parsed.

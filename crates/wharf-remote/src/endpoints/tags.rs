@@ -2,7 +2,7 @@
 
 use http::Method;
 use url::Url;
-use wharf_oci::{NameError, Tag};
+use wharf_oci::Tag;
 
 use super::pages::{self, ENTRIES, NextPage, Page};
 use crate::api::Api;
@@ -31,10 +31,5 @@ pub(crate) async fn page(api: &Api, at: Option<&NextPage>) -> Result<Page<Tag>> 
 
 async fn ask(api: &Api, url: Url, at: Option<&NextPage>) -> Result<Page<Tag>> {
     let response = api.send(Request::new(Method::GET, url.clone())).await?;
-    let tags = |listed: Listed| {
-        let tags = listed.tags.unwrap_or_default().into_iter();
-        tags.map(|tag| tag.parse())
-            .collect::<std::result::Result<Vec<Tag>, NameError>>()
-    };
-    pages::read(response, &url, at, tags).await
+    pages::read(response, &url, at, |listed: Listed| listed.tags).await
 }

@@ -26,13 +26,24 @@ impl Wharf {
     /// # }
     /// ```
     ///
+    /// Entries that are no tags are left out; [`Wharf::tag_pages`] has them.
+    ///
     /// # Errors
     /// In the stream, which ends with it: [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if
     /// the repository does not exist; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a page
     /// is not a list of tags, or the list has no end; the registry's other errors.
     pub fn tags(&self, repository: &Repository) -> BoxStream<'static, Result<Tag>> {
+        entries(self.tag_pages(repository))
+    }
+
+    /// The tags of a repository as [`Wharf::tags`] gives them, page by page, with the entries that
+    /// are no tags.
+    ///
+    /// # Errors
+    /// As [`Wharf::tags`].
+    pub fn tag_pages(&self, repository: &Repository) -> BoxStream<'static, Result<Page<Tag>>> {
         let (wharf, repository) = (self.clone(), repository.clone());
-        all(move |at| {
+        pages(move |at| {
             let (wharf, repository) = (wharf.clone(), repository.clone());
             async move {
                 let source = wharf.source(&repository).await?;
@@ -60,8 +71,20 @@ impl Wharf {
     /// In the stream, which ends with it: [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
     /// if the registry does not list its repositories; otherwise as with [`Wharf::tags`].
     pub fn catalog(&self, registry: &Registry) -> BoxStream<'static, Result<RepositoryName>> {
+        entries(self.catalog_pages(registry))
+    }
+
+    /// The repositories of a registry as [`Wharf::catalog`] gives them, page by page, with the
+    /// entries that are no names of repositories.
+    ///
+    /// # Errors
+    /// As [`Wharf::catalog`].
+    pub fn catalog_pages(
+        &self,
+        registry: &Registry,
+    ) -> BoxStream<'static, Result<Page<RepositoryName>>> {
         let (wharf, registry) = (self.clone(), registry.clone());
-        all(move |at| {
+        pages(move |at| {
             let (wharf, registry) = (wharf.clone(), registry.clone());
             async move {
                 let client = wharf.client().single_tries();
@@ -80,8 +103,10 @@ enum Position {
     End,
 }
 
-/// The entries of all pages that `ask` returns.
-fn all<T, F>(ask: impl Fn(Option<NextPage>) -> F + Send + 'static) -> BoxStream<'static, Result<T>>
+/// All pages that `ask` returns.
+fn pages<T, F>(
+    ask: impl Fn(Option<NextPage>) -> F + Send + 'static,
+) -> BoxStream<'static, Result<Page<T>>>
 where
     T: Send + 'static,
     F: Future<Output = Result<Page<T>>> + Send + 'static,
@@ -96,11 +121,18 @@ where
             let Some(page) = page else {
                 return Ok::<_, Error>(None);
             };
-            let page = page.await.map_err(|error| error.side(Side::Source))?;
-            let next = page.next.map_or(Position::End, Position::At);
-            let items = stream::iter(page.items.into_iter().map(Ok::<T, Error>));
-            Ok(Some((items, next)))
+            let mut page = page.await.map_err(|error| error.side(Side::Source))?;
+            let next = page.next.take().map_or(Position::End, Position::At);
+            Ok(Some((page, next)))
         }
     });
-    pages.try_flatten().boxed()
+    pages.boxed()
+}
+
+/// The entries of these pages.
+fn entries<T: Send + 'static>(
+    pages: BoxStream<'static, Result<Page<T>>>,
+) -> BoxStream<'static, Result<T>> {
+    let entries = pages.map_ok(|page| stream::iter(page.items.into_iter().map(Ok)));
+    entries.try_flatten().boxed()
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use wharf::credentials::{Credential, Given};
 use wharf::oci::{Registry, RepositoryName, Tag};
-use wharf::{Client, Error, ErrorKind, Result, Wharf};
+use wharf::remote::Page;
+use wharf::{Client, ErrorKind, Result, Wharf};
 use wharf_testkit::{
     Answer, DockerRegistry, FaultServer, Script, TokenServer, push_registry, seeded_bytes,
 };
@@ -136,7 +137,6 @@ async fn answers_that_are_no_list_are_refused() {
     let away = format!("{}/v2/app/tags/list", elsewhere.base());
     let text = |text: &str| Answer::status(200).body(text.to_owned());
     for (answer, kind) in [
-        (page(&["1", "not:a:tag"]), ErrorKind::Invalid),
         (text("[]"), ErrorKind::Invalid),
         (
             text("<html><title>Sign in</title></html>"),
@@ -174,19 +174,35 @@ async fn r1_a_page_is_tried_again() {
 }
 
 #[tokio::test]
-async fn repositories_come_in_pages_too_and_names_are_checked() {
+async fn repositories_come_in_pages_too_and_what_is_no_name_is_told_apart() {
     let second = format!("{CATALOG}?last=b");
     let server = serving(|script| {
         script
             .on("GET", CATALOG, [next(names(&["a", "b"]), &second)])
             .on("GET", &second, [names(&["c/d", "Not A Name"])])
     });
-    let listed: Vec<Result<RepositoryName>> = wharf().catalog(&registry(&server)).collect().await;
-    let (good, bad): (Vec<_>, Vec<_>) = listed.into_iter().partition(Result::is_ok);
-    assert_eq!(good.len(), 2);
-    let errors: Vec<Error> = bad.into_iter().filter_map(Result::err).collect();
-    assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].kind(), ErrorKind::Invalid);
+    let listed = wharf().catalog(&registry(&server)).try_collect().await;
+    let listed: Vec<RepositoryName> = listed.unwrap();
+    let listed: Vec<String> = listed.iter().map(ToString::to_string).collect();
+    assert_eq!(listed, ["a", "b", "c/d"]);
+    let pages = wharf()
+        .catalog_pages(&registry(&server))
+        .try_collect()
+        .await;
+    let pages: Vec<Page<RepositoryName>> = pages.unwrap();
+    let unfit: Vec<&[String]> = pages.iter().map(|page| page.unfit.as_slice()).collect();
+    assert_eq!(unfit, [&[][..], &["Not A Name".to_owned()]]);
+}
+
+#[tokio::test]
+async fn what_is_no_tag_is_told_apart() {
+    let server = serving(|script| script.on("GET", TAGS, [page(&["1", "not:a:tag", "2"])]));
+    assert_eq!(tags(&server).await.unwrap(), ["1", "2"]);
+    let repository = repository_name(server.address(), "app");
+    let pages = wharf().tag_pages(&repository).try_collect().await;
+    let pages: Vec<Page<Tag>> = pages.unwrap();
+    assert_eq!(pages.len(), 1);
+    assert_eq!(pages[0].unfit, ["not:a:tag"]);
 }
 
 #[tokio::test]
