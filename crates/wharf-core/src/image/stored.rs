@@ -109,6 +109,11 @@ impl StoredImage {
         self.image.config.media_type.is_config()
     }
 
+    /// Media type, digest and size of its config.
+    pub fn config_descriptor(&self) -> &Descriptor {
+        &self.image.config
+    }
+
     /// The exact bytes of its config.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod joined;
 mod layout;
 mod memory;
 mod new_file;
+mod nowhere;
 mod pulse;
 mod referrers;
 
@@ -21,4 +22,5 @@ pub use self::interface::{Holding, Names, Outcome, Source, Store};
 pub use self::joined::Joined;
 pub use self::layout::{Entry, Layout, LayoutReader};
 pub use self::memory::Memory;
+pub use self::nowhere::Nowhere;
 pub use self::pulse::{Beat, Effort, Pulse};

@@ -4,11 +4,12 @@ use std::ops::{Bound, RangeBounds};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_oci::{Digest, Repository};
+use wharf_oci::{Descriptor, Digest, MediaType, Repository, Selector};
 
 use super::Wharf;
 use crate::blob::ByteStream;
 use crate::copy::RetryPolicy;
+use crate::place::{Choice, Place, content};
 use crate::remote::RemoteSource;
 use crate::{Error, ErrorKind, Result, Side, verify};
 
@@ -102,6 +103,57 @@ impl Wharf {
             bytes,
         })
     }
+
+    /// Reads the blob that a place names by its digest, from a registry, a layout or an archive, as
+    /// [`Wharf::blob`] does.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let at = "oci:app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    /// let blob = wharf.blob_at(&at.parse()?).await?;
+    /// println!("{:?} bytes", blob.size);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the place has no digest; those of opening a file or directory;
+    /// otherwise as [`Wharf::blob`].
+    pub async fn blob_at(&self, place: &Place) -> Result<OpenedBlob> {
+        let local = match place {
+            Place::Registry(reference) => {
+                let digest = reference.digest();
+                let digest = digest.ok_or_else(|| no_digest().target(reference))?;
+                return self.blob(reference.repository(), digest, ..).await;
+            }
+            Place::Local(local) => local,
+        };
+        let Some(Choice::Selector(Selector::Digest(digest))) = &local.choice else {
+            return Err(no_digest().target(&local.at));
+        };
+        let opened = async {
+            let source = content::source(local, &self.options().places).await?;
+            let size = source.blob_size(digest).await?;
+            let descriptor = Descriptor::new(MediaType::OCTET_STREAM, digest.clone(), size);
+            Ok(OpenedBlob {
+                size: Some(size),
+                bytes: source.blob(&descriptor).read().await?,
+            })
+        };
+        opened
+            .await
+            .map_err(|error: Error| error.side(Side::Source))
+    }
+}
+
+fn no_digest() -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "a blob is named by its digest: add @DIGEST",
+    )
 }
 
 /// The first byte of a range, and the first one after it.

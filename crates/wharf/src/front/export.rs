@@ -1,11 +1,10 @@
 //! Merges the layers of images into one file system.
 
-use wharf_oci::Platform;
-
 use super::Wharf;
 use crate::blob::{Blob, ByteStream};
 use crate::draft::DraftLayer;
 use crate::place::OpenedSource;
+use crate::place::platform::usual;
 use crate::rootfs::RootFs;
 use crate::{Error, ErrorKind, Result, RootContent, Side};
 
@@ -54,15 +53,6 @@ impl Wharf {
         };
         let spool = &self.options().places.spool_dir;
         Ok(RootFs::merge(&layers, spool).await?.tar())
-    }
-}
-
-/// The platform that is meant when none is named, as by other tools.
-fn usual() -> Platform {
-    Platform {
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
-        ..Platform::default()
     }
 }
 

@@ -72,14 +72,12 @@ impl Wharf {
         opened: &OpenedSource,
         usual: Option<&Platform>,
     ) -> Result<StoredImage> {
-        let RootContent::Manifest(descriptor) = &opened.content else {
+        if let RootContent::Draft(_) = &opened.content {
             let message = "the layers of this image are made while it is copied; copy it first";
             return Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source));
-        };
+        }
+        let manifest = self.manifest_in(opened).await?;
         let source = Arc::clone(&opened.source);
-        let raw = source.raw_source().unwrap_or(source.as_ref());
-        let manifest = self.retry(|| raw.manifest(descriptor)).await;
-        let manifest = manifest.map_err(|error| error.side(Side::Source))?;
         self.stored(source, manifest, usual).await
     }
 

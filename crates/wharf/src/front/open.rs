@@ -2,7 +2,7 @@
 
 use wharf_oci::Reference;
 
-use super::Wharf;
+use super::{Options, Wharf};
 use crate::Result;
 use crate::copy::RootContent;
 use crate::place::{Access, LocalPlace, OpenedSource, OpenedStore, Part, Place};
@@ -33,6 +33,34 @@ impl Wharf {
         let options = self.options();
         let opened =
             OpenedSource::open(place, self.client(), &options.copy.retry, &options.places).await?;
+        log(&opened);
+        Ok(opened)
+    }
+
+    /// Opens the source at `place` as [`Wharf::open`] does, for reading: the manifest of an image in
+    /// a registry is read at once, so that opening and [`Wharf::manifest_in`] are one request. A
+    /// registry may count that as a pull.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let image = wharf.read(&"registry.example/app:1".parse()?).await?;
+    /// println!("{}", wharf.manifest_in(&image).await?.media_type());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Wharf::open`].
+    pub async fn read(&self, place: &Place) -> Result<OpenedSource> {
+        let Place::Registry(reference) = place else {
+            return self.open(place).await;
+        };
+        let Options { copy, places } = self.options();
+        let client = self.client();
+        let opened = OpenedSource::manifest_at(reference, client, &copy.retry, places).await?;
         log(&opened);
         Ok(opened)
     }

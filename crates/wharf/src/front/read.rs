@@ -4,9 +4,11 @@ use bytes::Bytes;
 use wharf_oci::{Descriptor, MAX_CONFIG_SIZE, Manifest, Payload, Reference};
 
 use super::Wharf;
-use crate::place::{PlatformChoice, platform};
-use crate::store::Source;
-use crate::{Error, ErrorKind, Result, Side};
+use crate::copy::Root;
+use crate::draft::Draft;
+use crate::place::{OpenedSource, Place, PlatformChoice, platform};
+use crate::store::{Nowhere, Source};
+use crate::{Error, ErrorKind, Result, RootContent, Side};
 
 /// Exact bytes with their descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,114 @@ impl Wharf {
         let bytes = self.retry(|| blob.read_all(MAX_CONFIG_SIZE)).await;
         let bytes = bytes.map_err(|error| error.side(Side::Source))?;
         Ok(Content { descriptor, bytes })
+    }
+
+    /// What a place names: the descriptor of an image or index, with one request to a registry. If
+    /// the options name a platform, an index stands for its image. Of a docker archive it is the
+    /// manifest that a push of it puts; layers that were not compressed before are compressed.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// println!("{}", wharf.resolve(&"docker-archive:app.tar".parse()?).await?.digest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Wharf::open`] and [`Wharf::manifest_in`].
+    pub async fn resolve(&self, place: &Place) -> Result<Descriptor> {
+        // Resolving asks for less, but a platform can only be picked out of an index.
+        let opened = match &self.options().places.platform {
+            PlatformChoice::All => self.open(place).await?,
+            _ => self.read(place).await?,
+        };
+        match &opened.content {
+            RootContent::Manifest(descriptor) => Ok(descriptor.clone()),
+            RootContent::Draft(_) => Ok(self.manifest_in(&opened).await?.descriptor().clone()),
+        }
+    }
+
+    /// The manifest of an opened source, with its exact bytes. Of an image that a docker archive has
+    /// it is the one that a push of it puts: the layers are compressed for it, unless their result
+    /// is remembered.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let image = wharf.read(&"oci:app:1".parse()?).await?;
+    /// println!("{}", String::from_utf8_lossy(wharf.manifest_in(&image).await?.bytes()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The source's errors; [`ErrorKind::Corrupt`] for bytes of another digest, or layers of
+    /// another diff id.
+    pub async fn manifest_in(&self, opened: &OpenedSource) -> Result<Manifest> {
+        if let Some(manifest) = &opened.manifest {
+            return Ok(manifest.clone());
+        }
+        let source = opened.source.as_ref();
+        let manifest = match &opened.content {
+            RootContent::Manifest(descriptor) => {
+                let raw = source.raw_source().unwrap_or(source);
+                self.retry(|| raw.manifest(descriptor)).await
+            }
+            RootContent::Draft(draft) => self.made(source, draft).await,
+        };
+        manifest.map_err(|error| error.side(Side::Source))
+    }
+
+    /// The config of an opened source, with its exact bytes. For an index it is that of the image for
+    /// the platform of the options, or of the only one there is, or of that for linux/amd64.
+    ///
+    /// ```no_run
+    /// use wharf::{Client, Wharf};
+    ///
+    /// # async fn example() -> wharf::Result<()> {
+    /// let wharf = Wharf::new(Client::builder().build()?);
+    /// let image = wharf.read(&"docker-archive:app.tar".parse()?).await?;
+    /// println!("{}", String::from_utf8_lossy(&wharf.config_in(&image).await?.bytes));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if an index has no such image; [`ErrorKind::Unsupported`] if the root
+    /// has no config; otherwise as [`Wharf::manifest_in`].
+    pub async fn config_in(&self, opened: &OpenedSource) -> Result<Content> {
+        let descriptor = match &opened.content {
+            RootContent::Draft(draft) => draft.config.stored().cloned(),
+            RootContent::Manifest(_) => None,
+        };
+        let Some(descriptor) = descriptor else {
+            let image = self.image_in_or(opened, Some(&platform::usual())).await?;
+            return Ok(Content {
+                descriptor: image.config_descriptor().clone(),
+                bytes: image.config_bytes().await?,
+            });
+        };
+        let blob = opened.source.blob(&descriptor);
+        let bytes = blob.read_all(MAX_CONFIG_SIZE).await;
+        let bytes = bytes.map_err(|error| error.side(Side::Source))?;
+        Ok(Content { descriptor, bytes })
+    }
+
+    /// The manifest that a draft becomes: it is copied to a store that keeps nothing else.
+    async fn made(&self, source: &dyn Source, draft: &Draft) -> Result<Manifest> {
+        let nowhere = Nowhere::default();
+        let root = Root {
+            content: RootContent::Draft(draft.clone()),
+            tags: Vec::new(),
+        };
+        self.copy_root(source, &nowhere, root).await?;
+        let unmade = || Error::new(ErrorKind::Invalid, "the copy made no manifest");
+        nowhere.last_manifest().ok_or_else(unmade)
     }
 
     /// The manifests that refer to what `at` names, as descriptors with artifact type and

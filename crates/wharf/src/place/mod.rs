@@ -5,6 +5,7 @@
 //! that root.
 
 mod address;
+pub(crate) mod content;
 mod everything;
 mod foreign;
 mod names;

@@ -158,6 +158,15 @@ pub(crate) async fn image_in(
     }
 }
 
+/// The platform that is meant when none is named, as by other tools.
+pub(crate) fn usual() -> Platform {
+    Platform {
+        os: "linux".to_owned(),
+        architecture: "amd64".to_owned(),
+        ..Platform::default()
+    }
+}
+
 /// The platforms that descriptors state, for messages.
 pub(crate) fn list(images: &[Descriptor]) -> String {
     let platforms = images.iter().filter_map(|image| image.platform.as_ref());

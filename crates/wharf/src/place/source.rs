@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf_oci::{Reference, RepositoryName, Selector, Tag};
+use wharf_oci::{Descriptor, Manifest, Reference, RepositoryName, Selector, Tag};
 
 use super::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
 use super::options::{Part, PlaceOptions, PlatformChoice};
@@ -29,6 +29,8 @@ pub struct OpenedSource {
     pub name: Option<String>,
     /// All its names there, if none of them selected it: references, tags, or any text.
     pub names: Vec<String>,
+    /// The manifest of the root, if it was read.
+    pub(crate) manifest: Option<Manifest>,
 }
 
 impl OpenedSource {
@@ -40,6 +42,7 @@ impl OpenedSource {
             tag: None,
             name: None,
             names: Vec::new(),
+            manifest: None,
         }
     }
 
@@ -106,25 +109,63 @@ impl OpenedSource {
     async fn picked(mut self, retry: &RetryPolicy, options: &PlaceOptions) -> Result<Self> {
         if let PlatformChoice::One(wanted) = &options.platform {
             let source = self.source.raw_source().unwrap_or(self.source.as_ref());
-            let narrow = || platform::narrow(source, &self.content, wanted);
-            let content = retry.run(narrow).await;
-            self.content = content.map_err(|error| error.side(Side::Source))?;
+            let picked = async {
+                let Some(read) = &self.manifest else {
+                    let narrow = || platform::narrow(source, &self.content, wanted);
+                    return retry.run(narrow).await.map(Some);
+                };
+                let image = retry.run(|| platform::image_in(source, read, wanted));
+                Ok(image.await?.map(RootContent::from))
+            };
+            let picked = picked.await;
+            if let Some(content) = picked.map_err(|error: Error| error.side(Side::Source))? {
+                (self.content, self.manifest) = (content, None);
+            }
         }
         Ok(self)
+    }
+
+    /// Opens an image or index in a registry and reads its manifest: one request, where resolving it
+    /// first would take two.
+    pub(crate) async fn manifest_at(
+        reference: &Reference,
+        client: &Client,
+        retry: &RetryPolicy,
+        options: &PlaceOptions,
+    ) -> Result<Self> {
+        let opened = async {
+            let repository = client.source(reference.repository()).await?;
+            let repository = repository.with_retry(*retry);
+            let manifest = repository.manifest_at(&reference.selector()).await?;
+            let descriptor = manifest.descriptor().clone();
+            Ok(OpenedSource {
+                manifest: Some(manifest),
+                ..OpenedSource::in_registry(reference, Arc::new(repository), descriptor)
+            })
+        };
+        let opened = opened
+            .await
+            .map_err(|error: Error| error.side(Side::Source))?;
+        opened.picked(retry, options).await
     }
 
     async fn registry(reference: &Reference, client: &Client, retry: &RetryPolicy) -> Result<Self> {
         let repository = client.source(reference.repository()).await?;
         let repository = repository.with_retry(*retry);
         let descriptor = repository.resolve(&reference.selector()).await?;
+        let repository = Arc::new(repository);
+        Ok(OpenedSource::in_registry(reference, repository, descriptor))
+    }
+
+    fn in_registry(reference: &Reference, source: Arc<dyn Source>, root: Descriptor) -> Self {
         let tag = match reference.digest() {
             Some(_) => reference.tag().cloned(),
             None => Some(reference.tag_or_latest()),
         };
-        Ok(OpenedSource {
+        OpenedSource {
             tag,
-            ..OpenedSource::new(Arc::new(repository), descriptor)
-        })
+            ..OpenedSource::new(source, root)
+        }
     }
 
     async fn layout(
@@ -206,11 +247,10 @@ impl OpenedSource {
         };
         let tag = tag.or_else(|| only(image.tags()));
         Ok(OpenedSource {
-            source: Arc::new(archive),
-            content,
             tag,
             name,
             names,
+            ..OpenedSource::new(Arc::new(archive), content)
         })
     }
 
@@ -229,11 +269,10 @@ impl OpenedSource {
         // A name that is only a tag does not name the repository.
         let name = entry.name.filter(|name| name.contains(['/', ':']));
         OpenedSource {
-            source,
-            content: RootContent::Manifest(entry.descriptor),
             tag,
             name,
             names,
+            ..OpenedSource::new(source, entry.descriptor)
         }
     }
 }

@@ -235,3 +235,36 @@ async fn p4_referrers_that_the_registry_lists_cost_one_request() {
     assert_eq!(wharf().referrers(&at).await.unwrap(), []);
     assert_eq!(server.lines(), [format!("GET /v2/app/referrers/{digest}")]);
 }
+
+#[tokio::test]
+async fn p4_what_a_place_names_costs_one_request() {
+    let Some((_registry, proxy)) = counted_registry() else {
+        return;
+    };
+    let (source, [amd64, _], index) = two_platforms().await;
+    let to = reference(proxy.address(), "app:1");
+    wharf().push(&source, index.clone(), &to).await.unwrap();
+    proxy.forget();
+    let (place, picky) = (to.clone().into(), wharf_for("linux/amd64"));
+    let resolved = wharf().resolve(&place).await.unwrap();
+    assert_eq!(
+        (&resolved.digest, methods(&proxy)),
+        (&index.digest, vec!["HEAD".to_owned()])
+    );
+    let resolved = picky.resolve(&place).await.unwrap();
+    assert_eq!(
+        (&resolved.digest, methods(&proxy)),
+        (&amd64.digest, vec!["GET".to_owned()])
+    );
+
+    let opened = wharf().read(&place).await.unwrap();
+    let manifest = wharf().manifest_in(&opened).await.unwrap();
+    assert_eq!(
+        (manifest.digest(), methods(&proxy)),
+        (&index.digest, vec!["GET".to_owned()])
+    );
+    let opened = picky.read(&place).await.unwrap();
+    let config = picky.config_in(&opened).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "GET", "GET"]);
+    assert_eq!(Digest::of(&config.bytes), config.descriptor.digest);
+}
