@@ -85,6 +85,25 @@ impl FromStr for Anywhere {
     }
 }
 
+/// What a command with an argument of its own and with subcommands is to do: `Ok` for the argument.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] if the command line has both or neither.
+pub(crate) fn only_one<A, S>(
+    command: &str,
+    argument: Option<A>,
+    subcommand: Option<S>,
+) -> Result<Result<A, S>, Error> {
+    match (argument, subcommand) {
+        (Some(argument), None) => Ok(Ok(argument)),
+        (None, Some(subcommand)) => Ok(Err(subcommand)),
+        _ => {
+            let message = format!("wharf {command} takes one argument or a subcommand, not both");
+            Err(Error::new(ErrorKind::Invalid, message))
+        }
+    }
+}
+
 impl OnDisk {
     /// Parses text without a prefix as a path, which need not be valid UTF-8.
     ///

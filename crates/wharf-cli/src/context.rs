@@ -6,10 +6,11 @@ use std::time::Duration;
 use wharf::copy::CopyOptions;
 use wharf::credentials::Chain;
 use wharf::memory::RegistryMemory;
-use wharf::place::PlaceOptions;
+use wharf::place::{PathOrStdin, Place, PlaceOptions};
 use wharf::remote::{Client, ClientBuilder};
 use wharf::{Options, Result, Wharf};
 
+use crate::arguments::Anywhere;
 use crate::embedded::{self, Running};
 use crate::env;
 use crate::flags::{self, Effect, Global, Logins, Memories, Moving};
@@ -152,6 +153,15 @@ impl Context {
         if env::types_input() {
             self.printer
                 .say(&format!("reading {what} from standard input"));
+        }
+    }
+
+    /// Says that an archive is read from standard input, if that is what `from` means.
+    pub(crate) fn reads(&self, from: &Anywhere) {
+        if let Place::Local(local) = &from.place
+            && local.at == PathOrStdin::Stdin
+        {
+            self.reads_input("an archive");
         }
     }
 

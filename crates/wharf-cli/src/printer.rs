@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use wharf::{Error, Result};
+use wharf_oci::Printable;
 
 use crate::behind::Behind;
 use crate::board::Board;
@@ -14,6 +15,9 @@ use crate::output;
 
 /// The version of the lines of JSON; it grows when a program must change to read them.
 const SCHEMA: u64 = 1;
+
+/// The most characters of foreign text that a message shows.
+const MOST_SHOWN: usize = 128;
 
 /// What is printed on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +145,32 @@ impl Printer {
     pub(crate) fn data(&self, line: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
         output::judge(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+    }
+
+    /// Prints lines of data.
+    ///
+    /// # Errors
+    /// As [`Printer::data`].
+    pub(crate) fn lines(&self, lines: impl Iterator<Item = String>) -> Result<()> {
+        let text: String = lines.map(|line| line + "\n").collect();
+        self.bytes(text.as_bytes())
+    }
+
+    /// Says that entries of a list are left out, because they are no names of this kind.
+    pub(crate) fn unfit(&self, entries: &[String], kind: &str) {
+        for entry in entries {
+            let entry = Printable(entry.as_str(), MOST_SHOWN);
+            self.say(&format!("left out, not the name of a {kind}: {entry}"));
+        }
+    }
+
+    /// Prints these bytes of data, and no newline after them.
+    ///
+    /// # Errors
+    /// As [`Printer::data`].
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        output::judge(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
     /// Prints a line that is no data.

@@ -1,4 +1,4 @@
-//! `wharf blob push` against real registries.
+//! `wharf blob` and `wharf blob push` against real registries.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +11,8 @@ use wharf_testkit::{
     DockerRegistry, Kind, PeakRss, RecordingProxy, compressible_bytes, seeded_bytes, sha256_hex,
 };
 
-use crate::common::{Run, Served, command, done, piped, text, wharf};
+use crate::common::shelf::Shelf;
+use crate::common::{Run, Served, command, complaint, done, piped, text, wharf};
 
 /// The blob as the registry returns it.
 fn pulled(address: SocketAddr, name: &str, digest: &str) -> Vec<u8> {
@@ -274,5 +275,82 @@ fn zeros_without_an_end_are_refused_as_an_archive_at_once() {
         assert_eq!(run.code, 1);
         assert!(run.stderr.contains("standard input: "), "{}", run.stderr);
         assert!(run.stderr.contains("zeros"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn the_exact_bytes_are_printed_from_every_kind_of_place() {
+    let shelf = Shelf::new();
+    let home = shelf.home.path();
+    let printed = |place: &str| {
+        let mut command = command(home);
+        let output = command.args(["blob", place]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        output.stdout
+    };
+    let archive = home.join("archive.tar");
+    wharf_testkit::tar_layout(shelf.layout.directory(), &archive);
+    for (digest, _) in &shelf.arm64.layers {
+        let bytes = shelf.layout.read(digest);
+        for (form, path) in [("oci", shelf.layout.directory()), ("oci-archive", &archive)] {
+            assert_eq!(printed(&format!("{form}:{}@{digest}", text(path))), bytes);
+        }
+        for proxy in &shelf.proxies {
+            let place = format!("{}/app@{digest}", proxy.address());
+            assert_eq!(printed(&place), bytes);
+            assert_eq!(printed(&place.replace("/app@", "/app:2@")), bytes);
+        }
+    }
+    let config = &shelf.arm64.config_digest;
+    let arguments = |app: &str| vec!["blob".to_owned(), format!("{app}@{config}")];
+    for methods in shelf.requests(arguments) {
+        assert_eq!(methods, ["GET"]);
+    }
+}
+
+#[test]
+fn a_blob_needs_a_digest_and_has_it() {
+    let shelf = Shelf::new();
+    let home = shelf.home.path();
+    for place in shelf.places("1") {
+        let said = complaint(home, &["blob", &place]);
+        assert!(said.contains("add @DIGEST"), "{said}");
+    }
+    let absent = digest_of(b"absent");
+    let mut places = vec![format!("oci:{}@{absent}", text(shelf.layout.directory()))];
+    let remote = shelf.proxies.iter();
+    places.extend(remote.map(|proxy| format!("{}/app@{absent}", proxy.address())));
+    for place in places {
+        let said = complaint(home, &["blob", &place]);
+        assert!(said.contains(&absent), "{said}");
+    }
+    let (layer, _) = &shelf.amd64.layers[0];
+    shelf.layout.corrupt(layer);
+    let place = format!("oci:{}@{layer}", text(shelf.layout.directory()));
+    let output = command(home).args(["blob", &place]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains(layer));
+}
+
+#[test]
+fn blobs_of_docker_archives_are_found_by_digest() {
+    let home = tempfile::tempdir().unwrap();
+    let archive = home.path().join("saved.tar");
+    let tar = tar_of(&[("a", b"1")]);
+    let packed = compress_bytes(&tar, Kind::Gzip);
+    let image = wharf_testkit::DockerImage::new(&["app:1"]).layer_bytes(packed.clone());
+    let archived = wharf_testkit::DockerArchive::new(wharf_testkit::ArchiveStyle::Classic);
+    let saved = archived.image(image).write(&archive);
+    for (digest, bytes) in [
+        (saved[0].config_digest.clone(), &saved[0].config),
+        (digest_of(&packed), &packed),
+    ] {
+        let place = format!("docker-archive:{}@{digest}", text(&archive));
+        let output = command(home.path())
+            .args(["blob", &place])
+            .output()
+            .unwrap();
+        assert_eq!(&output.stdout, bytes, "{output:?}");
     }
 }

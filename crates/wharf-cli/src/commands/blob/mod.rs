@@ -1,8 +1,12 @@
-//! `wharf blob`: single blobs.
+//! `wharf blob`: prints a blob, and pushes single blobs.
+
+mod get;
+
+pub(crate) use get::Blob;
 
 crate::command::commands! {
     /// Work with single blobs, such as layers
-    enum Blob {
+    enum Work {
         Push(push::Push),
     }
 }

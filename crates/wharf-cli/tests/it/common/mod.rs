@@ -2,6 +2,7 @@
 
 pub(crate) mod pushes;
 pub(crate) mod said;
+pub(crate) mod shelf;
 pub(crate) mod wire;
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,0 +1,112 @@
+//! `wharf manifest`: exact bytes from every kind of place, and beside it `wharf manifest put`.
+
+use std::fs;
+
+use wharf_testkit::{ArchiveStyle, DockerArchive, DockerImage, sha256_hex};
+
+use crate::common::shelf::Shelf;
+use crate::common::{complaint, done, piped, text, wharf};
+
+#[test]
+fn the_exact_bytes_are_printed_from_every_kind_of_place() {
+    let shelf = Shelf::new();
+    for (tag, digest) in [
+        ("1", &shelf.index.digest),
+        ("2", &shelf.arm64.manifest_digest),
+        ("3", &shelf.artifact.digest),
+    ] {
+        let bytes = shelf.bytes(digest);
+        for place in shelf.places(tag) {
+            assert_eq!(shelf.printed(&["manifest", &place]), bytes, "{place}");
+        }
+    }
+    let attestation = &shelf.attestation.digest;
+    for proxy in &shelf.proxies {
+        let place = format!("{}/app@{attestation}", proxy.address());
+        assert_eq!(
+            shelf.printed(&["manifest", &place]),
+            shelf.bytes(attestation)
+        );
+    }
+    let amd64 = shelf.bytes(&shelf.amd64.manifest_digest);
+    for place in shelf.places("1") {
+        let arguments = ["manifest", "--platform", "linux/amd64", &place];
+        assert_eq!(shelf.printed(&arguments), amd64);
+        let run = shelf.run(&["manifest", &place, "--platform", "linux/s390x"]);
+        assert!(
+            run.complaint().contains("no image for linux/s390x"),
+            "{run:?}"
+        );
+    }
+    for methods in shelf.requests(|app| vec!["manifest".to_owned(), format!("{app}:1")]) {
+        assert_eq!(methods, ["GET"]);
+    }
+    let picked = |app: &str| {
+        let words = ["manifest", "--platform", "linux/arm64"];
+        let words = words.iter().map(ToString::to_string);
+        words.chain([format!("{app}:1")]).collect()
+    };
+    for methods in shelf.requests(picked) {
+        assert_eq!(methods, ["GET", "GET"]);
+    }
+}
+
+#[test]
+fn of_a_docker_archive_it_is_what_a_push_puts() {
+    let shelf = Shelf::new();
+    let archive = shelf.home.path().join("saved.tar");
+    let image = DockerImage::new(&["app:1"]).layer(&[("a", b"1")]);
+    for style in ArchiveStyle::ALL {
+        DockerArchive::new(style)
+            .image(image.clone())
+            .write(&archive);
+        let place = format!("docker-archive:{}", text(&archive));
+        let printed = shelf.printed(&["manifest", &place]);
+        assert_eq!(shelf.printed(&["manifest", "--no-cache", &place]), printed);
+        let bytes = fs::read(&archive).unwrap();
+        for plain in ["-", "docker-archive:-"] {
+            let run = piped(shelf.home.path(), &["manifest", plain], &bytes);
+            assert_eq!(run.code, 0, "{run:?}");
+            let same = plain == "-" || run.stdout == printed;
+            assert!(same, "{style:?}: {run:?}");
+        }
+        for proxy in &shelf.proxies {
+            let to = format!("{}/saved:1", proxy.address());
+            done(shelf.home.path(), &["copy", "-q", &place, &to]);
+            assert_eq!(shelf.printed(&["manifest", &to]), printed, "{style:?}");
+        }
+    }
+}
+
+#[test]
+fn an_image_and_a_subcommand_stand_side_by_side() {
+    let shelf = Shelf::new();
+    let home = shelf.home.path();
+    let file = home.join("manifest.json");
+    fs::write(&file, shelf.bytes(&shelf.artifact.digest)).unwrap();
+    for proxy in &shelf.proxies {
+        let to = format!("{}/app:new", proxy.address());
+        for words in [["manifest", "put", "-q"], ["manifest", "-q", "put"]] {
+            let run = wharf(home, &[&words[..], &[to.as_str(), text(&file)]].concat());
+            assert_eq!(run.code, 0, "{run:?}");
+            let printed = shelf.printed(&["manifest", &to]);
+            assert_eq!(
+                format!("sha256:{}", sha256_hex(&printed)),
+                shelf.artifact.digest
+            );
+        }
+        let said = complaint(home, &["manifest", &to, "put", &to, text(&file)]);
+        assert!(said.contains("not both"), "{said}");
+    }
+    for arguments in [
+        &["manifest"][..],
+        &["manifest", "put"],
+        &["manifest", "a/b", "c"],
+    ] {
+        let run = wharf(home, arguments);
+        assert_eq!((run.code != 0, run.stdout.as_str()), (true, ""), "{run:?}");
+    }
+    let absent = format!("{}/app:absent", shelf.proxies[0].address());
+    let said = complaint(home, &["manifest", &absent]);
+    assert!(said.contains("absent"), "{said}");
+}
