@@ -1,8 +1,11 @@
 //! The whole command line: its arguments, and running them.
 
-use clap::Parser;
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
 use wharf::Result;
 
+use crate::bool_flags;
 use crate::command::{OnSignal, Run};
 use crate::commands::Command;
 use crate::context::Context;
@@ -33,6 +36,18 @@ pub(crate) enum Ended {
 }
 
 impl CommandLine {
+    /// Parses the words that were typed, the name of the program first.
+    ///
+    /// # Errors
+    /// Usage, or help that was asked for.
+    pub(crate) fn typed(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let mut command = CommandLine::command();
+        command.build();
+        let words = bool_flags::plain(&command, words);
+        let matches = command.try_get_matches_from_mut(words)?;
+        CommandLine::from_arg_matches(&matches)
+    }
+
     /// Runs the command, and stops it on a signal. A second signal ends the tidying up.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ impl Context {
     fn front(&self, client: Client, copy: CopyOptions) -> Wharf {
         let cache = self.memories.cache.as_ref();
         let places = PlaceOptions {
-            platform: self.flags.platform.clone(),
+            platform: self.flags.platform(),
             spool_dir: env::temporary_directory(),
             layer_memory: cache.map(|cache| cache.join("layers")),
         };

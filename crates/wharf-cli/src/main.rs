@@ -6,6 +6,7 @@
 mod arguments;
 mod behind;
 mod board;
+mod bool_flags;
 mod cli;
 mod command;
 mod commands;
@@ -38,14 +39,13 @@ mod usage;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use wharf::{Error, ErrorKind, Result};
 
 use crate::cli::{CommandLine, Ended};
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
-    let line = match CommandLine::try_parse() {
+    let line = match CommandLine::typed(std::env::args_os().collect()) {
         Ok(line) => line,
         Err(error) => return usage::report(&error),
     };

@@ -32,7 +32,10 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
             if printer.voice() != Voice::Json {
                 // The page of help, on standard error; a line that cannot be written is dropped.
                 let _ = error.print();
-                return ExitCode::FAILURE;
+                return match asks_for_help(error) {
+                    true => ExitCode::SUCCESS,
+                    false => ExitCode::FAILURE,
+                };
             }
             "a command is missing; wharf --help lists the commands".to_owned()
         }
@@ -41,6 +44,17 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
     printer.begin();
     printer.failed(&failed);
     ExitCode::FAILURE
+}
+
+/// Whether a group of commands by itself is a question for help, as it is to other tools.
+fn asks_for_help(error: &clap::Error) -> bool {
+    let page = error.to_string();
+    let usage = page.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let words = usage.into_iter().flat_map(str::split_whitespace);
+    let named: Vec<&str> = words
+        .take_while(|word| !word.starts_with(['[', '<']))
+        .collect();
+    matches!(named.as_slice(), ["wharf"] | ["wharf", "auth"])
 }
 
 /// Whether `arguments`, which could not be parsed, select JSON lines.

@@ -3,9 +3,8 @@
 use wharf_oci::{Registry, Repository, RepositoryName};
 
 use crate::api::RegistryApi;
-use crate::auth::{self, Access, Checked};
+use crate::auth::{self, Access, Checked, Granted};
 use crate::client::Client;
-use crate::credentials::Secret;
 use crate::endpoints::catalog;
 use crate::endpoints::pages::{NextPage, Page};
 use wharf_core::Result;
@@ -45,9 +44,9 @@ impl Client {
         self.tries().run(check).await
     }
 
-    /// The value of the header `Authorization` for requests to `repository` by another program: a
-    /// token that allows `access`, and mounts from the repositories `sources` of the same registry;
-    /// or user name and password, if the registry requires those.
+    /// The authorization of requests to `repository` by another program: a token that allows
+    /// `access`, and mounts from the repositories `sources` of the same registry; or user name and
+    /// password, if the registry requires those.
     ///
     /// # Errors
     /// [`wharf_core::ErrorKind::NotFound`] if no credentials are required, or there are none; the
@@ -57,7 +56,7 @@ impl Client {
         repository: &Repository,
         access: Access,
         sources: &[RepositoryName],
-    ) -> Result<Secret> {
+    ) -> Result<Granted> {
         let host = self.host(repository.registry());
         let transport = self.transport(repository.registry());
         let shown = async || {

@@ -27,7 +27,7 @@ mod tls;
 mod transport;
 mod tries;
 
-pub use self::auth::{Access, Checked};
+pub use self::auth::{Access, Checked, Grant, Granted};
 pub use self::client::Client;
 pub use self::client_builder::ClientBuilder;
 pub use self::endpoints::blobs::BlobPart;

@@ -12,6 +12,7 @@ use wharf::remote::Neighbour;
 
 use super::ceilings::Ceilings;
 use super::logins::{LoginArgs, Logins};
+use super::platforms::{self, PlatformWord};
 use super::timing::Timing;
 use super::tls::TlsArgs;
 use crate::printer::ProgressChoice;
@@ -23,7 +24,8 @@ use crate::units;
 pub(crate) struct Global {
     /// Use only the image for this platform of an index: OS/ARCH[/VARIANT][:OSVERSION]
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
-    pub(crate) platform: PlatformChoice,
+    #[arg(value_delimiter = ',')]
+    platform: Vec<PlatformWord>,
     /// Allow plain HTTP, and certificates that cannot be verified
     #[arg(long, global = true)]
     pub(super) insecure: bool,
@@ -108,6 +110,16 @@ impl Global {
             true => ProgressChoice::None,
             false => self.progress,
         }
+    }
+
+    /// The image to use out of an index: the last of several platforms counts.
+    pub(crate) fn platform(&self) -> PlatformChoice {
+        platforms::last(&self.platform)
+    }
+
+    /// All platforms, for commands that take several.
+    pub(crate) fn platforms(&self) -> &[PlatformWord] {
+        &self.platform
     }
 
     /// The sources of credentials. Those that cannot be used are reported to `observer`.

@@ -7,6 +7,7 @@ mod format;
 mod global;
 mod logins;
 mod moving;
+mod platforms;
 mod timing;
 mod tls;
 
@@ -15,3 +16,4 @@ pub(crate) use self::format::Format;
 pub(crate) use self::global::Global;
 pub(crate) use self::logins::{FLAG, Hidden, Logins};
 pub(crate) use self::moving::{Effect, Moving};
+pub(crate) use self::platforms::PlatformWord;

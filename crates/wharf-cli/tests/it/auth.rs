@@ -56,10 +56,7 @@ fn a1_push_works_after_login_and_not_after_logout() {
             "{}",
             login.stderr
         );
-        assert_eq!(
-            login.stderr,
-            format!("logged in to {host} via {}\n", file.display())
-        );
+        assert_eq!(login.stderr, format!("logged in via {}\n", file.display()));
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         done(home.path(), &["push", &path, &reference]);
@@ -250,9 +247,22 @@ fn m3_a_token_for_other_programs_allows_what_was_asked() {
         ),
         "{asked}"
     );
+    assert!(!run.stdout.contains('\n'), "{}", run.stdout);
+    let mounts = format!("{base},{host}/other");
+    done(
+        home.path(),
+        &["auth", "token", "-m", &mounts, "-m", &app, &app],
+    );
+    let asked = tokens.requests().pop().unwrap().target;
+    for scope in ["base%2Fimage%3Apull", "repository%3Aother%3Apull"] {
+        assert!(asked.contains(scope), "{asked}");
+    }
     let run = done(home.path(), &["auth", "token", &app]);
     assert!(
-        run.stdout.starts_with("{\"token\":\"") && run.stdout.ends_with("\"}\n"),
+        run.stdout.starts_with("{\"token\":\"")
+            && run
+                .stdout
+                .ends_with("\",\"refresh_token\":\"\",\"expires_in\":60}\n"),
         "{}",
         run.stdout
     );
@@ -264,6 +274,56 @@ fn m3_a_token_for_other_programs_allows_what_was_asked() {
             .target
             .ends_with("scope=repository%3Aapp%3Apull")
     );
+}
+
+#[test]
+fn a_token_is_printed_with_all_that_its_server_says() {
+    let home = tempfile::tempdir().unwrap();
+    for (answer, json, token) in [
+        (
+            r#"{"access_token":"a","expires_in":"300"}"#,
+            r#"{"token":"a","access_token":"a","refresh_token":"","expires_in":300}"#,
+            "a",
+        ),
+        (
+            r#"{"token":"t","access_token":"a","refresh_token":"r","scope":"x"}"#,
+            r#"{"token":"t","access_token":"a","refresh_token":"r","expires_in":0}"#,
+            "t",
+        ),
+    ] {
+        let granting =
+            FaultServer::start(Script::new().on("*", "/token", [Answer::status(200).body(answer)]));
+        let wants = format!("Bearer realm=\"{}/token\",service=\"s\"", granting.base());
+        let wants = Answer::status(401).header("WWW-Authenticate", &wants);
+        let server = FaultServer::start(Script::new().on("*", "*", [wants]));
+        let app = format!("{}/app", server.address());
+        let run = done(home.path(), &["auth", "token", &app]);
+        assert_eq!(run.stdout, format!("{json}\n"));
+        let run = done(home.path(), &["auth", "token", "-H", &app]);
+        assert_eq!(run.stdout, format!("Authorization: Bearer {token}"));
+    }
+}
+
+#[test]
+fn a_registry_without_tokens_has_none_to_print() {
+    let home = tempfile::tempdir().unwrap();
+    let wants = Answer::status(401).header("WWW-Authenticate", "Basic");
+    let server = FaultServer::start(Script::new().on("*", "*", [wants]));
+    let host = server.address().to_string();
+    for flags in [&["auth", "token"][..], &["auth", "token", "-H"]] {
+        let mut token = command(home.path());
+        token.env("WHARF_AUTH", format!("{host}=me:hidden"));
+        let output = token.args(flags).arg(format!("{host}/app")).output();
+        let output = output.unwrap();
+        assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("a password, not a token"), "{said}");
+        assert!(!said.contains("hidden"), "{said}");
+    }
+    let open = FaultServer::start(Script::new().on("*", "*", [Answer::status(200)]));
+    let app = format!("{}/app", open.address());
+    let run = wharf(home.path(), &["auth", "token", &app]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
 }
 
 /// The least time of the push below, in seconds: several token lifetimes. Set the variable for a

@@ -83,7 +83,7 @@ fn a_login_that_was_not_checked_or_does_not_count_says_so() {
         String::from_utf8(output.stderr).unwrap()
     };
     let said = format!(
-        "logged in to {host} via {}\n\
+        "logged in via {}\n\
          {host} did not ask for credentials, so they could not be checked\n",
         file.display()
     );
@@ -101,10 +101,7 @@ fn a_login_that_was_not_checked_or_does_not_count_says_so() {
         home.path(),
         &["auth", "login", "-u", "me", "-p", "x", &host],
     );
-    assert_eq!(
-        run.stderr,
-        format!("logged in to {host} via {}\n", file.display())
-    );
+    assert_eq!(run.stderr, format!("logged in via {}\n", file.display()));
 }
 
 #[test]
@@ -118,10 +115,7 @@ fn a_logout_says_what_there_was_and_what_stays() {
     let file = file.display();
     let stays = format!("{file} still has credentials for r.example/a/b\n");
     for (host, said) in [
-        (
-            "r.example",
-            format!("logged out of r.example via {file}\n{stays}"),
-        ),
+        ("r.example", format!("logged out via {file}\n{stays}")),
         (
             "r.example",
             format!("there were no credentials for r.example in {file}\n{stays}"),

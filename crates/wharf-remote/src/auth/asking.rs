@@ -1,11 +1,14 @@
 //! The credentials of one request, and the context in which they are asked for.
 
+use std::sync::Arc;
+
 use url::Url;
 use wharf_oci::RepositoryName;
 
 use super::challenge::Challenge;
 use super::lack::Shown;
 use super::scope::ScopeSet;
+use super::token_answer::Grant;
 use crate::credentials::Secret;
 use crate::transport::Transport;
 
@@ -26,6 +29,8 @@ pub(crate) struct Authorization {
     pub(super) challenge: Challenge,
     /// The token in it, if it can be renewed.
     pub(super) token: Option<Secret>,
+    /// All that was granted with that token.
+    pub(super) grant: Option<Arc<Grant>>,
     /// What the request needs.
     pub(super) scopes: ScopeSet,
     /// What the token was fetched for, which may be more.

@@ -277,6 +277,7 @@ impl Authorizer {
             header,
             challenge: challenge.clone(),
             token: None,
+            grant: None,
             scopes: scopes.clone(),
             allowed: scopes.clone(),
             new: false,
@@ -326,6 +327,7 @@ impl Authorizer {
                         None => Shown::Anonymous,
                     },
                     token: Some(got.token.secret.clone()),
+                    grant: Some(Arc::clone(&got.token.grant)),
                     allowed: got.allowed,
                     ..shows(bearer(&got.token.secret))
                 }))

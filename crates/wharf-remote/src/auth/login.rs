@@ -1,5 +1,8 @@
 //! Checks credentials, and returns what would be sent.
 
+use std::fmt;
+use std::sync::Arc;
+
 use http::Method;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use url::Url;
@@ -9,6 +12,7 @@ use super::asking::Asker;
 use super::authorizer::Authorizer;
 use super::challenge;
 use super::scope::{Access, Needed, ScopeSet, for_push};
+use super::token_answer::Grant;
 use crate::answer;
 use crate::credentials::Secret;
 use crate::transport::{Request, Transport};
@@ -63,7 +67,24 @@ pub(crate) async fn check(
     Ok(Checked::Good)
 }
 
-/// The value of `Authorization` for a request to the repository `name`.
+/// What another program needs for requests to a repository.
+#[derive(Clone)]
+pub struct Granted {
+    /// The value of the header `Authorization`.
+    pub header: Secret,
+    /// The answer of the token server, if the header has a token of one.
+    pub grant: Option<Arc<Grant>>,
+}
+
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted")
+            .field("grant", &self.grant)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The authorization of a request to the repository `name`.
 ///
 /// # Errors
 /// As [`check`]; [`ErrorKind::NotFound`] if no credentials are required, or there are none.
@@ -74,7 +95,7 @@ pub(crate) async fn authorization(
     name: &RepositoryName,
     access: Access,
     sources: &[RepositoryName],
-) -> Result<Secret> {
+) -> Result<Granted> {
     let ask = Request::new(Method::GET, root.clone());
     let response = transport.exchange(ask).await?;
     let nothing = |why: &str| Error::new(ErrorKind::NotFound, why).target(authorizer.registry());
@@ -94,5 +115,9 @@ pub(crate) async fn authorization(
     let needed = Needed::exactly(Method::GET, for_push(name, access, sources));
     let shown = authorizer.answer(asker, demand, &needed, None).await?;
     let missing = || nothing(&authorizer.without_words());
-    Ok(shown.ok_or_else(missing)?.header)
+    let shown = shown.ok_or_else(missing)?;
+    Ok(Granted {
+        header: shown.header,
+        grant: shown.grant,
+    })
 }

@@ -23,9 +23,10 @@ pub(super) use self::authorizer::Authorizer;
 pub(super) use self::challenge::choose;
 #[cfg(fuzzing)]
 pub(super) use self::challenge::chosen;
-pub use self::login::Checked;
+pub use self::login::{Checked, Granted};
 pub(super) use self::login::{authorization, check};
 pub use self::scope::Access;
 pub(super) use self::scope::{Needed, ScopeSet, needed};
+pub use self::token_answer::Grant;
 #[cfg(fuzzing)]
 pub(super) use self::token_answer::judged as token;

@@ -19,25 +19,52 @@ const LIFE: Duration = Duration::from_secs(60);
 /// A longer lifetime is cut to this.
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// The token of an answer, and its remaining lifetime; `date` is the server's clock.
+/// What a token server granted, for another program.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The token, under whichever name it was granted.
+    pub token: Secret,
+    /// The same or another token, if the answer has the field `access_token`.
+    pub access_token: Option<Secret>,
+    /// The token to ask for others with, if the answer has one.
+    pub refresh_token: Option<Secret>,
+    /// The stated lifetime in seconds, if there is one.
+    pub expires_in: Option<u64>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an answer grants, and the remaining lifetime of its token; `date` is the server's clock.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] if it has none; quotes nothing.
-pub(super) fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Secret, Duration)> {
+/// [`ErrorKind::Invalid`] if it has no token; quotes nothing.
+pub(super) fn read(body: &[u8], date: Option<SystemTime>) -> Result<(Grant, Duration)> {
     let invalid = || Error::new(ErrorKind::Invalid, "the answer holds no token");
     let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| invalid())?;
-    let tokens = [answer.token, answer.access_token].into_iter();
-    let mut tokens = tokens.filter_map(Value::text).filter(fits);
-    let token = tokens.next().ok_or_else(invalid)?;
+    let token = answer.token.text().filter(fits);
+    let access_token = answer.access_token.text().filter(fits);
+    let token = token.or_else(|| access_token.clone()).ok_or_else(invalid)?;
     let life = answer.expires_in.number().filter(|seconds| *seconds > 0.0);
     let life = life.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let life = life.filter(|life| !life.is_zero());
+    let grant = Grant {
+        token,
+        access_token,
+        refresh_token: answer.refresh_token.text().filter(fits),
+        expires_in: life.map(|life| life.as_secs()),
+    };
     let life = life.unwrap_or(LIFE).min(YEAR);
     let age = answer.issued_at.moment().zip(date);
     let age = age.and_then(|(issued, now)| now.duration_since(issued).ok());
     // A token that has expired on arrival means a wrong clock.
     let left = age.map(|age| life.saturating_sub(age));
-    Ok((token, left.filter(|left| !left.is_zero()).unwrap_or(life)))
+    Ok((grant, left.filter(|left| !left.is_zero()).unwrap_or(life)))
 }
 
 /// A token that does not fit into a header is invalid.
@@ -49,6 +76,7 @@ fn fits(token: &Secret) -> bool {
 struct TokenAnswer {
     token: Value,
     access_token: Value,
+    refresh_token: Value,
     expires_in: Value,
     issued_at: Value,
 }
@@ -58,6 +86,7 @@ impl Fields for TokenAnswer {
         let field = match name {
             "token" => &mut self.token,
             "access_token" => &mut self.access_token,
+            "refresh_token" => &mut self.refresh_token,
             "expires_in" => &mut self.expires_in,
             "issued_at" => &mut self.issued_at,
             _ => return map.next_value::<IgnoredAny>().map(drop),
@@ -179,8 +208,8 @@ impl<'de> Visitor<'de> for AnyKind {
 /// Reads an answer, and returns the token and the seconds of its lifetime, for the fuzz target.
 #[cfg(fuzzing)]
 pub(crate) fn judged(body: &[u8]) -> Option<(String, u64)> {
-    let (token, life) = read(body, Some(SystemTime::now())).ok()?;
-    Some((token.expose().to_owned(), life.as_secs()))
+    let (grant, life) = read(body, Some(SystemTime::now())).ok()?;
+    Some((grant.token.expose().to_owned(), life.as_secs()))
 }
 
 #[cfg(test)]
@@ -191,8 +220,8 @@ mod tests {
 
     fn life(body: &str, date: Option<&str>) -> (String, u64) {
         let date = date.map(|date| httpdate::parse_http_date(date).unwrap());
-        let (token, life) = read(body.as_bytes(), date).unwrap();
-        (token.expose().to_owned(), life.as_secs())
+        let (grant, life) = read(body.as_bytes(), date).unwrap();
+        (grant.token.expose().to_owned(), life.as_secs())
     }
 
     #[test]
@@ -317,8 +346,8 @@ mod tests {
             let body = format!(
                 r#"{{"access_token":{token},"expires_in":{life},"issued_at":{issued}}}"#
             );
-            if let Ok((token, left)) = read(body.as_bytes(), Some(SystemTime::now())) {
-                prop_assert!(fits(&token) && !left.is_zero() && left <= YEAR);
+            if let Ok((grant, left)) = read(body.as_bytes(), Some(SystemTime::now())) {
+                prop_assert!(fits(&grant.token) && !left.is_zero() && left <= YEAR);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! Token Authentication").
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::scope::ScopeSet;
-use super::token_answer;
+use super::token_answer::{self, Grant};
 use crate::answer::{self, Answered};
 use crate::credentials::{Credential, Secret, TOKEN_USER};
 use crate::transport::{Body, Request, Response, Transport, authority};
@@ -31,6 +32,8 @@ const CLIENT: &str = "wharf";
 #[derive(Clone)]
 pub(super) struct Token {
     pub(super) secret: Secret,
+    /// All that the server granted with it.
+    pub(super) grant: Arc<Grant>,
     stale: Instant,
 }
 
@@ -159,11 +162,12 @@ async fn fetch_by(flow: Flow, transport: &Transport, question: &TokenRequest<'_>
         return Err(named(error));
     }
     let read = token_answer::read(&body, date);
-    let (secret, life) = read.map_err(|error| named(error.target(endpoint)))?;
+    let (grant, life) = read.map_err(|error| named(error.target(endpoint)))?;
     let server = authority(question.realm);
     tracing::info!(server, scopes = %question.scopes, ?life, "token received");
     Ok(Token {
-        secret,
+        secret: grant.token.clone(),
+        grant: Arc::new(grant),
         stale: asked + life.mul_f32(0.8),
     })
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wharf_oci::{Registry, Repository, RepositoryName};
 
 use super::Wharf;
-use crate::credentials::{AuthFile, Credential, Given, Secret};
-use crate::remote::{Access, Checked};
+use crate::credentials::{AuthFile, Credential, Given};
+use crate::remote::{Access, Checked, Granted};
 use crate::{Error, ErrorKind, Result};
 
 /// The name, in messages, of the source of credentials that are being checked.
@@ -57,9 +57,9 @@ impl Wharf {
         Ok(LoggedIn { checked, kept_in })
     }
 
-    /// The value of the header `Authorization` that another program needs for `repository`: a token
-    /// that allows `access`, and mounts from the repositories `sources` of the same registry; or
-    /// user name and password, if the registry requires those.
+    /// The authorization that another program needs for `repository`: a token that allows `access`,
+    /// and mounts from the repositories `sources` of the same registry; or user name and password,
+    /// if the registry requires those.
     ///
     /// # Errors
     /// As [`Client::authorization`](crate::remote::Client::authorization).
@@ -68,7 +68,7 @@ impl Wharf {
         repository: &Repository,
         access: Access,
         sources: &[RepositoryName],
-    ) -> Result<Secret> {
+    ) -> Result<Granted> {
         let client = self.client().single_tries();
         let ask = || client.authorization(repository, access, sources);
         self.retry(ask).await

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use wharf_oci::{Descriptor, ImageConfig, Index, MAX_CONFIG_SIZE, Manifest, Payload, Platform};
 
 use crate::copy::RootContent;
-use crate::draft::DraftConfig;
 use crate::store::{Entry, Source};
 use crate::{Error, ErrorKind, Result};
 
@@ -27,7 +26,7 @@ pub(super) async fn among(
 ) -> Result<Entry> {
     let (mut fitting, mut here): (Vec<Entry>, _) = (Vec::new(), BTreeSet::new());
     for entry in entries {
-        let platforms = platforms(source, &entry.descriptor).await?;
+        let platforms = platforms(source, &entry.descriptor, wanted).await?;
         let known = |other: &Entry| other.descriptor.digest == entry.descriptor.digest;
         if platforms.iter().any(|here| here.matches(wanted)) && !fitting.iter().any(known) {
             fitting.push(entry);
@@ -54,12 +53,16 @@ pub(super) async fn among(
 }
 
 /// The platforms of an image or index, as far as they are known.
-async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<Platform>> {
+async fn platforms(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    wanted: &Platform,
+) -> Result<Vec<Platform>> {
     if descriptor.platform.is_none() && descriptor.media_type.is_index() {
         let manifest = source.manifest(descriptor).await?;
         if let Payload::Index(index) = manifest.payload() {
             let (mut known, mut lookups) = (Vec::new(), MOST_LOOKUPS);
-            for leaf in leaves(source, index).await? {
+            for leaf in leaves(source, index, wanted).await? {
                 known.extend(runs_on(source, &leaf, &mut lookups).await?);
             }
             return Ok(known);
@@ -69,9 +72,9 @@ async fn platforms(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<P
     Ok(platform.into_iter().collect())
 }
 
-/// The platform of an image: what its descriptor states, else what its config states. The same
-/// rule holds for `index.json`, for indexes, and in every source. `lookups` is how many configs may
-/// still be read; content that is no image has none.
+/// The platform of an image: what its descriptor states, else what its config states, else
+/// linux/amd64. The same rule holds for `index.json`, for indexes, and in every source. `lookups` is
+/// how many configs may still be read; content that is no image has no platform.
 async fn runs_on(
     source: &dyn Source,
     descriptor: &Descriptor,
@@ -80,8 +83,11 @@ async fn runs_on(
     if let Some(platform) = &descriptor.platform {
         return Ok(Some(platform.clone()));
     }
-    if !descriptor.media_type.is_image_manifest() || *lookups == 0 {
+    if !descriptor.media_type.is_image_manifest() {
         return Ok(None);
+    }
+    if *lookups == 0 {
+        return Ok(Some(usual()));
     }
     *lookups -= 1;
     let manifest = match source.manifest(descriptor).await {
@@ -93,7 +99,10 @@ async fn runs_on(
     match manifest.payload() {
         Payload::Image(image) if image.config.media_type.is_config() => {
             let platform = platform_of(source, &image.config).await?;
-            Ok((!platform.os.is_empty()).then_some(platform))
+            Ok(Some(match platform.os.is_empty() {
+                true => usual(),
+                false => platform,
+            }))
         }
         _ => Ok(None),
     }
@@ -104,37 +113,27 @@ async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platfor
     Ok(ImageConfig::parse(&bytes)?.platform())
 }
 
-/// The image of `content` for the wanted platform. Content that is not an index must be for it.
+/// The image of `content` for the wanted platform. Content that is not an index stays as it is: it
+/// names what is meant.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if there is none; lists the platforms.
+/// [`ErrorKind::NotFound`] if the index has none; lists the platforms.
 pub(super) async fn narrow(
     source: &dyn Source,
     content: &RootContent,
     wanted: &Platform,
 ) -> Result<RootContent> {
     match content {
-        RootContent::Draft(draft) => match &draft.config {
-            DraftConfig::Stored(config) => check(source, config, wanted).await?,
-            // A program that makes an image knows its platform.
-            DraftConfig::Later(_) => {}
-        },
-        RootContent::Manifest(descriptor) => {
+        RootContent::Manifest(descriptor) if !descriptor.media_type.is_image_manifest() => {
             let manifest = source.manifest(descriptor).await?;
-            match (manifest.payload(), &descriptor.platform) {
-                (Payload::Image(_), Some(stated)) => agrees(stated, wanted)?,
-                _ => {
-                    if let Some(image) = image_in(source, &manifest, wanted).await? {
-                        return Ok(image.into());
-                    }
-                }
-            }
+            let image = image_in(source, &manifest, wanted).await?;
+            Ok(image.map_or_else(|| content.clone(), RootContent::from))
         }
+        _ => Ok(content.clone()),
     }
-    Ok(content.clone())
 }
 
-/// The image of an index for the wanted platform; `None` if `manifest` is that image itself.
+/// The image of an index for the wanted platform; `None` if `manifest` is no index.
 ///
 /// # Errors
 /// As [`narrow`].
@@ -144,17 +143,11 @@ pub(crate) async fn image_in(
     wanted: &Platform,
 ) -> Result<Option<Descriptor>> {
     match manifest.payload() {
-        Payload::Index(index) => child(source, leaves(source, index).await?, wanted)
-            .await
-            .map(Some),
-        Payload::Image(image) => {
-            check(source, &image.config, wanted).await?;
-            Ok(None)
+        Payload::Index(index) => {
+            let leaves = leaves(source, index, wanted).await?;
+            child(source, leaves, wanted).await.map(Some)
         }
-        Payload::Artifact(_) | Payload::Schema1(_) => {
-            let message = "neither an index nor an image with a platform";
-            Err(Error::new(ErrorKind::Invalid, message).target(manifest.digest()))
-        }
+        Payload::Image(_) | Payload::Artifact(_) | Payload::Schema1(_) => Ok(None),
     }
 }
 
@@ -174,14 +167,16 @@ pub(crate) fn list(images: &[Descriptor]) -> String {
     platforms.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// The images of an index, in their order, including those of nested indexes.
-async fn leaves(source: &dyn Source, index: &Index) -> Result<Vec<Descriptor>> {
+/// The images of an index, in their order, including those of nested indexes that may have one for
+/// the wanted platform.
+async fn leaves(source: &dyn Source, index: &Index, wanted: &Platform) -> Result<Vec<Descriptor>> {
     let mut leaves = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open: Vec<Descriptor> = index.manifests.iter().rev().cloned().collect();
     while let Some(next) = open.pop() {
-        // An entry that states its platform is not opened, even if it is an index.
-        if next.platform.is_some() || !next.media_type.is_index() {
+        // An index for another platform is not opened.
+        let fits = |stated: &Platform| stated.matches(wanted);
+        if !next.media_type.is_index() || !next.platform.as_ref().is_none_or(fits) {
             leaves.push(next);
             continue;
         }
@@ -215,17 +210,6 @@ async fn child(
     }
     let here: Vec<String> = here.into_iter().collect();
     Err(none_for(wanted, &here.join(", ")))
-}
-
-async fn check(source: &dyn Source, config: &Descriptor, wanted: &Platform) -> Result<()> {
-    agrees(&platform_of(source, config).await?, wanted)
-}
-
-fn agrees(here: &Platform, wanted: &Platform) -> Result<()> {
-    match here.matches(wanted) {
-        true => Ok(()),
-        false => Err(none_for(wanted, &here.to_string())),
-    }
 }
 
 fn none_for(wanted: &Platform, here: &str) -> Error {
@@ -313,8 +297,10 @@ mod tests {
         let source = Memory::new();
         for (config, stated, runs_on) in [
             ("amd64", None, "amd64"),
+            ("arm64", None, "arm64"),
             ("amd64", Some("arm64"), "arm64"),
             ("", Some("s390x"), "s390x"),
+            ("", None, "amd64"),
         ] {
             let image = image(&source, config, stated).await;
             let index = index(&source, std::slice::from_ref(&image)).await;
@@ -325,14 +311,14 @@ mod tests {
             };
             for other in ["amd64", "arm64", "s390x"] {
                 let fits = other == runs_on;
-                // As an entry of `index.json`, by itself, and below an index.
+                // As an entry of `index.json`, and below an index; by itself it is what is meant.
                 let wanted = format!("linux/{other}").parse().unwrap();
                 let among = among(&source, vec![entry(&image)], &wanted).await;
                 assert_eq!(among.is_ok(), fits, "{config} {stated:?} {other}");
-                for root in [&image, &index] {
-                    let picked = picked(&source, root, other).await;
-                    assert_eq!(picked.is_ok(), fits, "{config} {stated:?} {other}");
-                }
+                let below = picked(&source, &index, other).await;
+                assert_eq!(below.is_ok(), fits, "{config} {stated:?} {other}");
+                let itself = picked(&source, &image, other).await;
+                assert_eq!(itself.unwrap(), image.digest, "{other}");
             }
         }
     }
@@ -354,5 +340,28 @@ mod tests {
             picked(&source, &index, "amd64").await.unwrap(),
             amd64.digest
         );
+    }
+
+    #[tokio::test]
+    async fn an_index_below_an_index_is_entered_unless_it_is_for_another_platform() {
+        let source = Memory::new();
+        let amd64 = image(&source, "", Some("amd64")).await;
+        let arm64 = image(&source, "", Some("arm64")).await;
+        let both = index(&source, &[amd64.clone(), arm64.clone()]).await;
+        for (stated, wanted, expected) in [
+            (None, "arm64", Some(&arm64)),
+            (None, "amd64", Some(&amd64)),
+            (Some("linux/arm64"), "arm64", Some(&arm64)),
+            (Some("linux/arm64"), "amd64", None),
+        ] {
+            let inner = Descriptor {
+                platform: stated.map(|stated| stated.parse().unwrap()),
+                ..both.clone()
+            };
+            let outer = index(&source, &[inner]).await;
+            let picked = picked(&source, &outer, wanted).await.ok();
+            let expected = expected.map(|image| image.digest.clone());
+            assert_eq!(picked, expected, "{stated:?} {wanted}");
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Run for Login {
         let wharf = context.wharf_without_credentials()?;
         let login = wharf.login(registry, &credential, &file).await?;
         let say = |line: &str| context.printer.say(line);
-        say(&format!("logged in to {registry} via {}", login.kept_in));
+        say(&format!("logged in via {}", login.kept_in));
         if login.checked == Checked::NotAsked {
             say(&format!(
                 "{registry} did not ask for credentials, so they could not be checked"

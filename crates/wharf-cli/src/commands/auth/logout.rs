@@ -22,7 +22,7 @@ impl Run for Logout {
         let forgotten = file.forget(&registry).await?;
         let place = &forgotten.place;
         say(&match forgotten.known {
-            true => format!("logged out of {registry} via {place}"),
+            true => format!("logged out via {place}"),
             false => format!("there were no credentials for {registry} in {place}"),
         });
         if !forgotten.below.is_empty() {

@@ -1,0 +1,53 @@
+//! The values of `--platform`: one counts for most commands, all of them for some.
+
+use std::str::FromStr;
+
+use wharf::place::PlatformChoice;
+use wharf_oci::{Platform, PlatformError};
+
+/// A value of `--platform`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PlatformWord {
+    /// `all`: the whole index.
+    All,
+    /// A platform.
+    Of(Box<Platform>),
+}
+
+impl FromStr for PlatformWord {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        match text {
+            "all" => Ok(PlatformWord::All),
+            text => Ok(PlatformWord::Of(Box::new(text.parse()?))),
+        }
+    }
+}
+
+/// The choice of a command that needs one: the last value counts.
+pub(super) fn last(words: &[PlatformWord]) -> PlatformChoice {
+    match words.last() {
+        None | Some(PlatformWord::All) => PlatformChoice::All,
+        Some(PlatformWord::Of(platform)) => Platform::clone(platform).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_platform_counts_where_one_is_needed() {
+        let words = |text: &str| -> Vec<PlatformWord> {
+            text.split(',').map(|word| word.parse().unwrap()).collect()
+        };
+        let arm: Platform = "linux/arm64".parse().unwrap();
+        assert_eq!(last(&words("all,linux/arm64")), arm.into());
+        assert_eq!(last(&words("linux/arm64,all")), PlatformChoice::All);
+        assert_eq!(last(&[]), PlatformChoice::All);
+        for text in ["", "linux", "linux/", "a/b/c/d"] {
+            assert!(text.parse::<PlatformWord>().is_err(), "{text}");
+        }
+    }
+}
