@@ -31,6 +31,18 @@ impl NewFile {
     /// # Errors
     /// The system's error, naming the file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        NewFile::open_for(path, Readers::Everyone)
+    }
+
+    /// The same for a new file that no other user can read.
+    ///
+    /// # Errors
+    /// As [`NewFile::open`].
+    pub(crate) fn open_private(path: &Path) -> Result<Self> {
+        NewFile::open_for(path, Readers::Owner)
+    }
+
+    fn open_for(path: &Path, readers: Readers) -> Result<Self> {
         let place = match fs::metadata(path) {
             Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             // What an open file has already stays.
@@ -38,8 +50,8 @@ impl NewFile {
             Ok(there) if !there.is_file() => stream(path, Ends::None),
             Ok(there) => path
                 .canonicalize()
-                .and_then(|target| beside(&target, Some(there.permissions()))),
-            Err(_) => beside(path, None),
+                .and_then(|target| beside(&target, readers, Some(there.permissions()))),
+            Err(_) => beside(path, readers, None),
         };
         Ok(NewFile {
             place: place.map_err(|error| Error::io(path.display(), error))?,
@@ -75,6 +87,13 @@ impl NewFile {
     }
 }
 
+/// Which users can read a new file, as far as the umask allows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Everyone,
+    Owner,
+}
+
 /// Whether a file that is written directly has an end to write at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ends {
@@ -94,12 +113,16 @@ fn is_open_already(path: &Path) -> bool {
     streams.iter().any(|stream| path.starts_with(stream))
 }
 
-fn beside(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<Place> {
+fn beside(
+    path: &Path,
+    readers: Readers,
+    permissions: Option<fs::Permissions>,
+) -> io::Result<Place> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let file = temporary(&directory)?;
+    let file = temporary(&directory, readers)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
@@ -107,19 +130,22 @@ fn beside(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<Place
 }
 
 #[cfg(unix)]
-fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+fn temporary(directory: &Path, readers: Readers) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
 
-    let everyone = fs::Permissions::from_mode(0o666);
+    let mode = match readers {
+        Readers::Everyone => 0o666,
+        Readers::Owner => 0o600,
+    };
     let mut builder = tempfile::Builder::new();
     builder
         .prefix(".wharf-")
-        .permissions(everyone)
+        .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(directory)
 }
 
 #[cfg(not(unix))]
-fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+fn temporary(directory: &Path, _: Readers) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".wharf-")
         .tempfile_in(directory)

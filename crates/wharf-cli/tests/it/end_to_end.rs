@@ -35,7 +35,7 @@ fn fault_c10_a_layout_is_pushed_as_latest_and_skopeo_agrees_on_the_digest() {
         run.stdout,
         format!("{reference}@{}\n", image.manifest_digest)
     );
-    assert_eq!(fs::read_to_string(&refs).unwrap(), run.stdout);
+    assert_eq!(fs::read_to_string(&refs).unwrap(), run.stdout.trim_end());
     let offer = format!(
         "{reference}: no tag given, so latest is set; for the image's own tag, write {reference}:1.0"
     );

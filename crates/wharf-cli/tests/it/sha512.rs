@@ -25,7 +25,7 @@ fn fault_xsha512_the_printed_reference_can_be_pulled() {
             let run = done(home.path(), &push);
             let printed = run.stdout.trim_end();
             assert_eq!(printed.ends_with(&image.manifest_digest), takes, "{run:?}");
-            assert_eq!(fs::read_to_string(&refs).unwrap(), run.stdout);
+            assert_eq!(fs::read_to_string(&refs).unwrap(), run.stdout.trim_end());
             let copied = home.path().join(format!("{}-{tag}", address.port()));
             let by_digest = format!("oci:{}:d", text(&copied));
             done(home.path(), &["copy", printed, &by_digest]);
