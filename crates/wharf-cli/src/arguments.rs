@@ -104,6 +104,17 @@ pub(crate) fn only_one<A, S>(
     }
 }
 
+impl Anywhere {
+    /// The repository that it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if it is another place, or has a tag or digest.
+    pub(crate) fn repository(&self) -> Result<Repository, Error> {
+        let InRepository(repository) = self.typed.parse().map_err(|Unreadable(error)| error)?;
+        Ok(repository)
+    }
+}
+
 impl OnDisk {
     /// Parses text without a prefix as a path, which need not be valid UTF-8.
     ///

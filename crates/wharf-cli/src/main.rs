@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod commands;
 mod context;
+mod copy_tags;
 mod dry_run;
 mod embed;
 mod embedded;

@@ -8,9 +8,10 @@ use wharf::{Error, Result};
 use crate::arguments::{Anywhere, Unreadable};
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
+use crate::copy_tags::{self, Beside};
 use crate::flags::{Effect, Moving};
-use crate::stats;
 use crate::transfer::Transfer;
+use crate::{failures, stats};
 
 /// Copy an image between registries and files
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,12 @@ pub(crate) struct Copy {
     /// Destination: a registry reference or oci:DIR[:TAG]
     #[arg(value_name = "DST")]
     destination: Anywhere,
+    /// Copy all tags of the repository SRC to the repository DST, -j tags at once
+    #[arg(short, long, conflicts_with = "dry_run")]
+    all_tags: bool,
+    /// Also copy what refers to it: signatures, SBOMs, attestations
+    #[arg(long, conflicts_with = "dry_run")]
+    referrers: bool,
     #[command(flatten)]
     moving: Moving,
 }
@@ -35,9 +42,15 @@ SRC and DST are each one of:
                                        what `docker save` writes (SRC only)
 A registry as DST without a tag means `latest`; a directory without a tag gets the tag of SRC.
 
+With --all-tags each tag fails or succeeds on its own, and all errors are printed. --referrers
+copies the manifests that SRC lists as referrers, and those under tags sha256-….sig, .att and
+.sbom, also of what is below an index and of each other.
+
 Examples:
   wharf copy registry.example/app:1 oci:app
-  wharf copy --platform linux/arm64 alpine:3 localhost:5000/alpine";
+  wharf copy --platform linux/arm64 alpine:3 localhost:5000/alpine
+  wharf copy --all-tags --referrers registry.example/app mirror.example/app
+  wharf copy --limit-rate 5M registry.example/big:1 oci:big";
 
 impl Run for Copy {
     fn effect(&self) -> Effect {
@@ -54,9 +67,15 @@ impl Run for Copy {
     /// Copies; standard output stays empty.
     async fn run(self, context: &Context) -> Result<()> {
         let (from, to) = (&self.source.place, &self.destination.place);
-        OpenedStore::check(to)?;
         // One client for both sides, so that one repository can mount blobs of the other.
         let wharf = context.wharf_for(&self.moving)?;
+        if self.all_tags {
+            let (from, to) = (self.source.repository()?, self.destination.repository()?);
+            let copied = copy_tags::copy(&wharf, (&from, &to), self.beside(), context).await;
+            stats::say(&context.printer, &self.moving, wharf.client());
+            return copied;
+        }
+        OpenedStore::check(to)?;
         if let Place::Local(LocalPlace { at, .. }) = from
             && *at == PathOrStdin::Stdin
         {
@@ -83,9 +102,24 @@ impl Run for Copy {
             let to = std::slice::from_ref(reference);
             transfer.offer_own_tag(std::slice::from_ref(&destination), to);
         }
-        transfer.run(&destination).await?;
+        let root = transfer.run(&destination).await?;
+        let mut failed = Vec::new();
+        if let (Some(root), Beside::Referrers) = (root, self.beside()) {
+            let (source, store) = (source.source.as_ref(), destination.store.as_ref());
+            let copied = wharf.copy_referrers(source, store, &[root]).await;
+            failed = copy_tags::tell(&destination.name, copied, context);
+        }
         stats::say(&context.printer, &self.moving, wharf.client());
-        Ok(())
+        failures::all(&context.printer, failed)
+    }
+}
+
+impl Copy {
+    fn beside(&self) -> Beside {
+        match self.referrers {
+            true => Beside::Referrers,
+            false => Beside::Nothing,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Flags of commands that copy images.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
-use wharf::copy::{CopyOptions, Existing};
+use wharf::copy::{CopyOptions, Existing, RateLimit};
 
 use super::Global;
 use crate::units;
@@ -21,6 +21,10 @@ pub(crate) struct Moving {
     /// Check every blob even if the manifest exists, and upload those that are missing
     #[arg(long)]
     pub(crate) force: bool,
+    /// Move at most this many bytes per second, of all blobs together; with a unit: 500k, 10M, 1Gi
+    #[arg(long, value_name = "RATE")]
+    #[arg(value_parser = units::size)]
+    pub(crate) limit_rate: Option<NonZeroU64>,
     /// Print what would be done, one line per blob, manifest and tag; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -56,6 +60,7 @@ impl Moving {
                 true => Existing::Check,
                 false => Existing::Trust,
             },
+            rate: self.limit_rate.map(RateLimit::new),
             ..global.copy_options()
         }
     }

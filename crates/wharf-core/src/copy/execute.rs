@@ -110,7 +110,7 @@ async fn run<P: Future<Output = Result<Plan>>>(
     options: &CopyOptions,
 ) -> Vec<Result<Summary>> {
     let source = source.raw_source().unwrap_or(source);
-    let transfers = Semaphore::new(options.jobs());
+    let transfers = options.transfers();
     let (targets, plans): (Vec<Target<'_>>, Vec<_>) = destinations
         .into_iter()
         .map(|to| {

@@ -102,7 +102,8 @@ impl Target<'_> {
         progress.made.insert(layer.key().clone(), made);
     }
 
-    /// Tells the observer how far the bytes of `subject` were read, in a stream from an offset on.
+    /// Paces the bytes of `subject` in a stream from an offset on, and tells the observer how far they
+    /// were read.
     pub(super) fn observed<S>(&self, subject: &S, reach: &Arc<Reach>) -> Observed
     where
         S: Clone + Send + Sync + 'static,
@@ -110,7 +111,7 @@ impl Target<'_> {
     {
         let (observer, reach) = (Arc::clone(&self.options.observer), Arc::clone(reach));
         let subject = Arc::new(subject.clone());
-        let place = self.place.clone();
+        let (place, rate) = (self.place.clone(), self.options.rate.clone());
         Box::new(move |offset, stream| {
             let (observer, reach) = (Arc::clone(&observer), Arc::clone(&reach));
             let subject = Arc::clone(&subject);
@@ -120,6 +121,10 @@ impl Target<'_> {
                 log::step(&place, &resumed);
                 observer.on(resumed);
             }
+            let stream = match &rate {
+                Some(rate) => rate.pace(stream),
+                None => stream,
+            };
             let mut position = offset;
             stream
                 .map_err(|error| error.side(Side::Source))

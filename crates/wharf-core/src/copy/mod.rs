@@ -19,6 +19,7 @@ mod order;
 mod plan;
 mod planner;
 mod put;
+mod rate;
 mod reading;
 mod resumed;
 mod retry;
@@ -35,8 +36,9 @@ mod writes;
 
 pub use self::event::{Event, NoObserver, Observer, Retry, Subject, SubjectKey};
 pub use self::execute::{Destination, copy, copy_to_all};
-pub use self::options::{CopyOptions, Existing, Nondistributable};
+pub use self::options::{CopyOptions, Existing, Nondistributable, SharedJobs};
 pub use self::plan::{Plan, Root, RootContent};
+pub use self::rate::RateLimit;
 pub use self::retry::RetryPolicy;
 pub use self::single::{push_blob, push_layer};
 pub use self::summary::Summary;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::event::{NoObserver, Observer};
+use super::rate::RateLimit;
 use super::retry::RetryPolicy;
 
 /// The options of a copy.
@@ -16,6 +19,11 @@ pub struct CopyOptions {
     pub nondistributable: Nondistributable,
     /// Whether to believe what the store says that it has, or to ask for everything.
     pub existing: Existing,
+    /// The most bytes per second that are moved, of all blobs together; by default there is no bound.
+    pub rate: Option<RateLimit>,
+    /// Lets several copies share one bound for the blobs moved at once, instead of `jobs` each; by
+    /// default none does.
+    pub shared_jobs: Option<SharedJobs>,
     /// When and how often work is tried again.
     pub retry: RetryPolicy,
     /// Receives the events; by default they are ignored.
@@ -29,6 +37,8 @@ impl Default for CopyOptions {
             checks: 16,
             nondistributable: Nondistributable::Skip,
             existing: Existing::Trust,
+            rate: None,
+            shared_jobs: None,
             retry: RetryPolicy::default(),
             observer: Arc::new(NoObserver),
         }
@@ -44,9 +54,28 @@ impl CopyOptions {
         self.jobs.clamp(1, MOST_AT_ONCE)
     }
 
+    /// The bound for the blobs moved at once: that of all copies that share it, else an own one.
+    pub(crate) fn transfers(&self) -> Arc<Semaphore> {
+        match &self.shared_jobs {
+            Some(SharedJobs(shared)) => Arc::clone(shared),
+            None => Arc::new(Semaphore::new(self.jobs())),
+        }
+    }
+
     /// `checks`, bounded.
     pub(crate) fn checks(&self) -> usize {
         self.checks.clamp(1, MOST_AT_ONCE)
+    }
+}
+
+/// A bound for the blobs that several copies move at once. Clones are the same bound.
+#[derive(Clone, Debug)]
+pub struct SharedJobs(Arc<Semaphore>);
+
+impl SharedJobs {
+    /// At most this many at once.
+    pub fn new(jobs: usize) -> Self {
+        SharedJobs(Arc::new(Semaphore::new(jobs.clamp(1, MOST_AT_ONCE))))
     }
 }
 

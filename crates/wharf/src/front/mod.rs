@@ -15,7 +15,10 @@
 
 mod attach;
 mod blob;
+mod copy_referrers;
+mod copy_tags;
 mod delete;
+mod delete_tag;
 mod everything;
 mod export;
 mod image;
@@ -32,8 +35,11 @@ mod wharf;
 mod write;
 
 pub use self::blob::OpenedBlob;
+pub use self::copy_referrers::CopiedReferrers;
+pub use self::copy_tags::CopiedTag;
 pub use self::delete::deletable;
 pub use self::index::OpenedIndex;
+pub use self::delete_tag::only_tag;
 pub use self::login::{LoggedIn, THIS_LOGIN};
 pub use self::push::Pushed;
 pub use self::read::Content;

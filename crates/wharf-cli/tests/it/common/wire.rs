@@ -20,10 +20,15 @@ impl Answer {
     }
 }
 
-/// Fetches a path with HTTP/1.0, so that the answer is not chunked.
+/// Fetches a path.
 pub(crate) fn fetch(address: SocketAddr, path: &str) -> Answer {
+    send(address, "GET", path)
+}
+
+/// Sends a request without a body with HTTP/1.0, so that the answer is not chunked.
+pub(crate) fn send(address: SocketAddr, method: &str, path: &str) -> Answer {
     let mut connection = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{ACCEPT}\r\n");
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{ACCEPT}\r\n");
     connection.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     connection.read_to_end(&mut bytes).unwrap();
