@@ -36,7 +36,7 @@ impl Wharf {
     pub async fn export(&self, opened: &OpenedSource) -> Result<ByteStream> {
         let layers = match &opened.content {
             RootContent::Manifest(_) => {
-                let image = self.image_in_or(opened, Some(&platform::usual())).await?;
+                let image = self.image_in_or(opened, Some(&usual())).await?;
                 let layers = image.layers().await?;
                 if let [only] = layers.as_slice()
                     && !only.descriptor().media_type.is_layer()
