@@ -77,7 +77,10 @@ fn a_tag_is_deleted_alone_and_its_manifest_stays_with_other_tags() {
         let gone = wharf(home, &["delete", "--tag-only", &format!("{app}:3")]);
         assert_eq!((gone.code, gone.stdout.as_str()), (1, ""), "{gone:?}");
         let said = ["no tag 3", "404 Not Found"];
-        assert!(said.iter().any(|said| gone.stderr.contains(said)), "{gone:?}");
+        assert!(
+            said.iter().any(|said| gone.stderr.contains(said)),
+            "{gone:?}"
+        );
     }
 }
 
