@@ -17,6 +17,7 @@ mod embed;
 mod embedded;
 mod env;
 mod failures;
+mod file_lines;
 mod flags;
 mod hints;
 mod image_refs;

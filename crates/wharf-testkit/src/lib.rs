@@ -26,6 +26,7 @@ pub mod process;
 pub mod proxy;
 pub mod registry_script;
 pub mod rootfs;
+pub mod tar_layer;
 pub mod tls_front;
 pub mod token_server;
 #[cfg(test)]
@@ -44,5 +45,6 @@ pub use process::{PeakRss, files_below};
 pub use proxy::{ProxiedRequest, RecordingProxy};
 pub use registry_script::push_registry;
 pub use rootfs::RootfsImage;
+pub use tar_layer::TarLayer;
 pub use tls_front::TlsFront;
 pub use token_server::TokenServer;

@@ -43,7 +43,7 @@ impl Run for Export {
     async fn run(self, context: &Context) -> Result<()> {
         let to = Target::of(self.to).unless_terminal("a tar")?;
         let wharf = context.wharf()?;
-        let image = wharf.open(&self.image.place).await?;
+        let image = wharf.read(&self.image.place).await?;
         to.write(wharf.export(&image).await?).await
     }
 }

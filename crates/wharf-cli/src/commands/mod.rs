@@ -7,6 +7,8 @@ crate::command::commands! {
         Push(push::Push),
         Copy(copy::Copy),
         Export(export::Export),
+        Files(files::Files),
+        Cat(cat::Cat),
         Manifest(manifest::Manifest),
         Config(config::Config),
         Digest(digest::Digest),

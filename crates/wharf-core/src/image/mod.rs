@@ -7,8 +7,6 @@
 
 mod artifact;
 mod on_base;
-mod path;
-mod search;
 mod stored;
 mod stored_file;
 mod stored_layer;

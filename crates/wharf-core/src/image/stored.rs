@@ -8,17 +8,11 @@ use wharf_oci::{
     Descriptor, Digest, ImageConfig, ImageManifest, MAX_CONFIG_SIZE, Manifest, Payload,
 };
 
-use super::path::ImagePath;
-use super::search::{self, Sight};
 use super::stored_file::StoredFile;
 use super::stored_layer::StoredLayer;
 use crate::copy::RetryPolicy;
 use crate::store::Source;
-use crate::stream_reader::{StreamReader, read_by};
 use crate::{Error, ErrorKind, Result, Side};
-
-/// How many links a path may lead through, as on Linux.
-const MOST_LINKS: usize = 40;
 
 /// An image that a source has: an image manifest, to read what is below it.
 ///
@@ -156,77 +150,20 @@ impl StoredImage {
         Ok(stored.collect())
     }
 
-    /// One file, as it is with all layers applied: the topmost layer that has the path, or hides
-    /// it, decides. Links are followed within the image.
+    /// One file, as it is with all layers applied (see [`crate::rootfs`]). Links are followed within
+    /// the image.
     ///
-    /// Reads whole layers from the top until it is found, and again for each link on the way. The
-    /// file is given only after its layer was checked to the end.
+    /// Reads whole layers from the top until those below cannot change the answer, and the layer of
+    /// the file again where only lower ones tell which file it is. The file is given only after its
+    /// layer was checked to the end.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if the image has no such file, [`ErrorKind::Invalid`] if it is a
-    /// directory or a device, or leads through too many links; the errors of
-    /// [`StoredLayer::uncompressed`].
-    pub async fn file(&self, path: &str) -> Result<StoredFile> {
-        let found = self.find(ImagePath::new(path.as_bytes())).await;
+    /// directory or a device, leads through too many links, or is below an entry that cannot be in a
+    /// file system; the errors of [`StoredLayer::uncompressed`].
+    pub async fn file(&self, path: impl AsRef<[u8]>) -> Result<StoredFile> {
+        let layers = self.layers().await?;
+        let found = StoredFile::find(&layers, path.as_ref(), &self.spool_dir).await;
         found.map_err(|error| error.target(self.manifest.digest()).side(Side::Source))
     }
-
-    async fn find(&self, mut path: ImagePath) -> Result<StoredFile> {
-        let layers = self.layers().await?;
-        let asked = path.clone();
-        // The number of layers from the base up that are searched.
-        let mut height = layers.len();
-        for _ in 0..=MOST_LINKS {
-            match self.descend(&layers, height, &path).await? {
-                Descent::Found(file) => return Ok(*file),
-                Descent::Symlink(other) => (path, height) = (other, layers.len()),
-                Descent::HardLink(other, at) => (path, height) = (other, at),
-            }
-        }
-        let message = format!("{asked} leads through more than {MOST_LINKS} links");
-        Err(Error::new(ErrorKind::Invalid, message))
-    }
-
-    /// Searches the lowest `height` layers from the top.
-    async fn descend(
-        &self,
-        layers: &[StoredLayer],
-        height: usize,
-        path: &ImagePath,
-    ) -> Result<Descent> {
-        let mut directories = Vec::new();
-        for (at, layer) in layers.iter().enumerate().take(height).rev() {
-            let (wanted, spool_dir) = (path.clone(), self.spool_dir.clone());
-            let search = move |mut reader: StreamReader| {
-                let sight = search::search(&mut reader, &wanted, &mut directories, &spool_dir)?;
-                Ok((sight, directories))
-            };
-            let (sight, known) = read_by(layer.uncompressed().await?, search).await?;
-            directories = known;
-            match sight {
-                Sight::Nothing => {}
-                Sight::Hidden => break,
-                Sight::Found(kept) => {
-                    let layer = layer.descriptor().clone();
-                    let file = StoredFile::new(path.to_string(), layer, kept);
-                    return Ok(Descent::Found(Box::new(file)));
-                }
-                Sight::Symlink(other) => return Ok(Descent::Symlink(other)),
-                Sight::HardLink(other) => return Ok(Descent::HardLink(other, at + 1)),
-                Sight::Other(kind) => {
-                    let message = format!("{path} is {kind}");
-                    return Err(Error::new(ErrorKind::Invalid, message));
-                }
-            }
-        }
-        Err(Error::new(ErrorKind::NotFound, format!("no file {path}")))
-    }
-}
-
-enum Descent {
-    Found(Box<StoredFile>),
-    /// The path continues elsewhere, from the top.
-    Symlink(ImagePath),
-    /// It continues elsewhere, in the lowest layers.
-    HardLink(ImagePath, usize),
 }

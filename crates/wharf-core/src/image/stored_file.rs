@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io::Read;
+use std::path::Path;
 
 use bytes::Bytes;
 use wharf_oci::Descriptor;
 
-use super::search::Kept;
+use super::StoredLayer;
 use crate::blob::ByteStream;
+use crate::rootfs::{self, Kept};
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result, file};
 
@@ -20,8 +22,22 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
-    pub(super) fn new(path: String, layer: Descriptor, kept: Kept) -> Self {
-        StoredFile { path, layer, kept }
+    /// The file at `path` in these layers, the lowest first, as [`StoredImage::file`] finds it. What
+    /// is large is kept in the directory `spool`.
+    ///
+    /// [`StoredImage::file`]: super::StoredImage::file
+    ///
+    /// # Errors
+    /// As [`StoredImage::file`].
+    pub async fn find(layers: &[StoredLayer], path: &[u8], spool: &Path) -> Result<Self> {
+        let found = rootfs::find(layers, path, spool).await?;
+        let gone = || Error::new(ErrorKind::NotFound, "no such layer");
+        let layer = layers.get(found.layer).ok_or_else(gone)?;
+        Ok(StoredFile {
+            path: found.path,
+            layer: layer.descriptor().clone(),
+            kept: found.kept,
+        })
     }
 
     /// Its absolute path in the image, after links were followed.

@@ -23,6 +23,12 @@ impl StoredLayer {
         }
     }
 
+    /// A layer of these bytes, for example one that is read from a file. `diff_id` is compared with
+    /// what they decompress to.
+    pub fn of(blob: Blob, diff_id: Option<Digest>) -> Self {
+        StoredLayer { blob, diff_id }
+    }
+
     /// Media type, digest and size, as stored.
     pub fn descriptor(&self) -> &Descriptor {
         self.blob.descriptor()

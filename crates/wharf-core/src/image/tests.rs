@@ -306,7 +306,7 @@ async fn fault_l1_links_are_followed_within_the_image() {
         ("/dir2/x", ErrorKind::NotFound),
         ("/dir", ErrorKind::Invalid),
         ("/pipe", ErrorKind::Invalid),
-        ("/", ErrorKind::NotFound),
+        ("/", ErrorKind::Invalid),
     ] {
         let error = failure(&image, path).await;
         assert_eq!(error.kind(), kind, "{path}: {error}");

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use tar::{EntryType, Header};
 
+use super::facts::binary;
 use crate::Result;
 use crate::tar_entries::{BLOCK, Entry, Records};
 
@@ -119,16 +120,9 @@ fn number(header: &mut Header, (start, length): (usize, usize), key: &[u8], reco
     let Some(field) = header.as_mut_bytes().get_mut(start..start + length) else {
         return;
     };
-    let Some(first) = field.first().filter(|first| **first & 0x80 != 0) else {
+    let Some(value) = binary(field) else {
         return;
     };
-    // Two's complement, big end first; the highest bit only marks the form.
-    let sign = if first & 0x40 == 0 { 0 } else { -1 };
-    let begin = (sign << 7) | i128::from(first & 0x7f);
-    let value = field
-        .iter()
-        .skip(1)
-        .fold(begin, |value, byte| (value << 8) | i128::from(*byte));
     field.fill(b'0');
     if let Some(last) = field.last_mut() {
         *last = 0;

@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 
+use super::acts::Act;
 use super::head;
-use super::tree::{Act, Kind, Seen};
+use super::seen::Seen;
 use crate::tar_entries::{Entries, Entry};
 use crate::{Error, ErrorKind, Result};
 
@@ -15,45 +16,30 @@ const MOST_ENTRIES: usize = 1 << 22;
 /// # Errors
 /// As [`Entries::next`].
 pub(super) fn list(reader: impl Read) -> Result<Vec<Seen>> {
+    each(reader, |_, _, _| Ok(()))
+}
+
+/// Lists the entries, and calls `visit` with the number of each, which may read its content.
+///
+/// # Errors
+/// As [`list`]; those of `visit`.
+pub(super) fn each<R: Read>(
+    reader: R,
+    mut visit: impl FnMut(usize, &mut Entry, &mut Entries<R>) -> Result<()>,
+) -> Result<Vec<Seen>> {
     let mut entries = Entries::new(reader);
     let mut list = Vec::new();
-    while let Some(entry) = entries.next()? {
+    while let Some(mut entry) = entries.next()? {
         if list.len() == MOST_ENTRIES {
             let message = format!("more than {MOST_ENTRIES} entries");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        list.push(seen(&entry)?);
+        list.push(Seen::of(&entry)?);
+        visit(list.len() - 1, &mut entry, &mut entries)?;
     }
     entries.finish()?;
     Ok(list)
 }
-
-fn seen(entry: &Entry) -> Result<Seen> {
-    let link = || entry.link.as_slice().into();
-    let kind = match entry.kind {
-        tar::EntryType::Directory => Kind::Directory,
-        tar::EntryType::Symlink => Kind::Symlink(link()),
-        tar::EntryType::Link => Kind::HardLink(link()),
-        tar::EntryType::Regular
-        | tar::EntryType::Char
-        | tar::EntryType::Block
-        | tar::EntryType::Fifo => Kind::Other,
-        other => {
-            let message = format!(
-                "an entry of the unknown kind {:?} at offset {}",
-                char::from(other.as_byte()),
-                entry.at
-            );
-            let name = super::names::shown(&entry.name);
-            return Err(Error::new(ErrorKind::Unsupported, message).target(name));
-        }
-    };
-    Ok(Seen {
-        kind,
-        name: entry.name.as_slice().into(),
-    })
-}
-
 /// Writes what is left of the tar in `reader`.
 ///
 /// # Errors

@@ -3,12 +3,24 @@
 //!
 //! Layers are read twice. The first pass reads their headers, and applies them one upon the other
 //! to a tree of names; the second writes what is left of each layer. So memory grows with the
-//! number of entries and not with their size, and each path is written once.
+//! number of entries and not with their size, and each path is written once. A single file is found
+//! in the same tree, made of no more layers than the answer needs.
 
+mod acts;
+mod directory;
+mod facts;
+mod find;
 mod head;
+mod kept;
 mod layer;
+mod listing;
 mod names;
 mod root_fs;
+mod seen;
 mod tree;
+mod walk;
 
-pub use root_fs::RootFs;
+pub(crate) use self::find::find;
+pub(crate) use self::kept::Kept;
+pub use self::listing::{FileEntry, FileKind, list};
+pub use self::root_fs::RootFs;

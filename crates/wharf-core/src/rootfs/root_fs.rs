@@ -8,7 +8,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
 
-use super::tree::{Acts, Seen, Tree};
+use super::acts::{self, Acts};
+use super::seen::Seen;
+use super::tree::{Base, Tree};
 use super::{head, layer};
 use crate::blob::{Blob, ByteStream};
 use crate::layer::pipe;
@@ -17,7 +19,7 @@ use crate::stream_reader::{StreamReader, read_by};
 use crate::{Error, Result, Side, file, spool};
 
 /// Layers that are read at a time.
-const AT_ONCE: usize = 3;
+pub(super) const AT_ONCE: usize = 3;
 
 /// The file system of an image. Made of its layers by [`RootFs::merge`].
 pub struct RootFs {
@@ -42,12 +44,12 @@ impl RootFs {
             read.map_err(|error| named(blob, error))
         });
         let mut reading = stream::iter(reading).buffered(AT_ONCE);
-        let (mut tree, mut kept) = (Tree::default(), Vec::new());
+        let (mut tree, mut kept) = (Tree::upon(Base::Nothing), Vec::new());
         while let Some((blob, seen)) = reading.try_next().await? {
             tree.apply(&seen).map_err(|error| named(&blob, error))?;
             kept.push(blob);
         }
-        let layers = kept.into_iter().zip(tree.acts()).collect();
+        let layers = kept.into_iter().zip(acts::acts(&tree)).collect();
         Ok(RootFs { layers })
     }
 

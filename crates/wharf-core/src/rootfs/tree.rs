@@ -1,52 +1,14 @@
 //! What layers leave of each other: names, and which entry of which layer each of them shows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashSet;
 
+use super::directory::{Below, Directory, Inode, Leaf, Name, Shape};
 use super::names::{self, parts, shown};
+use super::seen::{Kind, Place, Seen};
 use crate::{Error, ErrorKind, Result};
 
-/// An entry of a layer, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
-    /// The number of the layer, the lowest first.
-    pub(super) layer: usize,
-    /// The number of the entry in its layer.
-    pub(super) entry: usize,
-}
-
-/// An entry as the tree needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) kind: Kind,
-    /// As it is written.
-    pub(super) name: Box<[u8]>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Directory,
-    /// A link by name, and its target.
-    Symlink(Box<[u8]>),
-    /// Another name of what has this name.
-    HardLink(Box<[u8]>),
-    /// A file, device or pipe.
-    Other,
-}
-
-/// What is written for one entry of a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    /// The entry with its content, under this name.
-    Own(Vec<u8>),
-    /// Another name of what was written under the second.
-    Link(Vec<u8>, Vec<u8>),
-}
-
-/// What is written of one layer: numbers of entries, ascending, with what is written for them.
-pub(super) type Acts = Vec<(usize, Act)>;
-
 /// The most links in one path, as in Linux.
-const MOST_LINKS: usize = 40;
+pub(super) const MOST_LINKS: usize = 40;
 
 /// The most directories in one path: half of Linux's longest name.
 const DEEPEST: usize = names::LONGEST / 2;
@@ -55,43 +17,46 @@ const DEEPEST: usize = names::LONGEST / 2;
 const MOST_NAMES: usize = 512 << 20;
 const OF_AN_ENTRY: usize = 128;
 
+/// What is below the lowest layer of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    Nothing,
+    /// Layers that were not read.
+    Unknown,
+}
+
 /// The file system after some layers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tree {
-    root: Directory,
-    inodes: Vec<Inode>,
-    layers: usize,
+    pub(super) root: Directory,
+    pub(super) inodes: Vec<Inode>,
+    pub(super) layers: usize,
+    base: Base,
+    /// Whether an entry only implies a directory that may be a link in layers that were not read.
+    /// The entry may be elsewhere then.
+    is_doubtful: bool,
     names: usize,
 }
 
-type Name = Box<[u8]>;
-
-#[derive(Debug, Default)]
-struct Directory {
-    /// The entry of its attributes. None if only entries below it are there.
-    place: Option<Place>,
-    directories: BTreeMap<Name, Directory>,
-    /// All other names; none is in both.
-    leaves: BTreeMap<Name, Leaf>,
-}
-
-/// A name of something that is no directory.
-#[derive(Clone, Copy, Debug)]
-struct Leaf {
-    inode: usize,
-    /// The entry that gave it this name.
-    place: Place,
-}
-
-/// What several names may share.
-#[derive(Debug)]
-struct Inode {
-    place: Place,
-    /// The target of a link by name.
-    symlink: Option<Name>,
-}
-
 impl Tree {
+    pub(super) fn upon(base: Base) -> Self {
+        let below = match base {
+            Base::Nothing => Below::Hidden,
+            Base::Unknown => Below::Open,
+        };
+        Tree {
+            root: Directory {
+                below,
+                ..Directory::default()
+            },
+            inodes: Vec::new(),
+            layers: 0,
+            base,
+            is_doubtful: false,
+            names: 0,
+        }
+    }
+
     /// Puts a layer upon those before. Whiteouts hide what those have, wherever they stand in the
     /// layer (image-spec: "Whiteouts").
     ///
@@ -99,8 +64,10 @@ impl Tree {
     /// [`ErrorKind::Invalid`] with the name of the entry, for one that no file system can have.
     pub(super) fn apply(&mut self, layer: &[Seen]) -> Result<()> {
         let named = |seen: &Seen, error: Error| error.target(shown(&seen.name));
+        let stated = Stated::of(layer);
         for seen in layer {
-            self.hide(&seen.name).map_err(|error| named(seen, error))?;
+            let hidden = self.hide(&seen.name, &stated);
+            hidden.map_err(|error| named(seen, error))?;
         }
         for (entry, seen) in layer.iter().enumerate() {
             let place = Place {
@@ -114,7 +81,12 @@ impl Tree {
         Ok(())
     }
 
-    fn hide(&mut self, name: &[u8]) -> Result<()> {
+    /// Whether layers that were not read may have put an entry elsewhere than it is here.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    fn hide(&mut self, name: &[u8], stated: &Stated) -> Result<()> {
         let parts = parts(name)?;
         let (gone, folder) = match (names::says(&parts), parts.split_last()) {
             (names::Says::Gone(gone), Some((_, folder))) => (Some(gone), folder),
@@ -122,16 +94,17 @@ impl Tree {
             _ => return Ok(()),
         };
         // A path that leads nowhere hides nothing.
-        let folder = self.real(folder).ok();
-        let Some(directory) = folder.and_then(|folder| self.directory(&folder)) else {
+        let Ok(folder) = self.real(folder, Some(stated)) else {
             return Ok(());
         };
-        match gone {
-            Some(gone) => directory.remove(gone),
-            None => {
-                directory.directories.clear();
-                directory.leaves.clear();
-            }
+        let directory = match self.base {
+            Base::Nothing => self.directory(&folder),
+            Base::Unknown => self.expected(&folder),
+        };
+        match (directory, gone) {
+            (Some(directory), Some(gone)) => directory.hide(gone),
+            (Some(directory), None) => directory.clear(),
+            (None, _) => {}
         }
         Ok(())
     }
@@ -148,15 +121,16 @@ impl Tree {
             }
             return Ok(());
         };
-        let folder = self.real(folder)?;
+        let folder = self.real(folder, None)?;
         let inode = match &seen.kind {
             Kind::Directory => {
                 self.made(&folder).enter(last).place = Some(place);
                 return Ok(());
             }
-            Kind::HardLink(target) => self.linked(target)?,
-            Kind::Symlink(target) => self.new_inode(place, Some(target.clone())),
-            Kind::Other => self.new_inode(place, None),
+            Kind::HardLink(target) => self.linked(place, target)?,
+            Kind::Symlink(target) => self.new_inode(place, Shape::Symlink(target.clone())),
+            Kind::File => self.new_inode(place, Shape::File),
+            Kind::Special => self.new_inode(place, Shape::Special),
         };
         let directory = self.made(&folder);
         // A link to its own name changes nothing.
@@ -173,31 +147,49 @@ impl Tree {
         Ok(())
     }
 
-    fn new_inode(&mut self, place: Place, symlink: Option<Name>) -> usize {
-        self.inodes.push(Inode { place, symlink });
+    fn new_inode(&mut self, place: Place, shape: Shape) -> usize {
+        self.inodes.push(Inode { place, shape });
         self.inodes.len() - 1
     }
 
     /// What a hard link to `target` is a name of.
-    fn linked(&mut self, target: &[u8]) -> Result<usize> {
+    fn linked(&mut self, place: Place, target: &[u8]) -> Result<usize> {
         let parts = parts(target)?;
         let found = match parts.split_last() {
             Some((last, folder)) => {
-                let folder = self.real(folder)?;
+                let folder = self.real(folder, None)?;
                 self.directory(&folder)
                     .and_then(|directory| directory.leaves.get(*last).copied())
             }
             None => None,
         };
-        let message = || format!("a hard link to {}, which is no file here", shown(target));
-        let found = found.ok_or_else(|| Error::new(ErrorKind::Invalid, message()));
-        found.map(|leaf| leaf.inode)
+        match (found, self.base) {
+            (Some(leaf), _) => Ok(leaf.inode),
+            (None, Base::Unknown) => Ok(self.new_inode(place, Shape::Unknown)),
+            (None, Base::Nothing) => {
+                let message = format!("a hard link to {}, which is no file here", shown(target));
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+        }
     }
 
-    /// The path of a directory with the links in it followed, which never leave the root.
-    fn real(&self, folder: &[&[u8]]) -> Result<Vec<Name>> {
-        let mut left: Vec<Name> = folder.iter().rev().map(|part| (*part).into()).collect();
-        let (mut real, mut links): (Vec<Name>, _) = (Vec::new(), 0);
+    /// The path of a directory with the links in it followed, which never leave the root. What its
+    /// own layer states to be a directory is one.
+    fn real(&mut self, folder: &[&[u8]], stated: Option<&Stated>) -> Result<Vec<Name>> {
+        let (mut real, mut links) = (Vec::new(), 0);
+        for (number, part) in folder.iter().enumerate() {
+            let own = folder.get(..=number).unwrap_or_default();
+            match stated.is_some_and(|stated| stated.has(own)) {
+                true => real.push((*part).into()),
+                false => self.follow(&mut real, part, &mut links)?,
+            }
+        }
+        Ok(real)
+    }
+
+    /// Adds a part to a path, and follows it if it is a link.
+    fn follow(&mut self, real: &mut Vec<Name>, part: &[u8], links: &mut usize) -> Result<()> {
+        let mut left: Vec<Name> = vec![part.into()];
         while let Some(part) = left.pop() {
             match &*part {
                 b"" | b"." => continue,
@@ -211,11 +203,16 @@ impl Tree {
                 let message = format!("more than {DEEPEST} directories deep");
                 return Err(Error::new(ErrorKind::Invalid, message));
             }
-            let Some(target) = self.symlink(&real) else {
-                continue;
+            let target = match self.step(real) {
+                Step::Symlink(target) => target.clone(),
+                Step::Known => continue,
+                Step::Implied => {
+                    self.is_doubtful = true;
+                    continue;
+                }
             };
-            links += 1;
-            if links > MOST_LINKS {
+            *links += 1;
+            if *links > MOST_LINKS {
                 let message = format!("more than {MOST_LINKS} links in its path");
                 return Err(Error::new(ErrorKind::Invalid, message));
             }
@@ -225,17 +222,35 @@ impl Tree {
             }
             left.extend(target.rsplit(|byte| *byte == b'/').map(Name::from));
         }
-        Ok(real)
+        Ok(())
     }
 
-    /// The target of the link by name at this path.
-    fn symlink(&self, path: &[Name]) -> Option<&Name> {
-        let (last, folder) = path.split_last()?;
-        let directory = folder.iter().try_fold(&self.root, |directory, part| {
-            directory.directories.get(part)
-        })?;
-        let leaf = directory.leaves.get(last)?;
-        self.inodes.get(leaf.inode)?.symlink.as_ref()
+    /// What is at this path, where an entry leads through it.
+    fn step(&self, path: &[Name]) -> Step<'_> {
+        let Some((last, folder)) = path.split_last() else {
+            return Step::Known;
+        };
+        let mut directory = &self.root;
+        for part in folder {
+            match directory.directories.get(part) {
+                Some(next) => directory = next,
+                // The part before decided that.
+                None => return Step::Known,
+            }
+        }
+        if directory.directories.contains_key(last) {
+            return Step::Known;
+        }
+        let leaf = directory.leaves.get(last);
+        match leaf.and_then(|leaf| self.inodes.get(leaf.inode)) {
+            Some(Inode { shape, .. }) => match shape {
+                Shape::Symlink(target) => Step::Symlink(target),
+                Shape::Unknown => Step::Implied,
+                Shape::File | Shape::Special => Step::Known,
+            },
+            None if directory.hides(last) => Step::Known,
+            None => Step::Implied,
+        }
     }
 
     fn directory(&mut self, path: &[Name]) -> Option<&mut Directory> {
@@ -250,11 +265,21 @@ impl Tree {
             .fold(&mut self.root, |directory, part| directory.enter(part))
     }
 
+    /// The directory of this path that lower layers may have; none where there is something else.
+    fn expected(&mut self, path: &[Name]) -> Option<&mut Directory> {
+        path.iter().try_fold(&mut self.root, |directory, part| {
+            match directory.leaves.contains_key(part) || directory.hides(part) {
+                true => directory.directories.get_mut(part),
+                false => Some(directory.enter(part)),
+            }
+        })
+    }
+
     /// Bounds memory.
     fn count(&mut self, seen: &Seen) -> Result<()> {
         let link = match &seen.kind {
             Kind::Symlink(target) | Kind::HardLink(target) => target.len(),
-            Kind::Directory | Kind::Other => 0,
+            Kind::Directory | Kind::File | Kind::Special => 0,
         };
         self.names += seen.name.len() + link + OF_AN_ENTRY;
         if self.names <= MOST_NAMES {
@@ -263,99 +288,36 @@ impl Tree {
         let message = "the image has more entries than the limit of some 3 million";
         Err(Error::new(ErrorKind::Invalid, message))
     }
+}
 
-    /// What is written of each layer, the lowest first.
-    pub(super) fn acts(&self) -> Vec<Acts> {
-        let mut walk = Walk {
-            acts: vec![Acts::new(); self.layers],
-            names: HashMap::new(),
+/// The directories that a layer with whiteouts states.
+struct Stated(HashSet<Vec<u8>>);
+
+impl Stated {
+    fn of(layer: &[Seen]) -> Self {
+        let is_whiteout = |seen: &Seen| {
+            let last = seen.name.rsplit(|byte| *byte == b'/').next();
+            last.is_some_and(|last| last.starts_with(b".wh."))
         };
-        walk.directory(&self.root, &mut Vec::new());
-        let mut sharing: Vec<_> = std::mem::take(&mut walk.names).into_iter().collect();
-        sharing.sort();
-        for (inode, names) in sharing {
-            if let Some(inode) = self.inodes.get(inode) {
-                walk.leaf(inode.place, names);
-            }
+        if !layer.iter().any(is_whiteout) {
+            return Stated(HashSet::new());
         }
-        // The sort is stable: what has one number stays in its order.
-        walk.acts
-            .iter_mut()
-            .for_each(|acts| acts.sort_by_key(|(entry, _)| *entry));
-        walk.acts
+        let directories = layer.iter().filter(|seen| seen.kind == Kind::Directory);
+        let names = directories.filter_map(|seen| parts(&seen.name).ok());
+        Stated(names.map(|parts| parts.join(&b'/')).collect())
+    }
+
+    fn has(&self, parts: &[&[u8]]) -> bool {
+        !self.0.is_empty() && self.0.contains(&parts.join(&b'/'))
     }
 }
 
-impl Directory {
-    /// The directory of this name, made in the place of anything else.
-    fn enter(&mut self, name: &[u8]) -> &mut Directory {
-        self.leaves.remove(name);
-        self.directories.entry(name.into()).or_default()
-    }
-
-    fn remove(&mut self, name: &[u8]) {
-        self.leaves.remove(name);
-        self.directories.remove(name);
-    }
-}
-
-/// Collects what is written.
-struct Walk {
-    acts: Vec<Acts>,
-    /// By inode, its names and the entries that gave them.
-    names: HashMap<usize, Vec<(Place, Vec<u8>)>>,
-}
-
-impl Walk {
-    fn directory(&mut self, directory: &Directory, path: &mut Vec<u8>) {
-        if let Some(place) = directory.place {
-            let name = if path.is_empty() {
-                b"."
-            } else {
-                path.as_slice()
-            };
-            self.add(place, Act::Own(name.to_vec()));
-        }
-        let length = path.len();
-        let enter = |path: &mut Vec<u8>, name: &[u8]| {
-            if length > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name);
-        };
-        for (name, below) in &directory.directories {
-            enter(path, name);
-            self.directory(below, path);
-            path.truncate(length);
-        }
-        for (name, leaf) in &directory.leaves {
-            enter(path, name);
-            let names = self.names.entry(leaf.inode).or_default();
-            names.push((leaf.place, path.clone()));
-            path.truncate(length);
-        }
-    }
-
-    /// The bytes are written where they stand, under the name that was given first; other names
-    /// link to it.
-    fn leaf(&mut self, place: Place, mut names: Vec<(Place, Vec<u8>)>) {
-        names.sort();
-        let mut names = names.into_iter();
-        let Some((_, first)) = names.next() else {
-            return;
-        };
-        let links: Vec<_> = names.collect();
-        self.add(place, Act::Own(first.clone()));
-        for (own, name) in links {
-            // A link of a higher layer would come before what it is linked to.
-            let at = if own.layer == place.layer { own } else { place };
-            self.add(at, Act::Link(name, first.clone()));
-        }
-    }
-
-    fn add(&mut self, place: Place, act: Act) {
-        if let Some(acts) = self.acts.get_mut(place.layer) {
-            acts.push((place.entry, act));
-        }
-    }
+/// What a path has at its end.
+enum Step<'a> {
+    /// A link by name, and its target.
+    Symlink(&'a Name),
+    /// Anything else, or nothing.
+    Known,
+    /// Nothing that says that it is a directory, and layers that were not read may have a link.
+    Implied,
 }

@@ -2,11 +2,9 @@
 
 use super::Wharf;
 use crate::blob::{Blob, ByteStream};
-use crate::draft::DraftLayer;
 use crate::place::OpenedSource;
-use crate::place::platform::usual;
 use crate::rootfs::RootFs;
-use crate::{Error, ErrorKind, Result, RootContent, Side};
+use crate::{Result, RootContent};
 
 impl Wharf {
     /// The file system of an opened image as a tar, as a container would see it: whiteouts are
@@ -30,41 +28,18 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if an index has no image for the platform;
-    /// [`ErrorKind::Unsupported`] for content that is no image; as [`RootFs::merge`]. The stream
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if an index has no image for the platform;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for content that is no image; as [`RootFs::merge`]. The stream
     /// fails where a layer cannot be read again.
     pub async fn export(&self, opened: &OpenedSource) -> Result<ByteStream> {
-        let layers = match &opened.content {
-            RootContent::Manifest(_) => {
-                let image = self.image_in_or(opened, Some(&usual())).await?;
-                let layers = image.layers().await?;
-                if let [only] = layers.as_slice()
-                    && !only.descriptor().media_type.is_layer()
-                {
-                    return only.uncompressed().await;
-                }
-                layers.iter().map(|layer| layer.blob().clone()).collect()
-            }
-            RootContent::Draft(draft) => {
-                let layers = draft.layers.iter();
-                let blobs: Result<Vec<Blob>> = layers.map(|layer| tar_of(layer, opened)).collect();
-                blobs.map_err(|error| error.side(Side::Source))?
-            }
-        };
+        let layers = self.layers_in(opened).await?;
+        if let (RootContent::Manifest(_), [only]) = (&opened.content, layers.as_slice())
+            && !only.descriptor().media_type.is_layer()
+        {
+            return only.uncompressed().await;
+        }
+        let layers: Vec<Blob> = layers.iter().map(|layer| layer.blob().clone()).collect();
         let spool = &self.options().places.spool_dir;
         Ok(RootFs::merge(&layers, spool).await?.tar())
     }
-}
-
-/// The tar of a layer of a draft.
-fn tar_of(layer: &DraftLayer, opened: &OpenedSource) -> Result<Blob> {
-    let pending = match layer {
-        DraftLayer::Stored(descriptor) => return Ok(opened.source.blob(descriptor)),
-        DraftLayer::Recalled(recalled) => &recalled.layer,
-        DraftLayer::Pending(pending) => pending,
-    };
-    pending.tar().cloned().ok_or_else(|| {
-        let message = "this layer is made while it is sent, and cannot be read before";
-        Error::new(ErrorKind::Unsupported, message).target(pending.name())
-    })
 }

@@ -7,6 +7,7 @@ use wharf_oci::{Descriptor, Digest, MediaType};
 
 use super::*;
 use crate::ErrorKind;
+use crate::image::{StoredFile, StoredLayer};
 
 /// An entry of a test's layer.
 #[derive(Clone, Debug)]
@@ -356,6 +357,19 @@ impl Model {
         Some(real)
     }
 
+    /// Where a whiteout counts: what its layer states to be a directory is no link.
+    fn hiding(&self, folder: &str, stated: &BTreeSet<Vec<String>>) -> Option<Vec<String>> {
+        let (mut own, mut real) = (Vec::new(), Vec::new());
+        for part in folder.split('/').filter(|part| !matches!(*part, "" | ".")) {
+            own.push(part.to_owned());
+            real.push(part.to_owned());
+            if !stated.contains(&own) {
+                real = self.real(&real)?;
+            }
+        }
+        Some(real)
+    }
+
     fn remove(&mut self, path: &[String]) {
         self.nodes.retain(|own, _| !own.starts_with(path));
     }
@@ -372,14 +386,23 @@ impl Model {
     fn apply(&mut self, layer: usize, lines: Vec<Line>) -> Vec<Line> {
         let whiteout = |line: &Line| line.name.contains(".wh.");
         let mut applied = Vec::new();
+        let directories = lines
+            .iter()
+            .filter(|line| line.kind == EntryType::Directory);
+        let parts = |line: &Line| {
+            let parts = line.name.split('/').filter(|part| *part != ".");
+            parts.map(str::to_owned).collect()
+        };
+        let stated: BTreeSet<Vec<String>> = directories.map(parts).collect();
         for line in &lines {
             let Some((folder, last)) = line.name.rsplit_once('/').filter(|_| whiteout(line)) else {
                 continue;
             };
             let last = last.trim_start_matches(".wh.");
-            let Some(mut path) = self.path(&format!("{folder}/{last}")) else {
+            let Some(mut path) = self.hiding(folder, &stated) else {
                 continue;
             };
+            path.push(last.to_owned());
             if last == ".opq" || last == "opq" {
                 path.pop();
                 self.nodes
@@ -434,6 +457,57 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The entry of the file at a path, with links followed.
+    fn file(&self, path: &str) -> Option<(usize, usize)> {
+        let parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+        // All but the last must be directories.
+        let mut real = Vec::new();
+        let (mut left, mut links): (Vec<String>, _) = (parts.into_iter().rev().collect(), 0);
+        while let Some(part) = left.pop() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    real.pop();
+                    continue;
+                }
+                _ => real.push(part),
+            }
+            match self.nodes.get(&real)? {
+                Shown::Directory(_) => {}
+                Shown::File(at) => {
+                    return left.iter().all(|part| part.is_empty()).then_some(*at);
+                }
+                Shown::Symlink(_, to) => {
+                    links += 1;
+                    if links > 40 {
+                        return None;
+                    }
+                    real.pop();
+                    if to.starts_with('/') {
+                        real.clear();
+                    }
+                    left.extend(to.rsplit('/').map(str::to_owned));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Paths that the lines may have.
+fn paths() -> Vec<String> {
+    let names = ["a", "b", "c"];
+    let two = |a: &str| names.map(|b| format!("{a}/{b}"));
+    let mut paths: Vec<String> = names.map(str::to_owned).to_vec();
+    paths.extend(names.iter().flat_map(|a| two(a)));
+    let three = paths[3..]
+        .to_vec()
+        .into_iter()
+        .flat_map(|above| two(&above));
+    [paths, three.collect()].concat()
+}
+
 fn any_line() -> impl Strategy<Value = Line> {
     let name = proptest::collection::vec(prop_oneof!["[abc]"], 1..4);
     let name = name.prop_map(|parts| format!("./{}", parts.join("/")));
@@ -467,48 +541,83 @@ fn any_line() -> impl Strategy<Value = Line> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+#![proptest_config(ProptestConfig::with_cases(400))]
+
+#[test]
+fn stacks_of_layers_give_what_applying_them_one_by_one_gives(
+    layers in proptest::collection::vec(proptest::collection::vec(any_line(), 0..9), 1..5)
+) {
+    let mut model = Model::default();
+    let mut applied = Vec::new();
+    for (number, lines) in layers.into_iter().enumerate() {
+        applied.push(model.apply(number, lines));
+    }
+    let tars: Vec<_> = applied.iter().map(|lines| layer_of(lines)).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let tar = runtime.block_on(merged(&tars)).unwrap();
+
+    let mut found: BTreeMap<String, (EntryType, String, u32)> = BTreeMap::new();
+    for (kind, name, text, mode) in read_back(&tar) {
+        let entry = match kind {
+            // What it is linked to came before.
+            EntryType::Link => found.get(&text).cloned().expect(&text),
+            kind => (kind, text, mode),
+        };
+        prop_assert!(found.insert(name, entry).is_none());
+    }
+    let mut expected = BTreeMap::new();
+    let mut shared: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
+    for (path, shown) in &model.nodes {
+        let (kind, at) = match shown {
+            Shown::Directory(None) => continue,
+            Shown::Directory(Some(at)) => (EntryType::Directory, at),
+            Shown::Symlink(at, _) => (EntryType::Symlink, at),
+            Shown::File(at) => (EntryType::Regular, at),
+        };
+        let line = &applied[at.0][at.1];
+        let mode = u32::try_from(at.1).unwrap();
+        expected.insert(path.join("/"), (kind, line.text.clone(), mode));
+        shared.entry(*at).or_default().insert(path.join("/"));
+    }
+    prop_assert_eq!(&found, &expected);
+    // Names of one inode are links of each other in the tar.
+    let links = read_back(&tar).into_iter().filter(|(kind, ..)| *kind == EntryType::Link).count();
+    let wanted: usize = shared.values().map(|names| names.len() - 1).sum();
+    prop_assert_eq!(links, wanted);
+}}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn stacks_of_layers_give_what_applying_them_one_by_one_gives(
-        layers in proptest::collection::vec(proptest::collection::vec(any_line(), 0..9), 1..5)
+    fn a_file_is_found_as_all_layers_together_show_it(
+        layers in proptest::collection::vec(proptest::collection::vec(any_line(), 0..7), 1..5)
     ) {
         let mut model = Model::default();
         let mut applied = Vec::new();
         for (number, lines) in layers.into_iter().enumerate() {
             applied.push(model.apply(number, lines));
         }
-        let tars: Vec<_> = applied.iter().map(|lines| layer_of(lines)).collect();
+        let stored = applied.iter().map(|lines| StoredLayer::of(blob_of(layer_of(lines)), None));
+        let stored: Vec<_> = stored.collect();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let tar = runtime.block_on(merged(&tars)).unwrap();
-
-        let mut found: BTreeMap<String, (EntryType, String, u32)> = BTreeMap::new();
-        for (kind, name, text, mode) in read_back(&tar) {
-            let entry = match kind {
-                // What it is linked to came before.
-                EntryType::Link => found.get(&text).cloned().expect(&text),
-                kind => (kind, text, mode),
-            };
-            prop_assert!(found.insert(name, entry).is_none());
+        let spool = std::env::temp_dir();
+        for path in paths() {
+            let found = runtime.block_on(StoredFile::find(&stored, path.as_bytes(), &spool));
+            match (found, model.file(&path)) {
+                (Ok(found), Some(at)) => {
+                    let line = &applied[at.0][at.1];
+                    prop_assert_eq!(found.mode() as usize, at.1, "{}", &path);
+                    prop_assert_eq!(found.layer(), stored[at.0].descriptor());
+                    let text = runtime.block_on(found.read_all(99)).unwrap();
+                    prop_assert_eq!(&text[..], line.text.as_bytes());
+                }
+                (Err(error), None) => {
+                    let kind = error.kind();
+                    prop_assert!(matches!(kind, ErrorKind::NotFound | ErrorKind::Invalid), "{}", error);
+                }
+                (found, expected) => prop_assert!(false, "{}: {:?} {:?}", path, found, expected),
+            }
         }
-        let mut expected = BTreeMap::new();
-        let mut shared: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
-        for (path, shown) in &model.nodes {
-            let (kind, at) = match shown {
-                Shown::Directory(None) => continue,
-                Shown::Directory(Some(at)) => (EntryType::Directory, at),
-                Shown::Symlink(at, _) => (EntryType::Symlink, at),
-                Shown::File(at) => (EntryType::Regular, at),
-            };
-            let line = &applied[at.0][at.1];
-            let mode = u32::try_from(at.1).unwrap();
-            expected.insert(path.join("/"), (kind, line.text.clone(), mode));
-            shared.entry(*at).or_default().insert(path.join("/"));
-        }
-        prop_assert_eq!(&found, &expected);
-        // Names of one inode are links of each other in the tar.
-        let links = read_back(&tar).into_iter().filter(|(kind, ..)| *kind == EntryType::Link).count();
-        let wanted: usize = shared.values().map(|names| names.len() - 1).sum();
-        prop_assert_eq!(links, wanted);
     }
 }
