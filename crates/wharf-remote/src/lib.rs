@@ -22,6 +22,7 @@ pub mod memory;
 mod mirrors;
 mod proxies;
 mod repository;
+mod retrying;
 mod settings;
 mod tls;
 mod transport;

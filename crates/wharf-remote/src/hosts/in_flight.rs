@@ -91,21 +91,8 @@ impl UploadsInFlight {
     /// Waits until no other upload of the blob to the repository runs. `None`: it does not go on,
     /// because its future is not polled.
     async fn alone(&self, place: &Place) -> Option<Held<'_, Place, bool>> {
-        let hold = self.here.hold(place.clone());
-        tokio::pin!(hold);
-        let mut before = None;
-        loop {
-            tokio::select! {
-                biased;
-                arrived = &mut hold => return Some(arrived),
-                () = tokio::time::sleep(MOVES_WITHIN) => {}
-            }
-            let now = self.beats.lock().get(place).copied();
-            if now == before {
-                return None;
-            }
-            before = now;
-        }
+        let beats = || self.beats.lock().get(place).copied();
+        while_moving(self.here.hold(place.clone()), beats).await
     }
 
     fn beat(&self, place: &Place) {
@@ -148,26 +135,36 @@ impl UploadsInFlight {
 
     /// Waits until no other repository is sent the blob. `None`: that takes too long.
     async fn turn<'a>(&'a self, digest: &'a Digest) -> Option<Turn<'a>> {
-        let waiting = async {
-            let hold = self.anywhere.hold(digest.clone());
-            tokio::pin!(hold);
-            let mut before = None;
-            loop {
-                tokio::select! {
-                    biased;
-                    arrived = &mut hold => return Some(Turn::new(self, digest, arrived)),
-                    () = tokio::time::sleep(MOVES_WITHIN) => {}
-                }
-                let moved = self.moved.lock().get(digest).cloned();
-                let now = moved.map(|moved| moved.load(Ordering::Relaxed));
-                if now == before {
-                    return None;
-                }
-                before = now;
-            }
+        let moved = || {
+            let moved = self.moved.lock();
+            moved.get(digest).map(|moved| moved.load(Ordering::Relaxed))
         };
+        let waiting = while_moving(self.anywhere.hold(digest.clone()), moved);
         let waited = tokio::time::timeout(LONGEST_WAIT, waiting).await;
-        waited.ok().flatten()
+        let arrived = waited.ok().flatten()?;
+        Some(Turn::new(self, digest, arrived))
+    }
+}
+
+/// Waits for a turn as long as the work that has it moves: `count` differs after each
+/// [`MOVES_WITHIN`].
+async fn while_moving<T>(
+    turn: impl Future<Output = T>,
+    count: impl Fn() -> Option<u64>,
+) -> Option<T> {
+    tokio::pin!(turn);
+    let mut before = None;
+    loop {
+        tokio::select! {
+            biased;
+            turn = &mut turn => return Some(turn),
+            () = tokio::time::sleep(MOVES_WITHIN) => {}
+        }
+        let now = count();
+        if now == before {
+            return None;
+        }
+        before = now;
     }
 }
 

@@ -7,6 +7,7 @@ use wharf_oci::Repository;
 use super::hosts_file::Need;
 use super::mirror::{Mirror, Mirrors};
 use crate::repository::RawRepository;
+use crate::retrying::Raw;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// The mirrors of a registry, and the registry itself, for one repository.

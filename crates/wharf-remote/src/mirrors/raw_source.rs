@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use wharf_oci::{Descriptor, Digest, Manifest, Repository, Selector, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, Selector, Tag};
 
 use super::blob;
 use super::candidates::{Candidates, MirrorErrors};
@@ -14,13 +14,14 @@ use super::mirror::Mirrors;
 use crate::api::Api;
 use crate::endpoints::{manifests, referrers, tags};
 use crate::repository::RawRepository;
+use crate::retrying::Raw;
 use wharf_core::blob::Blob;
 use wharf_core::store::Source;
 use wharf_core::{Error, ErrorKind, Result};
 
 /// One repository of a registry, read from the registry's mirrors if it has some. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct RawSource {
+pub struct RawSource {
     pub(super) candidates: Candidates,
 }
 
@@ -29,11 +30,6 @@ impl RawSource {
         RawSource {
             candidates: Candidates::new(repository, mirrors),
         }
-    }
-
-    /// Registry and name.
-    pub(crate) fn repository(&self) -> &Repository {
-        self.candidates.repository()
     }
 
     /// The result of the first mirror that succeeds, else their errors.

@@ -1,7 +1,8 @@
 //! Single requests of a repository that is read: what mirrors may answer, and what only the registry
 //! may.
 
-use wharf_oci::{Digest, Manifest, Selector, Tag};
+use async_trait::async_trait;
+use wharf_oci::{Digest, Manifest, Repository, Selector, Tag};
 
 use super::hosts_file::Need;
 use super::raw_source::RawSource;
@@ -9,11 +10,16 @@ use crate::api::Api;
 use crate::endpoints::blobs::BlobPart;
 use crate::endpoints::manifests;
 use crate::endpoints::pages::{NextPage, Page};
+use crate::retrying::Raw;
 use wharf_core::Result;
 
-impl RawSource {
-    /// As [`RemoteSource::manifest_at`](super::RemoteSource::manifest_at).
-    pub(super) async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+#[async_trait]
+impl Raw for RawSource {
+    fn repository(&self) -> &Repository {
+        self.candidates.repository()
+    }
+
+    async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
         let need = match at {
             Selector::Tag(_) => Need::Resolve,
             Selector::Digest(_) => Need::Pull,
@@ -31,18 +37,11 @@ impl RawSource {
         }
     }
 
-    /// As [`RemoteSource::tag_page`](super::RemoteSource::tag_page).
-    pub(super) async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
+    async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
         self.candidates.last(Need::Resolve)?.tag_page(at).await
     }
 
-    /// As [`RemoteSource::blob_part`](super::RemoteSource::blob_part).
-    pub(super) async fn blob_part(
-        &self,
-        digest: &Digest,
-        start: u64,
-        end: Option<u64>,
-    ) -> Result<BlobPart> {
+    async fn blob_part(&self, digest: &Digest, start: u64, end: Option<u64>) -> Result<BlobPart> {
         self.candidates
             .last(Need::Pull)?
             .blob_part(digest, start, end)

@@ -1,5 +1,5 @@
 //! A repository in a registry, as a source and a store: `raw` tries each request once, and `remote`
-//! tries it again.
+//! tries it again, as `retrying` does.
 
 mod raw;
 mod remote;

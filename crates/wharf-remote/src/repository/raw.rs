@@ -12,6 +12,7 @@ use crate::endpoints::pages::{NextPage, Page};
 use crate::endpoints::{delete, manifests, put_manifest, referrers, tags, upload};
 use crate::hosts::Others;
 use crate::memory::RegistryMemory;
+use crate::retrying::Raw;
 use wharf_core::blob::Blob;
 use wharf_core::intake::Intake;
 use wharf_core::store::{Hints, Holding, Names, Outcome, Pulse, Source, Store};
@@ -20,7 +21,7 @@ use wharf_core::{Result, Side};
 
 /// One repository of a registry. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct RawRepository {
+pub struct RawRepository {
     api: Api,
     /// The digests of manifests that the registry keeps under another one.
     kept_as: Arc<Lock<HashMap<Digest, Digest>>>,
@@ -34,35 +35,6 @@ impl RawRepository {
         }
     }
 
-    /// Registry and name.
-    pub(crate) fn repository(&self) -> &Repository {
-        self.api.repository()
-    }
-
-    /// As [`RemoteRepository::manifest_at`](super::RemoteRepository::manifest_at).
-    pub(crate) async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
-        let fetched = manifests::fetch_at(&self.api, at).await;
-        if let Ok(manifest) = &fetched {
-            self.memory().fetched(self.repository(), manifest);
-        }
-        self.about(fetched)
-    }
-
-    /// As [`RemoteRepository::tag_page`](super::RemoteRepository::tag_page).
-    pub(crate) async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
-        self.about(tags::page(&self.api, at).await)
-    }
-
-    /// As [`RemoteRepository::blob_part`](super::RemoteRepository::blob_part).
-    pub(crate) async fn blob_part(
-        &self,
-        digest: &Digest,
-        start: u64,
-        end: Option<u64>,
-    ) -> Result<BlobPart> {
-        blobs::part(&self.api, digest, start, end).await
-    }
-
     fn memory(&self) -> &RegistryMemory {
         self.api.host().memory()
     }
@@ -74,6 +46,29 @@ impl RawRepository {
 
     fn about<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.target(self.repository()))
+    }
+}
+
+#[async_trait]
+impl Raw for RawRepository {
+    fn repository(&self) -> &Repository {
+        self.api.repository()
+    }
+
+    async fn manifest_at(&self, at: &Selector) -> Result<Manifest> {
+        let fetched = manifests::fetch_at(&self.api, at).await;
+        if let Ok(manifest) = &fetched {
+            self.memory().fetched(self.repository(), manifest);
+        }
+        self.about(fetched)
+    }
+
+    async fn tag_page(&self, at: Option<&NextPage>) -> Result<Page<Tag>> {
+        self.about(tags::page(&self.api, at).await)
+    }
+
+    async fn blob_part(&self, digest: &Digest, start: u64, end: Option<u64>) -> Result<BlobPart> {
+        blobs::part(&self.api, digest, start, end).await
     }
 }
 
