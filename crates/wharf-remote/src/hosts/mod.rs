@@ -10,6 +10,7 @@ mod kept_sessions;
 mod pause;
 mod refused_mounts;
 mod scheme;
+mod sending;
 mod takes;
 mod urls;
 
