@@ -35,6 +35,8 @@ struct Shared {
 struct Progress {
     phase: Phase,
     since: Instant,
+    /// Whether the connection was given a byte of the body, or its end.
+    touched: bool,
     source_error: Option<Error>,
 }
 
@@ -67,6 +69,7 @@ impl Activity {
             progress: Lock::new(Progress {
                 phase: Phase::Connecting,
                 since: Instant::now(),
+                touched: false,
                 source_error: None,
             }),
             changed: Notify::new(),
@@ -111,6 +114,11 @@ impl Activity {
     /// Whether the whole body was given to the connection.
     pub(super) fn is_sent(&self) -> bool {
         self.with(|state| state.phase == Phase::Sent)
+    }
+
+    /// Whether the connection was given nothing of the body.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.with(|state| !state.touched)
     }
 
     /// The error that ended the body, if it was the source's and not the connection's.
@@ -159,6 +167,7 @@ impl Activity {
     fn enter(&self, phase: Phase) {
         let before = self.with(|state| {
             state.since = Instant::now();
+            state.touched |= matches!(phase, Phase::Sending | Phase::Sent);
             std::mem::replace(&mut state.phase, phase)
         });
         if before != phase {

@@ -42,6 +42,7 @@ impl std::fmt::Debug for Body {
 }
 
 /// What is needed to send a body again.
+#[derive(Clone)]
 pub(super) enum Rest {
     Empty,
     Bytes(Bytes),

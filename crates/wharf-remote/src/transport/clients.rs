@@ -4,13 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::tls::TlsInfo;
 use rustls::ClientConfig;
 use rustls::client::ResolvesClientCert;
 use url::Url;
 
+use super::broken::{self, Ends};
 use super::direct::Direct;
 use super::dns::{Names, Reach, Within};
 use super::follow::authority;
@@ -23,6 +24,12 @@ use wharf_core::{Error, ErrorKind, Result, verify};
 
 /// The most hosts with a remembered client; a registry may redirect to any number of hosts.
 const HOSTS: usize = 256;
+
+/// The most connections that are remembered. One that is forgotten counts as new.
+const CONNECTIONS: usize = 4096;
+
+/// How long a host that broke a connection is remembered for it.
+const WARY: Duration = Duration::from_secs(60);
 
 /// The most clients that are kept.
 const CLIENTS: usize = 32;
@@ -95,6 +102,10 @@ struct Known {
     speakers: Vec<(Tls, Reach, Speaker)>,
     /// The hosts that answered a request.
     answered: HashSet<Authority>,
+    /// The connections on which a request was answered.
+    connections: HashSet<Ends>,
+    /// When hosts broke a connection that was used again.
+    broke: HashMap<Authority, Instant>,
 }
 
 impl Clients {
@@ -155,15 +166,40 @@ impl Clients {
     /// Records that the host of `url` answered.
     pub(super) fn heard(&self, speaker: &Speaker, url: &Url, response: &reqwest::Response) {
         self.confess(speaker, url, response);
-        let (at, answered) = (Authority::of(url), &mut self.known.lock().answered);
-        if answered.len() < HOSTS {
-            answered.insert(at);
+        let (at, mut known) = (Authority::of(url), self.known.lock());
+        if known.answered.len() < HOSTS {
+            known.answered.insert(at);
         }
+        if known.connections.len() >= CONNECTIONS {
+            known.connections.clear();
+        }
+        known.connections.extend(broken::ends(response));
+    }
+
+    /// Whether a request was answered on this connection before.
+    pub(super) fn has_answered_on(&self, connection: Ends) -> bool {
+        self.known.lock().connections.contains(&connection)
     }
 
     /// Whether the host and port of `url` ever answered.
     pub(super) fn has_heard(&self, url: &Url) -> bool {
         self.known.lock().answered.contains(&Authority::of(url))
+    }
+
+    /// Records that the host of `url` broke a connection that was used again.
+    pub(super) fn broke_reused(&self, url: &Url) {
+        let broke = &mut self.known.lock().broke;
+        if broke.len() >= HOSTS {
+            broke.clear();
+        }
+        broke.insert(Authority::of(url), Instant::now());
+    }
+
+    /// Whether the host of `url` did that a short while ago.
+    pub(super) fn breaks_reused(&self, url: &Url) -> bool {
+        let known = self.known.lock();
+        let broke = known.broke.get(&Authority::of(url));
+        broke.is_some_and(|broke| broke.elapsed() < WARY)
     }
 
     async fn found(self: &Arc<Self>, url: &Url, registry: Option<&Authority>) -> Result<Speaker> {

@@ -58,9 +58,16 @@ impl Direct<'_> {
             .await
             .map_err(exchange)?;
         // It ends with the answer.
-        tokio::spawn(async move { drop(connection.await) });
-        let answer = sender.send_request(made).await.map_err(exchange)?;
-        Ok(answer.map(reqwest::Body::wrap).into())
+        let connection = tokio::spawn(connection);
+        match sender.send_request(made).await {
+            Ok(answer) => Ok(answer.map(reqwest::Body::wrap).into()),
+            // The connection ended before it took the request, and may know why.
+            Err(error) if error.is_canceled() => {
+                let ended = connection.await.ok().and_then(Result::err);
+                Err(exchange(ended.unwrap_or(error)))
+            }
+            Err(error) => Err(exchange(error)),
+        }
     }
 
     /// The request, with what the HTTP client adds to all others.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use super::body::{Body, Rest, split};
-use super::counts::RequestClass;
+use super::counts::{EndpointClass, RequestClass};
 use super::follow::same_origin;
 use super::lane_kind::LaneKind;
 use super::sent_secrets::SentSecrets;
@@ -203,6 +203,17 @@ impl Request {
 }
 
 impl Head {
+    /// Whether a host may act on it twice: it reads, mounts, opens a session that ends by itself when
+    /// it is not used, or brings a blob under its digest. Anything else may mean another thing the
+    /// second time.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        match self.method {
+            Method::GET | Method::HEAD => true,
+            Method::POST => self.class.endpoint == EndpointClass::Uploads,
+            _ => false,
+        }
+    }
+
     /// Removes everything that is only for the previous origin.
     pub(super) fn forget_secrets(&mut self) {
         let secret =

@@ -43,6 +43,7 @@ mod request_counts;
 mod retried_requests;
 mod secrets;
 mod several_repositories;
+mod stale_connections;
 mod support;
 mod survey;
 mod tls_rows;
