@@ -20,6 +20,15 @@ fn requests(proxy: &RecordingProxy, home: &Path, arguments: &[&str]) -> Vec<Stri
     requests.map(|request| request.method).collect()
 }
 
+/// The same without the question for the root of the API, if the command asked it. A machine under
+/// load refuses TLS so late that plain HTTP is tried meanwhile.
+fn without_probe(proxy: &RecordingProxy, methods: &mut Vec<String>) {
+    let mut lines = proxy.requests().into_iter().map(|request| request.line());
+    if let Some(probe) = lines.position(|line| line == "GET /v2/") {
+        assert_eq!(methods.remove(probe), "GET");
+    }
+}
+
 #[test]
 fn e3_commands_remember_what_earlier_ones_saw_unless_told_not_to() {
     let home = tempfile::tempdir().unwrap();
@@ -36,8 +45,8 @@ fn e3_commands_remember_what_earlier_ones_saw_unless_told_not_to() {
 
     // The embedded registry accepts small blobs with the POST: two requests each, not three.
     let mut cold = pushed(&proxy, home.path(), &[path, &one]);
-    // A machine under load refuses TLS so late that plain HTTP is probed meanwhile.
-    cold.retain(|method| method != "GET");
+    without_probe(&proxy, &mut cold);
+    assert!(!cold.contains(&"GET".to_owned()), "{cold:?}");
     assert_eq!(cold.len(), 1 + 2 * 3 + 1, "{cold:?}");
     assert_eq!(pushed(&proxy, home.path(), &[path, &one]), ["HEAD"]);
     assert_eq!(pushed(&proxy, home.path(), &[path, &two]), ["HEAD", "PUT"]);

@@ -143,10 +143,12 @@ fn limits_of_registries_and_of_what_stands_before_them_have_their_hints() {
         format!("{head} (after 2 tries) (the limit is reached; try again later)")
     );
     let put = format!("HOST/a/b: {BLOB}: PUT /v2/a/b/blobs/uploads/session-1:");
-    let script = |answer| push_registry().on("PUT", "/v2/*/blobs/*", [answer]);
-    // The answer comes before the body is read, which may break the first connection.
-    let scripted =
-        |script, verb, login| scripted(script, verb, login).replace("session-2:", "session-1:");
+    // A machine under load asks for the root of the API too, so sessions have no numbers.
+    let script = |answer| {
+        let session = Answer::status(202).header("Location", "{path}session-1");
+        let registry = push_registry().on("POST", "/v2/*/blobs/uploads/", [session]);
+        registry.on("PUT", "/v2/*/blobs/*", [answer])
+    };
     assert_eq!(
         scripted(
             script(page(413, "413 Too Large")),
@@ -302,11 +304,10 @@ fn who_speaks_another_protocol_is_told_from_who_says_nothing() {
         // A greeting may arrive before the request is written; then the request was not sent, and
         // is retried.
         let line = line.strip_suffix(" (after 2 tries)").unwrap_or(&line);
-        let why = line.strip_prefix("HOST/a/b: HEAD /v2/a/b/manifests/1: ");
-        // A greeting that closes the connection before a request is known leaves no more to say.
-        let early = Some("connection to HOST broke: connection was not ready");
-        let known = why == Some("HOST answers, but not in HTTP") || (before && why == early);
-        assert!(known, "{line}");
+        assert_eq!(
+            line,
+            "HOST/a/b: HEAD /v2/a/b/manifests/1: HOST answers, but not in HTTP"
+        );
     }
     // An answer that begins like HTTP counts as malformed HTTP.
     for (words, why) in [
