@@ -129,6 +129,29 @@ fn s3_a_tar_is_compressed_on_its_way_and_its_diff_id_said() {
 }
 
 #[test]
+fn a_truncated_tar_is_no_layer_and_is_told_with_file_and_offset() {
+    let home = tempfile::tempdir().unwrap();
+    let mut tar = tar_of(&[("file", &compressible_bytes(1, 3_000_000))]);
+    tar.truncate(2_000_000);
+    let path = home.path().join("layer.tar");
+    fs::write(&path, &tar).unwrap();
+    let served = Served::start(&home.path().join("registry"));
+    let repository = format!("{}/a", served.address);
+    for format in ["gzip", "zstd"] {
+        let push = ["blob", "push", "--compress", format, &repository];
+        let file = wharf(home.path(), &[&push[..], &[text(&path)]].concat());
+        let stream = piped(home.path(), &[&push[..], &["-"]].concat(), &tar);
+        for (run, name) in [(file, text(&path)), (stream, "standard input")] {
+            assert_ne!(run.code, 0, "{run:?}");
+            assert_eq!(run.stdout, "");
+            let said = "truncated tar: it ends in the middle of an entry, at offset 2000000";
+            assert!(run.stderr.contains(&format!("{name}: {said}")), "{run:?}");
+        }
+    }
+    assert!(!home.path().join("registry/blobs").exists());
+}
+
+#[test]
 fn fault_b9_text_is_not_compressed_as_a_layer() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("note.txt");

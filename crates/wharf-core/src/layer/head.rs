@@ -1,4 +1,4 @@
-//! Looks at the beginning of a layer's input: what is not a tar is no layer.
+//! Looks at a layer's input: what is not a tar, or ends too early, is no layer.
 
 use std::sync::Arc;
 
@@ -7,20 +7,22 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::blob::ByteStream;
 use crate::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
+use crate::tar_entries::whole;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of the longest tar without entries that programs write: one record of zeros.
 const EMPTY_TAR: usize = 10_240;
 
-/// Yields `stream` as it is if it begins as a tar; otherwise it fails before the first byte.
+/// Yields `stream` as it is if it is a tar. If it begins as something else, it fails before the first
+/// byte; if it ends in the middle of an entry, it fails there.
 pub(super) fn only_tar(stream: ByteStream, name: Arc<str>) -> ByteStream {
     stream::once(async move {
         let (held, rest) = begin(stream)
             .await?
             .judged()
-            .map_err(|error| error.target(name))?;
+            .map_err(|error| error.target(&name))?;
         let held = stream::iter(held.into_iter().map(Ok));
-        Ok::<_, Error>(held.chain(rest).boxed())
+        Ok::<_, Error>(whole(held.chain(rest).boxed(), name))
     })
     .try_flatten()
     .boxed()

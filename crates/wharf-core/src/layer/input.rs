@@ -151,7 +151,8 @@ impl LayerInput {
     }
 
     /// The same input, which must be a tar: if it begins as something else, its stream fails with
-    /// [`ErrorKind::Invalid`] before its first byte.
+    /// [`ErrorKind::Invalid`] before its first byte; if it ends in the middle of an entry, with
+    /// [`ErrorKind::Corrupt`].
     #[must_use]
     pub fn only_tar(self) -> Self {
         let name = Arc::clone(&self.name);

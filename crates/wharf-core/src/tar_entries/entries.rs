@@ -293,7 +293,7 @@ impl<R: Read> Entries<R> {
 }
 
 /// Old writers mark a directory only by the slash at the end of its name.
-fn kind_of(header: &Header, name: &[u8]) -> EntryType {
+pub(super) fn kind_of(header: &Header, name: &[u8]) -> EntryType {
     match header.entry_type() {
         EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryType::Directory,
         EntryType::Continuous | EntryType::GNUSparse => EntryType::Regular,
@@ -301,7 +301,7 @@ fn kind_of(header: &Header, name: &[u8]) -> EntryType {
     }
 }
 
-fn ends(offset: u64) -> Error {
+pub(super) fn ends(offset: u64) -> Error {
     truncated(format_args!(
         "it ends in the middle of an entry, at offset {offset}"
     ))

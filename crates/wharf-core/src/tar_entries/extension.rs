@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// The most bytes of a long name, or of a set of pax records. Extended attributes have at most
 /// 64 KiB each.
-const MOST: u64 = 1 << 20;
+pub(super) const MOST: u64 = 1 << 20;
 
 /// The content of extension headers about one entry.
 #[derive(Default)]

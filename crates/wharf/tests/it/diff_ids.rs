@@ -60,6 +60,22 @@ fn tar() -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_truncated_layer_ends_the_push_though_its_diff_id_fits() {
+    let cut = tar()[..300_000].to_vec();
+    for layer in [cut.clone(), compress_bytes(&cut, Kind::Gzip)] {
+        let place = tempfile::tempdir().unwrap();
+        let archive = saved(place.path(), &layer, &Digest::of(&cut));
+        let server = FaultServer::start(push_registry());
+        let store = repository(server.address(), "app");
+        let error = push(place.path(), archive, &store).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let said = "image.tar: 1/layer.tar: truncated tar: it ends in the middle of an entry, at offset 300000";
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!server.lines().iter().any(|line| line.contains("/manifests/1") && line.starts_with("PUT")));
+    }
+}
+
+#[tokio::test]
 async fn fault_a6_a_layer_of_another_content_ends_the_push_before_the_manifest() {
     for kind in [Kind::Gzip, Kind::Zstd] {
         let place = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use crate::ErrorKind;
 use crate::blob::{Blob, ByteStream};
 use crate::layer::{LayerMemory, ReadCount, Settings, gzip};
 use crate::store::files::Region;
+use crate::tar_entries::whole;
 use crate::verify;
 
 /// The source of content of known digest.
@@ -54,11 +55,13 @@ impl Tar {
     }
 
     /// The compressed layer, with a count of what is read of the tar. Fails if the tar does not
-    /// match the config.
+    /// match the config, or ends too early.
     pub(super) fn compressed(&self, settings: &Settings, read: &ReadCount) -> ByteStream {
         let promised = self.promised();
         let name = self.region.name.clone();
-        let checked = verify::checked(self.region.open(0), &promised).map_err(move |error| {
+        let checked = verify::checked(self.region.open(0), &promised);
+        let whole = whole(checked, name.as_str().into());
+        let checked = whole.map_err(move |error| {
             match error.kind() {
                 // Errors of the file contain its name already.
                 ErrorKind::Corrupt if !error.to_string().starts_with(&name) => error.target(&name),

@@ -15,6 +15,7 @@ use crate::file::{CHUNK, read_exactly_at};
 use crate::sniff::Packing;
 use crate::store::files::Region;
 use crate::sync::Lock;
+use crate::tar_entries::Whole;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
@@ -103,15 +104,23 @@ impl Promises {
     }
 }
 
-/// The digest of what `bytes` decompress to. Blocking.
+/// The digest of what `bytes` decompress to, if that is not a tar that ends too early. Blocking.
 fn diff_id(bytes: Box<dyn Read + Send>, packing: Packing) -> io::Result<Digest> {
     let mut content = unpack::layer(bytes, packing)?;
     let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut whole = Whole::default();
     let mut buffer = vec![0; CHUNK / 4];
     loop {
         match content.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
+            Ok(0) => {
+                whole.end().map_err(io::Error::other)?;
+                return Ok(hasher.finish());
+            }
+            Ok(read) => {
+                let part = buffer.get(..read).unwrap_or_default();
+                hasher.update(part);
+                whole.add(part);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
