@@ -162,7 +162,9 @@ impl Whole {
             };
         }
         let of = std::mem::take(&mut self.extension);
-        let stored = of.stored(at, kind_of(&header, &of.name(&header)), own).ok()?;
+        let stored = of
+            .stored(at, kind_of(&header, &of.name(&header)), own)
+            .ok()?;
         match header.as_gnu() {
             Some(gnu) if kind.is_gnu_sparse() && gnu.is_extended() => Some(State::Holes(stored)),
             _ => content(stored),

@@ -157,7 +157,11 @@ impl Exchange {
             _ => return Err(io::Error::other("dropped as scripted")),
         };
         self.shared.records()[number].status = Some(reply.status);
-        if body.size_hint().upper().is_some_and(|left| left <= SMALL_BODY) {
+        if body
+            .size_hint()
+            .upper()
+            .is_some_and(|left| left <= SMALL_BODY)
+        {
             tokio::spawn(rest_of(body));
         }
         Ok(self.response(&reply, &record, number))

@@ -71,7 +71,12 @@ async fn a_truncated_layer_ends_the_push_though_its_diff_id_fits() {
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         let said = "image.tar: 1/layer.tar: truncated tar: it ends in the middle of an entry, at offset 300000";
         assert!(error.to_string().contains(said), "{error}");
-        assert!(!server.lines().iter().any(|line| line.contains("/manifests/1") && line.starts_with("PUT")));
+        assert!(
+            !server
+                .lines()
+                .iter()
+                .any(|line| line.contains("/manifests/1") && line.starts_with("PUT"))
+        );
     }
 }
 
