@@ -26,3 +26,6 @@ pub const ANNOTATION_TITLE: &str = "org.opencontainers.image.title";
 pub const ANNOTATION_DESCRIPTION: &str = "org.opencontainers.image.description";
 /// The licences, as an SPDX expression.
 pub const ANNOTATION_LICENSES: &str = "org.opencontainers.image.licenses";
+/// The digest of the image that a child of the same index attests something about, as BuildKit
+/// writes it.
+pub const ANNOTATION_ATTESTED: &str = "vnd.docker.reference.digest";

@@ -5,28 +5,50 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config_order::in_order;
 use crate::lenient::null_as_default;
 use crate::text::json_reason;
 use crate::{Digest, Platform};
 
-/// The config of an image. OCI image-spec, "Image Configuration"; Docker's has the same form.
+/// The config of an image. OCI image-spec, "Image Configuration"; Docker's has the same form. Its
+/// fields are written in the order in which other tools write them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// When the image was made, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
-    /// The author of the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<String>,
     /// The processor architecture in Go's spelling; empty when the config does not say.
     #[serde(default)]
     pub architecture: String,
-    /// The variant of the architecture.
+    /// The author of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
+    pub author: Option<String>,
+    /// The container that it was made of, in images of old builders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// When the image was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The version of Docker that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_version: Option<String>,
+    /// The history of each layer, the lowest first.
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub history: Vec<History>,
     /// The operating system in Go's spelling; empty when the config does not say.
     #[serde(default)]
     pub os: String,
+    /// The layers by their uncompressed content.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub rootfs: RootFs,
+    /// How to run the image.
+    #[serde(
+        default,
+        serialize_with = "in_order",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub config: Option<Value>,
     /// The version of the operating system.
     #[serde(
         rename = "os.version",
@@ -34,6 +56,9 @@ pub struct ImageConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub os_version: Option<String>,
+    /// The variant of the architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The features that the operating system must offer.
     #[serde(
         rename = "os.features",
@@ -42,19 +67,6 @@ pub struct ImageConfig {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub os_features: Vec<String>,
-    /// How to run the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<Value>,
-    /// The layers by their uncompressed content.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub rootfs: RootFs,
-    /// The history of each layer, the lowest first.
-    #[serde(
-        default,
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub history: Vec<History>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
@@ -77,15 +89,15 @@ pub struct RootFs {
 /// The history of one layer, or of a change without a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
+    /// The author of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     /// The time of the step, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// The command that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// The author of the step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<String>,
     /// A remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
@@ -178,6 +190,15 @@ mod tests {
         assert_eq!(config.platform().to_string(), "windows/arm64/v8:10.0");
         assert_eq!(config.platform().os_features, ["win32k"]);
         assert_eq!(serde_json::to_value(config).unwrap(), value);
+    }
+
+    #[test]
+    fn fields_are_in_the_order_of_other_tools() {
+        let text = r#"{"architecture":"amd64","author":"me","container":"c","created":"now","docker_version":"28","history":[{"author":"me","created":"now","created_by":"RUN \u0026","comment":"c","empty_layer":true}],"os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{"Cmd":["a"],"Healthcheck":{"Test":["NONE"],"Interval":1,"Retries":2,"StartInterval":3},"Entrypoint":["e"],"Env":["A=b"],"Labels":{"a":"1","b":"2"},"User":"u","Volumes":{"/v":{}},"WorkingDir":"/","ExposedPorts":{"80/tcp":{}},"StopSignal":"TERM","Shell":["sh"],"StopTimeout":5},"os.version":"10","variant":"v8","os.features":["f"],"moby.x":1}"#;
+        let read: Value = serde_json::from_str(text).unwrap();
+        let config = ImageConfig::parse(read.to_string().as_bytes()).unwrap();
+        let written = crate::compact_json(&config).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), text);
     }
 
     #[test]
