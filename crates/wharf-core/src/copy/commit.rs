@@ -1,17 +1,17 @@
 //! The last step: drafts become manifests; manifests are put, children first, tags last.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_oci::{Descriptor, Manifest};
+use wharf_oci::{Descriptor, Manifest, Tag};
 
 use super::plan::PlannedManifest;
 use super::share::BlobShare;
 use super::target::{Known, Target};
 use crate::blob::Blob;
 use crate::copy::{Event, Plan};
-use crate::draft::Draft;
+use crate::draft::{Draft, FinishedDraft, IndexDraft};
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::store::Names;
 use crate::{Result, Side};
@@ -59,10 +59,43 @@ impl Target<'_> {
                 *named = Some(self.kept(&finished.manifest));
             }
         }
+        for planned in &plan.indexes {
+            let index = self.put_index(&planned.draft, &made, &planned.tags).await?;
+            if let Some(named) = named.get_mut(planned.position) {
+                *named = Some(self.kept(&index));
+            }
+        }
         let flushed = self.store.flush().await;
         flushed.map_err(|error| error.side(Side::Destination))?;
         self.note(|summary| summary.roots = named.into_iter().flatten().collect());
         Ok(())
+    }
+
+    /// Puts what was made below an index, and then the index.
+    async fn put_index(&self, draft: &IndexDraft, made: &Made, tags: &[Tag]) -> Result<Manifest> {
+        let finished = draft.finish(made)?;
+        let images = distinct(&finished.images);
+        stream::iter(images)
+            .map(Ok)
+            .try_for_each_concurrent(self.options.jobs(), |image| async move {
+                if let Some(config) = &image.config {
+                    self.put_config(config).await?;
+                }
+                self.put_made(&image.manifest, Names::Child).await
+            })
+            .await?;
+        for below in &finished.below {
+            self.put_made(below, Names::Child).await?;
+        }
+        self.put_made(&finished.manifest, Names::Root(tags)).await?;
+        Ok(finished.manifest)
+    }
+
+    /// Puts a manifest that the source does not have.
+    async fn put_made(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
+        self.keep_manifest(manifest);
+        self.tell(Event::Joined(manifest.descriptor()));
+        self.put_manifest(manifest, names).await
     }
 
     /// The descriptor of a manifest that was put, with the digest by which the store has it.
@@ -96,4 +129,11 @@ impl Target<'_> {
         self.keep(config);
         self.put(&BlobShare::alone(config), Known::Nothing).await
     }
+}
+
+/// Each image once: platforms may share one.
+fn distinct(images: &[FinishedDraft]) -> Vec<&FinishedDraft> {
+    let mut seen = HashSet::new();
+    let is_new = |image: &&FinishedDraft| seen.insert(image.manifest.digest().clone());
+    images.iter().filter(is_new).collect()
 }

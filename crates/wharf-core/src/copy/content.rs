@@ -3,8 +3,8 @@
 use wharf_oci::Descriptor;
 
 use super::RootContent;
-use crate::draft::Draft;
-use crate::image::ImageOnBase;
+use crate::draft::{Draft, IndexDraft};
+use crate::image::{Edited, EditedImage};
 use crate::layer::NewImage;
 use crate::store::Entry;
 
@@ -29,10 +29,24 @@ impl From<Draft> for RootContent {
     }
 }
 
-/// An image upon a base; the source has its layers.
-impl From<ImageOnBase> for RootContent {
-    fn from(image: ImageOnBase) -> Self {
-        RootContent::Draft(image.into_draft())
+/// An index with images that are made on the way.
+impl From<IndexDraft> for RootContent {
+    fn from(index: IndexDraft) -> Self {
+        RootContent::Index(index)
+    }
+}
+
+/// A changed image, or one upon a base; the source has the layers that are kept.
+impl From<EditedImage> for RootContent {
+    fn from(image: EditedImage) -> Self {
+        image.into_content()
+    }
+}
+
+/// A changed image or index.
+impl From<Edited> for RootContent {
+    fn from(edited: Edited) -> Self {
+        edited.into_content()
     }
 }
 

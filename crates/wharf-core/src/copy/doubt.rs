@@ -120,7 +120,8 @@ impl Target<'_> {
             existing: Existing::Check,
             ..self.options.clone()
         };
-        let plan = Plan::below(self.source, self.store, manifest, &options).await?;
+        let made = self.manifests_made();
+        let plan = Plan::below(self.source, self.store, manifest, made, &options).await?;
         if doubt.refusals == 1 {
             self.forget(manifest, &plan);
         }

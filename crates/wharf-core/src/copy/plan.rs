@@ -4,7 +4,7 @@
 
 use wharf_oci::{Descriptor, Manifest, Tag};
 
-use crate::draft::{Draft, RecalledLayer};
+use crate::draft::{Draft, IndexDraft, RecalledLayer};
 use crate::layer::PendingLayer;
 
 /// A root of a copy, and its tags at the destination.
@@ -23,6 +23,8 @@ pub enum RootContent {
     Manifest(Descriptor),
     /// An image with layers that are made while they are sent.
     Draft(Draft),
+    /// An index with such images below it.
+    Index(IndexDraft),
 }
 
 /// Everything a copy will do. [`Plan::build`] makes it and changes nothing; [`Plan::survey`] finds
@@ -42,6 +44,8 @@ pub struct Plan {
     pub(super) roots: Vec<PlannedManifest>,
     /// Roots that become manifests once their layers are made.
     pub(super) drafts: Vec<PlannedDraft>,
+    /// Roots that become indexes then.
+    pub(super) indexes: Vec<PlannedIndex>,
     /// Manifests the store has, with everything below them.
     pub(super) existing: Vec<Descriptor>,
     /// How many of `roots` the store has, with everything below them; only tags are missing.
@@ -69,6 +73,17 @@ pub(super) struct PlannedManifest {
 pub(super) struct PlannedDraft {
     /// The image to be.
     pub(super) draft: Draft,
+    /// The tags to put it under; none: by digest.
+    pub(super) tags: Vec<Tag>,
+    /// Its place among the roots.
+    pub(super) position: usize,
+}
+
+/// A draft of an index and the tags it will get.
+#[derive(Debug)]
+pub(super) struct PlannedIndex {
+    /// The index to be.
+    pub(super) draft: IndexDraft,
     /// The tags to put it under; none: by digest.
     pub(super) tags: Vec<Tag>,
     /// Its place among the roots.
@@ -110,13 +125,29 @@ impl Plan {
 
     /// Number of blobs and manifests, in the store already or not.
     pub fn nodes(&self) -> usize {
-        let later = |planned: &&PlannedDraft| planned.draft.config.stored().is_none();
+        let drafts = self.all_drafts();
+        let later = drafts
+            .iter()
+            .filter(|draft| draft.config.stored().is_none());
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|planned| 1 + planned.draft.indexes());
         self.blobs.len()
             + self.pending.len()
             + self.children.iter().map(Vec::len).sum::<usize>()
             + self.roots.len()
-            + self.drafts.len()
-            + self.drafts.iter().filter(later).count()
+            + drafts.len()
+            + later.count()
+            + indexes.sum::<usize>()
             + self.existing.len()
+    }
+
+    /// The drafts of images: roots, and below drafts of indexes.
+    fn all_drafts(&self) -> Vec<&Draft> {
+        let roots = self.drafts.iter().map(|planned| &planned.draft);
+        let below = self.indexes.iter();
+        let below = below.flat_map(|planned| planned.draft.drafts());
+        roots.chain(below).collect()
     }
 }

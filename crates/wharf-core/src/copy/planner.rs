@@ -32,6 +32,8 @@ struct Planner<'a> {
     pending: HashSet<LayerKey>,
     seen: HashSet<Digest>,
     children: HashMap<Digest, Manifest>,
+    /// Manifests that the source lacks.
+    made: HashMap<Digest, Manifest>,
     manifest_bytes: u64,
     missing: Missing,
     /// The pulses of the source and of the store.
@@ -73,7 +75,7 @@ impl Plan {
 
 impl Plan {
     /// Plans everything below `manifest` that the store lacks; all of it, where `options` say that
-    /// the store is not believed.
+    /// the store is not believed. The source lacks the manifests that this copy has `made`.
     ///
     /// # Errors
     /// Where a manifest cannot be read.
@@ -81,9 +83,11 @@ impl Plan {
         source: &dyn Source,
         store: &dyn Store,
         manifest: &Manifest,
+        made: HashMap<Digest, Manifest>,
         options: &CopyOptions,
     ) -> Result<Plan> {
         let mut planner = Planner::new(source, store, options);
+        planner.made = made;
         planner.walk(manifest).await?;
         planner.ordered()
     }
@@ -100,6 +104,7 @@ impl<'a> Planner<'a> {
             pending: HashSet::new(),
             seen: HashSet::new(),
             children: HashMap::new(),
+            made: HashMap::new(),
             manifest_bytes: 0,
             missing: Missing::default(),
             reading: source.pulse().unwrap_or_default(),
@@ -107,9 +112,15 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Plans everything below a manifest that the store lacks, level by level.
+    /// Plans everything below a manifest that the store lacks.
     async fn walk(&mut self, root: &Manifest) -> Result<()> {
-        let mut level = self.links(root).await?;
+        let level = self.links(root).await?;
+        self.descend(root.digest(), level).await
+    }
+
+    /// Plans these manifests, and everything below them, as far as the store lacks it, level by
+    /// level.
+    async fn descend(&mut self, root: &Digest, mut level: Vec<Descriptor>) -> Result<()> {
         for _ in 0..DEPTH {
             if level.is_empty() {
                 return Ok(());
@@ -137,10 +148,8 @@ impl<'a> Planner<'a> {
                 if self.seen.insert(descriptor.digest.clone()) {
                     children.push(descriptor);
                 }
-            } else if link.role == Role::Layer && self.leaves_out(&descriptor.media_type) {
-                self.plan.skipped.push(descriptor);
             } else {
-                self.add_blob(&descriptor)?;
+                self.add_below(link.role, &descriptor)?;
             }
         }
         if let Payload::Schema1(schema1) = manifest.payload() {
@@ -157,6 +166,29 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(children)
+    }
+
+    /// Notes a blob below a manifest, unless it is left out, or the store has it by what it is.
+    fn add_below(&mut self, role: Role, descriptor: &Descriptor) -> Result<()> {
+        if role == Role::Layer && self.leaves_out(&descriptor.media_type) {
+            self.plan.skipped.push(descriptor.clone());
+            return Ok(());
+        }
+        if self.is_home(descriptor) {
+            return Ok(());
+        }
+        self.add_blob(descriptor)
+    }
+
+    /// Whether the source has the content in the very repository that the store is. What manifests
+    /// there link to needs no question; a refused manifest is planned anew (see `doubt.rs`).
+    fn is_home(&self, descriptor: &Descriptor) -> bool {
+        if self.options.existing == Existing::Check {
+            return false;
+        }
+        let from = self.source.blob(descriptor);
+        let home = from.origin().is_some();
+        home && from.origin() == self.store.blob(descriptor).origin()
     }
 
     fn leaves_out(&self, media_type: &MediaType) -> bool {
@@ -182,7 +214,7 @@ impl<'a> Planner<'a> {
     /// The manifests of `level` that the store lacks, as long as they are not too much to hold.
     async fn fetch_lacking(
         &mut self,
-        root: &Manifest,
+        root: &Digest,
         level: Vec<Descriptor>,
     ) -> Result<Vec<Manifest>> {
         let this = &*self;
@@ -238,6 +270,9 @@ impl<'a> Planner<'a> {
     }
 
     async fn read(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        if let Some(made) = self.made.get(&descriptor.digest) {
+            return Ok(made.clone());
+        }
         let read = async || self.source.manifest(descriptor).await;
         self.retry(&self.reading, read)
             .await

@@ -30,9 +30,9 @@ pub(super) fn as_promised(
 }
 
 /// The error of a tree that is too large to copy.
-pub(super) fn too_much(source: &dyn Source, root: &Manifest, what: String) -> Error {
+pub(super) fn too_much(source: &dyn Source, root: &Digest, what: String) -> Error {
     let error = Error::new(ErrorKind::Invalid, format!("more than {what} below it"));
-    said_by(source, root.digest(), error)
+    said_by(source, root, error)
 }
 
 /// The error of content that makes no sense, with where it is from.

@@ -96,9 +96,16 @@ impl Plan {
         let roots = self.roots.iter();
         let roots = roots.map(|root| (Some(&root.manifest), root.tags.clone()));
         let drafts = self.drafts.iter().map(|draft| (None, draft.tags.clone()));
+        let below = self.indexes.iter().flat_map(|planned| {
+            let made = planned.draft.drafts().len() + planned.draft.indexes();
+            std::iter::repeat_n((None, Vec::new()), made)
+        });
+        let indexes = self.indexes.iter().map(|index| (None, index.tags.clone()));
         children
             .chain(roots)
             .chain(drafts)
+            .chain(below)
+            .chain(indexes)
             .map(|(manifest, tags)| SurveyedManifest {
                 descriptor: manifest.map(|manifest| manifest.descriptor().clone()),
                 tags,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
-use wharf_oci::{Descriptor, Digest, MediaType, Repository};
+use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository};
 
 use super::log;
 use super::retry::Beside;
@@ -52,6 +52,8 @@ pub(super) struct Progress {
     pub(super) outcomes: HashMap<Digest, Outcome>,
     /// Blobs that this copy made, and the source does not have.
     made_here: HashMap<Digest, Blob>,
+    /// Manifests of that kind.
+    manifests_made: HashMap<Digest, Manifest>,
 }
 
 /// What is known of a blob at a store before the first try to move it.
@@ -215,6 +217,18 @@ impl<'a> Target<'a> {
     pub(super) fn keep(&self, blob: &Blob) {
         let digest = blob.descriptor().digest.clone();
         self.progress.lock().made_here.insert(digest, blob.clone());
+    }
+
+    /// Keeps a manifest that the source does not have, should it be put again.
+    pub(super) fn keep_manifest(&self, manifest: &Manifest) {
+        let digest = manifest.digest().clone();
+        let mut progress = self.progress.lock();
+        progress.manifests_made.insert(digest, manifest.clone());
+    }
+
+    /// The manifests that this copy made.
+    pub(super) fn manifests_made(&self) -> HashMap<Digest, Manifest> {
+        self.progress.lock().manifests_made.clone()
     }
 
     /// The content of a blob below a manifest.

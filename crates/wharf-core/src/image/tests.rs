@@ -387,3 +387,175 @@ async fn fault_l4_an_image_upon_a_base_has_its_layers_config_and_history() {
         assert_eq!(content(&made, path).await, expected);
     }
 }
+
+/// Copies an image, and returns the manifest and the config that the store has then.
+async fn copied(image: super::EditedImage) -> (Manifest, ImageConfig, Value) {
+    let (source, store) = (Arc::clone(image.source()), Memory::new());
+    let root = crate::copy::Root {
+        content: image.into(),
+        tags: Vec::new(),
+    };
+    let options = crate::CopyOptions::default();
+    let copied = crate::copy::copy(source.as_ref(), &store, &[root], &options).await;
+    let root = copied.unwrap().roots[0].clone();
+    let manifest = store.manifest(&root).await.unwrap();
+    let made = StoredImage::new(Arc::new(store), manifest.clone()).unwrap();
+    let bytes = made.config_bytes().await.unwrap();
+    let raw = serde_json::from_slice(&bytes).unwrap();
+    (manifest, made.config().await.unwrap(), raw)
+}
+
+#[tokio::test]
+async fn an_edit_changes_what_it_names_and_nothing_else() {
+    let memory = Memory::new();
+    let tar = tar_of(&[File("a", b"a")]);
+    let layer = memory.add_blob(MediaType::OCI_LAYER, tar.clone());
+    let config = json!({
+        "moby.buildkit.x": [1], "os": "linux", "architecture": "amd64",
+        "config": {"StopTimeout": 5, "Env": ["A=b"]},
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&tar)]},
+    });
+    let config = memory.add_blob(MediaType::OCI_IMAGE_CONFIG, config.to_string());
+    let subject = Descriptor::new(MediaType::OCI_IMAGE_MANIFEST, Digest::of(b"s"), 1);
+    let manifest = json!({
+        "schemaVersion": 2, "config": config, "layers": [layer], "subject": subject,
+        "artifactType": "a/b", "annotations": {"k": "v"}, "future": {"x": 1},
+    });
+    let bytes = manifest.to_string().into();
+    let manifest = Manifest::parse(None, bytes).unwrap();
+    memory
+        .put_manifest(&manifest, Names::Root(&[]))
+        .await
+        .unwrap();
+    let stored = StoredImage::new(Arc::new(memory), manifest.clone()).unwrap();
+    let image = super::EditedImage::open(&stored).await.unwrap();
+
+    // Nothing changed: the very bytes.
+    let (same, ..) = copied(image.clone()).await;
+    assert_eq!(same.bytes(), manifest.bytes());
+
+    // The manifest alone: the config's bytes stay.
+    let mut annotated = image.clone();
+    annotated
+        .fields
+        .annotations
+        .insert("k2".to_owned(), "<v>".to_owned());
+    let (annotated, ..) = copied(annotated).await;
+    let layer_text = serde_json::to_string(&layer).unwrap();
+    let config_text = serde_json::to_string(&config).unwrap();
+    let subject_text = serde_json::to_string(&subject).unwrap();
+    let expected = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{config_text},"layers":[{layer_text}],"annotations":{{"k":"v","k2":"\u003cv\u003e"}},"subject":{subject_text},"artifactType":"a/b","future":{{"x":1}}}}"#,
+        MediaType::OCI_IMAGE_MANIFEST
+    );
+    assert_eq!(annotated.bytes(), expected.as_bytes());
+
+    // The config: unknown fields stay, and equal edits are equal.
+    let edit = super::Mutation {
+        user: Some("me".to_owned()),
+        ..super::Mutation::default()
+    };
+    let (once, changed, raw) = copied(edit.apply(image.clone()).unwrap()).await;
+    let (twice, ..) = copied(edit.apply(image).unwrap()).await;
+    assert_eq!(once.digest(), twice.digest());
+    assert_eq!(raw["moby.buildkit.x"], json!([1]));
+    assert_eq!(
+        raw["config"],
+        json!({"StopTimeout": 5, "Env": ["A=b"], "User": "me"})
+    );
+    assert_eq!(changed.rootfs.diff_ids, [Digest::of(&tar)]);
+    assert_eq!(once.subject(), Some(&subject));
+}
+
+#[tokio::test]
+async fn what_is_edited_is_of_one_family() {
+    let memory = Memory::new();
+    let tar = tar_of(&[File("a", b"a")]);
+    let config =
+        json!({"os": "linux", "rootfs": {"type": "layers", "diff_ids": [Digest::of(&tar)]}});
+    let layer = memory.add_blob(MediaType::DOCKER_LAYER, tar);
+    let config = memory.add_blob(MediaType::DOCKER_CONFIG, config.to_string());
+    let stored = stored_image(memory, &config, &[layer]).await;
+    let mut image = super::EditedImage::open(&stored).await.unwrap();
+    image.config.author = Some("me".to_owned());
+    let (manifest, ..) = copied(image).await;
+    let types: Vec<_> = manifest
+        .linked()
+        .map(|link| link.media_type.clone())
+        .collect();
+    assert_eq!(types, [MediaType::OCI_IMAGE_CONFIG, MediaType::OCI_LAYER]);
+}
+
+#[tokio::test]
+async fn an_index_of_changed_images_is_put_after_them() {
+    let base = image_of(vec![plain(&[File("a", b"a")])]).await;
+    let note = Descriptor::new(MediaType::OCI_IMAGE_MANIFEST, Digest::of(b"note"), 4);
+    let platform: wharf_oci::Platform = "linux/arm64".parse().unwrap();
+    let mut image = super::EditedImage::open(&base).await.unwrap();
+    image.config.author = Some("me".to_owned());
+    let described = |image: &StoredImage| Descriptor {
+        platform: Some(platform.clone()),
+        data: Some("e30=".to_owned()),
+        ..image.descriptor().clone()
+    };
+    let attested = Descriptor {
+        annotations: [(
+            wharf_oci::ANNOTATION_ATTESTED.to_owned(),
+            base.descriptor().digest.to_string(),
+        )]
+        .into(),
+        ..note
+    };
+    let child = |descriptor: Descriptor, content| super::EditedChild {
+        descriptor,
+        content,
+    };
+    let index = super::EditedIndex {
+        media_type: MediaType::OCI_IMAGE_INDEX,
+        children: vec![
+            child(
+                described(&base),
+                super::EditedContent::Image(Box::new(image)),
+            ),
+            child(attested, super::EditedContent::Kept),
+            child(base.descriptor().clone(), super::EditedContent::Kept),
+        ],
+        fields: crate::draft::ManifestFields {
+            annotations: [("k".to_owned(), "v".to_owned())].into(),
+            ..Default::default()
+        },
+        before: base.descriptor().clone(),
+        relisted: false,
+        source: Arc::clone(base.source()),
+    };
+    let store = Memory::new();
+    let root = crate::copy::Root {
+        content: super::Edited::Index(index).into(),
+        tags: vec!["v1".parse().unwrap()],
+    };
+    let options = crate::CopyOptions::default();
+    let source = base.source().as_ref();
+    let summary = crate::copy::copy(source, &store, &[root], &options)
+        .await
+        .unwrap();
+    assert_eq!((summary.written, summary.manifests), (3, 3));
+    let at = wharf_oci::Selector::Tag("v1".parse().unwrap());
+    let root = store.resolve(&at).await.unwrap();
+    assert_eq!(summary.roots, [root.clone()]);
+    let index = store.manifest(&root).await.unwrap();
+    assert_eq!(index.annotations().get("k").unwrap(), "v");
+    let links = index.links();
+    // What was attested about the image of before is gone, and so is content in descriptors.
+    assert_eq!(links.len(), 2);
+    let changed = &links[0].descriptor;
+    assert_eq!(
+        (changed.platform.as_ref(), &changed.data),
+        (Some(&platform), &None)
+    );
+    assert_eq!(links[1].descriptor, *base.descriptor());
+    let changed = store.manifest(changed).await.unwrap();
+    let changed = StoredImage::new(Arc::new(store), changed).unwrap();
+    let config = changed.config().await.unwrap();
+    assert_eq!(config.author.as_deref(), Some("me"));
+    assert_eq!(content(&changed, "a").await, "a");
+}

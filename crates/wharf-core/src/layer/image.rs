@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wharf_oci::ImageConfig;
 
 use super::{Family, PendingLayer};
-use crate::draft::{Draft, DraftConfig, DraftLayer, LaterConfig};
+use crate::draft::{Draft, DraftConfig, DraftLayer, LaterConfig, ManifestFields};
 use crate::{Error, ErrorKind};
 
 /// A new image: a config and layers, lowest first.
@@ -65,6 +65,7 @@ impl NewImage {
             media_type: self.family.manifest(),
             config: DraftConfig::Later(LaterConfig::new(self.family.config(), make)),
             layers: self.layers.into_iter().map(DraftLayer::Pending).collect(),
+            fields: ManifestFields::default(),
         }
     }
 }

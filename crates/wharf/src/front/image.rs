@@ -72,7 +72,7 @@ impl Wharf {
         opened: &OpenedSource,
         usual: Option<&Platform>,
     ) -> Result<StoredImage> {
-        if let RootContent::Draft(_) = &opened.content {
+        if !matches!(opened.content, RootContent::Manifest(_)) {
             let message = "the layers of this image are made while it is copied; copy it first";
             return Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source));
         }

@@ -100,7 +100,7 @@ impl Wharf {
         let opened = OpenedSource::local(local, part, retry, &places).await?;
         let manifest = match &opened.content {
             RootContent::Manifest(root) => opened.source.manifest(root).await,
-            RootContent::Draft(_) => {
+            RootContent::Draft(_) | RootContent::Index(_) => {
                 let message = "a docker archive has images but no index";
                 Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))
             }

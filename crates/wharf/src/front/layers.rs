@@ -16,6 +16,10 @@ impl Wharf {
                 let image = self.image_in_or(opened, Some(&usual())).await?;
                 image.layers().await
             }
+            RootContent::Index(_) => {
+                let message = "an index that is made while it is copied; copy it first";
+                Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source))
+            }
             RootContent::Draft(draft) => {
                 let layers = draft.layers.iter().map(|layer| tar_of(layer, opened));
                 let layers: Result<Vec<StoredLayer>> = layers.collect();

@@ -116,6 +116,8 @@ fn log(opened: &OpenedSource) {
         RootContent::Manifest(root) => {
             tracing::info!(place, digest = %root.digest, kind = %root.media_type, "opened");
         }
-        RootContent::Draft(_) => tracing::info!(place, "opened; its manifest will be made"),
+        RootContent::Draft(_) | RootContent::Index(_) => {
+            tracing::info!(place, "opened; its manifest will be made")
+        }
     }
 }

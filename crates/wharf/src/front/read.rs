@@ -5,7 +5,6 @@ use wharf_oci::{Descriptor, MAX_CONFIG_SIZE, Manifest, Payload, Reference};
 
 use super::Wharf;
 use crate::copy::Root;
-use crate::draft::Draft;
 use crate::place::{OpenedSource, Place, PlatformChoice, platform};
 use crate::store::{Nowhere, Source};
 use crate::{Error, ErrorKind, Result, RootContent, Side};
@@ -109,7 +108,7 @@ impl Wharf {
         };
         match &opened.content {
             RootContent::Manifest(descriptor) => Ok(descriptor.clone()),
-            RootContent::Draft(_) => Ok(self.manifest_in(&opened).await?.descriptor().clone()),
+            _ => Ok(self.manifest_in(&opened).await?.descriptor().clone()),
         }
     }
 
@@ -141,7 +140,7 @@ impl Wharf {
                 let raw = source.raw_source().unwrap_or(source);
                 self.retry(|| raw.manifest(descriptor)).await
             }
-            RootContent::Draft(draft) => self.made(source, draft).await,
+            made => self.made(source, made).await,
         };
         manifest.map_err(|error| error.side(Side::Source))
     }
@@ -166,7 +165,7 @@ impl Wharf {
     pub async fn config_in(&self, opened: &OpenedSource) -> Result<Content> {
         let descriptor = match &opened.content {
             RootContent::Draft(draft) => draft.config.stored().cloned(),
-            RootContent::Manifest(_) => None,
+            RootContent::Manifest(_) | RootContent::Index(_) => None,
         };
         let Some(descriptor) = descriptor else {
             let image = self.image_in_or(opened, Some(&platform::usual())).await?;
@@ -182,10 +181,10 @@ impl Wharf {
     }
 
     /// The manifest that a draft becomes: it is copied to a store that keeps nothing else.
-    async fn made(&self, source: &dyn Source, draft: &Draft) -> Result<Manifest> {
+    async fn made(&self, source: &dyn Source, content: &RootContent) -> Result<Manifest> {
         let nowhere = Nowhere::default();
         let root = Root {
-            content: RootContent::Draft(draft.clone()),
+            content: content.clone(),
             tags: Vec::new(),
         };
         self.copy_root(source, &nowhere, root).await?;

@@ -37,7 +37,7 @@ pub(super) fn agree(digest: &Digest, content: &RootContent) -> Result<()> {
         RootContent::Manifest(descriptor) => {
             format!("the digest of the content is {}", descriptor.digest)
         }
-        RootContent::Draft(_) => {
+        RootContent::Draft(_) | RootContent::Index(_) => {
             "the digest of the content is not known before its layers are compressed; use a tag"
                 .to_owned()
         }

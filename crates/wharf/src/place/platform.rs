@@ -263,7 +263,7 @@ mod tests {
         let wanted = format!("linux/{wanted}").parse().unwrap();
         match narrow(source, &root.clone().into(), &wanted).await? {
             RootContent::Manifest(descriptor) => Ok(descriptor.digest),
-            RootContent::Draft(_) => panic!("a draft"),
+            RootContent::Draft(_) | RootContent::Index(_) => panic!("a draft"),
         }
     }
 

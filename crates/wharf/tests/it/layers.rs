@@ -386,6 +386,7 @@ async fn s4_a_config_beside_pending_layers_may_be_known() {
         media_type: MediaType::OCI_IMAGE_MANIFEST,
         config: wharf::draft::DraftConfig::Stored(config),
         layers: vec![DraftLayer::Pending(layer)],
+        fields: wharf::draft::ManifestFields::default(),
     };
     let root = Root {
         content: RootContent::Draft(draft),

@@ -23,7 +23,7 @@ async fn open(wharf: &Wharf, text: &str, directory: &Path) -> Result<OpenedSourc
 fn digest(source: &OpenedSource) -> String {
     match &source.content {
         RootContent::Manifest(descriptor) => descriptor.digest.to_string(),
-        RootContent::Draft(_) => "a draft".to_owned(),
+        RootContent::Draft(_) | RootContent::Index(_) => "a draft".to_owned(),
     }
 }
 

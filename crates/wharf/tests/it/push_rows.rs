@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use wharf::copy::{CopyOptions, Existing, Nondistributable, Root, RootContent, copy};
-use wharf::draft::{Draft, DraftConfig, DraftLayer};
+use wharf::draft::{Draft, DraftConfig, DraftLayer, ManifestFields};
 use wharf::layer::PendingLayer;
 use wharf::oci::{Digest, Manifest, MediaType};
 use wharf::remote::{Client, Timeouts};
@@ -120,6 +120,7 @@ fn draft(source: &Memory, bytes: Vec<u8>) -> (Root, Arc<AtomicU32>) {
             DraftLayer::Pending(layer.clone()),
             DraftLayer::Pending(layer),
         ],
+        fields: ManifestFields::default(),
     };
     let root = Root {
         content: RootContent::Draft(draft),

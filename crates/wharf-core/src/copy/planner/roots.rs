@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use wharf_oci::{Descriptor, Digest, Manifest, Selector, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, Role, Selector, Tag};
 
 use super::Planner;
 use crate::copy::Existing;
-use crate::copy::plan::{PlannedDraft, PlannedManifest, Root, RootContent};
+use crate::copy::plan::{PlannedDraft, PlannedIndex, PlannedManifest, Root, RootContent};
 use crate::copy::said::says_nothing;
-use crate::draft::Draft;
+use crate::draft::{Draft, IndexDraft};
 use crate::{Result, Side};
 
 /// What a store has of a root.
@@ -45,6 +45,7 @@ impl Planner<'_> {
                 self.add_manifest(manifest, there, Some(draft)).await
             }
             RootContent::Draft(draft) => self.add_draft(draft, &root.tags),
+            RootContent::Index(index) => self.add_index(index, &root.tags).await,
         }
     }
 
@@ -99,18 +100,7 @@ impl Planner<'_> {
     }
 
     fn add_draft(&mut self, draft: &Draft, tags: &[Tag]) -> Result<()> {
-        if let Some(config) = draft.config.stored() {
-            self.add_blob(config)?;
-        }
-        for layer in draft.stored() {
-            self.add_blob(layer)?;
-        }
-        self.plan.recalled.extend(draft.recalled().cloned());
-        for layer in draft.pending() {
-            if self.pending.insert(layer.key().clone()) {
-                self.plan.pending.push(layer.clone());
-            }
-        }
+        self.add_content(draft)?;
         let position = self.plan.named.len();
         self.plan.named.push(None);
         self.plan.drafts.push(PlannedDraft {
@@ -118,6 +108,52 @@ impl Planner<'_> {
             tags: tags.to_vec(),
             position,
         });
+        Ok(())
+    }
+
+    /// Plans an index: what is made below it, and its other children with all below them.
+    async fn add_index(&mut self, index: &IndexDraft, tags: &[Tag]) -> Result<()> {
+        for draft in index.drafts() {
+            self.add_content(draft)?;
+        }
+        let mut children = Vec::new();
+        for child in index.stored() {
+            if self.is_home(child) {
+                continue;
+            }
+            if !child.media_type.is_manifest() {
+                self.add_blob(child)?;
+            } else if self.seen.insert(child.digest.clone()) {
+                children.push(child.clone());
+            }
+        }
+        if let Some(first) = children.first().cloned() {
+            self.descend(&first.digest, children).await?;
+        }
+        let position = self.plan.named.len();
+        self.plan.named.push(None);
+        self.plan.indexes.push(PlannedIndex {
+            draft: index.clone(),
+            tags: tags.to_vec(),
+            position,
+        });
+        Ok(())
+    }
+
+    /// Notes the blobs of a draft.
+    fn add_content(&mut self, draft: &Draft) -> Result<()> {
+        if let Some(config) = draft.config.stored() {
+            self.add_below(Role::Config, config)?;
+        }
+        for layer in draft.stored() {
+            self.add_below(Role::Layer, layer)?;
+        }
+        self.plan.recalled.extend(draft.recalled().cloned());
+        for layer in draft.pending() {
+            if self.pending.insert(layer.key().clone()) {
+                self.plan.pending.push(layer.clone());
+            }
+        }
         Ok(())
     }
 

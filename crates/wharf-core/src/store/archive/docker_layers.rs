@@ -11,7 +11,7 @@ use super::docker_content::{Content, Made, Tar};
 use super::docker_document::{MANIFEST_FILE, missing};
 use super::docker_image::DockerImage;
 use super::members::Members;
-use crate::draft::{Draft, DraftConfig, DraftLayer, RecalledLayer};
+use crate::draft::{Draft, DraftConfig, DraftLayer, ManifestFields, RecalledLayer};
 use crate::layer::PendingLayer;
 use crate::layer::Settings;
 use crate::sniff::Packing;
@@ -73,6 +73,7 @@ impl DockerArchive {
             media_type: types.manifest,
             config: DraftConfig::Stored(config),
             layers,
+            fields: ManifestFields::default(),
         })
     }
 

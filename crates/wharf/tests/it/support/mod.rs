@@ -112,7 +112,7 @@ pub(crate) async fn add_manifest(
 pub(crate) fn descriptor(root: &Root) -> &Descriptor {
     match &root.content {
         RootContent::Manifest(descriptor) => descriptor,
-        RootContent::Draft(_) => panic!("a draft has no descriptor"),
+        RootContent::Draft(_) | RootContent::Index(_) => panic!("a draft has no descriptor"),
     }
 }
 

@@ -1,14 +1,13 @@
 //! An image without a digest yet, because some of its layers are still to be made.
-//!
-//! A draft becomes a manifest when every pending layer has been ingested, and never before.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_oci::{Descriptor, Digest, Manifest, MediaType};
+use wharf_oci::{Descriptor, Digest, ImageManifest, Manifest, MediaType, compact_json};
 
+use super::fields::ManifestFields;
 use crate::blob::Blob;
 use crate::layer::{LayerKey, MadeLayer, PendingLayer};
 use crate::{Error, ErrorKind, Result};
@@ -24,6 +23,8 @@ pub struct Draft {
     pub config: DraftConfig,
     /// From the base up.
     pub layers: Vec<DraftLayer>,
+    /// What else the manifest says.
+    pub fields: ManifestFields,
 }
 
 /// The config of a draft.
@@ -84,6 +85,12 @@ pub enum DraftLayer {
     Recalled(RecalledLayer),
     /// It is made while it is sent.
     Pending(PendingLayer),
+}
+
+impl From<Descriptor> for DraftLayer {
+    fn from(stored: Descriptor) -> Self {
+        DraftLayer::Stored(stored)
+    }
 }
 
 /// A layer that an earlier run made, according to memory.
@@ -153,12 +160,13 @@ impl Draft {
             .layers
             .iter()
             .map(|layer| match layer {
-                DraftLayer::Stored(descriptor) => Ok(descriptor),
+                DraftLayer::Stored(descriptor) => Ok(descriptor.clone()),
                 DraftLayer::Recalled(recalled) => {
                     let made = made.get(recalled.layer.key());
-                    Ok(made.map_or(&recalled.descriptor, |made| &made.descriptor))
+                    let made = made.map_or(&recalled.descriptor, |made| &made.descriptor);
+                    Ok(made.clone())
                 }
-                DraftLayer::Pending(pending) => Ok(&find(made, pending)?.descriptor),
+                DraftLayer::Pending(pending) => Ok(find(made, pending)?.descriptor.clone()),
             })
             .collect::<Result<Vec<_>>>()?;
         let (config, made_config) = match &self.config {
@@ -168,17 +176,27 @@ impl Draft {
                 (blob.descriptor().clone(), Some(blob))
             }
         };
-        let document = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": self.media_type,
-            "config": config,
-            "layers": layers,
-        });
-        let bytes = Bytes::from(document.to_string());
         Ok(FinishedDraft {
             config: made_config,
-            manifest: Manifest::parse(Some(&self.media_type), bytes)?,
+            manifest: self.written(config, layers)?,
         })
+    }
+
+    fn written(&self, config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest> {
+        let fields = self.fields.clone();
+        let document = ImageManifest {
+            schema_version: 2,
+            media_type: Some(self.media_type.clone()),
+            artifact_type: fields.artifact_type,
+            config,
+            layers,
+            subject: fields.subject,
+            annotations: fields.annotations,
+            extra: fields.extra,
+        };
+        let bytes = compact_json(&document)
+            .map_err(|error| Error::new(ErrorKind::Invalid, "manifest").source(error))?;
+        Ok(Manifest::parse(Some(&self.media_type), Bytes::from(bytes))?)
     }
 
     fn make_config(
