@@ -111,6 +111,23 @@ pub(crate) fn whole(text: &str) -> Result<u32, String> {
         })
 }
 
+/// A moment: RFC 3339, or seconds since 1970.
+///
+/// # Errors
+/// Text that is neither.
+pub(crate) fn moment(text: &str) -> Result<String, String> {
+    if wharf_oci::is_rfc3339(text) {
+        return Ok(text.to_owned());
+    }
+    match text.parse() {
+        Ok(seconds @ 0..=LAST_SECOND) => Ok(wharf_oci::rfc3339(seconds)),
+        _ => Err("not a time like 2026-01-31T12:00:00Z, or seconds since 1970".to_owned()),
+    }
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 #[cfg(test)]
 mod tests {
     use super::*;

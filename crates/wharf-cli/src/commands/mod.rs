@@ -15,6 +15,7 @@ crate::command::commands! {
         Blob(blob::Blob),
         Ls(ls::Ls),
         Catalog(catalog::Catalog),
+        Mutate(mutate::Mutate),
         Tag(tag::Tag),
         Delete(delete::Delete),
         #[command(subcommand)] Index(index::Index),

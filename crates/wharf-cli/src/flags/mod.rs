@@ -6,8 +6,10 @@ mod existing;
 mod format;
 mod global;
 mod logins;
+mod many;
 mod moving;
 mod platforms;
+mod result_to;
 mod timing;
 mod tls;
 
@@ -15,5 +17,7 @@ pub(crate) use self::client::{Memories, builder};
 pub(crate) use self::format::Format;
 pub(crate) use self::global::Global;
 pub(crate) use self::logins::{FLAG, Hidden, Logins};
+pub(crate) use self::many::{JsonList, List, Map, Pair};
 pub(crate) use self::moving::{Effect, Moving};
 pub(crate) use self::platforms::PlatformWord;
+pub(crate) use self::result_to::ResultTo;
