@@ -5,10 +5,11 @@ use std::process::Command;
 use crate::run::{is_installed, run, succeeds};
 
 /// The programs, and Debian's packages that have them.
-const PEERS: [(&str, &str); 5] = [
+const PEERS: [(&str, &str); 6] = [
     ("docker-registry", "docker-registry"),
     ("nginx", "nginx"),
     ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
     // Both for tests with a network of their own.
     ("ip", "iproute2"),
     ("unshare", "util-linux"),

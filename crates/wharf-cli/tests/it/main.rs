@@ -23,6 +23,8 @@ mod digest;
 mod dry_run;
 mod end_to_end;
 mod export;
+#[cfg(target_os = "linux")]
+mod export_directory;
 mod files;
 mod flag_words;
 mod help;

@@ -13,14 +13,18 @@ mod find;
 mod head;
 mod kept;
 mod layer;
+mod left_out;
 mod listing;
 mod names;
 mod root_fs;
 mod seen;
 mod tree;
+#[cfg(target_os = "linux")]
+mod unpack;
 mod walk;
 
 pub(crate) use self::find::find;
 pub(crate) use self::kept::Kept;
+pub use self::left_out::LeftOut;
 pub use self::listing::{FileEntry, FileKind, list};
 pub use self::root_fs::RootFs;

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::acts::{self, Acts};
 use super::seen::Seen;
 use super::tree::{Base, Tree};
-use super::{head, layer};
+use super::{LeftOut, head, layer};
 use crate::blob::{Blob, ByteStream};
 use crate::layer::pipe;
 use crate::store::archive::peel;
@@ -73,6 +73,32 @@ impl RootFs {
             })
         };
         stream::once(opened).flatten().boxed()
+    }
+}
+
+impl RootFs {
+    /// Writes the file system into `directory`, which is made, or must be empty. Nothing appears there
+    /// before all is written, and nothing is left of it after a failure. No name and no link leads
+    /// out of it: the kernel resolves names strictly below it.
+    ///
+    /// Owners, devices and extended attributes are set as far as this user may; returns how many were
+    /// left out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if `directory` is not empty; as
+    /// [`RootFs::tar`]; the system's errors, with the name of the entry;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) on other systems than Linux.
+    pub async fn write_into(&self, directory: &Path) -> Result<LeftOut> {
+        #[cfg(target_os = "linux")]
+        {
+            super::unpack::into(self.tar(), directory).await
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let message = "a file system is written into a directory only on Linux";
+            let error = crate::Error::new(crate::ErrorKind::Unsupported, message);
+            Err(error.target(directory.display()))
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Real programs to test against: Debian's `docker-registry`, `nginx` and `skopeo`.
+//! Real programs to test against: Debian's `docker-registry`, `nginx`, `skopeo` and `umoci`.
 //!
 //! A test returns early if its program is missing; `WHARF_REQUIRE_PEERS=1` makes that a failure.
 
 mod docker_registry;
 mod nginx;
 mod skopeo;
+mod umoci;
 
 use std::env;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 pub use docker_registry::{DockerRegistry, RegistryAuth, RegistryTls};
 pub use nginx::{Nginx, PassedRequest};
 pub use skopeo::Skopeo;
+pub use umoci::Umoci;
 
 /// The program's path. If there is none, says on stderr what is skipped.
 fn find(name: &str) -> Option<PathBuf> {
