@@ -101,7 +101,7 @@ mod tests {
         let read = CommandLine::try_parse_from(line.split_whitespace()).unwrap();
         let text = format!("{read:?}");
         assert!(
-            text.contains("retries: 7") && text.contains("jobs: 4"),
+            text.contains("retries: 7") && text.contains("jobs: Some(4)"),
             "{text}"
         );
         assert!(text.contains(r#"["a", "b"]"#), "{text}");

@@ -10,10 +10,10 @@ use crate::units;
 /// The flags of a copy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Moving {
-    /// Blobs to transfer at once
-    #[arg(short, long, value_name = "N", default_value = "4")]
+    /// Blobs to transfer at once; by default 4 large or up to 32 small ones
+    #[arg(short, long, value_name = "N")]
     #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
-    pub(crate) jobs: NonZeroUsize,
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// Existence checks at once
     #[arg(long, value_name = "N", default_value = "16")]
     #[arg(value_parser = units::at_least_one::<NonZeroUsize>)]
@@ -53,15 +53,18 @@ impl Moving {
 
     /// How a copy works.
     pub(crate) fn options(&self, global: &Global) -> CopyOptions {
+        let usual = global.copy_options();
+        let jobs = self.jobs.map(NonZeroUsize::get);
         CopyOptions {
-            jobs: self.jobs.get(),
+            jobs: jobs.unwrap_or(usual.jobs),
+            large: jobs.unwrap_or(usual.large),
             checks: self.checks.get(),
             existing: match self.force {
                 true => Existing::Check,
                 false => Existing::Trust,
             },
             rate: self.limit_rate.map(RateLimit::new),
-            ..global.copy_options()
+            ..usual
         }
     }
 }

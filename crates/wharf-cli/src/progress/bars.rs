@@ -1,7 +1,6 @@
 //! A row for each blob that is moving, on a terminal, below the lines that stay.
 //!
-//! A blob has a row only while it moves, so there are at most `--jobs` rows, for any number of
-//! layers.
+//! A blob has a row only while it moves, so there are few rows for any number of layers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

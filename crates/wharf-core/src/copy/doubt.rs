@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Diagnostic, Digest, Manifest};
 
+use super::lanes::Load;
 use super::plan::Plan;
 use super::retry::{self, Reach};
 use super::share::BlobShare;
@@ -195,7 +196,7 @@ impl Target<'_> {
     /// Sends blobs whatever the store says of them.
     async fn send_again(&self, blobs: &[Descriptor]) -> Result<()> {
         let sending = blobs.iter().map(|blob| async move {
-            let _moving = permit(self.transfers).await?;
+            let _moving = self.transfers.enter(Load::Known(blob.size)).await?;
             self.tell(Event::Joined(blob));
             self.take_back(blob);
             let content = self.content(blob);

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use wharf_oci::{Descriptor, Digest};
 
 use super::group::{Declined, Group};
+use super::lanes::{Lanes, Load};
 use super::share::{BlobShare, LayerShare};
-use super::target::{Known, Target, permit};
+use super::target::{Known, Target};
 use super::tee::PATIENCE;
 use super::unbroken::unbroken;
 use crate::copy::{CopyOptions, Event, Observer, Plan, Root, Subject, Summary, in_turn};
@@ -165,7 +166,7 @@ struct Executor<'a> {
     source: &'a dyn Source,
     targets: &'a [Target<'a>],
     /// One bound for all that moves, whatever the number of destinations (wire.md R6).
-    transfers: &'a Semaphore,
+    transfers: &'a Lanes,
     declined: Declined,
 }
 
@@ -276,7 +277,7 @@ impl<'a> Executor<'a> {
         if lacking.is_empty() {
             return;
         }
-        let Ok(moving) = permit(self.transfers).await else {
+        let Ok(moving) = self.transfers.enter(Load::Known(descriptor.size)).await else {
             return;
         };
         let blob = unbroken(&self.source.blob(descriptor));
@@ -290,7 +291,7 @@ impl<'a> Executor<'a> {
 
     /// Makes the layer once and moves it to all.
     async fn make_layer(&self, layer: &PendingLayer, wanted: &[&Target<'_>]) {
-        let Ok(moving) = permit(self.transfers).await else {
+        let Ok(moving) = self.transfers.enter(Load::Unknown).await else {
             return;
         };
         let groups = Group::of_layer(layer, wanted, &self.declined);

@@ -11,6 +11,7 @@ mod execute;
 mod group;
 mod in_turn;
 mod intake;
+mod lanes;
 mod log;
 mod make;
 mod missing;

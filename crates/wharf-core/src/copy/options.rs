@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use super::event::{NoObserver, Observer};
+use super::lanes::Lanes;
 use super::rate::RateLimit;
 use super::retry::RetryPolicy;
 
 /// The options of a copy.
 #[derive(Clone, Debug)]
 pub struct CopyOptions {
-    /// How many blobs are moved at once, 4 by default. Each costs a few mebibytes of memory.
+    /// How many blobs are moved at once, 32 by default.
     pub jobs: usize,
+    /// How many blobs of a MiB and more are moved at once, 4 by default, and no more than `jobs`. Each
+    /// costs a few mebibytes of memory. A smaller blob takes less of the room of a large one: 128 KiB
+    /// an eighth, with the default numbers.
+    pub large: usize,
     /// How many existence checks run at once, 16 by default.
     pub checks: usize,
     /// Whether non-distributable ("foreign") layers are moved too.
@@ -33,7 +36,8 @@ pub struct CopyOptions {
 impl Default for CopyOptions {
     fn default() -> Self {
         CopyOptions {
-            jobs: 4,
+            jobs: 32,
+            large: 4,
             checks: 16,
             nondistributable: Nondistributable::Skip,
             existing: Existing::Trust,
@@ -54,11 +58,16 @@ impl CopyOptions {
         self.jobs.clamp(1, MOST_AT_ONCE)
     }
 
+    /// `large`, bounded.
+    pub(crate) fn large(&self) -> usize {
+        self.large.clamp(1, self.jobs())
+    }
+
     /// The bound for the blobs moved at once: that of all copies that share it, else an own one.
-    pub(crate) fn transfers(&self) -> Arc<Semaphore> {
+    pub(crate) fn transfers(&self) -> Arc<Lanes> {
         match &self.shared_jobs {
             Some(SharedJobs(shared)) => Arc::clone(shared),
-            None => Arc::new(Semaphore::new(self.jobs())),
+            None => Arc::new(Lanes::new(self)),
         }
     }
 
@@ -70,12 +79,12 @@ impl CopyOptions {
 
 /// A bound for the blobs that several copies move at once. Clones are the same bound.
 #[derive(Clone, Debug)]
-pub struct SharedJobs(Arc<Semaphore>);
+pub struct SharedJobs(Arc<Lanes>);
 
 impl SharedJobs {
-    /// At most this many at once.
-    pub fn new(jobs: usize) -> Self {
-        SharedJobs(Arc::new(Semaphore::new(jobs.clamp(1, MOST_AT_ONCE))))
+    /// The bounds `jobs` and `large` of these options.
+    pub fn of(options: &CopyOptions) -> Self {
+        SharedJobs(Arc::new(Lanes::new(options)))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use wharf_oci::{Descriptor, Digest, Manifest, MediaType, Repository};
 
+use super::lanes::Lanes;
 use super::log;
 use super::retry::Beside;
 use super::unbroken::unbroken;
@@ -24,7 +25,7 @@ pub(super) struct Target<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) store: &'a dyn Store,
     /// The bound of all destinations for what moves.
-    pub(super) transfers: &'a Semaphore,
+    pub(super) transfers: &'a Lanes,
     /// The repository of a registry that the store is, if it is one.
     home: Option<Repository>,
     /// Its name in the log.
@@ -71,7 +72,7 @@ impl<'a> Target<'a> {
     pub(super) fn new(
         source: &'a dyn Source,
         store: &'a dyn Store,
-        transfers: &'a Semaphore,
+        transfers: &'a Lanes,
         options: CopyOptions,
     ) -> Self {
         // A handle; no blob is read.

@@ -22,7 +22,7 @@ pub struct Limits {
     pub checks: usize,
     /// Sessions opened, mounts, deletions; 32 by default.
     pub opens: usize,
-    /// Bodies of blobs being sent, until they are answered; 16 by default.
+    /// Bodies of blobs being sent, until they are answered; 32 by default.
     pub sends: usize,
     /// Manifests put; 8 by default.
     pub manifests: usize,
@@ -37,7 +37,7 @@ impl Default for Limits {
         Limits {
             checks: 64,
             opens: 32,
-            sends: 16,
+            sends: 32,
             manifests: 8,
             reads: 32,
             patience: Duration::from_secs(120),

@@ -69,7 +69,8 @@ impl Wharf {
         }
         let repository = subject.repository();
         let pushes = distinct.iter().map(|blob| self.push_blob(blob, repository));
-        let jobs = self.options().copy.jobs.clamp(1, MOST_AT_ONCE);
+        let copy = &self.options().copy;
+        let jobs = copy.large.min(copy.jobs).clamp(1, MOST_AT_ONCE);
         let mut pushes = stream::iter(pushes).buffer_unordered(jobs);
         while pushes.try_next().await?.is_some() {}
         let put = self

@@ -77,9 +77,8 @@ impl Wharf {
     pub(super) fn beside(&self) -> Wharf {
         let mut options = Options::clone(self.options());
         options.copy.observer = Arc::new(NoObserver);
-        let jobs = options.copy.jobs;
-        let shared = &mut options.copy.shared_jobs;
-        shared.get_or_insert_with(|| SharedJobs::new(jobs));
+        let shared = SharedJobs::of(&options.copy);
+        options.copy.shared_jobs.get_or_insert(shared);
         Wharf::with_options(self.client().clone(), options)
     }
 }
@@ -183,7 +182,8 @@ impl Walk<'_> {
             }
         }
         let (wharf, source, store) = (self.wharf, self.source, self.store);
-        let jobs = wharf.options().copy.jobs.clamp(1, 64);
+        let copy = &wharf.options().copy;
+        let jobs = copy.large.min(copy.jobs).clamp(1, 64);
         let copying = stream::iter(copies).map(|(descriptor, tags)| async move {
             let content = descriptor.clone().into();
             let copied = wharf.copy_root(source, store, Root { content, tags }).await;

@@ -17,7 +17,7 @@ const MOST_AT_ONCE: usize = 256;
 pub type CopiedTag = (Tag, Result<Copied>);
 
 impl Wharf {
-    /// Copies everything that has a tag in `from` to `to`, under the same tags, `jobs` tags at once
+    /// Copies everything that has a tag in `from` to `to`, under the same tags, `large` tags at once
     /// (see [`CopyOptions`](crate::CopyOptions)). Together they move no more than `jobs` blobs at once.
     /// Each tag fails or succeeds on its own; the results are in the order in which they end. A page of
     /// tags is asked for when those before it are under way. The observer of the options gets no event.
@@ -49,7 +49,8 @@ impl Wharf {
     ) -> Result<BoxStream<'a, Result<CopiedTag>>> {
         let wharf = self.beside();
         let source = wharf.source(from).await?;
-        let jobs = wharf.options().copy.jobs.clamp(1, MOST_AT_ONCE);
+        let copy = &wharf.options().copy;
+        let jobs = copy.large.min(copy.jobs).clamp(1, MOST_AT_ONCE);
         let tags = wharf.tags(from).map(move |tag| {
             let (wharf, source) = (wharf.clone(), source.clone());
             async move {

@@ -173,6 +173,7 @@ async fn p1_an_error_is_the_last_update_of_many_transfers() {
     let observer: Arc<dyn Observer> = Arc::clone(&last) as _;
     let options = CopyOptions {
         jobs: 8,
+        large: 8,
         observer,
         ..options().0
     };
