@@ -8,6 +8,7 @@ use crate::run::{is_installed, run, succeeds};
 const PEERS: [(&str, &str); 6] = [
     ("docker-registry", "docker-registry"),
     ("nginx", "nginx"),
+    ("podman", "podman"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     // Both for tests with a network of their own.

@@ -40,7 +40,9 @@ pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
 pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};
 pub use layer::LayerSpec;
 pub use layout::{Child, Content, ImageFixture, LayoutFixture, tar_layout};
-pub use peers::{DockerRegistry, Nginx, PassedRequest, RegistryAuth, RegistryTls, Skopeo, Umoci};
+pub use peers::{
+    DockerRegistry, Nginx, PassedRequest, Podman, RegistryAuth, RegistryTls, Skopeo, Umoci,
+};
 pub use process::{PeakRss, files_below};
 pub use proxy::{ProxiedRequest, RecordingProxy};
 pub use registry_script::push_registry;

@@ -1,15 +1,16 @@
-//! `wharf copy SRC DST`: from anywhere to a registry or a layout directory.
+//! `wharf copy SRC DST`: from anywhere to a registry, a layout directory or an archive.
 
 use std::path::Path;
 
-use wharf::place::{Access, LocalPlace, OpenedStore, PathOrStdin, Place};
-use wharf::{Error, Result};
+use wharf::place::{Access, Form, LocalPlace, OpenedStore, PathOrStdin, Place};
+use wharf::{Error, ErrorKind, Result};
 
 use crate::arguments::{Anywhere, Unreadable};
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
 use crate::copy_tags::{self, Beside};
 use crate::flags::{Effect, Moving};
+use crate::output::{self, Target};
 use crate::transfer::Transfer;
 use crate::{failures, stats};
 
@@ -20,7 +21,7 @@ pub(crate) struct Copy {
     /// Source
     #[arg(value_name = "SRC", value_parser = source)]
     source: Anywhere,
-    /// Destination: a registry reference or oci:DIR[:TAG]
+    /// Destination: a registry reference, oci:DIR, oci-archive:FILE, docker-archive:FILE, or -
     #[arg(value_name = "DST")]
     destination: Anywhere,
     /// Copy all tags of the repository SRC to the repository DST, -j tags at once
@@ -37,10 +38,16 @@ const HELP: &str = "\
 SRC and DST are each one of:
   REGISTRY/REPOSITORY[:TAG][@DIGEST]   an image in a registry
   oci:DIR[:TAG|@DIGEST]                an OCI image layout directory
-  oci-archive:FILE[:TAG|@DIGEST]       a tar of one (SRC only; - is standard input)
+  oci-archive:FILE[:TAG|@DIGEST]       a tar of one
   docker-archive:FILE[:NAME[:TAG]|@DIGEST]
-                                       what `docker save` writes (SRC only)
-A registry as DST without a tag means `latest`; a directory without a tag gets the tag of SRC.
+                                       what `docker save` writes
+  -                                    an archive on standard input; a docker archive on standard
+                                       output, as docker-archive:-
+A registry as DST without a tag means `latest`; a directory or an OCI archive without a tag gets the
+tag of SRC, a docker archive without a name all names of SRC.
+
+A FILE is replaced when the archive is whole. A docker archive holds one image: of an index that for
+--platform, else for linux/amd64. Its layers with zstd become gzip, which every version of Docker reads.
 
 With --all-tags each tag fails or succeeds on its own, and all errors are printed. --referrers
 copies the manifests that SRC lists as referrers, and those under tags sha256-â€¦.sig, .att and
@@ -48,6 +55,8 @@ copies the manifests that SRC lists as referrers, and those under tags sha256-â€
 
 Examples:
   wharf copy registry.example/app:1 oci:app
+  wharf copy registry.example/app:1 docker-archive:app.tar
+  wharf copy registry.example/app:1 - | docker load
   wharf copy --platform linux/arm64 alpine:3 localhost:5000/alpine
   wharf copy --all-tags --referrers registry.example/app mirror.example/app
   wharf copy --limit-rate 5M registry.example/big:1 oci:big";
@@ -75,10 +84,8 @@ impl Run for Copy {
             stats::say(&context.printer, &self.moving, wharf.client());
             return copied;
         }
-        OpenedStore::check(to)?;
-        if let Place::Local(LocalPlace { at, .. }) = from
-            && *at == PathOrStdin::Stdin
-        {
+        self.check()?;
+        if is_stream(from) {
             context.reads_input("an archive");
         }
         let source = wharf.open(from).await.map_err(|error| match from {
@@ -102,7 +109,7 @@ impl Run for Copy {
             let to = std::slice::from_ref(reference);
             transfer.offer_own_tag(std::slice::from_ref(&destination), to);
         }
-        let root = transfer.run(&destination).await?;
+        let root = output::unless_unread(transfer.run(&destination).await)?;
         let mut failed = Vec::new();
         if let (Some(root), Beside::Referrers) = (root, self.beside()) {
             let (source, store) = (source.source.as_ref(), destination.store.as_ref());
@@ -115,12 +122,35 @@ impl Run for Copy {
 }
 
 impl Copy {
+    /// Whether the destination can have what is asked for.
+    ///
+    /// # Errors
+    /// One line for the user.
+    fn check(&self) -> Result<()> {
+        let to = &self.destination.place;
+        OpenedStore::check(to)?;
+        if is_stream(to) {
+            Target::Stdout.unless_terminal("an archive")?;
+        }
+        let is_archive = matches!(to, Place::Local(local) if local.form != Form::Layout);
+        if self.referrers && is_archive {
+            let message = "an archive holds no referrers: copy to a registry or to oci:DIR";
+            return Err(Error::new(ErrorKind::Unsupported, message).target(&self.destination.typed));
+        }
+        Ok(())
+    }
+
     fn beside(&self) -> Beside {
         match self.referrers {
             true => Beside::Referrers,
             false => Beside::Nothing,
         }
     }
+}
+
+/// Standard input or output.
+fn is_stream(place: &Place) -> bool {
+    matches!(place, Place::Local(LocalPlace { at, .. }) if *at == PathOrStdin::Stdin)
 }
 
 fn source(text: &str) -> Result<Anywhere, Unreadable> {

@@ -5,5 +5,5 @@ mod stdout;
 mod target;
 
 pub(crate) use self::new_file::NewFile;
-pub(crate) use self::stdout::judge;
+pub(crate) use self::stdout::{judge, unless_unread};
 pub(crate) use self::target::Target;

@@ -16,6 +16,17 @@ pub(crate) fn judge(written: io::Result<()>) -> Result<()> {
     }
 }
 
+/// The outcome of a command that writes to standard output while it works, in the same manner.
+///
+/// # Errors
+/// All others of the command.
+pub(crate) fn unless_unread<T: Default>(outcome: Result<T>) -> Result<T> {
+    match outcome {
+        Err(error) if error.is_unread() => Ok(T::default()),
+        outcome => outcome,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

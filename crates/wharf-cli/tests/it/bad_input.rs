@@ -216,7 +216,8 @@ fn fault_c16_places_of_other_tools_and_paths_never_go_to_the_network() {
     let run = said(&["copy", "./nowhere", &to]);
     assert_eq!(run.complaint(), "./nowhere: no such file or directory");
     let run = said(&["copy", &to, "./out"]);
-    let expected = "./out: a destination on disk is a layout; write oci:./out";
+    let expected = "./out: a destination on disk states its form; write oci:./out for a directory, \
+                    docker-archive:./out or oci-archive:./out for a file";
     assert_eq!(run.complaint(), expected);
     assert_eq!(server.lines(), Vec::<String>::new());
 
@@ -279,12 +280,21 @@ fn usage_errors_are_one_line_and_exit_with_1() {
 }
 
 #[test]
-fn an_archive_as_a_destination_is_refused_before_the_source_is_opened() {
+fn a_destination_with_a_wrong_name_is_refused_before_the_source_is_opened() {
     let home = tempfile::tempdir().unwrap();
-    assert_eq!(
-        complaint(home.path(), &["copy", "oci:/nowhere", "oci-archive:x.tar"]),
-        "x.tar: archives are read only; write to a registry or to oci:DIR[:TAG]"
-    );
+    for (to, said) in [
+        ("docker-archive:x.tar:A", "x.tar: A: "),
+        ("oci-archive:x.tar:a b", "x.tar: "),
+        (
+            &format!("docker-archive:x.tar:a@sha256:{}", "0".repeat(64)),
+            "x.tar: ",
+        ),
+    ] {
+        let line = complaint(home.path(), &["copy", "oci:/nowhere", to]);
+        assert!(line.starts_with(said), "{line}");
+    }
+    let line = complaint(home.path(), &["copy", "oci:/nowhere", "oci-archive:x.tar"]);
+    assert!(line.starts_with("/nowhere: "), "{line}");
 }
 
 #[test]

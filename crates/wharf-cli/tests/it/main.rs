@@ -5,6 +5,7 @@
     reason = "a fixture that fails fails the test"
 )]
 
+mod archives;
 mod at_once;
 mod auth;
 mod bad_input;

@@ -192,7 +192,9 @@ impl<'a> Planner<'a> {
     }
 
     fn leaves_out(&self, media_type: &MediaType) -> bool {
-        !media_type.is_distributable() && self.options.nondistributable == Nondistributable::Skip
+        !media_type.is_distributable()
+            && self.options.nondistributable == Nondistributable::Skip
+            && !self.store.needs_all_layers()
     }
 
     fn add_blob(&mut self, descriptor: &Descriptor) -> Result<()> {

@@ -48,6 +48,13 @@ impl Error {
         self
     }
 
+    /// Records that the reader of what was being written is gone.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        self.parts().detail = Some(Detail::Unread);
+        self
+    }
+
     /// Attaches why the host was not reached.
     #[must_use]
     pub fn not_reached(mut self, why: Option<Unreached>) -> Self {

@@ -15,6 +15,8 @@ pub(super) enum Detail {
     Unreached(Unreached),
     /// No manifest has this tag or digest.
     Absent,
+    /// The reader of what was being written is gone.
+    Unread,
 }
 
 /// What a registry, or its token server, refused; part of an [`Error`](crate::Error).

@@ -206,6 +206,11 @@ impl Error {
         }
     }
 
+    /// Whether the reader of what was being written, such as a closed pipe, is the cause.
+    pub fn is_unread(&self) -> bool {
+        matches!(self.0.detail, Some(Detail::Unread))
+    }
+
     /// What was requested, if the error is about a request.
     pub fn asked(&self) -> Option<Asked> {
         self.0.asked

@@ -98,6 +98,16 @@ impl StoredImage {
         parsed.map_err(|error| Error::from(error).target(digest).side(Side::Source))
     }
 
+    /// Its parsed manifest.
+    pub(super) fn image(&self) -> &ImageManifest {
+        &self.image
+    }
+
+    /// How often an interrupted read is tried again.
+    pub(super) fn policy(&self) -> RetryPolicy {
+        self.retry
+    }
+
     /// Whether its config is that of an image; an artifact has another.
     pub(super) fn is_runnable(&self) -> bool {
         self.image.config.media_type.is_config()

@@ -133,7 +133,7 @@ impl PendingLayer {
     }
 
     /// The same, with this many bytes of tar.
-    pub(super) fn of_size(mut self, size: Option<u64>) -> Self {
+    pub(crate) fn of_size(mut self, size: Option<u64>) -> Self {
         self.size = size;
         self
     }

@@ -162,6 +162,12 @@ pub trait Store: Source {
         Ok(())
     }
 
+    /// Whether it must have non-distributable layers too, whatever the options of a copy say, because
+    /// an image without them cannot be read from it.
+    fn needs_all_layers(&self) -> bool {
+        false
+    }
+
     /// The same store without retries of its own, as [`Source::raw_source`].
     fn raw_store(&self) -> Option<&dyn Store> {
         None

@@ -1,9 +1,10 @@
-//! Real programs to test against: Debian's `docker-registry`, `nginx`, `skopeo` and `umoci`.
+//! Real programs to test against: Debian's `docker-registry`, `nginx`, `podman`, `skopeo` and `umoci`.
 //!
 //! A test returns early if its program is missing; `WHARF_REQUIRE_PEERS=1` makes that a failure.
 
 mod docker_registry;
 mod nginx;
+mod podman;
 mod skopeo;
 mod umoci;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 pub use docker_registry::{DockerRegistry, RegistryAuth, RegistryTls};
 pub use nginx::{Nginx, PassedRequest};
+pub use podman::Podman;
 pub use skopeo::Skopeo;
 pub use umoci::Umoci;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wharf_oci::{Descriptor, Index, Manifest, Payload, Platform, Reference};
 
 use super::Wharf;
-use crate::image::StoredImage;
+use crate::place::platform::usual;
+use crate::image::{self, StoredImage};
 use crate::place::{OpenedSource, PlatformChoice, platform};
 use crate::store::Source;
 use crate::{Error, ErrorKind, Result, RootContent, Side};
@@ -79,6 +80,21 @@ impl Wharf {
         let manifest = self.manifest_in(opened).await?;
         let source = Arc::clone(&opened.source);
         self.stored(source, manifest, usual).await
+    }
+
+    /// One image of an opened source, as tools that load docker archives read it.
+    pub(super) async fn loadable(&self, opened: &OpenedSource) -> Result<RootContent> {
+        match &opened.content {
+            RootContent::Manifest(_) => {
+                let image = self.image_in_or(opened, Some(&usual())).await?;
+                image.loadable().await
+            }
+            RootContent::Draft(draft) => {
+                let retry = self.options().copy.retry;
+                let draft = image::loadable(&opened.source, draft.clone(), retry).await?;
+                Ok(RootContent::Draft(draft))
+            }
+        }
     }
 
     async fn image_of(&self, at: &Reference, choice: &PlatformChoice) -> Result<StoredImage> {

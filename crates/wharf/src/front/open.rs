@@ -82,8 +82,12 @@ impl Wharf {
     /// place, else in a registry `latest`, in a layout the tag that the root has at its source.
     /// Beside a digest it gets only a tag that is written there.
     ///
+    /// A docker archive gets one image of an index, as [`Wharf::export`] chooses it, under the names
+    /// that it has at its source unless the place states one; layers with zstd become gzip. A file is
+    /// there once [`Wharf::write`] is done; `-` is standard output.
+    ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a read-only place;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a path without a form;
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the digest of the place is not that of
     /// the root; the errors of opening a layout.
     pub async fn destination(
@@ -92,7 +96,14 @@ impl Wharf {
         source: &OpenedSource,
         access: Access,
     ) -> Result<OpenedStore> {
-        OpenedStore::open(place, source, self.client(), access).await
+        let content = match OpenedStore::is_for_docker(place) {
+            true => Some(self.loadable(source).await?),
+            false => None,
+        };
+        let places = &self.options().places;
+        let mut opened = OpenedStore::open(place, source, self.client(), places, access).await?;
+        opened.content = content;
+        Ok(opened)
     }
 
     /// The repositories in `to`, each once, in order of their first occurrence, with all tags of

@@ -38,7 +38,7 @@ impl Wharf {
     }
 
     /// Copies from place to place. The tag at `to` is the one written there, else in a registry
-    /// `latest`, in a layout the one at `from`.
+    /// `latest`, in a layout the one at `from`; [`Wharf::destination`] says more of archives.
     ///
     /// ```no_run
     /// use wharf::{Client, Wharf};
@@ -52,8 +52,8 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// As [`Wharf::open`], [`Wharf::destination`] and [`Wharf::write`]. A read-only destination is
-    /// refused first.
+    /// As [`Wharf::open`], [`Wharf::destination`] and [`Wharf::write`]. A destination that cannot be
+    /// written to is refused first.
     pub async fn copy(&self, from: &Place, to: &Place) -> Result<Copied> {
         OpenedStore::check(to)?;
         let source = self.open(from).await?;

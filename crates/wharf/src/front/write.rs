@@ -36,7 +36,8 @@ impl Wharf {
     pub async fn write(&self, from: &OpenedSource, to: &OpenedStore) -> Result<Copied> {
         let store = to.store.as_ref();
         let root = root(&from.content, to);
-        self.copy_root(from.source.as_ref(), store, root).await
+        let copied = self.copy_root(from.source.as_ref(), store, root).await;
+        finished(copied, to).await
     }
 
     /// Copies an opened source to several stores at once: content that several of them lack is
@@ -58,7 +59,10 @@ impl Wharf {
             observer: Arc::clone(&to.observer),
         });
         let destinations: Vec<_> = destinations.collect();
-        self.copy_roots(from.source.as_ref(), &destinations).await
+        let copied = self.copy_roots(from.source.as_ref(), &destinations).await;
+        let ending = copied.into_iter().zip(to);
+        let ending = ending.map(|(copied, to)| finished(copied, to.store));
+        futures::future::join_all(ending).await
     }
 
     /// Finds out what [`Wharf::write`] would do with the same arguments, and changes nothing.
@@ -113,9 +117,19 @@ impl Copied {
     }
 }
 
+/// The outcome of a copy after what it began is ended.
+async fn finished(copied: Result<Copied>, to: &OpenedStore) -> Result<Copied> {
+    let copied = copied.map_err(|error| match to.is_archive() {
+        true => error.in_vain(),
+        false => error,
+    })?;
+    to.finish().await?;
+    Ok(copied)
+}
+
 fn root(content: &RootContent, to: &OpenedStore) -> Root {
     Root {
-        content: content.clone(),
+        content: to.content.as_ref().unwrap_or(content).clone(),
         tags: to.tags.clone(),
     }
 }

@@ -5,6 +5,7 @@
 //! that root.
 
 mod address;
+mod archive;
 pub(crate) mod content;
 mod everything;
 mod foreign;

@@ -25,7 +25,7 @@ pub struct OpenedSource {
     pub content: RootContent,
     /// Its tag there, if it has exactly one.
     pub tag: Option<Tag>,
-    /// Its reference there: unchecked text from a file.
+    /// Its reference there: in a registry with its tag, elsewhere unchecked text from a file.
     pub name: Option<String>,
     /// All its names there, if none of them selected it: references, tags, or any text.
     pub names: Vec<String>,
@@ -162,7 +162,9 @@ impl OpenedSource {
             Some(_) => reference.tag().cloned(),
             None => Some(reference.tag_or_latest()),
         };
+        let named = |tag: &Tag| format!("{}:{tag}", reference.repository());
         OpenedSource {
+            name: tag.as_ref().map(named),
             tag,
             ..OpenedSource::new(source, root)
         }

@@ -7,9 +7,13 @@ use std::sync::Arc;
 use wharf_oci::{NameError, Reference, Repository, Selector, Tag};
 
 use super::address::{Choice, Form, LocalPlace, PathOrStdin, Place};
+use super::archive::{self, WrittenArchive};
+use super::options::PlaceOptions;
 use super::pairing;
 use super::source::OpenedSource;
+use crate::copy::RootContent;
 use crate::remote::Client;
+use crate::store::archive::{DockerArchiveWriter, OciArchiveWriter};
 use crate::store::{Layout, Memory, Store};
 use crate::{Error, ErrorKind, Result, Side};
 
@@ -36,6 +40,9 @@ pub struct OpenedStore {
     pub tags: Vec<Tag>,
     /// The repository, if it is in a registry.
     pub repository: Option<Repository>,
+    /// What is copied instead of the root of the source, where the store cannot have that.
+    pub(crate) content: Option<RootContent>,
+    archive: Option<WrittenArchive>,
     _fresh: Option<Fresh>,
 }
 
@@ -64,6 +71,8 @@ impl OpenedStore {
             name: name.into(),
             tags,
             repository: None,
+            content: None,
+            archive: None,
             _fresh: None,
         }
     }
@@ -77,12 +86,92 @@ impl OpenedStore {
         place: &Place,
         source: &OpenedSource,
         client: &Client,
+        options: &PlaceOptions,
         access: Access,
     ) -> Result<Self> {
-        match place {
-            Place::Registry(reference) => OpenedStore::registry(reference, source, client),
-            Place::Local(local) => OpenedStore::layout(local, source, access).await,
+        let local = match place {
+            Place::Registry(reference) => {
+                return OpenedStore::registry(reference, source, client);
+            }
+            Place::Local(local) => local,
+        };
+        match receives(local)? {
+            Receives::Layout(directory) => {
+                OpenedStore::layout(local, directory, source, access).await
+            }
+            Receives::OciArchive => {
+                let tag = tag_at(local, source)?;
+                let opened = OpenedStore::archive(local, options, access).await?;
+                Ok(OpenedStore {
+                    tags: tag.into_iter().collect(),
+                    ..opened
+                })
+            }
+            Receives::DockerArchive => {
+                let names = archive::docker_names(local, source)?;
+                OpenedStore::docker_archive(local, names, options, access).await
+            }
         }
+    }
+
+    /// Whether it is for one image that `docker load` and its like read.
+    pub(crate) fn is_for_docker(place: &Place) -> bool {
+        let Place::Local(local) = place else {
+            return false;
+        };
+        matches!(receives(local), Ok(Receives::DockerArchive))
+    }
+
+    /// Whether it is an archive, of which nothing is kept when a copy into it fails.
+    pub(crate) fn is_archive(&self) -> bool {
+        self.archive.is_some()
+    }
+
+    /// Ends what a copy into the store has begun: an archive gets its name. [`crate::Wharf::write`]
+    /// and [`crate::Wharf::write_to_all`] do it.
+    ///
+    /// # Errors
+    /// What the system says about the file. A file that was there before is there still.
+    pub async fn finish(&self) -> Result<()> {
+        let Some(archive) = &self.archive else {
+            return Ok(());
+        };
+        let finished = archive.finish().await;
+        finished.map_err(|error| error.side(Side::Destination))
+    }
+
+    async fn archive(local: &LocalPlace, options: &PlaceOptions, access: Access) -> Result<Self> {
+        let name = format!("oci-archive:{}", archive::name(&local.at));
+        if access == Access::Ask {
+            return Ok(OpenedStore::new(Arc::new(Memory::new()), name, Vec::new()));
+        }
+        let output = archive::output(&local.at);
+        let writer = OciArchiveWriter::create(output, &options.spool_dir).await;
+        let writer = writer.map_err(|error| error.side(Side::Destination))?;
+        Ok(OpenedStore {
+            archive: Some(WrittenArchive::Oci(writer.clone())),
+            ..OpenedStore::new(Arc::new(writer), name, Vec::new())
+        })
+    }
+
+    async fn docker_archive(
+        local: &LocalPlace,
+        names: Vec<String>,
+        options: &PlaceOptions,
+        access: Access,
+    ) -> Result<Self> {
+        let name = format!("docker-archive:{}", archive::name(&local.at));
+        if access == Access::Ask {
+            return Ok(OpenedStore::new(Arc::new(Memory::new()), name, Vec::new()));
+        }
+        let output = archive::output(&local.at);
+        let writer = DockerArchiveWriter::create(output, &options.spool_dir).await;
+        let writer = writer.map_err(|error| error.side(Side::Destination))?;
+        let store = Arc::new(writer.named(names));
+        Ok(OpenedStore {
+            archive: Some(WrittenArchive::Docker(writer)),
+            ..OpenedStore::new(store, name, Vec::new())
+        })
     }
 
     /// Opens a repository. If `reference` has no tag, the root gets `latest`, whatever its tag at the
@@ -138,22 +227,20 @@ impl OpenedStore {
     pub fn check(place: &Place) -> Result<()> {
         match place {
             Place::Registry(_) => Ok(()),
-            Place::Local(local) => {
-                directory(local)?;
-                written_tag(local).map(|_| ())
-            }
+            Place::Local(local) => match receives(local)? {
+                Receives::Layout(_) | Receives::OciArchive => written_tag(local).map(|_| ()),
+                Receives::DockerArchive => archive::written_name(local).map(|_| ()),
+            },
         }
     }
 
-    async fn layout(local: &LocalPlace, source: &OpenedSource, access: Access) -> Result<Self> {
-        let path = directory(local)?;
-        let tag = match &local.choice {
-            Some(Choice::Selector(Selector::Digest(digest))) => {
-                pairing::agree(digest, &source.content).map_err(|error| error.target(&local.at))?;
-                None
-            }
-            _ => written_tag(local)?.or_else(|| source.tag.clone()),
-        };
+    async fn layout(
+        local: &LocalPlace,
+        path: &Path,
+        source: &OpenedSource,
+        access: Access,
+    ) -> Result<Self> {
+        let tag = tag_at(local, source)?;
         let path = path.to_owned();
         let opened = crate::verify::blocking(move || open_layout(&path, access)).await?;
         let (store, fresh) = opened.map_err(|error| error.side(Side::Destination))?;
@@ -231,17 +318,44 @@ fn written_tag(local: &LocalPlace) -> Result<Option<Tag>> {
     }
 }
 
-fn directory(local: &LocalPlace) -> Result<&Path> {
+/// The tag that the root of `source` gets in a layout: the one that is written there, else its own;
+/// none beside a digest.
+fn tag_at(local: &LocalPlace, source: &OpenedSource) -> Result<Option<Tag>> {
+    match &local.choice {
+        Some(Choice::Selector(Selector::Digest(digest))) => {
+            let agreed = pairing::agree(digest, &source.content);
+            agreed.map_err(|error| error.target(archive::name(&local.at)))?;
+            Ok(None)
+        }
+        _ => Ok(written_tag(local)?.or_else(|| source.tag.clone())),
+    }
+}
+
+/// What a place on disk, or standard output, is as a destination.
+enum Receives<'a> {
+    Layout(&'a Path),
+    OciArchive,
+    DockerArchive,
+}
+
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a path that says nothing of its form.
+fn receives(local: &LocalPlace) -> Result<Receives<'_>> {
     match (local.form, &local.at) {
-        (Form::Layout, PathOrStdin::Path(directory)) => Ok(directory),
+        (Form::Layout, PathOrStdin::Path(directory)) => Ok(Receives::Layout(directory)),
+        (Form::OciArchive, _) => Ok(Receives::OciArchive),
+        (Form::DockerArchive, _) | (Form::Any, PathOrStdin::Stdin) => Ok(Receives::DockerArchive),
         (Form::Any, PathOrStdin::Path(path)) => {
             let path = path.display();
-            let message = format!("a destination on disk is a layout; write oci:{path}");
+            let message = format!(
+                "a destination on disk states its form; write oci:{path} for a directory, \
+                 docker-archive:{path} or oci-archive:{path} for a file"
+            );
             Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))
         }
-        _ => {
-            let message = "archives are read only; write to a registry or to oci:DIR[:TAG]";
-            Err(Error::new(ErrorKind::Unsupported, message).target(&local.at))
+        (Form::Layout, PathOrStdin::Stdin) => {
+            let message = "a layout directory cannot be standard output";
+            Err(Error::new(ErrorKind::Unsupported, message))
         }
     }
 }

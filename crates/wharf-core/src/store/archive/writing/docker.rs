@@ -230,6 +230,10 @@ impl Store for SavedRepository {
         Ok(known || self.archive.tarball.contains(descriptor))
     }
 
+    fn needs_all_layers(&self) -> bool {
+        true
+    }
+
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
         let descriptor = blob.descriptor();
         let (name, blob) = match descriptor.media_type.is_config() {

@@ -21,11 +21,19 @@ impl Output {
             return None;
         };
         match fs::metadata(path) {
+            // The program that opened it still has it.
+            _ if is_open_already(path) => None,
             Ok(there) if there.is_file() => Some(path.canonicalize().unwrap_or(path.clone())),
             Ok(there) if !there.is_dir() => None,
             _ => Some(path.clone()),
         }
     }
+}
+
+/// Names such as `/dev/stdout` mean a file that is open already.
+fn is_open_already(path: &Path) -> bool {
+    let streams = ["/proc", "/dev/fd", "/dev/stdout", "/dev/stderr"];
+    streams.iter().any(|stream| path.starts_with(stream))
 }
 
 /// The folder of a file.

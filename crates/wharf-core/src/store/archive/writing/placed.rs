@@ -52,6 +52,11 @@ impl Placed {
         }
         let folder = folder(&path);
         let new = NewFile::create(folder)?;
+        // A file that is replaced keeps its permissions.
+        if let Ok(there) = path.metadata() {
+            let kept = new.file().set_permissions(there.permissions());
+            kept.map_err(|error| Error::io(path.display(), error))?;
+        }
         remove_stale(folder);
         Ok(Placed {
             file: Arc::clone(new.file()),

@@ -46,10 +46,10 @@ impl Streamed {
         }
     }
 
-    /// A pipe or device. Opening a pipe waits for its reader. Blocking.
+    /// A pipe or device, or a file that is open already. Opening a pipe waits for its reader. Blocking.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let opened = File::options().write(true).open(path);
+        let opened = File::options().append(true).open(path);
         let opened = opened.map_err(|error| Error::io(&name, error))?;
         Ok(Streamed::new(Box::new(opened), &name))
     }
@@ -108,10 +108,12 @@ impl Streamed {
         written.await?.map_err(|error| self.failed(error))
     }
 
-    /// The error with its cause, by which a program knows a closed pipe.
+    /// A closed pipe is told from other errors.
     fn failed(&self, error: std::io::Error) -> Error {
-        let cause = std::io::Error::from(error.kind());
-        Error::io(&self.name, error).source(cause)
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Error::io(&self.name, error).unread(),
+            _ => Error::io(&self.name, error),
+        }
     }
 }
 
