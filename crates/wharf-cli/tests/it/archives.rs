@@ -273,11 +273,11 @@ fn a_failed_copy_leaves_no_new_file_and_the_old_one_whole() {
     for (kind, file) in [("docker-archive", "a.tar"), ("oci-archive", "b.tar")] {
         let place = out.join(file);
         let to = format!("{kind}:{}", text(&place));
-        let said = complaint(home.path(), &["copy", &image_at, &to]);
+        let said = complaint(home.path(), &["copy", "--progress", "none", &image_at, &to]);
         assert!(said.contains(blob), "{said}");
         assert_eq!(names_in(&out), Vec::<String>::new());
         fs::write(&place, "old").unwrap();
-        complaint(home.path(), &["copy", &image_at, &to]);
+        complaint(home.path(), &["copy", "--progress", "none", &image_at, &to]);
         assert_eq!(fs::read(&place).unwrap(), b"old");
         assert_eq!(names_in(&out), [file]);
         fs::remove_file(&place).unwrap();
@@ -297,4 +297,20 @@ fn a_dry_run_writes_no_archive() {
     let run = done(home.path(), &["copy", "--dry-run", &from, &to]);
     assert!(run.stdout.contains("upload"), "{run:?}");
     assert!(!tar.exists());
+}
+
+#[test]
+fn requests_of_a_copy_into_a_docker_archive_are_as_promised() {
+    let home = tempfile::tempdir().unwrap();
+    let layout = crate::common::layout(&home.path().join("layout"));
+    let served = Served::start(&home.path().join("registry"));
+    let proxy = RecordingProxy::start(served.address);
+    let image = format!("{}/app:1", proxy.address());
+    let from = format!("oci:{}:1.0", text(layout.directory()));
+    done(home.path(), &["copy", &from, &image]);
+    proxy.forget();
+    let to = format!("docker-archive:{}", text(&home.path().join("a.tar")));
+    done(home.path(), &["copy", &image, &to]);
+    let layers = 2;
+    assert_eq!(proxy.lines().len(), layers + 4, "{:?}", proxy.lines());
 }

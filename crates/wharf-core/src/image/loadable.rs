@@ -34,6 +34,7 @@ impl StoredImage {
                 .cloned()
                 .map(DraftLayer::Stored)
                 .collect(),
+            fields: image.into(),
         };
         let draft = loadable(self.source(), draft, self.policy()).await?;
         Ok(RootContent::Draft(draft))

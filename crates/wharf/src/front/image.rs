@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wharf_oci::{Descriptor, Index, Manifest, Payload, Platform, Reference};
 
 use super::Wharf;
-use crate::place::platform::usual;
 use crate::image::{self, StoredImage};
+use crate::place::platform::usual;
 use crate::place::{OpenedSource, PlatformChoice, platform};
 use crate::store::Source;
 use crate::{Error, ErrorKind, Result, RootContent, Side};
@@ -93,6 +93,10 @@ impl Wharf {
                 let retry = self.options().copy.retry;
                 let draft = image::loadable(&opened.source, draft.clone(), retry).await?;
                 Ok(RootContent::Draft(draft))
+            }
+            RootContent::Index(_) => {
+                let message = "a docker archive holds images only, and this is an index";
+                Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source))
             }
         }
     }
