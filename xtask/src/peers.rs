@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::run::{is_installed, run, succeeds};
 
 /// The programs, and Debian's packages that have them.
-const PEERS: [(&str, &str); 6] = [
+const PEERS: [(&str, &str); 7] = [
     ("docker-registry", "docker-registry"),
     ("nginx", "nginx"),
     ("podman", "podman"),
