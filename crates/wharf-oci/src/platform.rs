@@ -59,6 +59,25 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// Linux on the architecture of this machine: what a program runs on that was built here for an
+    /// image.
+    pub fn linux_here() -> Platform {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+            "powerpc64" => "ppc64",
+            "loongarch64" => "loong64",
+            same => same,
+        };
+        Platform {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            ..Platform::default()
+        }
+    }
+
     /// Whether this platform satisfies `wanted`: each field that `wanted` sets is equal here, and
     /// its features are among those here. `arm64` equals `arm64/v8`.
     pub fn matches(&self, wanted: &Platform) -> bool {
@@ -80,6 +99,21 @@ impl Platform {
                 .all(|feature| self.features.contains(feature))
     }
 
+    /// A platform that may lack its architecture, to be matched: `linux`, `windows:10.0.20348.2`.
+    ///
+    /// ```
+    /// use wharf_oci::Platform;
+    /// let linux = Platform::parse_partly("linux")?;
+    /// assert!("linux/arm/v7".parse::<Platform>()?.matches(&linux));
+    /// # Ok::<(), wharf_oci::PlatformError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As parsing a whole platform.
+    pub fn parse_partly(text: &str) -> Result<Platform, PlatformError> {
+        parse(text).map_err(|problem| PlatformError::new(text, problem))
+    }
+
     fn variant(&self) -> &str {
         self.variant.as_deref().unwrap_or("")
     }
@@ -96,13 +130,24 @@ impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Platform, PlatformError> {
-        parse(text).map_err(|problem| PlatformError {
-            text: text.to_owned(),
-            problem,
-        })
+        let parsed = parse(text).and_then(|platform| match platform.architecture.is_empty() {
+            true => Err(PlatformProblem::NoArchitecture),
+            false => Ok(platform),
+        });
+        parsed.map_err(|problem| PlatformError::new(text, problem))
     }
 }
 
+impl PlatformError {
+    fn new(text: &str, problem: PlatformProblem) -> Self {
+        PlatformError {
+            text: text.to_owned(),
+            problem,
+        }
+    }
+}
+
+/// The architecture may be left out.
 fn parse(text: &str) -> Result<Platform, PlatformProblem> {
     let (path, os_version) = match text.split_once(':') {
         Some((path, version)) => (path, Some(part(version, "os version")?)),
@@ -110,17 +155,14 @@ fn parse(text: &str) -> Result<Platform, PlatformProblem> {
     };
     let mut parts = path.split('/');
     let os = part(parts.next().unwrap_or(""), "os")?;
-    let architecture = part(
-        parts.next().ok_or(PlatformProblem::NoArchitecture)?,
-        "architecture",
-    )?;
+    let architecture = parts.next().map(|text| part(text, "architecture"));
     let variant = parts.next().map(|text| part(text, "variant")).transpose()?;
     if parts.next().is_some() {
         return Err(PlatformProblem::TooMany);
     }
     Ok(Platform {
         os,
-        architecture,
+        architecture: architecture.transpose()?.unwrap_or_default(),
         variant,
         os_version,
         ..Platform::default()
@@ -208,6 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn the_architecture_of_this_machine_is_spelled_as_in_images() {
+        let here = Platform::linux_here();
+        assert_eq!(here.os, "linux");
+        assert!(!["x86_64", "aarch64"].contains(&here.architecture.as_str()));
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(here.architecture, "amd64");
+        }
+    }
+
+    #[test]
     fn errors_name_what_is_wrong() {
         let message = |text: &str| text.parse::<Platform>().unwrap_err().to_string();
         assert!(message("linux").starts_with(r#"platform "linux": no architecture"#));
@@ -218,6 +270,23 @@ mod tests {
         assert!(message("linux/arm/v7/x").contains("too many parts"));
         assert!(message("linux/arm:1:2").contains("':' is not allowed in the os version"));
         assert!(message("linux/a m").contains("' ' is not allowed in the architecture"));
+    }
+
+    #[test]
+    fn parts_that_are_left_out_match_anything() {
+        for (pattern, fits, fits_not) in [
+            ("linux", "linux/arm/v7", "windows/amd64"),
+            ("linux/arm", "linux/arm/v6", "linux/arm64"),
+            ("windows:10", "windows/arm64:10", "windows/arm64"),
+        ] {
+            let wanted = Platform::parse_partly(pattern).unwrap();
+            assert!(platform(fits).matches(&wanted), "{pattern} {fits}");
+            assert!(!platform(fits_not).matches(&wanted), "{pattern}");
+        }
+        for text in ["", "/", "linux/", "linux//v7", "a/b/c/d", "linux:", "l nux"] {
+            let said = Platform::parse_partly(text).unwrap_err().to_string();
+            assert!(said.starts_with("platform "), "{said}");
+        }
     }
 
     #[test]

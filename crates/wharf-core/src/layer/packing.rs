@@ -62,6 +62,14 @@ impl Family {
         }
     }
 
+    /// The media type of an index.
+    pub fn index(self) -> MediaType {
+        match self {
+            Family::Oci => MediaType::OCI_IMAGE_INDEX,
+            Family::Docker => MediaType::DOCKER_MANIFEST_LIST,
+        }
+    }
+
     /// The media type of an image config.
     pub fn config(self) -> MediaType {
         match self {

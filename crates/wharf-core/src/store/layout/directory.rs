@@ -103,6 +103,24 @@ impl Layout {
         Ok(true)
     }
 
+    /// Adds to the entries of `index.json` for these manifests what they do not state yet: platform,
+    /// artifact type and annotations. Blocking.
+    ///
+    /// # Errors
+    /// As [`Layout::open`].
+    pub fn describe(&self, manifests: &[Descriptor]) -> Result<()> {
+        let _lock = lock(&self.root)?;
+        let mut index = self.reader.index()?;
+        let mut changed = false;
+        for manifest in manifests {
+            changed |= listing::describe(&mut index, manifest);
+        }
+        match changed {
+            true => json_file(&self.root, &index)?.publish(&self.root.join(INDEX_FILE)),
+            false => Ok(()),
+        }
+    }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.root

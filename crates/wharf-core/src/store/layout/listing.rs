@@ -50,6 +50,27 @@ fn enter_tagged(index: &mut Index, manifest: &Descriptor, tag: &Tag) -> bool {
     true
 }
 
+/// Says of a listed manifest what `described` says and its entries do not yet. Returns whether `index`
+/// changed.
+pub(super) fn describe(index: &mut Index, described: &Descriptor) -> bool {
+    let mut changed = false;
+    for entry in &mut index.manifests {
+        if entry.digest != described.digest {
+            continue;
+        }
+        let before = entry.clone();
+        entry.platform = entry.platform.take().or_else(|| described.platform.clone());
+        let artifact_type = &described.artifact_type;
+        entry.artifact_type = entry.artifact_type.take().or_else(|| artifact_type.clone());
+        for (key, value) in &described.annotations {
+            let key = entry.annotations.entry(key.clone());
+            key.or_insert_with(|| value.clone());
+        }
+        changed |= *entry != before;
+    }
+    changed
+}
+
 /// Removes a tag; its manifest stays listed by digest. Returns whether the tag existed.
 pub(in crate::store) fn untag(index: &mut Index, tag: &Tag) -> bool {
     let mut found = false;
@@ -183,6 +204,21 @@ mod tests {
         assert_eq!(listed(&index), [(a.clone(), None)]);
         assert!(remove(&mut index, &a) && !remove(&mut index, &a));
         assert_eq!(listed(&index), []);
+    }
+
+    #[test]
+    fn entries_learn_what_they_do_not_say_yet() {
+        let mut index = Index::new(vec![manifest("a"), manifest("b")]);
+        let mut described = manifest("b");
+        described.platform = Some("linux/arm".parse().unwrap());
+        described.annotations.insert("k".to_owned(), "v".to_owned());
+        assert!(describe(&mut index, &described));
+        assert_eq!(index.manifests, [manifest("a"), described.clone()]);
+        let other = Descriptor {
+            platform: Some("linux/amd64".parse().unwrap()),
+            ..manifest("b")
+        };
+        assert!(!describe(&mut index, &other), "what is stated stays");
     }
 
     #[test]
