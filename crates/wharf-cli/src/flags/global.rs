@@ -20,11 +20,10 @@ use crate::units;
 
 /// Flags of every command. Rarely used ones are not in the short help.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options (see all: wharf help options)")]
+#[command(next_help_heading = Global::HEADING)]
 pub(crate) struct Global {
-    /// Use only the image for this platform of an index: OS/ARCH[/VARIANT][:OSVERSION]
-    #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
-    #[arg(value_delimiter = ',')]
+    /// Use only the image for this platform of an index, OS/ARCH[/VARIANT][:OSVERSION], or `all`
+    #[arg(long, global = true, value_name = "PLATFORM", value_delimiter = ',')]
     platform: Vec<PlatformWord>,
     /// Allow plain HTTP, and certificates that cannot be verified
     #[arg(long, global = true)]
@@ -104,6 +103,9 @@ impl Requests {
 }
 
 impl Global {
+    /// The heading of these flags in the help of a command.
+    pub(crate) const HEADING: &str = "Global options (see all: wharf help options)";
+
     /// How to show progress.
     pub(crate) fn progress(&self) -> ProgressChoice {
         match self.quiet {

@@ -14,6 +14,16 @@ pub(crate) enum PlatformWord {
     Of(Box<Platform>),
 }
 
+impl PlatformWord {
+    /// A platform that may be the operating system alone.
+    pub(crate) fn parse_partly(text: &str) -> Result<Self, PlatformError> {
+        match text {
+            "all" => Ok(PlatformWord::All),
+            text => Platform::parse_partly(text).map(|partly| PlatformWord::Of(Box::new(partly))),
+        }
+    }
+}
+
 impl FromStr for PlatformWord {
     type Err = PlatformError;
 

@@ -30,6 +30,14 @@ pub(crate) struct ResultTo {
 }
 
 impl ResultTo {
+    /// Where `-t` says, for commands without the other flags.
+    pub(crate) fn tagged(tag: Option<Anywhere>) -> Self {
+        ResultTo {
+            tag,
+            ..ResultTo::default()
+        }
+    }
+
     /// Writes `result` where the flags say, else over the tag that it began with, if there is one;
     /// what was named by digest gets no tag. Prints the reference with its digest, if it is in a registry.
     ///

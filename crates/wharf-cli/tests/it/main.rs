@@ -30,6 +30,7 @@ mod files;
 mod flag_words;
 mod help;
 mod hints;
+mod index_edit;
 mod index_list;
 mod interrupted;
 mod killed;

@@ -43,7 +43,7 @@ pub use self::copy_tags::CopiedTag;
 pub use self::delete::deletable;
 pub use self::delete_tag::only_tag;
 pub use self::edit::is_attestation;
-pub use self::index::OpenedIndex;
+pub use self::index::{Nesting, OpenedIndex};
 pub use self::login::{LoggedIn, THIS_LOGIN};
 pub use self::push::Pushed;
 pub use self::read::Content;

@@ -108,7 +108,8 @@ async fn runs_on(
     }
 }
 
-async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platform> {
+/// The platform that a config states.
+pub(crate) async fn platform_of(source: &dyn Source, config: &Descriptor) -> Result<Platform> {
     let bytes = source.blob(config).read_all(MAX_CONFIG_SIZE).await?;
     Ok(ImageConfig::parse(&bytes)?.platform())
 }
