@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use wharf::credentials::Environment;
 use wharf::layer::Times;
@@ -103,6 +104,19 @@ pub(crate) fn source_date_epoch() -> Result<Times> {
     seconds.map(Times::Fixed).ok_or_else(|| {
         Error::new(ErrorKind::Invalid, "not a number of seconds since 1970")
             .target("SOURCE_DATE_EPOCH")
+    })
+}
+
+/// The time that new content states: that of `SOURCE_DATE_EPOCH`, where it is set, else the present,
+/// in seconds since 1970.
+///
+/// # Errors
+/// As [`source_date_epoch`].
+pub(crate) fn now() -> Result<u64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Ok(match source_date_epoch()? {
+        Times::Fixed(seconds) => seconds,
+        _ => since.map_or(0, |since| since.as_secs()),
     })
 }
 

@@ -16,6 +16,7 @@ crate::command::commands! {
         Ls(ls::Ls),
         Catalog(catalog::Catalog),
         Mutate(mutate::Mutate),
+        Flatten(flatten::Flatten),
         Tag(tag::Tag),
         Delete(delete::Delete),
         #[command(subcommand)] Index(index::Index),

@@ -102,6 +102,11 @@ impl ResultTo {
         }
     }
 
+    /// Whether the result goes to an archive, which has one image.
+    pub(crate) fn is_archive(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// What is to be changed: of an index all images, but one for an archive, which has no index.
     ///
     /// # Errors

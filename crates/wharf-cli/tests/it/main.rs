@@ -28,6 +28,7 @@ mod export;
 mod export_directory;
 mod files;
 mod flag_words;
+mod flatten;
 mod help;
 mod hints;
 mod index_edit;

@@ -3,8 +3,12 @@
 use wharf_oci::{Descriptor, Digest};
 
 use super::family;
+use super::stored_layer::StoredLayer;
+use crate::Result;
+use crate::copy::RetryPolicy;
 use crate::draft::{DraftLayer, RecalledLayer};
 use crate::layer::{Family, PendingLayer};
+use crate::store::Source;
 
 /// A layer of an edited image: kept, or new.
 #[derive(Clone, Debug)]
@@ -47,6 +51,14 @@ impl EditedLayer {
     /// The digest of its uncompressed tar, if it is known.
     pub fn diff_id(&self) -> Option<&Digest> {
         self.diff_id.as_ref()
+    }
+
+    /// The layer, to be read before it is sent.
+    ///
+    /// # Errors
+    /// As [`StoredLayer::of_draft`].
+    pub(super) fn readable(&self, source: &dyn Source, retry: RetryPolicy) -> Result<StoredLayer> {
+        StoredLayer::of_draft(&self.layer, source, retry)
     }
 
     /// Whether its diff id is learned only when it is sent.

@@ -6,7 +6,9 @@ use wharf_oci::{Descriptor, Digest};
 use super::unpack::unpacked;
 use crate::blob::{Blob, ByteStream};
 use crate::copy::RetryPolicy;
-use crate::{Error, Result, Side, verify};
+use crate::draft::DraftLayer;
+use crate::store::Source;
+use crate::{Error, ErrorKind, Result, Side, verify};
 
 /// A layer of a stored image. Nothing is read before it is opened.
 #[derive(Clone, Debug)]
@@ -27,6 +29,26 @@ impl StoredLayer {
     /// what they decompress to.
     pub fn of(blob: Blob, diff_id: Option<Digest>) -> Self {
         StoredLayer { blob, diff_id }
+    }
+
+    /// A layer of a draft, whose stored content `source` has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if it is made while it is sent, and cannot be read before.
+    pub fn of_draft(layer: &DraftLayer, source: &dyn Source, retry: RetryPolicy) -> Result<Self> {
+        let pending = match layer {
+            DraftLayer::Stored(descriptor) => {
+                return Ok(StoredLayer::new(&source.blob(descriptor), None, retry));
+            }
+            DraftLayer::Recalled(recalled) => &recalled.layer,
+            DraftLayer::Pending(pending) => pending,
+        };
+        let tar = pending.tar().cloned().ok_or_else(|| {
+            let message = "this layer is made while it is sent, and cannot be read before";
+            let error = Error::new(ErrorKind::Unsupported, message);
+            error.target(pending.name()).side(Side::Source)
+        })?;
+        Ok(StoredLayer::of(tar, pending.diff_id().cloned()))
     }
 
     /// Media type, digest and size, as stored.

@@ -43,6 +43,9 @@ impl RootFs {
             let read = read(blob, spool).await;
             read.map_err(|error| named(blob, error))
         });
+        // Collected, because otherwise the compiler does not see that this is `Send`
+        // (rust-lang/rust#102211).
+        let reading: Vec<_> = reading.collect();
         let mut reading = stream::iter(reading).buffered(AT_ONCE);
         let (mut tree, mut kept) = (Tree::upon(Base::Nothing), Vec::new());
         while let Some((blob, seen)) = reading.try_next().await? {

@@ -1,7 +1,6 @@
 //! The layers of an opened image.
 
 use super::Wharf;
-use crate::draft::DraftLayer;
 use crate::image::StoredLayer;
 use crate::place::OpenedSource;
 use crate::place::platform::usual;
@@ -21,26 +20,12 @@ impl Wharf {
                 Err(Error::new(ErrorKind::Unsupported, message).side(Side::Source))
             }
             RootContent::Draft(draft) => {
-                let layers = draft.layers.iter().map(|layer| tar_of(layer, opened));
-                let layers: Result<Vec<StoredLayer>> = layers.collect();
-                layers.map_err(|error| error.side(Side::Source))
+                let (source, retry) = (opened.source.as_ref(), self.options().copy.retry);
+                let layers = draft.layers.iter();
+                layers
+                    .map(|layer| StoredLayer::of_draft(layer, source, retry))
+                    .collect()
             }
         }
     }
-}
-
-/// The tar of a layer of a draft.
-fn tar_of(layer: &DraftLayer, opened: &OpenedSource) -> Result<StoredLayer> {
-    let pending = match layer {
-        DraftLayer::Stored(descriptor) => {
-            return Ok(StoredLayer::of(opened.source.blob(descriptor), None));
-        }
-        DraftLayer::Recalled(recalled) => &recalled.layer,
-        DraftLayer::Pending(pending) => pending,
-    };
-    let tar = pending.tar().cloned().ok_or_else(|| {
-        let message = "this layer is made while it is sent, and cannot be read before";
-        Error::new(ErrorKind::Unsupported, message).target(pending.name())
-    })?;
-    Ok(StoredLayer::of(tar, pending.diff_id().cloned()))
 }

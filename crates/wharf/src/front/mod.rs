@@ -23,6 +23,7 @@ mod edit;
 mod everything;
 mod export;
 mod files;
+mod flatten;
 mod image;
 mod index;
 mod layers;
