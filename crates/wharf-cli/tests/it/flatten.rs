@@ -242,8 +242,21 @@ fn the_result_goes_where_it_is_told_to() {
             assert_eq!(seen["Layers"].as_array().unwrap().len(), 1);
         }
     }
-    let line = wharf(home.path(), &["flatten", "docker-archive:none"]);
-    assert_ne!(line.code, 0, "{line:?}");
+    let archive = home.path().join("flat.tar");
+    let run = at_time(home.path(), &["flatten", "-q", &from, "-o", text(&archive)]);
+    assert_eq!(
+        (run.code, &*run.stdout, &*run.stderr),
+        (0, "", ""),
+        "{run:?}"
+    );
+    let same = done(home.path(), &["export", &from]).stdout;
+    assert_eq!(done(home.path(), &["export", text(&archive)]).stdout, same);
+    let run = wharf(home.path(), &["flatten", text(&archive)]);
+    assert_ne!(run.code, 0, "{run:?}");
+    assert!(
+        run.stderr.contains("nothing says where the result goes"),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl StoredLayer {
         StoredLayer { blob, diff_id }
     }
 
-    /// A layer of a draft, whose stored content `source` has.
+    /// A layer of a draft. `source` has the stored content of that.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if it is made while it is sent, and cannot be read before.

@@ -53,7 +53,7 @@ impl Writer {
         }
     }
 
-    /// Writes all entries of a tar whose names are clean and unique, as the merge writes it.
+    /// Writes all entries of a tar that the merge wrote: with clean names, each once.
     pub(super) fn write(mut self, tar: impl Read) -> Result<Rest> {
         let mut entries = Entries::new(tar);
         while let Some(mut entry) = entries.next()? {
