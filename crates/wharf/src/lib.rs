@@ -28,9 +28,10 @@
 //! | read images | [`image`](Wharf::image), [`image_for`](Wharf::image_for), [`image_in`](Wharf::image_in): config, layers, single files |
 //! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers), [`index`](Wharf::index) |
 //! | edit images | [`edit`](Wharf::edit): config, fields of the manifest and layers, of an image or of each image of an index |
+//! | describe and check | [`inspect`](Wharf::inspect), [`tree`](Wharf::tree), [`validate`](Wharf::validate) |
 //! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete) |
 //! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |
-//! | open places by name | [`open`](Wharf::open), [`destination`](Wharf::destination), [`write`](Wharf::write) |
+//! | open places by name | [`open`](Wharf::open), [`read`](Wharf::read), [`destination`](Wharf::destination), [`write`](Wharf::write) |
 //! | end a process | [`Client::tidy`], [`Client::save`]: see [below](#before-a-process-ends) |
 //!
 //! # Examples

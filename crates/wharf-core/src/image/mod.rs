@@ -6,6 +6,7 @@
 //! the config. An interrupted read continues where it was.
 
 mod artifact;
+mod check;
 mod edited;
 mod edited_index;
 mod edited_layer;
@@ -21,6 +22,7 @@ mod stored_layer;
 mod unpack;
 
 pub use self::artifact::NewArtifact;
+pub use self::check::LayerFault;
 pub use self::edited::EditedImage;
 pub use self::edited_index::{Edited, EditedChild, EditedContent, EditedIndex};
 pub use self::edited_layer::EditedLayer;

@@ -18,7 +18,8 @@ pub struct StoredLayer {
 }
 
 impl StoredLayer {
-    pub(super) fn new(blob: &Blob, diff_id: Option<Digest>, retry: RetryPolicy) -> Self {
+    /// The layer in `blob`, which is read as `retry` says; `diff_id` as the config states it.
+    pub fn new(blob: &Blob, diff_id: Option<Digest>, retry: RetryPolicy) -> Self {
         StoredLayer {
             blob: retry.reading(blob),
             diff_id,

@@ -27,4 +27,5 @@ pub(crate) use self::find::find;
 pub(crate) use self::kept::Kept;
 pub use self::left_out::LeftOut;
 pub use self::listing::{FileEntry, FileKind, list};
+pub(crate) use self::names::{parts, shown};
 pub use self::root_fs::RootFs;

@@ -9,7 +9,7 @@ pub(super) const LONGEST: usize = 4096;
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] if it leaves the root or is too long.
-pub(super) fn parts(name: &[u8]) -> Result<Vec<&[u8]>> {
+pub(crate) fn parts(name: &[u8]) -> Result<Vec<&[u8]>> {
     if name.len() > LONGEST {
         let message = format!("a name of {} bytes, more than {LONGEST}", name.len());
         return Err(Error::new(ErrorKind::Invalid, message));
@@ -31,7 +31,7 @@ pub(super) fn parts(name: &[u8]) -> Result<Vec<&[u8]>> {
 }
 
 /// A name for a message.
-pub(super) fn shown(name: &[u8]) -> String {
+pub(crate) fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).escape_debug().to_string()
 }
 
