@@ -21,6 +21,7 @@ mod file_lines;
 mod flags;
 mod hints;
 mod image_refs;
+mod inspection;
 mod json_line;
 mod listing;
 mod logging;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
-use wharf::{Error, Result};
+use serde::Serialize;
+use wharf::{Error, ErrorKind, Result};
 use wharf_oci::Printable;
 
 use crate::behind::Behind;
@@ -154,6 +155,16 @@ impl Printer {
     pub(crate) fn lines(&self, lines: impl Iterator<Item = String>) -> Result<()> {
         let text: String = lines.map(|line| line + "\n").collect();
         self.bytes(text.as_bytes())
+    }
+
+    /// Prints a document for programs, in one line.
+    ///
+    /// # Errors
+    /// As [`Printer::data`].
+    pub(crate) fn json(&self, document: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(document);
+        let unwritable = |error| Error::new(ErrorKind::Invalid, "as JSON").source(error);
+        self.data(&text.map_err(unwritable)?)
     }
 
     /// Says that entries of a list are left out, because they are no names of this kind.

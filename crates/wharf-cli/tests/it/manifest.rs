@@ -38,6 +38,18 @@ fn the_exact_bytes_are_printed_from_every_kind_of_place() {
             "{run:?}"
         );
     }
+    // What is no index is taken as it is.
+    for (tag, digest) in [
+        ("2", &shelf.arm64.manifest_digest),
+        ("3", &shelf.artifact.digest),
+    ] {
+        for place in shelf.places(tag) {
+            let arguments = ["manifest", "--platform", "linux/s390x", &place];
+            assert_eq!(shelf.printed(&arguments), shelf.bytes(digest));
+            let arguments = ["digest", "--platform", "linux/s390x", &place];
+            assert_eq!(shelf.printed(&arguments), format!("{digest}\n"));
+        }
+    }
     for methods in shelf.requests(|app| vec!["manifest".to_owned(), format!("{app}:1")]) {
         assert_eq!(methods, ["GET"]);
     }

@@ -1,5 +1,7 @@
 //! Images to read: in a layout, and in registries of both kinds behind proxies that count.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 use wharf_testkit::{
     Content, DockerRegistry, ImageFixture, LayerSpec, LayoutFixture, RecordingProxy,
@@ -23,6 +25,8 @@ pub(crate) struct Shelf {
     pub(crate) artifact: Content,
     _registries: (Served, Option<DockerRegistry>),
     pub(crate) proxies: Vec<RecordingProxy>,
+    /// The data of each registry.
+    pub(crate) disks: Vec<PathBuf>,
 }
 
 pub(crate) fn link(content: &Content) -> Value {
@@ -34,11 +38,11 @@ impl Shelf {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut layout = LayoutFixture::new(home.path().join("layout"));
-        let shared = LayerSpec::gzip(&[("etc/motd", b"hello\n")]);
+        let shared = LayerSpec::tar(&[("etc/motd", b"hello\n")]);
         let amd64 = layout.child("linux/amd64", std::slice::from_ref(&shared));
         let arm64 = layout.child(
             "linux/arm64/v8",
-            &[shared, LayerSpec::zstd(&[("opt/x", b"x")])],
+            &[shared, LayerSpec::tar(&[("opt/x", b"x")])],
         );
         let attestation = attestation(&mut layout, &amd64);
         let children = [
@@ -71,6 +75,9 @@ impl Shelf {
                 );
             }
         }
+        let disks = [Some(home.path().join("registry"))].into_iter();
+        let disks = disks.chain([docker.as_ref().map(DockerRegistry::data_dir)]);
+        let disks = disks.flatten().collect();
         let proxies = addresses.into_iter().map(RecordingProxy::start).collect();
         Shelf {
             home,
@@ -82,6 +89,7 @@ impl Shelf {
             artifact,
             _registries: (served, docker),
             proxies,
+            disks,
         }
     }
 
@@ -125,6 +133,28 @@ impl Shelf {
             requests.map(|request| request.method).collect()
         });
         asked.collect()
+    }
+
+    /// Text with names in place of the digests of what the shelf has, and of its places.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for place in ["1", "2", "3"].iter().flat_map(|tag| self.places(tag)) {
+            masked = masked.replace(&place, "[place]");
+        }
+        for (digest, name) in [
+            (&self.index.digest, "[index]"),
+            (&self.amd64.manifest_digest, "[amd64]"),
+            (&self.arm64.manifest_digest, "[arm64]"),
+            (&self.attestation.digest, "[attestation]"),
+            (&self.artifact.digest, "[artifact]"),
+            (&self.amd64.config_digest, "[config of amd64]"),
+            (&self.arm64.config_digest, "[config of arm64]"),
+            (&self.arm64.layers[0].0, "[layer 1]"),
+            (&self.arm64.layers[1].0, "[layer 2]"),
+        ] {
+            masked = masked.replace(digest, name);
+        }
+        masked
     }
 
     /// The bytes of content as the layout has them.
