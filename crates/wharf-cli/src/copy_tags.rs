@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use wharf::front::CopiedReferrers;
 use wharf::place::OpenedStore;
-use wharf::{Error, Result, Wharf};
+use wharf::{Error, ErrorKind, Result, Wharf};
 use wharf_oci::{Descriptor, Repository};
 
 use crate::context::Context;
@@ -57,6 +57,10 @@ async fn tags(
             Ok((tag, Ok(copied))) => {
                 progress.finish(std::slice::from_ref(&tag), &copied);
                 roots.push(copied.descriptor);
+            }
+            Ok((tag, Err(error))) if error.kind() == ErrorKind::Exists => {
+                let kept = format!("{}:{tag}  is there already, and stays as it is", to.name);
+                context.printer.say(&kept);
             }
             Ok((tag, Err(error))) => failed.push(error.target(format_args!("tag {tag}"))),
             Err(error) => failed.push(error),

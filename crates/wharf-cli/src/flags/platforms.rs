@@ -43,6 +43,18 @@ pub(super) fn last(words: &[PlatformWord]) -> PlatformChoice {
     }
 }
 
+/// The choice of a command that takes several: those after the last `all`.
+pub(crate) fn several(words: &[PlatformWord]) -> Vec<Platform> {
+    let mut chosen = Vec::new();
+    for word in words {
+        match word {
+            PlatformWord::All => chosen.clear(),
+            PlatformWord::Of(platform) => chosen.push(Platform::clone(platform)),
+        }
+    }
+    chosen
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,9 +65,11 @@ mod tests {
             text.split(',').map(|word| word.parse().unwrap()).collect()
         };
         let arm: Platform = "linux/arm64".parse().unwrap();
-        assert_eq!(last(&words("all,linux/arm64")), arm.into());
+        assert_eq!(last(&words("all,linux/arm64")), arm.clone().into());
         assert_eq!(last(&words("linux/arm64,all")), PlatformChoice::All);
         assert_eq!(last(&[]), PlatformChoice::All);
+        assert_eq!(several(&words("linux/386,all,linux/arm64")), [arm]);
+        assert_eq!(several(&words("linux/386,all")), []);
         for text in ["", "linux", "linux/", "a/b/c/d"] {
             assert!(text.parse::<PlatformWord>().is_err(), "{text}");
         }

@@ -333,3 +333,134 @@ fn the_rate_is_a_bound_and_changes_nothing_else() {
     );
     assert!(wrong.complaint().contains("not a number of bytes"));
 }
+
+#[test]
+fn no_clobber_overwrites_no_tag_and_with_all_tags_skips_it() {
+    let mut place = Place::new();
+    let second = place.layout.image(Some("2"), &[LayerSpec::random(7, 100)]);
+    let (first, second) = (place.image.manifest_digest.clone(), second.manifest_digest);
+    for (number, (from, to)) in place.pairs().into_iter().enumerate() {
+        let (app, name) = (format!("{from}/app"), format!("kept{number}"));
+        for tag in ["1", "2"] {
+            place.push(tag, &format!("{app}:{tag}"));
+        }
+        let proxy = RecordingProxy::start(to);
+        let other = format!("{}/{name}", proxy.address());
+        place.done(&["copy", "-n", &format!("{app}:1"), &format!("{other}:1")]);
+        assert_eq!(digest(to, &name, "1").as_ref(), Some(&first));
+        // Also where it is the same.
+        for source in ["1", "2"] {
+            proxy.forget();
+            let copy = [
+                "copy",
+                "-n",
+                &format!("{app}:{source}"),
+                &format!("{other}:1"),
+            ];
+            let run = wharf(place.home(), &copy);
+            let said = format!("{other}: tag 1 is there already, and is not overwritten");
+            assert_eq!(run.complaint(), said);
+            let requests = proxy.requests();
+            assert!(
+                requests.iter().all(|request| request.method == "HEAD"),
+                "{requests:?}"
+            );
+        }
+        let by_digest = format!("{other}@{second}");
+        place.done(&["copy", "--no-clobber", &format!("{app}:2"), &by_digest]);
+        place.done(&["tag", &format!("{app}:2"), "1"]);
+        let run = place.done(&["copy", "-a", "-n", &app, &other]);
+        assert!(run.stderr.contains(":1  is there already"), "{run:?}");
+        let there = ["1", "2"].map(|tag| digest(to, &name, tag).unwrap());
+        assert_eq!(there, [first.clone(), second.clone()]);
+    }
+}
+
+#[test]
+fn several_platforms_make_a_smaller_index_and_sparse_keeps_the_index() {
+    let mut place = Place::new();
+    let platforms = ["linux/amd64", "linux/arm64", "linux/s390x"];
+    let mut children = Vec::new();
+    for (seed, platform) in (10..).zip(platforms) {
+        let image = place
+            .layout
+            .child(platform, &[LayerSpec::random(seed, 100)]);
+        children.push((Child::image(&image, platform), image.manifest_digest));
+    }
+    let links: Vec<Child> = children.iter().map(|(child, _)| child.clone()).collect();
+    let index = place.layout.index(Some("all"), &links);
+    let all: Vec<String> = children.into_iter().map(|(_, digest)| digest).collect();
+    for (number, (from, to)) in place.pairs().into_iter().enumerate() {
+        let (app, name) = (format!("{from}/app{number}:1"), format!("part{number}"));
+        place.push("all", &app);
+        let other = format!("{to}/{name}:1");
+        let two = ["--platform", "linux/s390x", "--platform=linux/amd64"];
+        let run = place.done(&[&["copy"], &two[..], &[&app, &other]].concat());
+        assert_eq!(run.stdout, "");
+        let made = manifest(to, &name, "1");
+        let digest_made = format!("sha256:{}", sha256_hex(&made.body));
+        let said = format!("an index with 2 of 3 manifests: {digest_made}\n");
+        assert!(run.stderr.starts_with(&said), "{run:?}");
+        let made: Value = serde_json::from_slice(&made.body).unwrap();
+        let whole: Value = serde_json::from_slice(&place.layout.read(&index.digest)).unwrap();
+        let kept = [0, 2].map(|at: usize| whole["manifests"][at].clone());
+        assert_eq!(made["manifests"], json!(kept));
+        assert_eq!(made["mediaType"], whole["mediaType"]);
+        let there = |name: &str| {
+            let found = all
+                .iter()
+                .map(|child| manifest(to, name, child).status == 200);
+            found.collect::<Vec<_>>()
+        };
+        assert_eq!(there(&name), [true, false, true]);
+        // The same again costs nothing.
+        let run = place.done(&[
+            "copy",
+            "--platform",
+            "linux/s390x,linux/amd64",
+            &app,
+            &other,
+        ]);
+        assert!(run.stderr.contains("already up to date"), "{run:?}");
+
+        let sparse = format!("sparse{number}");
+        let other = format!("{to}/{sparse}:1");
+        let copy = [
+            "copy",
+            "--sparse",
+            "--platform",
+            "linux/arm64",
+            &app,
+            &other,
+        ];
+        let run = wharf(place.home(), &copy);
+        if run.code == 0 {
+            assert_eq!(
+                digest(to, &sparse, "1").as_ref(),
+                Some(&index.digest),
+                "{run:?}"
+            );
+            assert_eq!(there(&sparse), [false, true, false]);
+            place.done(&["copy", "--sparse", "--platform", platforms[0], &app, &other]);
+            assert_eq!(there(&sparse), [true, true, false]);
+            place.done(&["copy", "--force", &app, &other]);
+        } else {
+            assert!(
+                run.stderr.contains("without --sparse a smaller index"),
+                "{run:?}"
+            );
+            assert_eq!(digest(to, &sparse, "1"), None);
+        }
+        let none = ["copy", "--platform", "a/b,linux/386", &app, &other];
+        let none = wharf(place.home(), &none);
+        assert!(
+            none.stderr.contains("no image for a/b, linux/386"),
+            "{none:?}"
+        );
+    }
+    let run = wharf(
+        place.home(),
+        &["copy", "--sparse", "localhost:1/a", "localhost:1/b"],
+    );
+    assert!(run.complaint().contains("--sparse needs the platforms"));
+}

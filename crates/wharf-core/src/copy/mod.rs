@@ -37,7 +37,7 @@ mod writes;
 
 pub use self::event::{Event, NoObserver, Observer, Retry, Subject, SubjectKey};
 pub use self::execute::{Destination, copy, copy_to_all};
-pub use self::options::{CopyOptions, Existing, Nondistributable, SharedJobs};
+pub use self::options::{Clobber, CopyOptions, Existing, LeftOut, Nondistributable, SharedJobs};
 pub use self::plan::{Plan, Root, RootContent};
 pub use self::rate::RateLimit;
 pub use self::retry::RetryPolicy;

@@ -1,6 +1,9 @@
 //! What a copy may do, and how hard it tries.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use wharf_oci::Digest;
 
 use super::event::{NoObserver, Observer};
 use super::lanes::Lanes;
@@ -22,6 +25,11 @@ pub struct CopyOptions {
     pub nondistributable: Nondistributable,
     /// Whether to believe what the store says that it has, or to ask for everything.
     pub existing: Existing,
+    /// Whether tags that the store has are moved.
+    pub clobber: Clobber,
+    /// Manifests that are not copied though an index below the roots links to them. By default there
+    /// are none. A registry may refuse an index without all its children.
+    pub left_out: LeftOut,
     /// The most bytes per second that are moved, of all blobs together; by default there is no bound.
     pub rate: Option<RateLimit>,
     /// Lets several copies share one bound for the blobs moved at once, instead of `jobs` each; by
@@ -41,6 +49,8 @@ impl Default for CopyOptions {
             checks: 16,
             nondistributable: Nondistributable::Skip,
             existing: Existing::Trust,
+            clobber: Clobber::Move,
+            left_out: LeftOut::default(),
             rate: None,
             shared_jobs: None,
             retry: RetryPolicy::default(),
@@ -74,6 +84,39 @@ impl CopyOptions {
     /// `checks`, bounded.
     pub(crate) fn checks(&self) -> usize {
         self.checks.clamp(1, MOST_AT_ONCE)
+    }
+}
+
+/// What happens to tags that the store has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clobber {
+    /// They move to the new manifest.
+    #[default]
+    Move,
+    /// The copy fails with [`ErrorKind::Exists`](crate::ErrorKind::Exists) before it moves anything,
+    /// also where the manifest is the same. Another client may still set the tag meanwhile.
+    Refuse,
+}
+
+/// A set of manifests that a copy leaves out. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut(Arc<HashSet<Digest>>);
+
+impl LeftOut {
+    /// Whether the manifest of this digest is left out.
+    pub fn contains(&self, manifest: &Digest) -> bool {
+        self.0.contains(manifest)
+    }
+
+    /// Whether everything is copied.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Digest> for LeftOut {
+    fn from_iter<I: IntoIterator<Item = Digest>>(manifests: I) -> Self {
+        LeftOut(Arc::new(manifests.into_iter().collect()))
     }
 }
 

@@ -144,6 +144,9 @@ impl<'a> Planner<'a> {
         let mut children = Vec::new();
         for link in manifest.links() {
             let descriptor = link.descriptor;
+            if link.role == Role::Child && self.options.left_out.contains(&descriptor.digest) {
+                continue;
+            }
             if link.role == Role::Child && descriptor.media_type.is_manifest() {
                 if self.seen.insert(descriptor.digest.clone()) {
                     children.push(descriptor);
@@ -262,7 +265,9 @@ impl<'a> Planner<'a> {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        if self.options.existing == Existing::Check {
+        // Where children are left out, an index may be there without the others.
+        let partly = descriptor.media_type.is_index() && !self.options.left_out.is_empty();
+        if partly || self.options.existing == Existing::Check {
             return Ok(false);
         }
         let contains = async || self.store.contains(descriptor).await;

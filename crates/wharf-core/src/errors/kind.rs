@@ -6,6 +6,8 @@
 pub enum ErrorKind {
     /// The named content, tag, repository, file or directory does not exist.
     NotFound,
+    /// A tag is there already, and must not be overwritten.
+    Exists,
     /// A document, argument or file does not follow its format.
     Invalid,
     /// Bytes do not match the stated digest or size.

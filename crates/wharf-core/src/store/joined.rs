@@ -1,6 +1,6 @@
 //! Several sources as one, for manifests with content in different places.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,7 +14,8 @@ use crate::{Error, ErrorKind, Result};
 /// Several sources as one: content is read from the source in which it was found first.
 ///
 /// A source is added with its roots; what is below a root is known once its manifest was read, as a
-/// copy does before it reads blobs. Manifests of its own are held in memory. Requests are tried once.
+/// copy does before it reads blobs. Of a single source everything is known, also its tags and
+/// referrers. Manifests of its own are held in memory. Requests are tried once.
 ///
 /// ```
 /// # use wharf_core as wharf;
@@ -33,6 +34,8 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug, Default)]
 pub struct Joined {
     own: Memory,
+    /// The manifests in it.
+    held: Lock<HashSet<Digest>>,
     sources: Vec<Arc<dyn Source>>,
     /// The position of the source that has some content.
     found: Lock<HashMap<Digest, usize>>,
@@ -63,6 +66,7 @@ impl Joined {
     /// # Errors
     /// Never yet: memory takes everything.
     pub async fn hold(&self, manifest: &Manifest) -> Result<()> {
+        self.held.lock().insert(manifest.digest().clone());
         self.own.put_manifest(manifest, Names::Child).await
     }
 
@@ -75,7 +79,9 @@ impl Joined {
     }
 
     fn holder(&self, digest: &Digest) -> Option<(usize, &dyn Source)> {
-        let at = *self.found.lock().get(digest)?;
+        let found = self.found.lock().get(digest).copied();
+        let single = self.sources.len() == 1 && !self.held.lock().contains(digest);
+        let at = found.or(single.then_some(0))?;
         let source = self.sources.get(at)?.as_ref();
         Some((at, source.raw_source().unwrap_or(source)))
     }
@@ -93,8 +99,11 @@ impl Source for Joined {
                 Some((_, source)) => source.resolve(at).await,
                 None => self.own.resolve(at).await,
             },
-            // Several sources may have it, with different content.
-            Selector::Tag(_) => self.own.resolve(at).await,
+            Selector::Tag(_) => match self.sources.as_slice() {
+                [only] => only.raw_source().unwrap_or(only.as_ref()).resolve(at).await,
+                // Several sources may have it, with different content.
+                _ => self.own.resolve(at).await,
+            },
         }
     }
 
@@ -139,6 +148,19 @@ impl Source for Joined {
         match self.holder(&descriptor.digest) {
             Some((_, source)) => source.confirm(descriptor).await,
             None => Ok(()),
+        }
+    }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        match self.sources.as_slice() {
+            [only] => {
+                let only = only.raw_source().unwrap_or(only.as_ref());
+                only.referrers(subject).await
+            }
+            _ => {
+                let message = "referrers of content from several places are not listed";
+                Err(Error::new(ErrorKind::Unsupported, message).target(subject))
+            }
         }
     }
 

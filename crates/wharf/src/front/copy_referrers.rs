@@ -33,7 +33,8 @@ impl Wharf {
     /// refer to each other in a circle. The roots must have been copied before.
     ///
     /// Where the source lists no referrer of a manifest, a list under its fallback tag counts. The
-    /// store lists what it gets, or gets a list under that tag. The observer of the options gets no
+    /// store lists what it gets, or gets a list under that tag. Tags that must not move
+    /// ([`Clobber::Refuse`](crate::copy::Clobber::Refuse)) stay, without an error. The observer of the options gets no
     /// event.
     ///
     /// ```no_run
@@ -126,7 +127,10 @@ impl Walk<'_> {
                 match read {
                     Ok(index) => {
                         let links = index.links().into_iter();
-                        let children = links.filter(|link| link.role == Role::Child);
+                        let left_out = &self.wharf.options().copy.left_out;
+                        let children = links.filter(|link| {
+                            link.role == Role::Child && !left_out.contains(&link.descriptor.digest)
+                        });
                         open.extend(children.map(|link| link.descriptor));
                     }
                     Err(error) => self.failed(error),
@@ -199,6 +203,8 @@ impl Walk<'_> {
                     }
                     next.push(descriptor);
                 }
+                // A tag that must not move stays as it is.
+                Err(error) if error.kind() == ErrorKind::Exists => {}
                 Err(error) => self.failed(error),
             }
         }

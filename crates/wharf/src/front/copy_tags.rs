@@ -19,7 +19,8 @@ pub type CopiedTag = (Tag, Result<Copied>);
 impl Wharf {
     /// Copies everything that has a tag in `from` to `to`, under the same tags, `large` tags at once
     /// (see [`CopyOptions`](crate::CopyOptions)). Together they move no more than `jobs` blobs at once.
-    /// Each tag fails or succeeds on its own; the results are in the order in which they end. A page of
+    /// Each tag fails or succeeds on its own, one that is there and must not move with
+    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists); the results are in the order in which they end. A page of
     /// tags is asked for when those before it are under way. The observer of the options gets no event.
     ///
     /// ```no_run

@@ -13,6 +13,7 @@ mod names;
 mod naming;
 mod options;
 pub(crate) mod pairing;
+pub(crate) mod part;
 pub(crate) mod platform;
 mod source;
 mod store;

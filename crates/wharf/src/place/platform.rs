@@ -36,7 +36,7 @@ pub(super) async fn among(
     match <[Entry; 1]>::try_from(fitting) {
         Ok([entry]) => Ok(entry),
         Err(none) if none.is_empty() => Err(none_for(
-            wanted,
+            &wanted.to_string(),
             &here.into_iter().collect::<Vec<_>>().join(", "),
         )),
         Err(several) => {
@@ -75,7 +75,7 @@ async fn platforms(
 /// The platform of an image: what its descriptor states, else what its config states, else
 /// linux/amd64. The same rule holds for `index.json`, for indexes, and in every source. `lookups` is
 /// how many configs may still be read; content that is no image has no platform.
-async fn runs_on(
+pub(super) async fn runs_on(
     source: &dyn Source,
     descriptor: &Descriptor,
     lookups: &mut usize,
@@ -171,13 +171,12 @@ pub(crate) fn list(images: &[Descriptor]) -> String {
 /// The images of an index, in their order, including those of nested indexes that may have one for
 /// the wanted platform.
 async fn leaves(source: &dyn Source, index: &Index, wanted: &Platform) -> Result<Vec<Descriptor>> {
+    let fits = |stated: &Platform| stated.matches(wanted);
     let mut leaves = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open: Vec<Descriptor> = index.manifests.iter().rev().cloned().collect();
     while let Some(next) = open.pop() {
-        // An index for another platform is not opened.
-        let fits = |stated: &Platform| stated.matches(wanted);
-        if !next.media_type.is_index() || !next.platform.as_ref().is_none_or(fits) {
+        if !may_hold(&next, fits) {
             leaves.push(next);
             continue;
         }
@@ -195,6 +194,45 @@ async fn leaves(source: &dyn Source, index: &Index, wanted: &Platform) -> Result
     Ok(leaves)
 }
 
+/// Whether a child is an index that may have images which fit: one for another platform is not opened.
+pub(super) fn may_hold(child: &Descriptor, fits: impl FnOnce(&Platform) -> bool) -> bool {
+    child.media_type.is_index() && child.platform.as_ref().is_none_or(fits)
+}
+
+/// How much may still be read to find out what an index is for.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Configs of images that state no platform.
+    pub(super) lookups: usize,
+    indexes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            lookups: MOST_LOOKUPS,
+            indexes: MOST_INDEXES,
+        }
+    }
+}
+
+impl Budget {
+    /// Reads an index below another one; `depth` is how many levels there may be.
+    pub(super) async fn index(
+        &mut self,
+        source: &dyn Source,
+        index: &Descriptor,
+        depth: usize,
+    ) -> Result<Manifest> {
+        if self.indexes == 0 || depth == 0 {
+            let message = format!("more than {MOST_INDEXES} nested indexes");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        self.indexes -= 1;
+        source.manifest(index).await
+    }
+}
+
 /// The first of `images` for the wanted platform.
 async fn child(
     source: &dyn Source,
@@ -210,10 +248,10 @@ async fn child(
         }
     }
     let here: Vec<String> = here.into_iter().collect();
-    Err(none_for(wanted, &here.join(", ")))
+    Err(none_for(&wanted.to_string(), &here.join(", ")))
 }
 
-fn none_for(wanted: &Platform, here: &str) -> Error {
+pub(super) fn none_for(wanted: &str, here: &str) -> Error {
     let message = match here {
         "" => format!("no image for {wanted}: no manifest in the index states a platform"),
         here => format!("no image for {wanted}, there is: {here}"),

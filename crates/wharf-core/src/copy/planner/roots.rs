@@ -6,11 +6,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use wharf_oci::{Descriptor, Digest, Manifest, Role, Selector, Tag};
 
 use super::Planner;
-use crate::copy::Existing;
 use crate::copy::plan::{PlannedDraft, PlannedIndex, PlannedManifest, Root, RootContent};
 use crate::copy::said::says_nothing;
+use crate::copy::{Clobber, Existing};
 use crate::draft::{Draft, IndexDraft};
-use crate::{Result, Side};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// What a store has of a root.
 struct There {
@@ -23,11 +23,17 @@ struct There {
 impl Planner<'_> {
     /// Plans a root, and what is below it unless the store has that.
     pub(super) async fn add(&mut self, root: &Root) -> Result<()> {
+        if self.options.clobber == Clobber::Refuse {
+            self.refuse_clobber(&root.tags).await?;
+        }
         match &root.content {
             RootContent::Manifest(descriptor) => {
-                let there = self.there(descriptor, &root.tags).await?;
+                let mut there = self.there(descriptor, &root.tags).await?;
                 self.plan.named.push(Some(descriptor.clone()));
-                if there.lacking.is_empty() && !root.tags.is_empty() {
+                // Where children are left out, an index may be there without the others.
+                let whole = self.options.left_out.is_empty() || !descriptor.media_type.is_index();
+                there.known &= whole;
+                if whole && there.lacking.is_empty() && !root.tags.is_empty() {
                     self.plan.existing.push(descriptor.clone());
                     return Ok(());
                 }
@@ -157,9 +163,41 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Makes sure that the store has none of `tags`.
+    async fn refuse_clobber(&self, tags: &[Tag]) -> Result<()> {
+        let asked = stream::iter(tags.iter().cloned()).map(|tag| async move {
+            let selector = Selector::Tag(tag.clone());
+            let is_there = async || match self.store.resolve(&selector).await {
+                Ok(_) => Ok(true),
+                Err(error) if says_nothing(&error) => Ok(false),
+                Err(error) => Err(error),
+            };
+            match self.retry(&self.asking, is_there).await {
+                Ok(false) => Ok(()),
+                Ok(true) => Err(self.exists(&tag)),
+                Err(error) => Err(error),
+            }
+        });
+        let mut answers = asked.buffered(self.options.checks());
+        while let Some(answer) = answers.next().await {
+            answer.map_err(|error| error.side(Side::Destination))?;
+        }
+        Ok(())
+    }
+
+    fn exists(&self, tag: &Tag) -> Error {
+        let message = format!("tag {tag} is there already, and is not overwritten");
+        let error = Error::new(ErrorKind::Exists, message);
+        match self.store.place() {
+            Some(place) => error.target(place),
+            None => error,
+        }
+    }
+
     /// Those of `tags` that do not name `digest` in the store, or cannot be trusted to.
     async fn lacking(&self, digest: &Digest, tags: &[Tag]) -> Result<Vec<Tag>> {
-        if self.options.existing == Existing::Check {
+        let known = self.options.clobber == Clobber::Refuse;
+        if known || self.options.existing == Existing::Check {
             return Ok(tags.to_vec());
         }
         let asked = stream::iter(tags.iter().cloned()).map(|tag| async {
