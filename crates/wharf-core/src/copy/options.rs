@@ -74,7 +74,7 @@ impl CopyOptions {
     }
 
     /// The bound for the blobs moved at once: that of all copies that share it, else an own one.
-    pub(crate) fn transfers(&self) -> Arc<Lanes> {
+    pub(super) fn transfers(&self) -> Arc<Lanes> {
         match &self.shared_jobs {
             Some(SharedJobs(shared)) => Arc::clone(shared),
             None => Arc::new(Lanes::new(self)),

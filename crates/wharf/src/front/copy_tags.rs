@@ -61,7 +61,7 @@ impl Wharf {
             }
         });
         // Boxed: the compiler cannot see yet that it is `Send` (rust-lang/rust#110338).
-        Ok(tags.buffer_unordered(jobs).boxed())
+        Ok(tags.buffer_unordered(at_once).boxed())
     }
 
     async fn copy_tag(&self, source: &dyn Source, to: &OpenedStore, tag: &Tag) -> Result<Copied> {
