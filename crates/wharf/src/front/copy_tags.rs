@@ -18,10 +18,11 @@ pub type CopiedTag = (Tag, Result<Copied>);
 
 impl Wharf {
     /// Copies everything that has a tag in `from` to `to`, under the same tags, `large` tags at once
-    /// (see [`CopyOptions`](crate::CopyOptions)). Together they move no more than `jobs` blobs at once.
-    /// Each tag fails or succeeds on its own, one that is there and must not move with
-    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists); the results are in the order in which they end. A page of
-    /// tags is asked for when those before it are under way. The observer of the options gets no event.
+    /// (see [`CopyOptions`](crate::CopyOptions)). Together they move no more blobs at once than a
+    /// single copy. Each tag fails or succeeds on its own, one that is there and must not move with
+    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists); the results are in the order in which they
+    /// end. A page of tags is asked for when those before it are under way. The observer of the
+    /// options gets no event.
     ///
     /// ```no_run
     /// use futures::TryStreamExt;
@@ -51,7 +52,7 @@ impl Wharf {
         let wharf = self.beside();
         let source = wharf.source(from).await?;
         let copy = &wharf.options().copy;
-        let jobs = copy.large.min(copy.jobs).clamp(1, MOST_AT_ONCE);
+        let at_once = copy.large.min(copy.jobs).clamp(1, MOST_AT_ONCE);
         let tags = wharf.tags(from).map(move |tag| {
             let (wharf, source) = (wharf.clone(), source.clone());
             async move {
