@@ -19,5 +19,5 @@ pub(crate) use self::global::Global;
 pub(crate) use self::logins::{FLAG, Hidden, Logins};
 pub(crate) use self::many::{JsonList, List, Map, Pair};
 pub(crate) use self::moving::{Effect, Moving};
-pub(crate) use self::platforms::several;
+pub(crate) use self::platforms::{PlatformWord, several};
 pub(crate) use self::result_to::ResultTo;
