@@ -13,7 +13,7 @@ use wharf_oci::{Algorithm, Compression, MediaType};
 
 use super::files::{self, PlacedFile};
 use super::pending::{DiffId, PendingLayer, Production};
-use super::{Family, Packing, TreeOptions, head, tree, unpacked};
+use super::{Family, Packing, TreeOptions, head, tree, unpacked, windows};
 use crate::blob::ByteStream;
 use crate::rewind::taken;
 use crate::sync::Lock;
@@ -33,11 +33,20 @@ type Opener = dyn Fn() -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
 /// assert_eq!(layer.diff_id(), None, "it is learned while the layer is sent");
 /// # Ok::<(), wharf::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct LayerInput {
     name: Arc<str>,
     bytes: Bytes,
     /// How many they are, if known.
     size: Option<u64>,
+    /// Whether `bytes` are made of some that come once.
+    comes_once: bool,
+}
+
+/// The first bytes of an input.
+pub(super) struct Beginning {
+    pub(super) head: Vec<u8>,
+    pub(super) input: LayerInput,
 }
 
 #[derive(Clone)]
@@ -55,6 +64,7 @@ impl LayerInput {
             name: name.into(),
             bytes: Bytes::Once(Arc::new(Lock::new(Some(stream)))),
             size: None,
+            comes_once: false,
         }
     }
 
@@ -72,6 +82,7 @@ impl LayerInput {
             name: name.into(),
             bytes: Bytes::Again(Arc::new(open)),
             size: None,
+            comes_once: false,
         }
     }
 
@@ -170,6 +181,61 @@ impl LayerInput {
         LayerInput { bytes, ..self }
     }
 
+    /// The same input, a tar that is plain or compressed, as the tar of a layer of Windows.
+    pub(super) fn for_windows(self) -> Self {
+        let (name, bytes) = (Arc::clone(&self.name), self.bytes);
+        let again = Arc::new(bytes);
+        let comes_once = matches!(*again, Bytes::Once(_));
+        let input = LayerInput::again(&name.clone(), move || {
+            let (bytes, name) = (Arc::clone(&again), Arc::clone(&name));
+            async move { Ok(windows::repacked(bytes.open().await?, name)) }.boxed()
+        });
+        LayerInput {
+            comes_once,
+            ..input
+        }
+    }
+
+    /// Its first bytes, `length` of them if there are as many, and the input with them.
+    ///
+    /// # Errors
+    /// The input's error.
+    pub(super) async fn begin(self, length: usize) -> Result<Beginning> {
+        let mut stream = self.bytes.open().await?;
+        let (mut head, mut held) = (Vec::with_capacity(length), Vec::new());
+        while head.len() < length
+            && let Some(chunk) = stream.next().await.transpose()?
+        {
+            head.extend(chunk.iter().take(length - head.len()));
+            held.push(Ok(chunk));
+        }
+        let bytes = match self.bytes {
+            Bytes::Again(open) => Bytes::Again(open),
+            Bytes::Once(_) => {
+                // The end is polled once: what follows it must not be.
+                let ended = head.len() < length;
+                let rest = match ended {
+                    true => stream::empty().boxed(),
+                    false => stream,
+                };
+                let whole = stream::iter(held).chain(rest).boxed();
+                Bytes::Once(Arc::new(Lock::new(Some(whole))))
+            }
+        };
+        let input = LayerInput { bytes, ..self };
+        Ok(Beginning { head, input })
+    }
+
+    /// Its name in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it can be read once only.
+    pub(super) fn comes_once(&self) -> bool {
+        self.comes_once || matches!(self.bytes, Bytes::Once(_))
+    }
+
     /// A layer of this input, a tar, compressed on the way. What it is a tar of is not looked at;
     /// see [`LayerInput::only_tar`].
     ///
@@ -196,11 +262,20 @@ impl LayerInput {
     /// [`ErrorKind::Unsupported`] if `family` has no such layers.
     pub fn compressed(self, compression: Compression, family: Family) -> Result<PendingLayer> {
         let media_type = family.layer(compression)?;
-        Ok(self.pending(media_type, move |stream| {
+        Ok(self.compressed_as(compression, media_type))
+    }
+
+    /// As [`LayerInput::compressed`], of this media type.
+    pub(super) fn compressed_as(
+        self,
+        compression: Compression,
+        media_type: MediaType,
+    ) -> PendingLayer {
+        self.pending(media_type, move |stream| {
             let (sender, receiver) = oneshot::channel();
             let stream = unpacked::learn(stream, compression, sender);
             (stream, DiffId::Learned(receiver))
-        }))
+        })
     }
 
     /// A blob of this input as it is, of any media type. It has no diff id, so it cannot be a layer
@@ -214,7 +289,7 @@ impl LayerInput {
         F: Fn(ByteStream) -> (ByteStream, DiffId) + Send + Sync + 'static,
     {
         let (make, bytes) = (Arc::new(make), self.bytes.clone());
-        let comes_once = matches!(self.bytes, Bytes::Once(_));
+        let comes_once = self.comes_once();
         PendingLayer::unknown(
             Arc::clone(&self.name),
             media_type,

@@ -3,6 +3,7 @@
 //! A [`LayerInput`] is a source of bytes. It becomes a [`PendingLayer`], which [`crate::copy`]
 //! sends alone or as part of a [`NewImage`]. Digest, size and diff id are learned in that one pass.
 
+mod added;
 mod blocks;
 mod capability;
 mod compress;
@@ -20,8 +21,10 @@ mod tree;
 mod tree_options;
 mod tree_writer;
 mod unpacked;
+mod windows;
 mod zstd;
 
+pub use self::added::{AddedLayer, LayerForm};
 pub use self::compress::{Settings, gzip};
 pub use self::files::PlacedFile;
 pub use self::image::NewImage;

@@ -22,7 +22,7 @@ const PREFIX: usize = 345;
 const LARGEST: u64 = 0o777_7777_7777;
 
 /// Writes the headers of `entry` under `name`.
-pub(super) fn own(entry: &Entry, name: &[u8], target: &mut impl Write) -> Result<()> {
+pub(crate) fn own(entry: &Entry, name: &[u8], target: &mut impl Write) -> Result<()> {
     let link = match entry.kind {
         EntryType::Symlink => entry.link.as_slice(),
         _ => b"",
@@ -31,7 +31,7 @@ pub(super) fn own(entry: &Entry, name: &[u8], target: &mut impl Write) -> Result
 }
 
 /// Writes `name` as a hard link to `to`, with the attributes of `entry`.
-pub(super) fn hard_link(
+pub(crate) fn hard_link(
     entry: &Entry,
     name: &[u8],
     to: &[u8],
@@ -41,7 +41,7 @@ pub(super) fn hard_link(
 }
 
 /// Fills the last block of `size` bytes of content.
-pub(super) fn pad(size: u64, target: &mut impl Write) -> Result<()> {
+pub(crate) fn pad(size: u64, target: &mut impl Write) -> Result<()> {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     if over > 0 {
         target.write_all([0; BLOCK].get(over..).unwrap_or_default())?;
@@ -50,7 +50,7 @@ pub(super) fn pad(size: u64, target: &mut impl Write) -> Result<()> {
 }
 
 /// The end mark of a tar.
-pub(super) fn end(target: &mut impl Write) -> Result<()> {
+pub(crate) fn end(target: &mut impl Write) -> Result<()> {
     Ok(target.write_all(&[0; 2 * BLOCK])?)
 }
 

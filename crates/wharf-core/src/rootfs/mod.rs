@@ -10,7 +10,7 @@ mod acts;
 mod directory;
 mod facts;
 mod find;
-mod head;
+pub(crate) mod head;
 mod kept;
 mod layer;
 mod left_out;
