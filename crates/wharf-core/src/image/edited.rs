@@ -47,7 +47,7 @@ struct Before {
 }
 
 /// The time of a step that states none, as other tools write it.
-const NO_TIME: &str = "0001-01-01T00:00:00Z";
+pub(super) const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 impl NewImage {
     /// An image upon `base`: it begins with the layers and the config of the base, in the same
