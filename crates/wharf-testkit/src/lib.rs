@@ -38,8 +38,8 @@ pub use connect_proxy::{ConnectProxy, ProxyManner};
 pub use content::{compressible_bytes, seeded_bytes, sha256_hex, sha512_hex};
 pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};
 pub use fault_server::{Answer, FaultServer, RecordedRequest, Script};
-pub use layer::LayerSpec;
-pub use layout::{Child, Content, ImageFixture, LayoutFixture, tar_layout};
+pub use layer::{LayerSpec, tar_of};
+pub use layout::{Child, Content, Flavour, ImageFixture, LayoutFixture, tar_layout};
 pub use peers::{
     DockerRegistry, Nginx, PassedRequest, Podman, RegistryAuth, RegistryTls, Skopeo, Umoci,
 };

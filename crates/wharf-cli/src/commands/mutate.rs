@@ -7,7 +7,7 @@ use wharf_oci::Platform;
 use crate::arguments::Anywhere;
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
-use crate::flags::{Effect, JsonList, List, Map, Pair, ResultTo};
+use crate::flags::{Effect, JsonList, List, Map, NewLayers, Pair, ResultTo};
 use crate::units;
 
 /// Change the config, the annotations and the layers of an image
@@ -29,25 +29,28 @@ pub(crate) struct Mutate {
     /// Set when the image was made: 2026-01-31T12:00:00Z, or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = units::moment)]
     created: Option<String>,
+    /// Add layers on top: tar files, also compressed with gzip or zstd
+    #[arg(long, value_name = "FILE,…", allow_hyphen_values = true)]
+    append: Vec<List>,
 }
 
 /// Labels and annotations.
 #[derive(Debug, clap::Args)]
 struct Labels {
     /// Set labels; KEY=VALUE,KEY2=VALUE2 sets several
-    #[arg(short, long, value_name = "KEY=VALUE,…")]
+    #[arg(short, long, value_name = "KEY=VALUE,…", allow_hyphen_values = true)]
     label: Vec<Map>,
     /// Set one label, whatever characters its value has
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     label_exact: Vec<Pair>,
     /// Remove a label
     #[arg(long, value_name = "KEY")]
     unlabel: Vec<String>,
     /// Set annotations of the manifest; KEY=VALUE,KEY2=VALUE2 sets several
-    #[arg(short, long, value_name = "KEY=VALUE,…")]
+    #[arg(short, long, value_name = "KEY=VALUE,…", allow_hyphen_values = true)]
     annotation: Vec<Map>,
     /// Set one annotation, whatever characters its value has
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     annotation_exact: Vec<Pair>,
     /// Remove an annotation
     #[arg(long, value_name = "KEY")]
@@ -58,19 +61,19 @@ struct Labels {
 #[derive(Debug, clap::Args)]
 struct Running {
     /// Set a variable of the environment
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     env: Vec<Pair>,
     /// Remove a variable of the environment
     #[arg(long, value_name = "KEY")]
     unset_env: Vec<String>,
     /// Set the entry point, split at commas, and remove the command; "" removes both
-    #[arg(long, value_name = "PART,…")]
+    #[arg(long, value_name = "PART,…", allow_hyphen_values = true)]
     entrypoint: Vec<List>,
     /// The same as a JSON list, which may have commas in its parts
     #[arg(long, value_name = "JSON", conflicts_with = "entrypoint")]
     entrypoint_json: Option<JsonList>,
     /// Set the command, split at commas; "" removes it
-    #[arg(long, value_name = "PART,…")]
+    #[arg(long, value_name = "PART,…", allow_hyphen_values = true)]
     cmd: Vec<List>,
     /// The same as a JSON list, which may have commas in its parts
     #[arg(long, value_name = "JSON", conflicts_with = "cmd")]
@@ -111,7 +114,9 @@ impl Run for Mutate {
         let edited = self.to.edit(&wharf, &opened).await?;
         let mutation = self.mutation()?;
         self.check(&edited)?;
-        let edited = edited.map(&mut |image, _| mutation.apply(image))?;
+        let files = List::all(self.append.clone());
+        let layers = NewLayers::open(&files, context).await?;
+        let edited = edited.map(&mut |image, _| mutation.apply(layers.on(image)?))?;
         let result = opened.changed_to(edited);
         let over = Some(&self.image);
         self.to.land(context, &wharf, &result, over).await

@@ -24,7 +24,7 @@ pub(crate) struct ResultTo {
     /// Push the result to this repository, by digest
     #[arg(long, value_name = "REPO", conflicts_with = "tag")]
     repo: Option<InRepository>,
-    /// Write the result to a docker archive, and push nothing
+    /// Write the result to a docker archive, - for standard output, and push nothing
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -107,6 +107,11 @@ impl ResultTo {
         self.output.is_some()
     }
 
+    /// Whether a flag says where the result goes.
+    pub(crate) fn is_named(&self) -> bool {
+        self.tag.is_some() || self.repo.is_some() || self.output.is_some()
+    }
+
     /// What is to be changed: of an index all images, but one for an archive, which has no index.
     ///
     /// # Errors
@@ -126,7 +131,11 @@ impl ResultTo {
         };
         LocalPlace {
             form: Form::DockerArchive,
-            at: PathOrStdin::Path(file.to_owned()),
+            at: match file.to_str() {
+                // Of a destination it is standard output.
+                Some("-") => PathOrStdin::Stdin,
+                _ => PathOrStdin::Path(file.to_owned()),
+            },
             choice: named.map(Choice::Name),
         }
     }

@@ -5,6 +5,7 @@
     reason = "a fixture that fails fails the test"
 )]
 
+mod append;
 mod archives;
 mod at_once;
 mod auth;
@@ -42,9 +43,11 @@ mod ls;
 mod manifest;
 mod memory;
 mod mirrors;
+mod mutate;
 mod objects;
 mod own_names;
 mod platforms;
+mod rebase;
 mod redaction;
 mod request_counts;
 mod serving;

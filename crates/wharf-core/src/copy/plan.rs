@@ -18,6 +18,7 @@ pub struct Root {
 
 /// The content of a root. Made [`From`] a descriptor, an entry of a layout, a draft or a new image.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a copy has few roots")]
 pub enum RootContent {
     /// A manifest of the source.
     Manifest(Descriptor),

@@ -541,7 +541,7 @@ async fn an_index_of_changed_images_is_put_after_them() {
     assert_eq!((summary.written, summary.manifests), (3, 3));
     let at = wharf_oci::Selector::Tag("v1".parse().unwrap());
     let root = store.resolve(&at).await.unwrap();
-    assert_eq!(summary.roots, [root.clone()]);
+    assert_eq!(summary.roots, std::slice::from_ref(&root));
     let index = store.manifest(&root).await.unwrap();
     assert_eq!(index.annotations().get("k").unwrap(), "v");
     let links = index.links();

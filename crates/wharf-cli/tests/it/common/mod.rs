@@ -1,5 +1,6 @@
 //! Runs the binary, also as a registry.
 
+pub(crate) mod edits;
 pub(crate) mod pushes;
 pub(crate) mod said;
 pub(crate) mod shelf;
