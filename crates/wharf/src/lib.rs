@@ -23,7 +23,7 @@
 //!
 //! | to | there is |
 //! | --- | --- |
-//! | move images | [`push`](Wharf::push), [`push_to_all`](Wharf::push_to_all), [`pull`](Wharf::pull), [`push_everything`](Wharf::push_everything), [`copy`](Wharf::copy), [`plan`](Wharf::plan) |
+//! | move images | [`push`](Wharf::push), [`push_to_all`](Wharf::push_to_all), [`pull`](Wharf::pull), [`pull_all`](Wharf::pull_all), [`push_everything`](Wharf::push_everything), [`copy`](Wharf::copy), [`plan`](Wharf::plan) |
 //! | move single blobs | [`push_blob`](Wharf::push_blob), [`push_layer`](Wharf::push_layer), [`blob`](Wharf::blob) |
 //! | read images | [`image`](Wharf::image), [`image_for`](Wharf::image_for), [`image_in`](Wharf::image_in): config, layers, single files |
 //! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers), [`index`](Wharf::index) |

@@ -5,6 +5,7 @@ crate::command::commands! {
     /// The commands.
     enum Command {
         Push(push::Push),
+        Pull(pull::Pull),
         Copy(copy::Copy),
         Export(export::Export),
         Files(files::Files),

@@ -47,6 +47,7 @@ mod mutate;
 mod objects;
 mod own_names;
 mod platforms;
+mod pull;
 mod rebase;
 mod redaction;
 mod request_counts;

@@ -35,6 +35,7 @@ pub use self::new_index::{IndexPart, NewIndex};
 pub use self::stored::StoredImage;
 pub use self::stored_file::StoredFile;
 pub use self::stored_layer::StoredLayer;
+pub(crate) use self::unpack::unpacked;
 
 #[cfg(test)]
 mod tests;

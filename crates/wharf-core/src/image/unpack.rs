@@ -12,7 +12,7 @@ use crate::stream_reader::StreamReader;
 
 /// What `packed` decompresses to. Its first bytes tell the compression, whatever its media type
 /// says. The stream ends only after `packed` ended without an error.
-pub(super) fn unpacked(packed: ByteStream) -> ByteStream {
+pub(crate) fn unpacked(packed: ByteStream) -> ByteStream {
     let opened = async move {
         let reader = StreamReader::new(packed, Handle::current());
         pipe::written_by(move |pipe| {

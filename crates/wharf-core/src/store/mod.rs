@@ -6,6 +6,7 @@
 //! [`Store::put_manifest`]. The others have defaults.
 
 pub mod archive;
+mod cached;
 mod files;
 mod hints;
 mod interface;
@@ -17,6 +18,7 @@ mod nowhere;
 mod pulse;
 mod referrers;
 
+pub use self::cached::Cached;
 pub use self::hints::{Hints, NoHints};
 pub use self::interface::{Holding, Names, Outcome, Source, Store};
 pub use self::joined::Joined;

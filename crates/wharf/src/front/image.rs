@@ -82,6 +82,15 @@ impl Wharf {
         self.stored(source, manifest, usual).await
     }
 
+    /// One image of an opened source, as it is.
+    pub(super) async fn one_image(&self, opened: &OpenedSource) -> Result<RootContent> {
+        if let RootContent::Draft(_) = &opened.content {
+            return Ok(opened.content.clone());
+        }
+        let image = self.image_in_or(opened, Some(&usual())).await?;
+        Ok(image.descriptor().clone().into())
+    }
+
     /// One image of an opened source, as tools that load docker archives read it.
     pub(super) async fn loadable(&self, opened: &OpenedSource) -> Result<RootContent> {
         match &opened.content {

@@ -15,11 +15,13 @@ mod options;
 pub(crate) mod pairing;
 pub(crate) mod part;
 pub(crate) mod platform;
+mod pull_file;
 mod source;
 mod store;
 
 pub use self::address::{Choice, Form, LocalPlace, PathOrStdin, Place, reference};
 pub use self::everything::Everything;
 pub use self::options::{Part, PlaceOptions, PlatformChoice};
+pub use self::pull_file::{PullFile, PullForm, RefNames, Wanted};
 pub use self::source::OpenedSource;
 pub use self::store::{Access, OpenedStore};

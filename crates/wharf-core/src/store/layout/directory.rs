@@ -121,6 +121,21 @@ impl Layout {
         }
     }
 
+    /// Names a manifest that is here with any text, such as a full reference, in `index.json`.
+    ///
+    /// # Errors
+    /// What the system says about the files.
+    pub async fn name(&self, manifest: &Descriptor, name: &str) -> Result<()> {
+        let (layout, manifest, name) = (self.clone(), manifest.clone(), name.to_owned());
+        blocking(move || {
+            let _lock = lock(&layout.root)?;
+            let mut index = layout.reader.index()?;
+            listing::enter_named(&mut index, &manifest, &name);
+            json_file(&layout.root, &index)?.publish(&layout.root.join(INDEX_FILE))
+        })
+        .await?
+    }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.root

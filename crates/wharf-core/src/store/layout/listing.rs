@@ -14,6 +14,26 @@ pub(in crate::store) fn enter(index: &mut Index, manifest: &Descriptor, tag: Opt
     }
 }
 
+/// Lists `manifest` under any name, unless it has that already. No other entry loses the name.
+pub(in crate::store) fn enter_named(index: &mut Index, manifest: &Descriptor, name: &str) {
+    let same = |entry: &&mut Descriptor| entry.digest == manifest.digest;
+    let mut entries = index.manifests.iter_mut().filter(same);
+    if entries.any(|entry| ref_name(entry) == Some(name)) {
+        return;
+    }
+    let nameless =
+        |entry: &&mut Descriptor| ref_name(entry).is_none() && containerd_name(entry).is_none();
+    let name = (ANNOTATION_REF_NAME.to_owned(), name.to_owned());
+    match index.manifests.iter_mut().filter(same).find(nameless) {
+        Some(entry) => entry.annotations.extend([name]),
+        None => {
+            let mut entry = manifest.clone();
+            entry.annotations.extend([name]);
+            index.manifests.push(entry);
+        }
+    }
+}
+
 fn enter_untagged(index: &mut Index, manifest: &Descriptor) -> bool {
     let absent = !index
         .manifests

@@ -1,6 +1,6 @@
 //! An archive as `docker load` reads it, written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use wharf_oci::{
 
 use super::catalogue::{Catalogue, Root, found, missing};
 use super::docker_listing::{Listing, config_name, joined, layer_name};
+use super::legacy::{self, LegacyLayers, REPOSITORIES_FILE};
 use super::output::Output;
 use super::tarball::Tarball;
 use crate::blob::Blob;
@@ -44,11 +45,21 @@ pub struct DockerArchiveWriter(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     tarball: Tarball,
+    form: Form,
     /// The members that have content.
     names: Lock<HashMap<Digest, String>>,
     /// What is needed of configs at the end.
     configs: Lock<HashMap<Digest, Bytes>>,
     repositories: Lock<Vec<Saved>>,
+}
+
+/// How layers are written.
+#[derive(Debug)]
+enum Form {
+    /// As they are.
+    Current,
+    /// Unpacked, for Docker before 1.10 and what reads its format.
+    Legacy(LegacyLayers),
 }
 
 /// The images of a repository, and how they are named.
@@ -84,8 +95,24 @@ impl DockerArchiveWriter {
     /// # Errors
     /// What the system says about the file or its folder.
     pub async fn create(output: Output, spool_dir: &Path) -> Result<Self> {
+        DockerArchiveWriter::of(output, spool_dir, Form::Current).await
+    }
+
+    /// Begins an archive in the format of Docker before 1.10, which newer versions read too: each layer
+    /// unpacked in a folder of its own, with the facts about it. The layers are kept in temporary
+    /// files until the end.
+    ///
+    /// # Errors
+    /// As [`DockerArchiveWriter::create`].
+    pub async fn create_legacy(output: Output, spool_dir: &Path) -> Result<Self> {
+        let form = Form::Legacy(LegacyLayers::default());
+        DockerArchiveWriter::of(output, spool_dir, form).await
+    }
+
+    async fn of(output: Output, spool_dir: &Path, form: Form) -> Result<Self> {
         Ok(DockerArchiveWriter(Arc::new(Inner {
             tarball: Tarball::create(output, spool_dir).await?,
+            form,
             names: Lock::default(),
             configs: Lock::default(),
             repositories: Lock::default(),
@@ -122,16 +149,33 @@ impl DockerArchiveWriter {
     /// What the system says. A file that was there before is there still.
     pub async fn finish(&self) -> Result<()> {
         let repositories = self.0.repositories.lock().clone();
-        let mut listings = Vec::new();
+        let (mut listings, mut tops) = (Vec::new(), Vec::new());
+        let mut written = HashSet::new();
         for saved in repositories {
             for root in saved.catalogue.roots() {
-                listings.push(self.0.listing(&root.manifest, saved.named.of(&root))?);
+                let image = image(&root.manifest)?;
+                let names = saved.named.of(&root);
+                let layers = match &self.0.form {
+                    Form::Current => self.0.layers(image)?,
+                    Form::Legacy(layers) => {
+                        let whole = (image, &self.0.config(image)?);
+                        let folders = layers.write(&self.0.tarball, whole, &mut written).await?;
+                        let top = |name: &String| Some((name.clone(), folders.top.clone()?));
+                        tops.extend(names.iter().filter_map(top));
+                        folders.layers
+                    }
+                };
+                listings.push(self.0.listing(image, layers, names)?);
             }
         }
+        let tarball = &self.0.tarball;
         let written = serde_json::to_vec(&joined(listings));
         let written = written.expect("maps of texts and numbers are JSON");
-        let tarball = &self.0.tarball;
         tarball.document(MANIFEST_FILE, written.into()).await?;
+        if let Form::Legacy(_) = &self.0.form {
+            let repositories = legacy::repositories(&tops);
+            tarball.document(REPOSITORIES_FILE, repositories).await?;
+        }
         tarball.finish().await
     }
 }
@@ -149,16 +193,39 @@ impl Named {
 }
 
 impl Inner {
-    fn listing(&self, manifest: &Manifest, names: Vec<String>) -> Result<Listing> {
-        let image = image(manifest)?;
-        let layers = image.layers.iter();
-        let layers = layers.map(|layer| self.member(&layer.digest));
+    fn listing(
+        &self,
+        image: &ImageManifest,
+        layers: Vec<String>,
+        names: Vec<String>,
+    ) -> Result<Listing> {
         Ok(Listing {
             config: self.member(&image.config.digest)?,
             repo_tags: Some(names).filter(|names| !names.is_empty()),
-            layers: layers.collect::<Result<_>>()?,
+            layers,
             layer_sources: self.foreign(image)?,
         })
+    }
+
+    /// The members that have the layers of an image.
+    fn layers(&self, image: &ImageManifest) -> Result<Vec<String>> {
+        let layers = image.layers.iter();
+        layers.map(|layer| self.member(&layer.digest)).collect()
+    }
+
+    /// The bytes of an image's config.
+    fn config(&self, image: &ImageManifest) -> Result<Bytes> {
+        let digest = &image.config.digest;
+        let config = self.configs.lock().get(digest).cloned();
+        found(config, digest, &self.tarball.name())
+    }
+
+    fn contains(&self, descriptor: &Descriptor) -> bool {
+        let unpacked = match &self.form {
+            Form::Current => false,
+            Form::Legacy(layers) => layers.contains(descriptor),
+        };
+        unpacked || self.tarball.contains(descriptor)
     }
 
     fn member(&self, digest: &Digest) -> Result<String> {
@@ -172,9 +239,7 @@ impl Inner {
         if image.layers.iter().find(is_foreign).is_none() {
             return Ok(BTreeMap::new());
         }
-        let config = self.configs.lock().get(&image.config.digest).cloned();
-        let config = found(config, &image.config.digest, &self.tarball.name())?;
-        let config = ImageConfig::parse(&config)
+        let config = ImageConfig::parse(&self.config(image)?)
             .map_err(|error| Error::from(error).target(&image.config.digest))?;
         let layers = config.rootfs.diff_ids.into_iter().zip(&image.layers);
         let foreign = layers.filter(|(_, layer)| is_foreign(layer));
@@ -227,7 +292,7 @@ impl Store for SavedRepository {
     /// Images share blobs, and no manifests.
     async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
         let known = self.catalogue.manifest(&descriptor.digest).is_some();
-        Ok(known || self.archive.tarball.contains(descriptor))
+        Ok(known || self.archive.contains(descriptor))
     }
 
     fn needs_all_layers(&self) -> bool {
@@ -236,13 +301,23 @@ impl Store for SavedRepository {
 
     async fn put_blob(&self, blob: &Blob) -> Result<Outcome> {
         let descriptor = blob.descriptor();
+        if let Form::Legacy(layers) = &self.archive.form
+            && !descriptor.media_type.is_config()
+        {
+            layers.keep(blob, self.archive.tarball.spool_dir()).await?;
+            return Ok(Outcome::Written);
+        }
         let (name, blob) = match descriptor.media_type.is_config() {
             true => {
                 let config = blob.read_all(MAX_CONFIG_SIZE).await?;
                 let digest = descriptor.digest.clone();
                 self.archive.configs.lock().insert(digest, config.clone());
                 let kept = Blob::from_bytes(descriptor.clone(), config);
-                (config_name(&descriptor.digest), kept)
+                let name = match &self.archive.form {
+                    Form::Current => config_name(&descriptor.digest),
+                    Form::Legacy(_) => format!("{}.json", descriptor.digest.hex()),
+                };
+                (name, kept)
             }
             false => (layer_name(descriptor), blob.clone()),
         };
@@ -261,9 +336,12 @@ impl Store for SavedRepository {
     async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
         let image = image(manifest)?;
         for part in image.layers.iter().chain([&image.config]) {
-            if !self.archive.tarball.contains(part) {
+            if !self.archive.contains(part) {
                 return Err(missing(&part.digest, &self.archive.tarball.name()));
             }
+        }
+        if let Form::Legacy(_) = &self.archive.form {
+            legacy::check(image, &self.archive.config(image)?)?;
         }
         self.catalogue.enter(manifest, names);
         Ok(())

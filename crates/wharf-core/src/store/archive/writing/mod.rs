@@ -7,6 +7,7 @@ mod catalogue;
 mod docker;
 mod docker_listing;
 mod head;
+mod legacy;
 mod oci;
 mod output;
 mod placed;

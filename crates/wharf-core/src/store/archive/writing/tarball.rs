@@ -165,6 +165,18 @@ impl Tarball {
         Ok(Outcome::Written)
     }
 
+    /// Writes content under another name than its own. It can be read any number of times.
+    pub(super) async fn copy(&self, name: &str, blob: &Blob) -> Result<()> {
+        let mut begun = self.begin(name, blob.descriptor().size).await?;
+        self.fill(&mut begun, blob).await?;
+        self.end(begun.spot).await.map(drop)
+    }
+
+    /// Where layers are kept that are made or unpacked before they are written.
+    pub(super) fn spool_dir(&self) -> &Path {
+        &self.spool_dir
+    }
+
     /// Writes a small file that has no digest.
     pub(super) async fn document(&self, name: &str, bytes: Bytes) -> Result<()> {
         let mut begun = self.begin(name, bytes.len() as u64).await?;
