@@ -14,6 +14,7 @@ use crate::mirrors::{HostsDirectory, Mirrors, RawSource, RemoteSource};
 use crate::repository::{RawRepository, RemoteRepository};
 use crate::transport::{RequestCounts, Transport};
 use crate::tries::Tries;
+use crate::warnings::RegistryWarning;
 use wharf_core::Result;
 use wharf_core::sync::Lock;
 
@@ -53,6 +54,12 @@ impl Client {
     /// How many requests it and its clones have made so far.
     pub fn requests(&self) -> RequestCounts {
         self.inner.transport.counts().read()
+    }
+
+    /// What registries wanted their users to know, in answers to it and its clones: each text once,
+    /// the first 20.
+    pub fn warnings(&self) -> Vec<RegistryWarning> {
+        self.inner.shared.warnings.all()
     }
 
     /// Waits until the registries have cancelled the sessions that were given up, but no longer than

@@ -311,6 +311,7 @@ impl ClientBuilder {
             locks: self.locks,
             janitor: Arc::default(),
             pause: Arc::default(),
+            warnings: Arc::default(),
             credentials: self.credentials,
         };
         Ok(Client::of(

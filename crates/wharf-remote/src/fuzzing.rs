@@ -6,7 +6,7 @@ use wharf_oci::{Descriptor, Digest, MediaType};
 
 use crate::endpoints::referrers::ReferrersIndex;
 use crate::endpoints::{link_header, upload};
-use crate::{auth, mirrors};
+use crate::{auth, mirrors, warnings};
 
 /// The stored form of the challenge chosen from several headers, if it may be stored.
 pub fn challenge(headers: &[&str]) -> Option<String> {
@@ -21,6 +21,11 @@ pub fn token_answer(body: &[u8]) -> Option<(String, u64)> {
 /// The target of the next page.
 pub fn link(header: &str) -> Option<&str> {
     link_header::next(header)
+}
+
+/// The texts of a `Warning` header.
+pub fn warnings(header: &str) -> Vec<String> {
+    warnings::texts(header)
 }
 
 /// The number of bytes a session has.

@@ -27,6 +27,7 @@ mod settings;
 mod tls;
 mod transport;
 mod tries;
+mod warnings;
 
 pub use self::auth::{Access, Checked, Grant, Granted};
 pub use self::client::Client;
@@ -42,3 +43,4 @@ pub use self::transport::{
     EndpointClass, Leniency, LeniencyObserver, Limits, Neighbour, PauseObserver, RequestClass,
     RequestCounts, Resolver, Timeouts,
 };
+pub use self::warnings::RegistryWarning;

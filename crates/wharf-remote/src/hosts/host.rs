@@ -23,6 +23,7 @@ use crate::credentials::Credentials;
 use crate::memory::{Fact, Facts, RegistryMemory};
 use crate::settings::{Insecure, ReferrersFallback};
 use crate::transport::{Gate, LaneKind, Limits, PauseObserver, Tattler};
+use crate::warnings::Warnings;
 use wharf_core::copy::RetryPolicy;
 use wharf_core::store::Pulse;
 use wharf_core::sync::{Keyed, Lock};
@@ -78,6 +79,7 @@ pub(crate) struct ClientSettings {
     pub(crate) locks: Option<PathBuf>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) pause: Arc<Pause>,
+    pub(crate) warnings: Arc<Warnings>,
     pub(crate) credentials: Option<Arc<dyn Credentials>>,
 }
 

@@ -56,6 +56,8 @@ impl Host {
         if self.is_at(response.url()) {
             let lists = response.all(takes::HEADER);
             lists.for_each(|list| self.takes.learn(list));
+            let warnings = response.all_lossy("warning");
+            warnings.for_each(|header| self.shared.warnings.note(&self.registry, &header));
         }
         Ok(response)
     }

@@ -1,5 +1,6 @@
 //! The memory as clients use it: shared, with lookups by digest, tag and host.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 
@@ -99,6 +100,11 @@ impl RegistryMemory {
             .sightings()
             .recalls_tag(repository, tag, Moment::now());
         recalled.map(|(digest, _)| digest.clone())
+    }
+
+    /// The repositories in which a manifest was seen, each with the tags that were, the newest first.
+    pub fn known(&self) -> BTreeMap<Repository, Vec<Tag>> {
+        self.names().sightings().known(Moment::now())
     }
 
     /// The other repository of the same registry in which the blob was seen last.

@@ -1,7 +1,7 @@
 //! Which digest was seen in which repository, and what tags named. Pure, and bounded.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,6 +142,18 @@ impl Sightings {
             .map(|(other, _)| other.name())
     }
 
+    /// The repositories that were seen recently enough before `now`, each with its tags.
+    pub(super) fn known(&self, now: Moment) -> BTreeMap<Repository, Vec<Tag>> {
+        let mut known: BTreeMap<Repository, Vec<Tag>> = BTreeMap::new();
+        for sighting in self.newest_first() {
+            if sighting.seen.is_within(AGE, now) {
+                let tags = known.entry((**sighting.repository).clone()).or_default();
+                tags.extend(sighting.tag.cloned());
+            }
+        }
+        known
+    }
+
     /// All sightings, the newest first; those of one moment and one repository together.
     pub(super) fn newest_first(&self) -> Vec<Sighting<'_>> {
         let digests = self.digests.iter().flat_map(|(digest, places)| {
@@ -227,6 +239,24 @@ mod tests {
             assert_eq!(sightings.elsewhere(&other, &digest(1), now), None);
         }
         assert_eq!(sightings.recalls(&app, &digest(1), NOW), Some(NOW));
+    }
+
+    #[test]
+    fn what_was_seen_lately_is_known_with_its_tags() {
+        let mut sightings = Sightings::new(100);
+        let (app, old) = (repository("r.io/app"), repository("r.io/old"));
+        sightings.saw(&app, &digest(1), NOW);
+        sightings.saw_tag(&app, &Tag::latest(), &digest(1), NOW);
+        sightings.saw(&repository("r.io/bare"), &digest(1), NOW);
+        let before = Moment(NOW.0 - AGE.as_secs() - 1);
+        sightings.saw_tag(&old, &Tag::latest(), &digest(1), before);
+        let known = sightings.known(NOW);
+        let names: Vec<String> = known.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["r.io/app", "r.io/bare"]);
+        assert_eq!(
+            known.values().cloned().collect::<Vec<_>>(),
+            [vec![Tag::latest()], vec![]]
+        );
     }
 
     #[test]

@@ -7,6 +7,17 @@ use hyper_util::client::legacy::Error as ClientError;
 use hyper_util::client::legacy::connect::{Connected, HttpInfo};
 
 use super::causes::causes;
+use wharf_core::Error;
+
+/// Why there is no answer.
+pub(super) enum Failed {
+    /// The body's source failed.
+    Source(Error),
+    /// The exchange did.
+    Exchange(Error),
+    /// The connection ended before the host acted on the request, or the request may be sent twice.
+    Stale(Error),
+}
 
 /// How far a request got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

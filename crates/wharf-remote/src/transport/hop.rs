@@ -10,7 +10,7 @@ use url::{Position, Url};
 
 use super::activity::Activity;
 use super::body::{Body, Rest, split};
-use super::broken::{self, Broken};
+use super::broken::{self, Broken, Failed};
 use super::clients::Speaker;
 use super::follow::authority;
 use super::http::Transport;
@@ -22,16 +22,6 @@ use wharf_core::{Error, ErrorKind, Result};
 /// The most bytes of an answer's headers (wire.md section 11, rule 5). The HTTP client itself reads
 /// at most 100 headers and some 400 KiB.
 const HEADERS: usize = 64 * 1024;
-
-/// Why there is no answer.
-pub(super) enum Failed {
-    /// The body's source failed.
-    Source(Error),
-    /// The exchange did.
-    Exchange(Error),
-    /// The connection ended before the host acted on the request, or the request may be sent twice.
-    Stale(Error),
-}
 
 /// The connection that a request is sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +138,7 @@ impl Transport {
         Ok(response)
     }
 
-    /// Whether a request, whose connection broke so, may be sent again as if it never was.
+    /// Whether a request may be sent again as if it never was, after its connection broke so.
     fn is_stale(&self, broken: Option<Broken>, head: &Head, activity: &Activity) -> bool {
         match broken {
             None => false,

@@ -8,10 +8,10 @@ use url::Url;
 use wharf_oci::Registry;
 
 use super::activity::{Activity, WaitLimits};
+use super::broken::Failed;
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
 use super::follow::{authority, same_origin};
-use super::hop::Failed;
 use super::request::{Cover, Redirects, Request, Wait};
 use super::response::Response;
 use super::timeouts::Timeouts;

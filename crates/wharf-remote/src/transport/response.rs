@@ -1,5 +1,6 @@
 //! One answer, with its body read within limits.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -59,6 +60,12 @@ impl Response {
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.response.headers().get_all(name).into_iter();
         values.filter_map(|value| value.to_str().ok())
+    }
+
+    /// Every value of a header, with replacements for what is not text.
+    pub(crate) fn all_lossy(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        let values = self.response.headers().get_all(name).into_iter();
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 
     /// Attaches the refusal of credentials, if any.
