@@ -27,6 +27,10 @@ serve *arguments:
 fuzz seconds="60" *targets:
     cargo xtask fuzz {{seconds}} {{targets}}
 
+# The binary, pages of the manual and completions, in target/dist
+dist:
+    cargo xtask dist
+
 # Compare wharf with skopeo: medians and ratios
 bench:
     cargo xtask bench

@@ -1,10 +1,11 @@
 //! Tasks of the project:
-//! `cargo xtask test | format | check | words | circles | ci | bench | fuzz`.
+//! `cargo xtask test | format | check | words | circles | ci | bench | dist | fuzz`.
 
 mod bench;
 mod check;
 mod circles;
 mod citations;
+mod dist;
 mod format;
 mod fuzz;
 mod peers;
@@ -37,6 +38,8 @@ usage: cargo xtask TASK
                xtask/circles.txt
   ci           check, then test
   bench        wharf beside skopeo, into docker-registry: medians and ratios
+  dist [PROFILE]
+               the binary, pages of the manual and completions, in target/dist
   fuzz SECONDS [TARGET]...
                every fuzz target, or those named, each for so long (with cargo-fuzz)";
 
@@ -55,6 +58,8 @@ fn main() -> ExitCode {
         ("circles", []) => printed(circles::show),
         ("circles", [flag]) if flag == "--update" => changed(circles::lower),
         ("bench", []) => bench::run_all(),
+        ("dist", []) => dist::make("release"),
+        ("dist", [profile]) => dist::make(profile),
         ("fuzz", [seconds, targets @ ..]) => fuzz::run_all(seconds, targets),
         ("ci", []) => check::run_all().and_then(|()| test::run_all(&[])),
         ("help" | "--help" | "-h", []) => {

@@ -54,7 +54,7 @@ impl CommandLine {
     /// The error of the command.
     pub(crate) async fn run(self, printer: Printer) -> Result<Ended> {
         let CommandLine { global, command } = self;
-        let context = Context::new(global, printer, command.effect());
+        let context = Context::new(global, printer, command.effect(), CommandLine::command);
         let on_signal = command.on_signal();
         if on_signal == OnSignal::End {
             let ended = command.run(&context).await;

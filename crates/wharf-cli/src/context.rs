@@ -14,7 +14,7 @@ use crate::arguments::Anywhere;
 use crate::embedded::{self, Running};
 use crate::env;
 use crate::flags::{self, Effect, Global, Logins, Memories, Moving};
-use crate::notices::Notices;
+use crate::notices::{self, Notices};
 use crate::printer::Printer;
 use crate::standing::Standing;
 
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) printer: Printer,
     /// The flags of all commands.
     pub(crate) flags: Global,
+    /// The whole command line, as it is defined.
+    pub(crate) definition: fn() -> clap::Command,
     /// The sources of credentials.
     pub(crate) logins: Logins,
     /// How far it got.
@@ -51,7 +53,12 @@ const TIDYING: Duration = Duration::from_millis(700);
 
 impl Context {
     /// The context of a command with this `effect`.
-    pub(crate) fn new(flags: Global, printer: Printer, effect: Effect) -> Self {
+    pub(crate) fn new(
+        flags: Global,
+        printer: Printer,
+        effect: Effect,
+        definition: fn() -> clap::Command,
+    ) -> Self {
         let cache = match flags.keeps_cache() {
             true => env::cache_directory(),
             false => None,
@@ -65,6 +72,7 @@ impl Context {
             printer,
             logins: flags.logins(notices),
             flags,
+            definition,
             standing: Standing::default(),
             memories: Memories { registries, cache },
             effect,
@@ -190,9 +198,10 @@ impl Context {
         let Opened {
             clients, servers, ..
         } = std::mem::take(&mut *self.opened());
-        for client in clients {
+        for client in &clients {
             client.tidy(TIDYING).await;
         }
+        notices::registry_warnings(&self.printer, clients.iter().flat_map(Client::warnings));
         for server in servers {
             server.stop().await;
         }

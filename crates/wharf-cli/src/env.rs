@@ -41,9 +41,10 @@ pub(crate) fn screen() -> Screen {
     }
 }
 
-/// Whether standard error is a terminal, which supports colours.
+/// Whether standard error is a terminal that may show colours (<https://no-color.org>).
 pub(crate) fn has_colours() -> bool {
-    io::stderr().is_terminal()
+    let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !unwanted
 }
 
 /// Whether a person at a terminal can be asked for input that is not shown.

@@ -10,12 +10,14 @@ mod bool_flags;
 mod cli;
 mod command;
 mod commands;
+mod completion;
 mod context;
 mod copy_tags;
 mod dry_run;
 mod embed;
 mod embedded;
 mod env;
+mod exit_code;
 mod failures;
 mod file_lines;
 mod flags;
@@ -28,10 +30,12 @@ mod logging;
 mod notices;
 mod open_files;
 mod output;
+mod overview;
 mod panics;
 mod printer;
 mod progress;
 mod push_all;
+mod shells;
 mod signals;
 mod standing;
 mod stats;
@@ -45,12 +49,16 @@ use std::time::Duration;
 use wharf::{Error, ErrorKind, Result};
 
 use crate::cli::{CommandLine, Ended};
+use crate::exit_code::Exit;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
+    if let Some(answered) = completion::answered() {
+        return answered;
+    }
     let line = match CommandLine::typed(std::env::args_os().collect()) {
         Ok(line) => line,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&overview::grouped(error)),
     };
     let printer = Printer::new(line.global.progress(), env::screen());
     panics::watch(&printer);
@@ -61,7 +69,7 @@ fn main() -> ExitCode {
         Ok(Ended::Interrupted(signal)) => signal.exit_code(),
         Err(error) => {
             printer.failed(&hints::line(&error));
-            ExitCode::FAILURE
+            Exit::of(&error).code()
         }
     }
 }

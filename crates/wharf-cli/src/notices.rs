@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wharf::Error;
 use wharf::credentials::CredentialsObserver;
-use wharf::remote::{Leniency, LeniencyObserver, PauseObserver};
+use wharf::remote::{Leniency, LeniencyObserver, PauseObserver, RegistryWarning};
 
 use crate::printer::Printer;
 
@@ -42,6 +42,20 @@ impl LeniencyObserver for Notices {
 impl CredentialsObserver for Notices {
     fn on_failure(&self, error: &Error) {
         self.printer.say(&format!("warning: {error}"));
+    }
+}
+
+/// Says what registries wanted their users to know, once.
+pub(crate) fn registry_warnings(
+    printer: &Printer,
+    warnings: impl Iterator<Item = RegistryWarning>,
+) {
+    let mut said = Vec::new();
+    for warning in warnings {
+        if !said.contains(&warning) {
+            printer.say(&format!("warning: {warning}"));
+            said.push(warning);
+        }
     }
 }
 

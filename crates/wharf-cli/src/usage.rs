@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::arguments::Unreadable;
+use crate::exit_code::Exit;
 use crate::printer::{Printer, ProgressChoice, Screen, Voice};
 use crate::{hints, output};
 
-/// Prints help or version if requested, otherwise the error. Scripts expect only 0 and 1 as exit
-/// codes of such tools, so clap's 2 becomes 1.
+/// Prints help or version if requested, otherwise the error.
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     let choice = match wants_json(env::args_os()) {
         true => ProgressChoice::Json,
@@ -25,7 +25,11 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
             let printed = error.print().and_then(|()| io::stdout().flush());
             match output::judge(printed) {
                 Ok(()) => return ExitCode::SUCCESS,
-                Err(error) => hints::line(&error),
+                Err(error) => {
+                    printer.begin();
+                    printer.failed(&hints::line(&error));
+                    return Exit::of(&error).code();
+                }
             }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -34,7 +38,7 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
                 let _ = error.print();
                 return match asks_for_help(error) {
                     true => ExitCode::SUCCESS,
-                    false => ExitCode::FAILURE,
+                    false => Exit::Usage.code(),
                 };
             }
             "a command is missing; wharf --help lists the commands".to_owned()
@@ -43,7 +47,7 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
     };
     printer.begin();
     printer.failed(&failed);
-    ExitCode::FAILURE
+    Exit::Usage.code()
 }
 
 /// Whether a group of commands by itself is a question for help, as it is to other tools.

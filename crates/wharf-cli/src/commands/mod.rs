@@ -28,7 +28,10 @@ crate::command::commands! {
         #[command(subcommand)] Index(index::Index),
         #[command(subcommand)] Registry(registry::Registry),
         #[command(subcommand)] Auth(auth::Auth),
+        Completion(completion::Completion),
         Version(version::Version),
+        ManPages(man_pages::ManPages),
+        ExitCodes(exit_codes::ExitCodes),
         Options(options::Options),
     }
 }

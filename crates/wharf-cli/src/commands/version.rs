@@ -7,7 +7,12 @@ use crate::context::Context;
 
 /// Print the version
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Version;
+
+const HELP: &str = "\
+Example:
+  wharf version";
 
 impl Run for Version {
     fn on_signal(&self) -> OnSignal {

@@ -192,7 +192,7 @@ fn of_all_tags_one_that_fails_stops_no_other() {
     for (number, to) in place.addresses().into_iter().enumerate() {
         let name = format!("rest{number}");
         let run = wharf(place.home(), &["copy", "-a", &app, &format!("{to}/{name}")]);
-        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
         let failed = run
             .stderr
             .lines()
@@ -283,7 +283,7 @@ fn a_referrer_that_fails_fails_the_command_after_the_rest() {
             place.home(),
             &["copy", "--referrers", &format!("{app}:1"), &other],
         );
-        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?} {put:?}");
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?} {put:?}");
         assert!(run.stderr.contains(" 1 referrer copied"), "{run:?}");
         assert!(run.stderr.contains(&lost), "{run:?}");
         assert_eq!(digest(to, &name, "1").as_ref(), Some(image));

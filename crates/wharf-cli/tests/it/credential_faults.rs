@@ -104,7 +104,7 @@ fn fault_b10_a_helper_that_fails_hides_no_other_place() {
         let home = tempfile::tempdir().unwrap();
         install(home.path(), name, script);
         let refused = push(home.path(), &format!("{host}/a:{name}"));
-        assert_eq!(refused.code, 1, "{refused:?}");
+        assert_eq!(refused.code, 9, "{refused:?}");
         let last = refused.stderr.lines().last().unwrap();
         assert!(
             last.starts_with("wharf: ") && last.contains(why),
@@ -176,7 +176,7 @@ fn fault_b11_a_home_that_is_no_directory_is_no_home() {
         assert_eq!(code, 0, "{said}");
         // Credentials need a place to be stored.
         let (code, said) = run(&["auth", "login", "-u", "me", "-p", "x", &host]);
-        assert_eq!((code, said.lines().count()), (1, 1), "{said}");
+        assert_eq!((code, said.lines().count()), (9, 1), "{said}");
         assert!(said.contains("not a directory"), "{said}");
     }
 }
@@ -289,7 +289,7 @@ fn fault_c6_nothing_typed_is_an_error() {
         let mut terminal = AtTerminal::run(home.path(), line);
         terminal.types("Username: ", typed);
         let (code, shown) = terminal.end();
-        assert_eq!(code, 1, "{shown}");
+        assert_eq!(code, 7, "{shown}");
         assert!(shown.contains(expected), "{shown}");
     }
 }
@@ -302,7 +302,7 @@ fn fault_c6_without_a_terminal_a_login_says_how_to_give_what_is_missing() {
         &["auth", "login", "-u", "me", "127.0.0.1:1"],
         b"x\n",
     );
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 7, "{run:?}");
     assert!(run.stderr.contains("no terminal"), "{run:?}");
     assert!(run.stderr.contains("--password-stdin"), "{run:?}");
     let run = piped(
@@ -310,7 +310,7 @@ fn fault_c6_without_a_terminal_a_login_says_how_to_give_what_is_missing() {
         &["auth", "login", "--password-stdin", "127.0.0.1:1"],
         b"x\n",
     );
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 2, "{run:?}");
     assert!(run.stderr.contains("--username"), "{run:?}");
 }
 

@@ -98,7 +98,7 @@ impl Scene {
             self.home.path(),
             &["copy", &format!("oci:{out}:new"), "oci:nowhere"],
         );
-        assert_eq!(missing.code, 1, "{missing:?}");
+        assert_eq!(missing.code, 3, "{missing:?}");
         let layout = text(self.layout.directory());
         done(
             self.home.path(),
@@ -174,7 +174,7 @@ fn a_registry_whose_disk_is_full_is_named_in_one_line_and_keeps_nothing() {
     let refused = push("big");
     assert_eq!(
         (refused.code, refused.stdout.as_str()),
-        (1, ""),
+        (6, ""),
         "{refused:?}"
     );
     assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");

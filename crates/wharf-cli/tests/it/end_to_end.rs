@@ -235,7 +235,7 @@ fn a_digest_that_is_not_the_images_is_refused_and_its_own_is_taken() {
     let served = Served::start(&home.path().join("registry"));
     let wrong = format!("{}/a@sha256:{}", served.address, "0".repeat(64));
     let run = wharf(home.path(), &["push", text(fixture.directory()), &wrong]);
-    assert_eq!(run.code, 1);
+    assert_eq!(run.code, 7);
     assert!(
         run.stderr.contains("the digest of the content is "),
         "{}",

@@ -56,5 +56,5 @@ fn flags_are_read_however_they_are_written_and_the_last_counts() {
     );
     assert_ne!(run.stdout, one);
     let wrong = wharf(home.path(), &["push", "--index=maybe", path, &to]);
-    assert_eq!((wrong.code, wrong.stdout.as_str()), (1, ""), "{wrong:?}");
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (2, ""), "{wrong:?}");
 }

@@ -2,28 +2,7 @@
 
 use snapbox::{Data, assert_data_eq};
 
-use crate::common::done;
-
-/// Every command as it is typed: `wharf` itself, and those that it and its groups list.
-fn commands() -> Vec<Vec<String>> {
-    let mut commands = vec![Vec::new()];
-    let mut next = 0;
-    while let Some(command) = commands.get(next).cloned() {
-        let help = help(&command, "-h");
-        let list = help
-            .split("\n\n")
-            .find(|part| part.starts_with("Commands:"));
-        for line in list.unwrap_or_default().lines().skip(1) {
-            let name = line.split_whitespace().next().unwrap();
-            if name != "help" {
-                commands.push([command.as_slice(), &[name.to_owned()]].concat());
-            }
-        }
-        next += 1;
-    }
-    assert!(commands.len() >= 17, "{commands:?}");
-    commands
-}
+use crate::common::{commands, done};
 
 fn help(command: &[String], flag: &str) -> String {
     let words = command.iter().map(String::as_str);

@@ -500,12 +500,12 @@ fn a_push_of_wrong_bytes_leaves_nothing_at_the_registry() {
     for flags in [&[][..], &["--chunk-size", "2Mi"]] {
         let reference = format!("{}/app:1", served.address);
         let run = ran(scene.push(flags, &[&reference]).output().unwrap());
-        assert_eq!(run.code, 1, "{run:?}");
+        assert_eq!(run.code, 7, "{run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
         nothing_is_left(&scene, &disk);
         let out = format!("oci:{}", scene.home().join("out").display());
         let pulled = wharf(scene.home(), &["copy", "-q", &reference, &out]);
-        assert_eq!(pulled.code, 1, "{pulled:?}");
+        assert_eq!(pulled.code, 3, "{pulled:?}");
     }
 }
 
@@ -517,7 +517,7 @@ fn a_push_of_wrong_bytes_leaves_nothing_in_the_embedded_registry() {
     let scene = Scene::new(&[9 * MIB]);
     scene.layout.corrupt(&scene.image.layers[0].0);
     let run = ran(scene.push(&[], &[]).output().unwrap());
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 7, "{run:?}");
     nothing_is_left(&scene, &scene.home().join(EMBEDDED));
 }
 

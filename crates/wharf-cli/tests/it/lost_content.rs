@@ -46,7 +46,7 @@ fn fault_a1_a_refusal_that_stands_names_the_blob_and_force() {
     let to = format!("{}/app:1", server.address());
     let run = wharf(home.path(), &["copy", &source, &to]);
     let line = run.stderr.lines().last().unwrap();
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 3, "{run:?}");
     assert!(!run.stderr.contains("try 4"), "{run:?}");
     assert!(
         line.contains(&format!("does not have {digest}")) && line.contains("--force"),
@@ -80,7 +80,7 @@ fn fault_a2_force_says_that_the_registry_keeps_a_blob_cut_off() {
         .unwrap();
     file.set_len(1000).unwrap();
     let run = wharf(home.path(), &["copy", "--force", &source, &to("app")]);
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 6, "{run:?}");
     let ending = format!(" of {whole} and takes no others\n");
     assert!(
         run.stderr

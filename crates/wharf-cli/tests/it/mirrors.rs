@@ -141,7 +141,7 @@ fn a_file_that_makes_no_sense_is_one_line() {
         home.path(),
         &["copy", "--hosts-dir", text(&hosts), &from, &to],
     );
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 7, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     let file = hosts.join("127.0.0.1:1/hosts.toml");
     let expected = format!("{}: line 2, column 6: not TOML: ", file.display());

@@ -181,7 +181,7 @@ fn p3_what_goes_wrong_is_told_without_secrets_too() {
             "1ms",
         ];
         let run = place.push(way, &repository, &flags);
-        assert_eq!(run.code, 1, "{way:?}: {}", run.stderr);
+        assert_eq!(run.code, 5, "{way:?}: {}", run.stderr);
         let secrets = secrets(&proxy);
         hides(&secrets, "standard error", &run.stderr);
         assert!(

@@ -151,5 +151,5 @@ fn fault_xlink_a_link_to_nothing_is_not_a_directory_that_exists() {
     let output = command.arg(&link).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("link: not a directory"), "{said}");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(7));
 }

@@ -42,7 +42,7 @@ fn o7_what_fails_at_one_destination_succeeds_at_the_others() {
     let flags = ["--retries", "1"];
     let references = [&bad[0], &good[0], &bad[1], &good[1]].map(String::as_str);
     let run = ran(scene.push(&flags, &references).output().unwrap());
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 5, "{run:?}");
     let digest = &scene.image.manifest_digest;
     let expected: Vec<String> = good.iter().map(|name| pinned(name, digest)).collect();
     assert_eq!(run.stdout.lines().collect::<Vec<_>>(), expected);
@@ -243,7 +243,7 @@ fn o7_what_is_wrong_with_the_source_is_said_once() {
     let names = ["a:1", "b:1"].map(|name| format!("{}/{name}", served.address));
     let push = scene.push(&[], &[&names[0], &names[1]]).output();
     let run = ran(push.unwrap());
-    assert_eq!(run.code, 1);
+    assert_eq!(run.code, 3);
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     assert!(run.stderr.contains(digest.as_str()), "{run:?}");
 }

@@ -125,8 +125,8 @@ fn fault_b3_patience_is_a_flag() {
     };
     for (flags, code) in [
         (&[][..], 0),
-        (&["--patience=0"][..], 1),
-        (&["--retries=2"][..], 1),
+        (&["--patience=0"][..], 6),
+        (&["--retries=2"][..], 6),
         (&["--retries=2", "--patience=1m"][..], 0),
     ] {
         let run = push(flags);
@@ -150,7 +150,7 @@ fn r5_timeouts_are_flags() {
             "--timeout-answer=200ms",
         ],
     );
-    assert_eq!(run.code, 1);
+    assert_eq!(run.code, 5);
     let said = "no answer for 0.2 s";
     assert!(run.stderr.contains(said), "{}", run.stderr);
 }
@@ -160,7 +160,7 @@ fn r5_a_time_that_makes_no_sense_is_one_line() {
     let home = tempfile::tempdir().unwrap();
     let arguments = ["push", "--timeout-idle", "soon", "a", "r.example/a"];
     let run = wharf(home.path(), &arguments);
-    assert_eq!(run.code, 1);
+    assert_eq!(run.code, 2);
     assert_eq!(
         run.stderr,
         "wharf: invalid value 'soon' for '--timeout-idle <TIME>': not a time; write 30s, 2m, 1h, \

@@ -9,10 +9,15 @@ use crate::context::Context;
 
 /// Print the credentials of a registry, as a credential helper does
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Get {
     /// Registry; without it, standard input names the registry
     host: Option<String>,
 }
+
+const HELP: &str = "\
+Example:
+  wharf auth get ghcr.io";
 
 /// The output of a helper without credentials for a registry; other programs search for this text.
 const NOTHING: &str = "credentials not found in native keychain";

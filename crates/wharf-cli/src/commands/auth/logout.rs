@@ -9,10 +9,15 @@ use crate::context::Context;
 
 /// Remove the credentials of a registry
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Logout {
     /// Registry, such as ghcr.io or localhost:5000
     host: Host,
 }
+
+const HELP: &str = "\
+Example:
+  wharf auth logout ghcr.io";
 
 impl Run for Logout {
     /// Removes them, and says where others remain.

@@ -24,11 +24,21 @@ pub(crate) struct Run {
 impl Run {
     /// The one line of a failed run, without the name of the program.
     pub(crate) fn complaint(&self) -> &str {
-        assert_eq!((self.code, self.stdout.as_str()), (1, ""), "{self:?}");
+        assert_eq!(
+            (is_failure(self.code), self.stdout.as_str()),
+            (true, ""),
+            "{self:?}"
+        );
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
         let line = self.stderr.trim_end().strip_prefix("wharf: ");
         line.unwrap_or_else(|| panic!("{self:?}"))
     }
+}
+
+/// Whether an exit code is that of an error (`wharf help exit-codes`), neither success nor the end by
+/// a signal or a panic.
+pub(crate) fn is_failure(code: i32) -> bool {
+    (1..=9).contains(&code)
 }
 
 pub(crate) fn text(path: &Path) -> &str {
@@ -87,6 +97,40 @@ pub(crate) fn ran(output: Output) -> Run {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Every command as it is typed: `wharf` itself, and those that it and its groups list.
+pub(crate) fn commands() -> Vec<Vec<String>> {
+    let home = tempfile::tempdir().unwrap();
+    let mut commands = vec![Vec::new()];
+    let mut next = 0;
+    while let Some(command) = commands.get(next).cloned() {
+        let words = command.iter().map(String::as_str);
+        let page = done(home.path(), &words.chain(["-h"]).collect::<Vec<_>>()).stdout;
+        for name in listed(&page, command.is_empty()) {
+            commands.push([command.as_slice(), &[name]].concat());
+        }
+        next += 1;
+    }
+    assert!(commands.len() >= 20, "{commands:?}");
+    commands
+}
+
+/// The names in the lists of a page of help: by purpose on the page of the tool itself.
+fn listed(page: &str, is_tool: bool) -> Vec<String> {
+    let lists = page.split("\n\n").filter(|part| match is_tool {
+        true => {
+            !part.starts_with("Usage:") && !part.contains("Options:\n") && part.contains(":\n  ")
+        }
+        false => part.starts_with("Commands:"),
+    });
+    let lists = lists.take_while(|part| !part.contains("  -"));
+    let rows = lists.flat_map(|part| part.lines().skip(1));
+    let names = rows.filter_map(|row| row.split_whitespace().next());
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Runs it and expects success.
