@@ -3,8 +3,8 @@
 use wharf_oci::Platform;
 
 use super::EditedImage;
-use crate::layer::{Family, LayerInput, Packing, PendingLayer, PlacedFile, TreeOptions};
-use crate::{Error, ErrorKind, Result};
+use crate::layer::{AddedLayer, LayerForm, LayerInput, Packing, PlacedFile, TreeOptions};
+use crate::{Error, ErrorKind, Result, Side};
 
 /// Files and directories that images are built of: some for every platform, some for one.
 ///
@@ -20,11 +20,11 @@ use crate::{Error, ErrorKind, Result};
 /// let files = FileSet::new(TreeOptions::default())
 ///     .with(None, PlacedFile::new("pages", "/srv/pages")?)
 ///     .with(Some("linux/arm64".parse().expect("a platform")), PlacedFile::new("app", "/app")?);
-/// let layers = files.layers(Family::Oci, &Packing::default()).await?;
+/// let layers = files.layers(&Packing::default()).await?;
 /// let mut image = EditedImage::empty(Family::Oci);
 /// image.config.os = "linux".to_owned();
 /// image.config.architecture = "arm64".to_owned();
-/// let image = layers.put_on(image);
+/// let image = layers.put_on(image)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -35,11 +35,11 @@ pub struct FileSet {
 }
 
 /// The layers of a [`FileSet`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FileLayers {
     /// That of the files for every platform, if there are some.
-    common: Option<PendingLayer>,
-    own: Vec<(Platform, PendingLayer)>,
+    common: Option<AddedLayer>,
+    own: Vec<(Platform, AddedLayer)>,
 }
 
 impl FileSet {
@@ -79,15 +79,15 @@ impl FileSet {
     }
 
     /// The layers of the files: one for those of every platform, which all images share, and one for
-    /// the own files of each platform. Looks at all files, and reads none yet.
+    /// the own files of each platform. Looks at all files, and reads none to its end.
     ///
     /// # Errors
-    /// As [`LayerInput::files`]; [`ErrorKind::Unsupported`] if `family` has no such layers.
-    pub async fn layers(&self, family: Family, packing: &Packing) -> Result<FileLayers> {
-        let common = self.layer(None, family, packing).await?;
+    /// As [`LayerInput::files`].
+    pub async fn layers(&self, packing: &Packing) -> Result<FileLayers> {
+        let common = self.layer(None, packing).await?;
         let mut own = Vec::new();
         for platform in self.platforms() {
-            if let Some(layer) = self.layer(Some(&platform), family, packing).await? {
+            if let Some(layer) = self.layer(Some(&platform), packing).await? {
                 own.push((platform, layer));
             }
         }
@@ -97,28 +97,47 @@ impl FileSet {
     async fn layer(
         &self,
         platform: Option<&Platform>,
-        family: Family,
         packing: &Packing,
-    ) -> Result<Option<PendingLayer>> {
+    ) -> Result<Option<AddedLayer>> {
         let files = self.files.iter();
         let files = files.filter(|(own, _)| own.as_ref() == platform);
         let files: Vec<PlacedFile> = files.map(|(_, file)| file.clone()).collect();
         if files.is_empty() {
             return Ok(None);
         }
-        let input = LayerInput::files(files, self.options.clone()).await?;
-        input.tar(packing, family).map(Some)
+        let layer = async {
+            let input = LayerInput::files(files, self.options.clone()).await?;
+            AddedLayer::new(input, packing.clone()).await
+        };
+        let layer = layer.await.map_err(|error| error.side(Side::Source))?;
+        Ok(Some(layer))
     }
 }
 
 impl FileLayers {
     /// The image with the files for every platform, and upon them those for its own.
-    pub fn put_on(&self, image: EditedImage) -> EditedImage {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for an artifact; as [`AddedLayer::layer`].
+    pub fn put_on(&self, mut image: EditedImage) -> Result<EditedImage> {
         let platform = image.config.platform();
         let own = self.own.iter();
         let own = own.filter(|(wanted, _)| platform.matches(wanted));
-        let layers = self.common.iter().chain(own.map(|(_, layer)| layer));
-        layers.cloned().fold(image, EditedImage::append)
+        let layers: Vec<&AddedLayer> = self
+            .common
+            .iter()
+            .chain(own.map(|(_, layer)| layer))
+            .collect();
+        if !layers.is_empty() && !image.is_runnable() {
+            let message = "an artifact cannot be a base image";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let form = LayerForm::of(&image.config.os);
+        for layer in layers {
+            let layer = layer.layer(image.family(), form)?;
+            image = image.append(layer);
+        }
+        Ok(image)
     }
 
     /// Fails for a platform with files of its own and without an image among `images`.

@@ -16,6 +16,7 @@ mod flatten;
 mod loadable;
 mod mutation;
 mod new_index;
+mod platforms;
 mod rebase;
 mod stored;
 mod stored_file;

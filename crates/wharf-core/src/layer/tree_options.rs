@@ -50,6 +50,16 @@ pub enum Times {
     Fixed(u64),
 }
 
+impl Times {
+    /// The one time of all entries, in seconds since 1970, if there is one.
+    pub fn fixed(self) -> Option<u64> {
+        match self {
+            Times::Kept => None,
+            Times::Fixed(seconds) => Some(seconds),
+        }
+    }
+}
+
 /// The permissions of the entries of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Modes {
