@@ -1,8 +1,10 @@
 //! Flags of several commands, and their meaning for the library.
 
 mod ceilings;
+mod changes;
 mod client;
 mod existing;
+mod files;
 mod format;
 mod global;
 mod logins;
@@ -14,7 +16,9 @@ mod result_to;
 mod timing;
 mod tls;
 
+pub(crate) use self::changes::Changes;
 pub(crate) use self::client::{Memories, builder};
+pub(crate) use self::files::Files;
 pub(crate) use self::format::Format;
 pub(crate) use self::global::Global;
 pub(crate) use self::logins::{FLAG, Hidden, Logins};

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use wharf_testkit::{
-    Child, DockerRegistry, ImageFixture, LayerSpec, LayoutFixture, RecordingProxy, Skopeo,
-    sha256_hex,
+    ArchiveStyle, Child, DockerArchive, DockerImage, DockerRegistry, ImageFixture, LayerSpec,
+    LayoutFixture, RecordingProxy, Skopeo, sha256_hex,
 };
 
 use crate::common::{Served, complaint, done, text, wharf};
@@ -278,6 +278,36 @@ fn a_layout_is_extended_or_read_as_its_directory() {
                 .count(),
             3
         );
+    });
+}
+
+#[test]
+fn an_image_of_a_docker_archive_is_made_on_the_way() {
+    on_both(|address| {
+        let scene = Scene::new();
+        let archive = scene.home().join("saved.tar");
+        let image = DockerImage::new(&["app:1"]).layer(&[("a", b"a")]);
+        DockerArchive::new(ArchiveStyle::Classic)
+            .image(image)
+            .write(&archive);
+        let (all, amd64) = (format!("{address}/app:all"), format!("{address}/app:1"));
+        scene.push("amd64", &amd64);
+        scene.prints(&[
+            "index",
+            "append",
+            "-m",
+            &amd64,
+            "-m",
+            text(&archive),
+            "-t",
+            &all,
+        ]);
+        let children = scene.value(&all)["manifests"].clone();
+        let docker = "application/vnd.docker.distribution.manifest.v2+json";
+        assert_eq!(children[1]["mediaType"], json!(docker));
+        assert_eq!(children[1]["platform"]["os"], json!("linux"));
+        let copy = format!("oci:{}", text(&scene.home().join("copy")));
+        done(scene.home(), &["copy", "-q", &all, &copy]);
     });
 }
 

@@ -11,6 +11,7 @@ mod at_once;
 mod auth;
 mod bad_input;
 mod blob;
+mod build;
 mod cat;
 mod catalog;
 mod common;
