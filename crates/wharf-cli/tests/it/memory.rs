@@ -1,10 +1,10 @@
 //! The peak memory of pushes of large layers.
 #![cfg(target_os = "linux")]
 
-use wharf_testkit::PeakRss;
+use wharf_testkit::{LayerSpec, LayoutFixture, PeakRss, seeded_bytes};
 
-use crate::common::Served;
 use crate::common::pushes::{MIB, Scene};
+use crate::common::{Served, command, text};
 
 /// The limit in KiB, for layers of any size.
 const MOST: u64 = 64 << 10;
@@ -29,5 +29,28 @@ fn a_large_layer_takes_little_memory_to_one_destination_or_two_or_in_chunks() {
         assert!(run.output.status.success(), "{:?}", run.output);
         let peak = run.peak_kib.unwrap();
         assert!(peak < MOST, "{peak} KiB");
+    }
+}
+
+#[test]
+fn a_large_layer_is_exported_and_flattened_in_little_memory() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    let bytes = seeded_bytes(1, 96 << 20);
+    layout.image(Some("1"), &[LayerSpec::tar(&[("big", &bytes)])]);
+    let from = format!("oci:{}:1", text(layout.directory()));
+    let served = Served::start(&home.path().join("registry"));
+    let to = format!("{}/app:flat", served.address);
+    let into = format!("{}/", text(&home.path().join("files")));
+    for arguments in [
+        ["export", "-q", &from, "/dev/null"],
+        ["export", "-q", &from, &into],
+        ["flatten", &from, "-t", &to],
+    ] {
+        let mut command = command(home.path());
+        let run = PeakRss::of(command.args(arguments)).unwrap();
+        assert!(run.output.status.success(), "{:?}", run.output);
+        let peak = run.peak_kib.unwrap();
+        assert!(peak < MOST, "{arguments:?}: {peak} KiB");
     }
 }

@@ -4,12 +4,15 @@
 //! members are one gzip stream (RFC 1952, section 2.2). Chunk sizes and the number of threads do
 //! not change the output.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::blocks::{at_once, blocks};
 use crate::blob::ByteStream;
+use crate::sync::Lock;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
@@ -46,27 +49,56 @@ impl Settings {
 ///
 /// The stream fails as its input does, and with [`ErrorKind::Invalid`] for an invalid level.
 pub fn gzip(stream: ByteStream, settings: &Settings) -> ByteStream {
-    let level = i32::from(settings.level);
+    let compressors = Arc::new(Compressors::new(settings.level));
     blocks(stream, BLOCK)
-        .map(move |block| async move {
-            let block = block?;
-            blocking(move || member(&block, level)).await?
+        .map(move |block| {
+            let compressors = Arc::clone(&compressors);
+            async move {
+                let block = block?;
+                blocking(move || compressors.member(&block)).await?
+            }
         })
         .buffered(at_once())
         .boxed()
 }
 
-fn member(block: &[u8], level: i32) -> Result<Bytes> {
-    let level = CompressionLvl::new(level)
-        .map_err(|_| Error::new(ErrorKind::Invalid, format!("no compression level {level}")))?;
-    let mut compressor = Compressor::new(level);
-    let mut output = vec![0; compressor.gzip_compress_bound(block.len())];
-    let length = compressor
-        .gzip_compress(block, &mut output)
-        .map_err(|error| Error::new(ErrorKind::Io, "compression").source(error))?;
-    output.truncate(length);
-    output.shrink_to_fit();
-    Ok(output.into())
+/// Compressors of one level. They are used again, because the allocator keeps memory for each thread
+/// that made and freed one, and the pool has many threads.
+struct Compressors {
+    level: i32,
+    free: Lock<Vec<Compressor>>,
+}
+
+impl Compressors {
+    fn new(level: u8) -> Self {
+        Compressors {
+            level: i32::from(level),
+            free: Lock::default(),
+        }
+    }
+
+    fn member(&self, block: &[u8]) -> Result<Bytes> {
+        let free = self.free.lock().pop();
+        let mut compressor = free.map_or_else(|| self.another(), Ok)?;
+        let mut output = vec![0; compressor.gzip_compress_bound(block.len())];
+        let length = compressor
+            .gzip_compress(block, &mut output)
+            .map_err(|error| Error::new(ErrorKind::Io, "compression").source(error))?;
+        self.free.lock().push(compressor);
+        output.truncate(length);
+        output.shrink_to_fit();
+        Ok(output.into())
+    }
+
+    fn another(&self) -> Result<Compressor> {
+        let unknown = |_| {
+            let message = format!("no compression level {}", self.level);
+            Error::new(ErrorKind::Invalid, message)
+        };
+        CompressionLvl::new(self.level)
+            .map(Compressor::new)
+            .map_err(unknown)
+    }
 }
 
 #[cfg(test)]

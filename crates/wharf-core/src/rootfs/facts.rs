@@ -107,6 +107,8 @@ fn time(text: &str) -> Option<(i64, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -129,5 +131,23 @@ mod tests {
         assert_eq!(binary(&[0x80, 0, 1, 2]), Some(258));
         assert_eq!(binary(&[0xff, 0xff, 0xfe]), Some(-2));
         assert_eq!(binary(b"0000644\0"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_attributes_are_read_without_panic(bytes in any::<[u8; 512]>(), mtime: Vec<u8>) {
+            let mut header = tar::Header::new_ustar();
+            let kept = header.as_mut_bytes();
+            kept[100..148].copy_from_slice(&bytes[100..148]);
+            kept[329..345].copy_from_slice(&bytes[329..345]);
+            header.set_entry_type(tar::EntryType::Char);
+            header.set_size(0);
+            header.set_cksum();
+            let mut entries = crate::tar_entries::Entries::new(header.as_bytes().as_slice());
+            let mut entry = entries.next().unwrap().unwrap();
+            let _ = Facts::of(&entry);
+            entry.records.add(b"mtime", &mtime);
+            let _ = Facts::of(&entry);
+        }
     }
 }

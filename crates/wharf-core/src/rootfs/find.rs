@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::kept::Kept;
 use super::layer;
-use super::names::{self, parts};
-use super::seen::{Place, Seen, in_layer};
+use super::names::{self, Says, parts, says};
+use super::seen::{Kind, Place, Seen, in_layer};
 use super::tree::{Base, Tree};
 use super::walk::{Look, Walk, from_root, walk};
 use crate::image::StoredLayer;
@@ -42,18 +42,23 @@ pub(crate) async fn find(layers: &[StoredLayer], path: &[u8], spool: &Path) -> R
     let asked: Arc<[u8]> = path.into();
     // The layers that were read, the topmost first; and the file under the expected path.
     let (mut read, mut kept) = (Vec::new(), None);
-    let mut expected = path.to_vec();
+    let (mut expected, mut unjudged) = (path.to_vec(), Unjudged::default());
     for number in (0..layers.len()).rev() {
         let Some(layer) = layers.get(number) else {
             break;
         };
         let (seen, file) = listed(layer, &expected, spool).await?;
+        unjudged.add(&seen, &expected);
         if let Some((entry, file)) = file
             && kept.is_none()
         {
             kept = Some((number, entry, file));
         }
         read.push(seen);
+        if number > 0 && kept.is_none() && !unjudged.is_due() {
+            continue;
+        }
+        unjudged.judged();
         let (seen, path) = (read, Arc::clone(&asked));
         let judged = blocking(move || judge(seen, &path, number)).await?;
         let (judgement, seen) = judged;
@@ -84,6 +89,52 @@ pub(crate) async fn find(layers: &[StoredLayer], path: &[u8], spool: &Path) -> R
     }
     // There are no layers.
     Err(walk(&Tree::upon(Base::Nothing), path).error(path))
+}
+
+/// What came since the last judgement. A judgement applies all layers anew, and so costs as much as
+/// all entries: most layers say nothing of the path, and wait for the next judgement.
+#[derive(Default)]
+struct Unjudged {
+    all: usize,
+    new: usize,
+    concerns: bool,
+}
+
+impl Unjudged {
+    fn add(&mut self, layer: &[Seen], expected: &[u8]) {
+        let expected = parts(expected).unwrap_or_default();
+        self.all += layer.len();
+        self.new += layer.len();
+        self.concerns |= layer.iter().any(|seen| concerns(seen, &expected));
+    }
+
+    fn is_due(&self) -> bool {
+        self.concerns || self.new >= self.all / 4
+    }
+
+    fn judged(&mut self) {
+        (self.new, self.concerns) = (0, false);
+    }
+}
+
+/// Whether an entry is, hides or replaces something at the path or above it.
+fn concerns(seen: &Seen, expected: &[&[u8]]) -> bool {
+    let Ok(parts) = parts(&seen.name) else {
+        return true;
+    };
+    let Some((_, folder)) = parts.split_last() else {
+        return false;
+    };
+    let is_above = |path: &[&[u8]]| expected.starts_with(path);
+    match says(&parts) {
+        Says::Note => false,
+        Says::Opaque => is_above(folder),
+        Says::Gone(gone) => is_above(&[folder, &[gone]].concat()),
+        Says::Entry => {
+            let is_whole = parts.len() == expected.len();
+            is_above(&parts) && (is_whole || seen.kind != Kind::Directory)
+        }
+    }
 }
 
 /// Whether lower layers may change an answer.

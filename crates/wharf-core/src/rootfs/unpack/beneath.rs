@@ -55,7 +55,7 @@ impl Beneath {
             None => (Some(&b""[..]), Some(name)),
         };
         let (folder, last) = (folder.unwrap_or_default(), last.unwrap_or_default());
-        if !is_part(last) {
+        if !name.split(|byte| *byte == b'/').all(is_part) {
             return Err(Errno::INVAL.into());
         }
         let is_last = self.last.as_ref().is_some_and(|(own, _)| own == folder);
@@ -103,9 +103,6 @@ impl Beneath {
         }
         let mut directory = self.root.try_clone()?;
         for part in name.split(|byte| *byte == b'/') {
-            if !is_part(part) {
-                return Err(Errno::INVAL.into());
-            }
             match rustix::fs::mkdirat(&directory, part, CLOSED) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
