@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use wharf::Result;
-use wharf::place::{Part, PathOrStdin};
+use wharf::{Error, ErrorKind, Result};
+use wharf::place::{Form, LocalPlace, Part, PathOrStdin};
 use wharf_oci::{Reference, Repository};
 
 use crate::arguments::{Image, OnDisk};
@@ -84,7 +84,8 @@ impl Run for Push {
                 None => Ok(()),
             };
         }
-        let source = wharf.open_local(place, part).await?;
+        let source = wharf.open_local(place, part).await;
+        let source = source.map_err(|error| self.several(error))?;
         let transfer = Transfer {
             wharf: &wharf,
             source: &source,
@@ -105,6 +106,21 @@ impl Run for Push {
 }
 
 impl Push {
+    /// Names the way to push all images of a layout.
+    fn several(&self, error: Error) -> Error {
+        let OnDisk(LocalPlace { form, at, choice }) = &self.path;
+        let is_layout = match (form, at) {
+            (Form::Layout | Form::OciArchive, _) => true,
+            (Form::Any, PathOrStdin::Path(path)) => path.is_dir(),
+            _ => false,
+        };
+        if error.kind() != ErrorKind::Ambiguous || choice.is_some() || !is_layout {
+            return error;
+        }
+        let message = format!("{error}; --index pushes them all as one index");
+        Error::new(error.kind(), message)
+    }
+
     fn part(&self) -> Part {
         match self.index {
             true => Part::Whole,

@@ -111,6 +111,21 @@ fn digest(address: SocketAddr, name: &str, tag: &str) -> Option<String> {
     digest.filter(|_| answer.status == 200).map(str::to_owned)
 }
 
+/// The methods of the requests to repositories, sorted.
+fn methods(proxy: &RecordingProxy) -> Vec<String> {
+    let requests = proxy.requests().into_iter();
+    let requests = requests.filter(|request| request.target != "/v2/");
+    let mut methods: Vec<String> = requests.map(|request| request.method).collect();
+    methods.sort();
+    methods
+}
+
+/// How many tags `app` has.
+fn tags_of(address: SocketAddr) -> usize {
+    let list: Value = serde_json::from_slice(&fetch(address, "/v2/app/tags/list").body).unwrap();
+    list["tags"].as_array().unwrap().len()
+}
+
 fn tag_of(digest: &str, suffix: &str) -> String {
     format!("{}{suffix}", digest.replace(':', "-"))
 }
@@ -167,7 +182,19 @@ fn all_tags_of_a_repository_are_copied_with_their_digests() {
         }
         let child = manifest(to, &name, &arm64.manifest_digest);
         assert_eq!(child.status, 200);
-        let again = place.done(&["cp", "--all-tags", &app, &other]);
+        let proxies = [from, to].map(RecordingProxy::start);
+        let [from_proxy, to_proxy] = &proxies;
+        let again = [
+            format!("{}/app", from_proxy.address()),
+            format!("{}/{name}", to_proxy.address()),
+        ];
+        let again = place.done(&["cp", "--all-tags", &again[0], &again[1]]);
+        let sent = proxies.each_ref().map(methods);
+        let heads = vec!["HEAD".to_owned(); tags_of(from)];
+        assert_eq!(
+            sent,
+            [[vec!["GET".to_owned()], heads.clone()].concat(), heads]
+        );
         let same = again.stderr.matches("already up to date").count();
         assert_eq!(same, again.stderr.lines().count(), "{again:?}");
     }

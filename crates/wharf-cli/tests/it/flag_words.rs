@@ -58,3 +58,24 @@ fn flags_are_read_however_they_are_written_and_the_last_counts() {
     let wrong = wharf(home.path(), &["push", "--index=maybe", path, &to]);
     assert_eq!((wrong.code, wrong.stdout.as_str()), (2, ""), "{wrong:?}");
 }
+
+#[test]
+fn a_layout_with_several_images_is_pushed_as_one_index_or_not_at_all() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    for seed in 1..4 {
+        layout.image(None, &[LayerSpec::random(seed, 100)]);
+    }
+    let served = Served::start(&home.path().join("registry"));
+    let (path, to) = (text(layout.directory()), format!("{}/app", served.address));
+    let run = wharf(home.path(), &["push", path, &to]);
+    assert_eq!(run.stdout, "");
+    assert_ne!(run.code, 0);
+    for part in ["holds 3 images", "--index"] {
+        assert!(run.stderr.contains(part), "{run:?}");
+    }
+    let index = std::fs::read(layout.directory().join("index.json")).unwrap();
+    let run = done(home.path(), &["push", "--index", path, &to]);
+    let digest = wharf_testkit::sha256_hex(&index);
+    assert_eq!(run.stdout, format!("{to}@sha256:{digest}\n"));
+}
