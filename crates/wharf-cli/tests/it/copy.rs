@@ -282,6 +282,31 @@ fn referrers_are_copied_with_those_of_children_and_of_each_other() {
 }
 
 #[test]
+fn a_list_under_the_fallback_tag_counts_where_the_registry_lists_none() {
+    let place = Place::new();
+    let image = &place.image.manifest_digest;
+    for (number, (from, to)) in place.pairs().into_iter().enumerate() {
+        let (app, name) = (format!("{from}/old{number}"), format!("copied{number}"));
+        place.push("1", &format!("{app}:1"));
+        let old = place.artifact(&app, None, "put before the registry listed any");
+        let size = place.layout.read(&old).len();
+        let list = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{ "mediaType": OCI_MANIFEST, "digest": old, "size": size }],
+        });
+        let file = place.home().join("list");
+        fs::write(&file, list.to_string()).unwrap();
+        let tag = format!("{app}:{}", tag_of(image, ""));
+        place.done(&["manifest", "put", "-q", &tag, text(&file)]);
+        let other = format!("{to}/{name}:1");
+        let run = place.done(&["copy", "--referrers", &format!("{app}:1"), &other]);
+        assert!(run.stderr.contains(" 1 referrer copied"), "{run:?}");
+        assert_eq!(manifest(to, &name, &old).status, 200);
+    }
+}
+
+#[test]
 fn a_referrer_that_fails_fails_the_command_after_the_rest() {
     let place = Place::new();
     let ours = place.served.address;

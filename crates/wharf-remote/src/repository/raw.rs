@@ -183,7 +183,7 @@ impl Store for RawRepository {
     }
 
     async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
-        let put = put_manifest::put(&self.api, manifest, names.tags()).await;
+        let put = Box::pin(put_manifest::put(&self.api, manifest, names.tags())).await;
         if let Ok(other) = &put {
             match other {
                 None => self.saw(manifest.descriptor()),
