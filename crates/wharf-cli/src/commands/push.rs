@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use wharf::{Error, ErrorKind, Result};
 use wharf::place::{Form, LocalPlace, Part, PathOrStdin};
+use wharf::{Error, ErrorKind, Result};
 use wharf_oci::{Reference, Repository};
 
 use crate::arguments::{Image, OnDisk};
