@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use wharf_testkit::{ArchiveStyle, DockerArchive, DockerImage, sha256_hex};
+use wharf_testkit::{ArchiveStyle, DockerArchive, DockerImage, Skopeo, sha256_hex};
 
 use crate::common::shelf::Shelf;
-use crate::common::{complaint, done, piped, text, wharf};
+use crate::common::{command, complaint, done, piped, text, wharf};
 
 #[test]
 fn the_exact_bytes_are_printed_from_every_kind_of_place() {
@@ -121,4 +121,43 @@ fn an_image_and_a_subcommand_stand_side_by_side() {
     let absent = format!("{}/app:absent", shelf.proxies[0].address());
     let said = complaint(home, &["manifest", &absent]);
     assert!(said.contains("absent"), "{said}");
+}
+
+#[test]
+fn skopeo_reads_the_same() {
+    let Some(skopeo) = Skopeo::find() else { return };
+    let shelf = Shelf::new();
+    for tag in ["1", "2"] {
+        for proxy in &shelf.proxies {
+            let place = format!("{}/app:{tag}", proxy.address());
+            let theirs = skopeo.manifest(&format!("docker://{place}"));
+            let ours = shelf.printed(&["manifest", &place]);
+            assert_eq!(ours.as_bytes(), theirs);
+            let digest = format!("sha256:{}", sha256_hex(theirs));
+            assert_eq!(shelf.printed(&["digest", &place]).trim_end(), digest);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let shelf = Shelf::new();
+    let layer = format!("oci:{}@{}", text(shelf.layout.directory()), shelf.arm64.layers[0].0);
+    let place = shelf.local("1");
+    for arguments in [
+        &["manifest", place.as_str()][..],
+        &["config", &place],
+        &["digest", &place],
+        &["blob", &layer],
+        &["inspect", &place],
+        &["tree", &place],
+        &["validate", &place],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(shelf.home.path());
+        let output = command.args(arguments).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
 }
