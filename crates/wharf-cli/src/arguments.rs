@@ -3,6 +3,7 @@
 use std::error;
 use std::ffi::OsStr;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use wharf::credentials::whole_registry;
@@ -83,6 +84,29 @@ impl FromStr for Anywhere {
             typed: text.to_owned(),
         })
     }
+}
+
+impl Anywhere {
+    /// The same error; for a reference that is also the name of a file or directory it says so.
+    pub(crate) fn hinted(&self, error: Error) -> Error {
+        match self.place {
+            Place::Registry(_) => hinted(error, &self.typed),
+            Place::Local(_) => error,
+        }
+    }
+}
+
+/// Names the file or directory of this name, if there is one.
+pub(crate) fn hinted(error: Error, text: &str) -> Error {
+    let path = Path::new(text);
+    let hint = match () {
+        () if path.is_dir() => format!("did you mean the directory oci:{text}?"),
+        () if path.is_file() => {
+            format!("did you mean the file docker-archive:{text} or oci-archive:{text}?")
+        }
+        () => return error,
+    };
+    Error::new(error.kind(), format!("{error}; {hint}"))
 }
 
 /// What a command with an argument of its own and with subcommands is to do: `Ok` for the argument.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wharf::copy::CopyOptions;
 use wharf::credentials::Chain;
 use wharf::memory::RegistryMemory;
-use wharf::place::{PathOrStdin, Place, PlaceOptions};
+use wharf::place::{OpenedSource, PathOrStdin, Place, PlaceOptions};
 use wharf::remote::{Client, ClientBuilder};
 use wharf::{Options, Result, Wharf};
 
@@ -162,6 +162,16 @@ impl Context {
             self.printer
                 .say(&format!("reading {what} from standard input"));
         }
+    }
+
+    /// Opens the image of an argument to read it.
+    ///
+    /// # Errors
+    /// As [`Wharf::read`]; it also names a file that may be meant.
+    pub(crate) async fn read(&self, wharf: &Wharf, from: &Anywhere) -> Result<OpenedSource> {
+        self.reads(from);
+        let opened = wharf.read(&from.place).await;
+        opened.map_err(|error| from.hinted(error))
     }
 
     /// Says that an archive is read from standard input, if that is what `from` means.

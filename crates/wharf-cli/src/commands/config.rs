@@ -28,9 +28,8 @@ impl Run for Config {
 
     /// Prints the config and nothing else.
     async fn run(self, context: &Context) -> Result<()> {
-        context.reads(&self.image);
         let wharf = context.wharf()?;
-        let opened = wharf.read(&self.image.place).await?;
+        let opened = context.read(&wharf, &self.image).await?;
         context
             .printer
             .bytes(&wharf.config_in(&opened).await?.bytes)

@@ -1,7 +1,5 @@
 //! `wharf copy SRC DST`: from anywhere to a registry, a layout directory or an archive.
 
-use std::path::Path;
-
 use wharf::copy::Clobber;
 use wharf::place::{
     Access, Form, LocalPlace, OpenedSource, OpenedStore, PathOrStdin, Place, PlatformChoice,
@@ -9,7 +7,7 @@ use wharf::place::{
 use wharf::{Error, ErrorKind, Result, RootContent, Side, Wharf};
 use wharf_oci::Platform;
 
-use crate::arguments::{Anywhere, Unreadable};
+use crate::arguments::{Anywhere, Unreadable, hinted};
 use crate::command::{OnSignal, Run};
 use crate::context::Context;
 use crate::copy_tags::{self, Beside};
@@ -195,10 +193,8 @@ impl Copy {
         if is_stream(from) {
             context.reads_input("an archive");
         }
-        wharf.open(from).await.map_err(|error| match from {
-            Place::Registry(_) => hinted(error, &self.source.typed),
-            Place::Local(_) => error,
-        })
+        let opened = wharf.open(from).await;
+        opened.map_err(|error| self.source.hinted(error))
     }
 
     /// The part of the source for several platforms, and how to copy it.
@@ -252,17 +248,4 @@ fn is_stream(place: &Place) -> bool {
 fn source(text: &str) -> Result<Anywhere, Unreadable> {
     let place: Result<Anywhere, Unreadable> = text.parse();
     place.map_err(|Unreadable(error)| hinted(error, text).into())
-}
-
-/// Names the file or directory of this name, if there is one.
-fn hinted(error: Error, text: &str) -> Error {
-    let path = Path::new(text);
-    let hint = match () {
-        () if path.is_dir() => format!("did you mean the directory oci:{text}?"),
-        () if path.is_file() => {
-            format!("did you mean the file docker-archive:{text} or oci-archive:{text}?")
-        }
-        () => return error,
-    };
-    Error::new(error.kind(), format!("{error}; {hint}"))
 }

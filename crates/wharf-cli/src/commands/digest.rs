@@ -40,16 +40,12 @@ impl Run for Digest {
 
     /// Prints the digest and nothing else.
     async fn run(self, context: &Context) -> Result<()> {
-        let typed = self.image.as_ref().map(|image| image.typed.clone());
-        let place = match (self.tarball, self.image) {
-            (Some(file), _) => Place::Local(in_archive(file, typed)),
-            (None, Some(image)) => {
-                context.reads(&image);
-                image.place
-            }
+        let image = match (self.tarball, self.image) {
+            (Some(file), tag) => in_archive(file, tag.map(|tag| tag.typed)),
+            (None, Some(image)) => image,
             (None, None) => return Err(Error::new(ErrorKind::Invalid, "no image is named")),
         };
-        let reference = match (&place, self.full_ref) {
+        let reference = match (&image.place, self.full_ref) {
             (_, false) => None,
             (Place::Registry(reference), true) => Some(reference.clone()),
             (Place::Local(local), true) => {
@@ -57,7 +53,9 @@ impl Run for Digest {
                 return Err(Error::new(ErrorKind::Invalid, message).target(&local.at));
             }
         };
-        let digest = context.wharf()?.resolve(&place).await?.digest;
+        context.reads(&image);
+        let resolved = context.wharf()?.resolve(&image.place).await;
+        let digest = resolved.map_err(|error| image.hinted(error))?.digest;
         match reference {
             Some(reference) => {
                 let full = reference.with_digest(digest);
@@ -69,13 +67,18 @@ impl Run for Digest {
 }
 
 /// The image with this tag in an archive, or its only one.
-fn in_archive(file: OsString, tag: Option<String>) -> LocalPlace {
-    LocalPlace {
+fn in_archive(file: OsString, tag: Option<String>) -> Anywhere {
+    let typed = file.to_string_lossy().into_owned();
+    let place = LocalPlace {
         form: Form::Any,
         at: match file == "-" {
             true => PathOrStdin::Stdin,
             false => PathOrStdin::Path(file.into()),
         },
         choice: tag.map(Choice::Name),
+    };
+    Anywhere {
+        place: Place::Local(place),
+        typed,
     }
 }

@@ -44,9 +44,8 @@ impl Run for Inspect {
 
     /// Prints the description and nothing else.
     async fn run(self, context: &Context) -> Result<()> {
-        context.reads(&self.image);
         let wharf = context.wharf()?;
-        let opened = wharf.read(&self.image.place).await?;
+        let opened = context.read(&wharf, &self.image).await?;
         let about = wharf.inspect(&opened).await?;
         let reference = self.image.typed.as_str();
         match self.format {

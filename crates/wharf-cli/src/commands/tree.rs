@@ -44,9 +44,8 @@ impl Run for Tree {
 
     /// Prints the tree and nothing else.
     async fn run(self, context: &Context) -> Result<()> {
-        context.reads(&self.image);
         let wharf = context.wharf()?;
-        let opened = wharf.read(&self.image.place).await?;
+        let opened = context.read(&wharf, &self.image).await?;
         let root = wharf.tree(&opened).await?;
         let reference = self.image.typed.as_str();
         if self.format == Format::Json {

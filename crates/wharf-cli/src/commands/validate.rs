@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use wharf::front::{CheckDepth, Finding};
 use wharf::place::{Form, LocalPlace, PathOrStdin, Place};
-use wharf::{Error, ErrorKind, Result, Wharf};
+use wharf::{Error, ErrorKind, Result};
 
 use crate::arguments::Anywhere;
 use crate::command::{OnSignal, Run};
@@ -51,13 +51,10 @@ impl Run for Validate {
         };
         let wharf = context.wharf()?;
         let archive = self.tarball.into_iter().map(archive);
-        let images = self.remote.into_iter().chain(self.images);
-        let images = images.map(|image| {
-            context.reads(&image);
-            (image.typed, image.place)
-        });
-        for (name, place) in archive.chain(images) {
-            let findings = findings(&wharf, &place, depth).await?;
+        for image in archive.chain(self.remote).chain(self.images) {
+            let opened = context.read(&wharf, &image).await?;
+            let findings = wharf.validate(&opened, depth).await?;
+            let name = image.typed;
             let Some(what) = summary(&findings) else {
                 context.printer.data(&format!("PASS: {name}"))?;
                 continue;
@@ -70,14 +67,9 @@ impl Run for Validate {
     }
 }
 
-async fn findings(wharf: &Wharf, place: &Place, depth: CheckDepth) -> Result<Vec<Finding>> {
-    let opened = wharf.read(place).await?;
-    wharf.validate(&opened, depth).await
-}
-
 /// An archive, named as it was typed.
-fn archive(file: OsString) -> (String, Place) {
-    let name = file.to_string_lossy().into_owned();
+fn archive(file: OsString) -> Anywhere {
+    let typed = file.to_string_lossy().into_owned();
     let place = LocalPlace {
         form: Form::Any,
         at: match file == "-" {
@@ -86,7 +78,10 @@ fn archive(file: OsString) -> (String, Place) {
         },
         choice: None,
     };
-    (name, Place::Local(place))
+    Anywhere {
+        place: Place::Local(place),
+        typed,
+    }
 }
 
 /// The most findings in a line.

@@ -142,7 +142,11 @@ fn skopeo_reads_the_same() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let shelf = Shelf::new();
-    let layer = format!("oci:{}@{}", text(shelf.layout.directory()), shelf.arm64.layers[0].0);
+    let layer = format!(
+        "oci:{}@{}",
+        text(shelf.layout.directory()),
+        shelf.arm64.layers[0].0
+    );
     let place = shelf.local("1");
     for arguments in [
         &["manifest", place.as_str()][..],
@@ -159,5 +163,26 @@ fn a_reader_that_goes_away_is_no_error() {
         let output = command.args(arguments).stdout(writer).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_path_that_was_taken_for_a_reference_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("127.0.0.1/app")).unwrap();
+    for command_line in [
+        "manifest", "config", "digest", "inspect", "tree", "validate",
+    ] {
+        let mut command = command(home.path());
+        command.current_dir(home.path());
+        let words = [command_line, "--retries", "0", "127.0.0.1/app"];
+        let output = command.args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{said}"
+        );
+        let hint = "did you mean the directory oci:127.0.0.1/app?";
+        assert!(said.contains(hint), "{said}");
     }
 }

@@ -46,9 +46,8 @@ impl Run for Manifest {
     async fn run(self, context: &Context) -> Result<()> {
         match only_one("manifest", self.image, self.work)? {
             Ok(image) => {
-                context.reads(&image);
                 let wharf = context.wharf()?;
-                let opened = wharf.read(&image.place).await?;
+                let opened = context.read(&wharf, &image).await?;
                 context
                     .printer
                     .bytes(wharf.manifest_in(&opened).await?.bytes())
