@@ -27,7 +27,7 @@
 //! | move single blobs | [`push_blob`](Wharf::push_blob), [`push_layer`](Wharf::push_layer), [`blob`](Wharf::blob) |
 //! | read images | [`image`](Wharf::image), [`image_for`](Wharf::image_for), [`image_in`](Wharf::image_in): config, layers, single files |
 //! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers), [`index`](Wharf::index) |
-//! | edit images | [`edit`](Wharf::edit): config, fields of the manifest and layers, of an image or of each image of an index |
+//! | edit images | [`edit`](Wharf::edit): config, fields of the manifest and layers, of an image or of each image of an index; [`edit_one`](Wharf::edit_one), [`rebase`](Wharf::rebase) |
 //! | describe and check | [`inspect`](Wharf::inspect), [`tree`](Wharf::tree), [`validate`](Wharf::validate) |
 //! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete) |
 //! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |

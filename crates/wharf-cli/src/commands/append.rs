@@ -90,8 +90,8 @@ impl Run for Append {
             let image = files.put_on(tars.on(self.annotated(image))?)?;
             mutation.apply(image)
         })?;
-        let result = opened.changed_to(edited);
-        self.to.land(context, &wharf, &result, None).await
+        let landing = self.to.land_edited(context, &wharf, &opened, edited, None);
+        landing.await
     }
 }
 

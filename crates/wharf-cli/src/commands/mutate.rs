@@ -64,9 +64,9 @@ impl Run for Mutate {
         let files = List::all(self.append.clone());
         let layers = NewLayers::open(&files, context).await?;
         let edited = edited.map(&mut |image, _| mutation.apply(layers.on(image)?))?;
-        let result = opened.changed_to(edited);
         let over = Some(&self.image);
-        self.to.land(context, &wharf, &result, over).await
+        let landing = self.to.land_edited(context, &wharf, &opened, edited, over);
+        landing.await
     }
 }
 
@@ -75,7 +75,7 @@ impl Mutate {
     fn check(&self, edited: &Edited) -> Result<()> {
         if self.set_platform.is_some() && edited.images().len() > 1 {
             let message = "--set-platform would give all images of this index one platform; choose an image with --platform";
-            return Err(Error::new(ErrorKind::Ambiguous, message));
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Run for Rebase {
         let opened = wharf.read(&self.image.place).await?;
         let Edited::Image(image) = wharf.edit(&opened).await? else {
             let message = "an index of several images; choose one with --platform";
-            let error = Error::new(ErrorKind::Ambiguous, message);
+            let error = Error::new(ErrorKind::Invalid, message);
             return Err(error.target(&self.image.typed));
         };
         let old = self.old_base.as_ref().map(|old| old.place.clone());

@@ -13,6 +13,7 @@ use super::Effect;
 use crate::arguments::{Anywhere, InRepository};
 use crate::context::Context;
 use crate::transfer::Transfer;
+use crate::units;
 
 /// Where the result of an edit goes.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -36,6 +37,31 @@ impl ResultTo {
             tag,
             ..ResultTo::default()
         }
+    }
+
+    /// Writes `edited`, made of `opened`, as [`ResultTo::land`] does.
+    ///
+    /// # Errors
+    /// As [`ResultTo::land`].
+    pub(crate) async fn land_edited(
+        &self,
+        context: &Context,
+        wharf: &Wharf,
+        opened: &OpenedSource,
+        edited: Edited,
+        over: Option<&Anywhere>,
+    ) -> Result<()> {
+        match edited.left_out().len() {
+            0 => {}
+            left_out => {
+                let attestations = units::count(left_out as u64, "attestation");
+                context.printer.say(&format!(
+                    "{attestations} about images that change: left out of the index"
+                ));
+            }
+        }
+        let result = opened.changed_to(edited);
+        self.land(context, wharf, &result, over).await
     }
 
     /// Writes `result` where the flags say, else over the tag that it began with, if there is one;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use wharf_testkit::{
-    Child, Flavour, ImageFixture, Kind, LayerSpec, LayoutFixture, RecordingProxy, Skopeo, compress,
-    sha256_hex,
+    Child, Flavour, ImageFixture, Kind, LayerSpec, LayoutFixture, RecordingProxy, Skopeo, Umoci,
+    compress, sha256_hex,
 };
 
 use crate::common::edits::{
@@ -135,6 +135,14 @@ fn layers_are_added_in_order_and_nothing_of_the_base_is_read_or_sent() {
                     &format!("docker://{address}/app:2"),
                     &format!("oci:{copy}:2"),
                 );
+                // umoci reads no Docker images.
+                if let Some(umoci) = Umoci::find().filter(|_| flavour == Flavour::Oci) {
+                    let bundle = registries.file(&format!("bundle-{}", address.port()));
+                    let files = umoci.unpack(Path::new(&copy), "2", Path::new(&bundle));
+                    let read = ["a", "b", "c", "d"];
+                    let read = read.map(|name| fs::read_to_string(files.join(name)).unwrap());
+                    assert_eq!(read, ["a", "b", "c", "d"]);
+                }
             }
             // Commands chain.
             let line = registries.printed(&["mutate", &printed, "--entrypoint", "/c"]);

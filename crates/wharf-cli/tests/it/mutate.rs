@@ -309,8 +309,10 @@ fn of_an_index_each_image_changes_or_the_one_that_a_flag_names() {
         let app = format!("{address}/multi:1");
         registries.done(&["push", &registries.file("index"), &app]);
         let to = format!("{address}/multi:2");
-        let result = registries.printed(&["mutate", &app, "-t", &to, "-l", "a=1"]);
-        let changed = manifest_json(address, "multi", digest(&result));
+        let run = registries.done(&["mutate", &app, "-t", &to, "-l", "a=1"]);
+        let left_out = "1 attestation about images that change: left out of the index";
+        assert!(run.stderr.contains(left_out), "{run:?}");
+        let changed = manifest_json(address, "multi", digest(run.stdout.trim_end()));
         assert_eq!(
             changed["mediaType"],
             "application/vnd.oci.image.index.v1+json"

@@ -88,6 +88,14 @@ impl Edited {
         }
     }
 
+    /// What is left out of an index; see [`EditedIndex::left_out`].
+    pub fn left_out(&self) -> Vec<&Descriptor> {
+        match self {
+            Edited::Image(_) => Vec::new(),
+            Edited::Index(index) => index.left_out(),
+        }
+    }
+
     /// The images, at any depth, in order.
     pub fn images(&self) -> Vec<&EditedImage> {
         match self {
@@ -148,6 +156,25 @@ impl EditedIndex {
         self
     }
 
+    /// The children, at any depth, that are left out because they attest something about an image
+    /// that is another now.
+    pub fn left_out(&self) -> Vec<&Descriptor> {
+        let changed = self.changed();
+        let children = self.children.iter().flat_map(|child| match &child.content {
+            _ if child.is_about(&changed) => vec![&child.descriptor],
+            EditedContent::Index(index) => index.left_out(),
+            EditedContent::Kept | EditedContent::Image(_) => Vec::new(),
+        });
+        children.collect()
+    }
+
+    /// The digests of the children that are others now.
+    fn changed(&self) -> Vec<String> {
+        let changed = self.children.iter().filter(|child| child.is_changed());
+        let digests = changed.map(|child| child.descriptor.digest.to_string());
+        digests.collect()
+    }
+
     /// Whether nothing was changed.
     pub fn is_unchanged(&self) -> bool {
         !self.relisted && !self.children.iter().any(EditedChild::is_changed)
@@ -164,14 +191,9 @@ impl EditedIndex {
     /// What a builder attests about an image that is another now is left out: it would speak of
     /// content that is not there.
     fn into_draft(self) -> IndexDraft {
-        let changed = self.children.iter().filter(|child| child.is_changed());
-        let changed = changed.map(|child| child.descriptor.digest.to_string());
-        let changed: Vec<String> = changed.collect();
+        let changed = self.changed();
         let children = self.children.into_iter();
-        let children = children.filter(|child| {
-            let about = child.descriptor.annotations.get(ANNOTATION_ATTESTED);
-            !about.is_some_and(|about| changed.contains(about))
-        });
+        let children = children.filter(|child| !child.is_about(&changed));
         let children = children.map(|child| {
             let descriptor = child.descriptor;
             match child.content {
@@ -193,6 +215,12 @@ impl EditedIndex {
 }
 
 impl EditedChild {
+    /// Whether it attests something about one of these.
+    fn is_about(&self, changed: &[String]) -> bool {
+        let about = self.descriptor.annotations.get(ANNOTATION_ATTESTED);
+        about.is_some_and(|about| changed.contains(about))
+    }
+
     fn is_changed(&self) -> bool {
         match &self.content {
             EditedContent::Kept => false,

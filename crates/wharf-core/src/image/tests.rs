@@ -528,17 +528,21 @@ async fn an_index_of_changed_images_is_put_after_them() {
         relisted: false,
         source: Arc::clone(base.source()),
     };
-    let store = Memory::new();
+    assert_eq!(index.left_out().len(), 1);
+    let store = Refusing::default();
     let root = crate::copy::Root {
         content: super::Edited::Index(index).into(),
         tags: vec!["v1".parse().unwrap()],
     };
-    let options = crate::CopyOptions::default();
+    let mut options = crate::CopyOptions::default();
+    options.retry.base = std::time::Duration::from_millis(1);
     let source = base.source().as_ref();
     let summary = crate::copy::copy(source, &store, &[root], &options)
         .await
         .unwrap();
-    assert_eq!((summary.written, summary.manifests), (3, 3));
+    // The children once more, because the index was refused.
+    assert_eq!((summary.written, summary.manifests), (3, 5));
+    let store = store.memory;
     let at = wharf_oci::Selector::Tag("v1".parse().unwrap());
     let root = store.resolve(&at).await.unwrap();
     assert_eq!(summary.roots, std::slice::from_ref(&root));
@@ -558,4 +562,59 @@ async fn an_index_of_changed_images_is_put_after_them() {
     let config = changed.config().await.unwrap();
     assert_eq!(config.author.as_deref(), Some("me"));
     assert_eq!(content(&changed, "a").await, "a");
+}
+
+/// A store that does not know the children of the first index yet, as one that is slow to show them.
+#[derive(Debug, Default)]
+struct Refusing {
+    memory: Memory,
+    refused: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Source for Refusing {
+    async fn resolve(&self, at: &wharf_oci::Selector) -> Result<Descriptor> {
+        self.memory.resolve(at).await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        self.memory.manifest(descriptor).await
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> crate::blob::Blob {
+        self.memory.blob(descriptor)
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Refusing {
+    async fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.memory.contains(descriptor).await
+    }
+
+    async fn put_blob(&self, blob: &crate::blob::Blob) -> Result<crate::store::Outcome> {
+        self.memory.put_blob(blob).await
+    }
+
+    async fn ingest(
+        &self,
+        media_type: &MediaType,
+        intake: Arc<dyn crate::intake::Intake>,
+    ) -> Result<Descriptor> {
+        self.memory.ingest(media_type, intake).await
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, names: Names<'_>) -> Result<()> {
+        let is_index = manifest.media_type().is_index();
+        if is_index
+            && !self
+                .refused
+                .swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
+            let said = br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
+            let said = wharf_oci::Diagnostic::parse(said);
+            return Err(Error::new(ErrorKind::Rejected, "refused").answer(404, said));
+        }
+        self.memory.put_manifest(manifest, names).await
+    }
 }

@@ -115,6 +115,7 @@ mod tests {
         let mut link = Header::new_gnu();
         link.set_entry_type(EntryType::Link);
         link.set_size(0);
+        link.set_mode(0o644);
         builder.append_link(&mut link, "again", name).unwrap();
         let tar = Bytes::from(builder.into_inner().unwrap());
         let stream = stream::once(async move { Ok(tar) }).boxed();
@@ -147,7 +148,7 @@ mod tests {
             one("Files", None, 0o555, false),
             one("Hives", None, 0o555, false),
             one("Files/dir/a.txt", None, 0o755, true),
-            one("Files/again", Some("Files/dir/a.txt"), 0, true),
+            one("Files/again", Some("Files/dir/a.txt"), 0o644, true),
         ];
         assert_eq!(found, expected);
     }
