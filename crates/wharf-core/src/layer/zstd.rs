@@ -2,12 +2,17 @@
 //!
 //! Each block becomes a frame; concatenated frames are one content (RFC 8878, section 3).
 
+use std::io;
+use std::sync::Arc;
+
 use ::zstd::bulk::Compressor;
+use ::zstd::zstd_safe::compress_bound;
 use bytes::Bytes;
 use futures::StreamExt;
 
 use super::blocks::{at_once, blocks};
 use crate::blob::ByteStream;
+use crate::sync::Lock;
 use crate::verify::blocking;
 use crate::{Error, ErrorKind, Result};
 
@@ -34,29 +39,65 @@ impl Default for ZstdSettings {
 /// The stream fails as its input does, and with [`ErrorKind::Invalid`] for an invalid level.
 pub fn zstd(stream: ByteStream, settings: &ZstdSettings) -> ByteStream {
     let level = i32::from(settings.level);
+    let encoders = Arc::new(Encoders::default());
     blocks(stream, BLOCK)
-        .map(move |block| async move {
-            let block = block?;
-            blocking(move || frame(&block, level)).await?
+        .map(move |block| {
+            let encoders = Arc::clone(&encoders);
+            async move {
+                let block = block?;
+                blocking(move || encoders.frame(&block, level)).await?
+            }
         })
         .buffered(at_once())
         .boxed()
 }
 
-fn frame(block: &[u8], level: i32) -> Result<Bytes> {
-    if level < 1 || !::zstd::compression_level_range().contains(&level) {
-        let message = format!("no compression level {level}");
-        return Err(Error::new(ErrorKind::Invalid, message));
+/// The encoders of a stream that rest. Making them anew for each block would spread their memory over
+/// the allocator's arenas of all threads.
+#[derive(Default)]
+struct Encoders(Lock<Vec<Encoder>>);
+
+/// An encoder with room for a frame.
+struct Encoder {
+    compressor: Compressor<'static>,
+    frame: Vec<u8>,
+}
+
+impl Encoders {
+    fn frame(&self, block: &[u8], level: i32) -> Result<Bytes> {
+        if level < 1 || !::zstd::compression_level_range().contains(&level) {
+            let message = format!("no compression level {level}");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let resting = self.0.lock().pop();
+        let compress = || {
+            let mut encoder = resting.map_or_else(|| Encoder::new(level), Ok)?;
+            let length = encoder.compress(block)?;
+            let frame = encoder.frame.get(..length).map(Bytes::copy_from_slice);
+            self.0.lock().push(encoder);
+            Ok(frame.unwrap_or_default())
+        };
+        compress()
+            .map_err(|error: io::Error| Error::new(ErrorKind::Io, "compression").source(error))
     }
-    let compress = || {
+}
+
+impl Encoder {
+    fn new(level: i32) -> io::Result<Self> {
         let mut compressor = Compressor::new(level)?;
         compressor.include_checksum(true)?;
-        let mut frame = compressor.compress(block)?;
-        frame.shrink_to_fit();
-        Ok(frame.into())
-    };
-    compress()
-        .map_err(|error: std::io::Error| Error::new(ErrorKind::Io, "compression").source(error))
+        Ok(Encoder {
+            compressor,
+            frame: Vec::with_capacity(compress_bound(BLOCK)),
+        })
+    }
+
+    /// Writes the frame of a block, and returns its length.
+    fn compress(&mut self, block: &[u8]) -> io::Result<usize> {
+        self.frame.clear();
+        self.frame.reserve(compress_bound(block.len()));
+        self.compressor.compress_to_buffer(block, &mut self.frame)
+    }
 }
 
 #[cfg(test)]
