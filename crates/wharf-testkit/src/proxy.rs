@@ -126,6 +126,11 @@ impl RecordingProxy {
         self.shared.fault(bytes, passing, Cut::Hold);
     }
 
+    /// Cuts and holds no further request.
+    pub fn heal(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
     /// How many requests were held so far.
     pub fn held(&self) -> usize {
         self.shared.held.load(Ordering::Relaxed)

@@ -15,7 +15,10 @@ const IMAGE: &str = "7097a59552249b4fa1e49d22c2b671d3723a37ad2aed5fabb1429cfe071
 const SBOM: &str = "552250ec1ad6b7ddcd2da8d2c0198e0296f516403506f9884f9ea04271efdb79";
 const IMAGE_BYTES: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:3997bfa39738f279d788e49d0cc743d02a512c8855f798b3ee1c0daf589a6b9a","size":11}]}"#;
 const SBOM_BYTES: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","artifactType":"application/vnd.example.sbom","manifests":[],"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:7097a59552249b4fa1e49d22c2b671d3723a37ad2aed5fabb1429cfe071c2161","size":393}}"#;
+/// A referrer as earlier versions wrote it, and as it is written and listed now: the order of fields is
+/// another one, and both are read.
 const REFERRER: &str = r#"{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:552250ec1ad6b7ddcd2da8d2c0198e0296f516403506f9884f9ea04271efdb79","size":297,"artifactType":"application/vnd.example.sbom"}"#;
+const REFERRER_NOW: &str = r#"{"mediaType":"application/vnd.oci.image.index.v1+json","size":297,"digest":"sha256:552250ec1ad6b7ddcd2da8d2c0198e0296f516403506f9884f9ea04271efdb79","artifactType":"application/vnd.example.sbom"}"#;
 const UPLOAD: &str = "63640226154a85b483a52c3ea944e81e";
 
 fn digest(hex: &str) -> Digest {
@@ -34,7 +37,7 @@ fn session() -> Session {
 }
 
 /// All files of a directory of this format, with their content.
-fn files(format: u8) -> BTreeMap<String, String> {
+fn files(format: u8, referrer: &str) -> BTreeMap<String, String> {
     let image = "application/vnd.oci.image.manifest.v1+json";
     let index = "application/vnd.oci.image.index.v1+json";
     let mut files = BTreeMap::new();
@@ -62,7 +65,7 @@ fn files(format: u8) -> BTreeMap<String, String> {
     add("repositories/team/app/_tags/v1".to_owned(), &tag);
     if format == 2 {
         let path = format!("repositories/team/app/_referrers/sha256/{IMAGE}/sha256-{SBOM}");
-        add(path, REFERRER);
+        add(path, referrer);
     }
     add("locks/e4".to_owned(), "");
     add(format!("uploads/{UPLOAD}.e46f7d74783804fa"), "first half, ");
@@ -116,26 +119,26 @@ async fn is_whole(storage: &Storage) {
     let query = ReferrersQuery::all(digest(IMAGE));
     let page = storage.referrers(&name, &query).await.unwrap();
     let json = serde_json::to_string(&page.descriptors).unwrap();
-    assert_eq!(json, format!("[{REFERRER}]"));
+    assert_eq!(json, format!("[{REFERRER_NOW}]"));
     assert_eq!(storage.settled(&session()).await.unwrap(), 12);
 }
 
 #[tokio::test]
 async fn a_directory_of_format_2_opens_and_stays_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
-    write(directory.path(), &files(2));
+    write(directory.path(), &files(2, REFERRER));
     let storage = Storage::on_disk(directory.path()).await.unwrap();
     is_whole(&storage).await;
-    assert_eq!(read(directory.path()), files(2));
+    assert_eq!(read(directory.path()), files(2, REFERRER));
 }
 
 #[tokio::test]
 async fn a_directory_of_format_1_becomes_one_of_format_2() {
     let directory = tempfile::tempdir().unwrap();
-    write(directory.path(), &files(1));
+    write(directory.path(), &files(1, REFERRER));
     let storage = Storage::on_disk(directory.path()).await.unwrap();
     is_whole(&storage).await;
-    assert_eq!(read(directory.path()), files(2));
+    assert_eq!(read(directory.path()), files(2, REFERRER_NOW));
 }
 
 #[tokio::test]
@@ -154,7 +157,7 @@ async fn what_is_written_now_is_what_was_written_then() {
         let put = storage.put_manifest(&name, &manifest, &tags, None);
         put.await.unwrap();
     }
-    let mut expected = files(2);
+    let mut expected = files(2, REFERRER_NOW);
     expected.retain(|path, _| !path.starts_with("uploads/"));
     // The lengths of content are written too; earlier versions do not look at them.
     for (hex, content) in [
@@ -172,7 +175,7 @@ async fn what_is_written_now_is_what_was_written_then() {
 #[tokio::test]
 async fn a_session_from_then_ends_now() {
     let directory = tempfile::tempdir().unwrap();
-    write(directory.path(), &files(2));
+    write(directory.path(), &files(2, REFERRER));
     let storage = Storage::on_disk(directory.path()).await.unwrap();
     let rest = stream::iter([Ok("second half".into())]).boxed();
     let session = session();
