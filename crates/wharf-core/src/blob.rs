@@ -16,6 +16,8 @@ use crate::verify;
 use crate::{Error, ErrorKind, Result, Side};
 
 type Opener = dyn Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
+type PartOpener = dyn Fn(u64, u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync;
+type Wrap = dyn Fn(u64, ByteStream) -> ByteStream + Send + Sync;
 
 /// Content of known digest and size that is read only when it is opened.
 #[derive(Clone)]
@@ -28,6 +30,10 @@ pub struct Blob {
     open: Arc<Opener>,
     /// How it is opened with a single try, if `open` tries several times.
     once: Option<Arc<Opener>>,
+    /// How parts of it are opened, if its source gives some.
+    parts: Option<Arc<PartOpener>>,
+    /// What is applied to every stream, in order.
+    wraps: Vec<Arc<Wrap>>,
 }
 
 impl Blob {
@@ -43,7 +49,61 @@ impl Blob {
             name: Arc::default(),
             open: Arc::new(open),
             once: None,
+            parts: None,
+            wraps: Vec::new(),
         }
+    }
+
+    /// Adds how the bytes from an offset to another are opened, so that several parts can be read at
+    /// once. A source that finds out that it has no parts fails with [`ErrorKind::Unsupported`].
+    #[must_use]
+    pub fn with_parts<F>(mut self, open: F) -> Self
+    where
+        F: Fn(u64, u64) -> BoxFuture<'static, Result<ByteStream>> + Send + Sync + 'static,
+    {
+        self.parts = Some(Arc::new(open));
+        self
+    }
+
+    /// The same blob, to be read as a whole.
+    pub(crate) fn without_parts(mut self) -> Self {
+        self.parts = None;
+        self
+    }
+
+    /// The same blob with the parts of another handle to it.
+    pub(crate) fn with_parts_of(mut self, other: &Blob) -> Self {
+        self.parts.clone_from(&other.parts);
+        self.wraps.clone_from(&other.wraps);
+        self
+    }
+
+    /// Whether its source may give parts.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    /// The bytes from `begin` to before `end`, unchecked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if its source gives no parts; otherwise as [`Blob::open`].
+    pub(crate) async fn open_part(&self, begin: u64, end: u64) -> Result<ByteStream> {
+        let Some(open) = &self.parts else {
+            return Err(Error::new(ErrorKind::Unsupported, "comes as a whole only"));
+        };
+        let opened = open(begin, end).await;
+        opened.map_err(|error| error.side(Side::Source))
+    }
+
+    /// A stream of the bytes behind those that were `seen`, from another place, as if it were of
+    /// this blob: checked, and told of.
+    pub(crate) fn checked_on(&self, stream: ByteStream, seen: &verify::Seen) -> ByteStream {
+        let offset = seen.bytes();
+        let wraps = self.wraps.iter();
+        let stream = wraps.fold(stream, |stream, wrap| wrap(offset, stream));
+        verify::blaming(&self.name, stream, |stream| {
+            verify::continued(stream, &self.descriptor, seen)
+        })
     }
 
     /// A blob held in memory.
@@ -190,6 +250,8 @@ impl Blob {
         Blob {
             open: Arc::new(open),
             once: None,
+            parts: None,
+            wraps: Vec::new(),
             ..self.clone()
         }
     }
@@ -200,7 +262,7 @@ impl Blob {
     where
         F: Fn(u64, ByteStream) -> ByteStream + Send + Sync + 'static,
     {
-        let wrap = Arc::new(wrap);
+        let wrap: Arc<Wrap> = Arc::new(wrap);
         let wrapped = |open: &Arc<Opener>| -> Arc<Opener> {
             let (open, wrap) = (Arc::clone(open), Arc::clone(&wrap));
             Arc::new(move |offset| {
@@ -211,6 +273,7 @@ impl Blob {
         Blob {
             open: wrapped(&self.open),
             once: self.once.as_ref().map(wrapped),
+            wraps: self.wraps.iter().chain([&wrap]).cloned().collect(),
             ..self.clone()
         }
     }

@@ -49,6 +49,11 @@ impl Target<'_> {
         let descriptor = blob.descriptor();
         let reach = Arc::new(Reach::default());
         let moving = blob.mapped(self.observed(descriptor, &reach));
+        let moving = match self.options.rate {
+            // A rate holds for one stream.
+            Some(_) => moving.without_parts(),
+            None => moving,
+        };
         let unmounted = moving.clone().without_mount();
         let refuted = matches!(known, Known::Refuted);
         let trusts = !refuted && self.options.existing == Existing::Trust;

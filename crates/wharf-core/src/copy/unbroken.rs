@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// byte. Retries of its own do not add to that.
 pub(super) fn unbroken(blob: &Blob) -> Blob {
     let inner = blob.single_tries();
-    blob.opened_by(move |offset| {
+    let unbroken = blob.opened_by(move |offset| {
         let blob = inner.clone();
         async move {
             let stream = blob.open(offset).await?;
@@ -29,7 +29,8 @@ pub(super) fn unbroken(blob: &Blob) -> Blob {
             Ok(resumed(stream, offset, Progress { blob, since }))
         }
         .boxed()
-    })
+    });
+    unbroken.with_parts_of(blob)
 }
 
 /// Goes on as long as there is progress.

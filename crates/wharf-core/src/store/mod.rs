@@ -15,6 +15,7 @@ mod layout;
 mod memory;
 mod new_file;
 mod nowhere;
+mod parts;
 mod pulse;
 mod referrers;
 

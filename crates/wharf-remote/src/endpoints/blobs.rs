@@ -17,10 +17,15 @@ use wharf_core::{Error, ErrorKind, Result};
 /// A handle to a blob that is fetched when it is opened.
 pub(crate) fn open(api: &Api, descriptor: &Descriptor) -> Blob {
     let origin = api.repository().clone();
-    let (api, digest) = (api.clone(), descriptor.digest.clone());
+    let (parted, api, digest) = (api.clone(), api.clone(), descriptor.digest.clone());
     let blob = Blob::new(descriptor.clone(), move |offset| {
         let (api, digest) = (api.clone(), digest.clone());
         async move { Ok(part(&api, &digest, offset, None).await?.bytes) }.boxed()
+    });
+    let of = (parted, descriptor.digest.clone());
+    let blob = blob.with_parts(move |begin, end| {
+        let (api, digest) = of.clone();
+        async move { exactly(&api, &digest, begin, end).await }.boxed()
     });
     blob.with_name(&origin.to_string()).with_origin(origin)
 }
@@ -123,6 +128,8 @@ async fn unanswered(api: &Api, response: Response, digest: &Digest) -> Result<Er
 pub struct BlobPart {
     /// The size of the whole blob, if the registry states it.
     pub size: Option<u64>,
+    /// Whether the registry sends all bytes, whatever was requested.
+    whole: bool,
     /// The requested bytes, unchecked.
     pub bytes: ByteStream,
 }
@@ -136,12 +143,28 @@ pub(crate) async fn part(
 ) -> Result<BlobPart> {
     let of = (digest.clone(), api.repository().clone());
     let named = move |error: Error| error.target(format_args!("blob {}", of.0)).target(&of.1);
-    let BlobPart { size, bytes } = fetch(api, digest, start, end).await.map_err(&named)?;
+    let BlobPart { size, bytes, whole } = fetch(api, digest, start, end).await.map_err(&named)?;
     let broken = move |error: Error| named(error.moving());
     Ok(BlobPart {
         size,
+        whole,
         bytes: bytes.map_err(broken).boxed(),
     })
+}
+
+/// As [`part`], from a registry that has ranges: one that sends everything would do so for each part.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] if it has none.
+async fn exactly(api: &Api, digest: &Digest, start: u64, end: u64) -> Result<ByteStream> {
+    let part = part(api, digest, start, Some(end)).await?;
+    match part.whole {
+        true => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the registry has no ranges",
+        )),
+        false => Ok(part.bytes),
+    }
 }
 
 async fn fetch(api: &Api, digest: &Digest, start: u64, end: Option<u64>) -> Result<BlobPart> {
@@ -154,16 +177,17 @@ async fn fetch(api: &Api, digest: &Digest, start: u64, end: Option<u64>) -> Resu
     }
     let response = answer::expect(api.send(request).await?, &[200, 206]).await?;
     // A registry without ranges sends everything.
-    let (skip, size) = match response.status().as_u16() {
-        200 => (start, length(&response)),
-        _ => (0, total(&response, start)?),
+    let whole = response.status().as_u16() == 200;
+    let (skip, size) = match whole {
+        true => (start, length(&response)),
+        false => (0, total(&response, start)?),
     };
     let bytes = after(response.stream(), skip);
     let bytes = match end {
         Some(end) => first(bytes, end.saturating_sub(start)),
         None => bytes,
     };
-    Ok(BlobPart { size, bytes })
+    Ok(BlobPart { size, bytes, whole })
 }
 
 /// The size of the whole that the answer to a request for a range says.

@@ -25,8 +25,9 @@ use super::tree::Tree;
 use crate::blob::Blob;
 use crate::intake::Intake;
 use crate::store::new_file::{NewFile, is_temporary, remove_stale};
+use crate::store::parts::{self, Filled, Spot};
 use crate::store::{Names, Outcome, Source, Store};
-use crate::verify::{self, blocking};
+use crate::verify::{self, Seen, blocking};
 use crate::{Error, ErrorKind, Result};
 
 /// An OCI image layout directory, as source and store; cheap to clone. Every write is durable when
@@ -252,7 +253,17 @@ impl Store for Layout {
         if self.has_bytes(blob.descriptor()).await? {
             return Ok(Outcome::Existed);
         }
-        let file = self.new_file().await?.fill(blob.read().await?).await?;
+        let file = self.new_file().await?;
+        let spot = Spot {
+            file: Arc::clone(file.file()),
+            name: self.root.display().to_string().into(),
+            start: 0,
+        };
+        let filled = parts::fill(blob, &spot, &Seen::default(), parts::USUAL).await?;
+        let file = match filled {
+            Filled::Yes => file,
+            Filled::No => file.fill(blob.read().await?).await?,
+        };
         self.publish(file, &blob.descriptor().digest).await?;
         Ok(Outcome::Written)
     }

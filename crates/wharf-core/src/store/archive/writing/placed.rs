@@ -14,6 +14,7 @@ use super::output::folder;
 use crate::file::write_all_at;
 use crate::store::files::Region;
 use crate::store::new_file::{NewFile, remove_stale};
+use crate::store::parts::Spot;
 use crate::sync::Lock;
 use crate::{Error, ErrorKind, Result};
 
@@ -87,6 +88,15 @@ impl Placed {
         places.end = end;
         places.open.insert(begin, length);
         Ok(Place { begin, head, size })
+    }
+
+    /// Where the content of a member is in the file.
+    pub(super) fn spot(&self, place: &Place) -> Spot {
+        Spot {
+            file: Arc::clone(&self.file),
+            name: self.path.display().to_string().into(),
+            start: place.begin + place.head.len() as u64,
+        }
     }
 
     /// Writes content of a member at an offset of it. Blocking.

@@ -19,6 +19,7 @@ use crate::intake::Intake;
 use crate::spool::{self, Spooled};
 use crate::store::Outcome;
 use crate::store::files::Region;
+use crate::store::parts::{self, Filled};
 use crate::sync::Lock;
 use crate::verify::{self, Seen, blocking};
 use crate::{Error, ErrorKind, Result};
@@ -233,6 +234,12 @@ impl Tarball {
     /// Writes the rest of the blob. The source is opened only now: nothing is held open while a
     /// member waits for its turn.
     async fn fill(&self, begun: &mut Begun, blob: &Blob) -> Result<()> {
+        if let (Target::Placed(placed), Spot::Place(place)) = (&self.target, &begun.spot) {
+            let spot = placed.spot(place);
+            if parts::fill(blob, &spot, &begun.seen, parts::USUAL).await? == Filled::Yes {
+                return Ok(());
+            }
+        }
         let mut at = begun.seen.bytes();
         let mut stream = blob.read_on(&begun.seen).await?;
         loop {
