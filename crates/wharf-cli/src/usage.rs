@@ -102,9 +102,8 @@ fn line(error: &clap::Error) -> String {
 }
 
 /// Commands of other tools, and what does the same here.
-const COMMANDS: [(&str, &str); 10] = [
-    ("pull", "wharf copy REGISTRY/REPOSITORY oci:DIR"),
-    ("save", "wharf copy REGISTRY/REPOSITORY oci:DIR"),
+const COMMANDS: [(&str, &str); 9] = [
+    ("save", "wharf pull IMAGE FILE"),
     ("load", "wharf push FILE"),
     ("login", "wharf auth login HOST"),
     ("logout", "wharf auth logout HOST"),
@@ -254,8 +253,12 @@ mod tests {
             ),
             ("psuh a", "no such command: psuh; did you mean wharf push?"),
             (
-                "pull a",
-                "no such command: pull; did you mean wharf copy REGISTRY/REPOSITORY oci:DIR?",
+                "pul a",
+                "no such command: pul; did you mean wharf pull?",
+            ),
+            (
+                "save a",
+                "no such command: save; did you mean wharf pull IMAGE FILE?",
             ),
             (
                 "login ghcr.io",
