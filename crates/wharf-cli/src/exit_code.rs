@@ -67,7 +67,9 @@ impl Exit {
     /// Its meaning in a line.
     fn meaning(self) -> &'static str {
         match self {
-            Exit::Failed => "any other error, such as a tag that is there, or something not supported",
+            Exit::Failed => {
+                "any other error, such as a tag that is there, or something not supported"
+            }
             Exit::Usage => "the arguments are wrong, or fit several images",
             Exit::NotFound => "an image, repository, blob or file does not exist",
             Exit::NotAllowed => "the registry wants credentials, other ones, or a right",

@@ -252,10 +252,7 @@ mod tests {
                 "no such command: images; wharf help lists the commands",
             ),
             ("psuh a", "no such command: psuh; did you mean wharf push?"),
-            (
-                "pul a",
-                "no such command: pul; did you mean wharf pull?",
-            ),
+            ("pul a", "no such command: pul; did you mean wharf pull?"),
             (
                 "save a",
                 "no such command: save; did you mean wharf pull IMAGE FILE?",
