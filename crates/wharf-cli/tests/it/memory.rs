@@ -42,15 +42,17 @@ fn a_large_layer_is_exported_and_flattened_in_little_memory() {
     let served = Served::start(&home.path().join("registry"));
     let to = format!("{}/app:flat", served.address);
     let into = format!("{}/", text(&home.path().join("files")));
-    for arguments in [
-        ["export", "-q", &from, "/dev/null"],
-        ["export", "-q", &from, &into],
-        ["flatten", &from, "-t", &to],
+    // Compression without optimisation has larger code, and a thread more.
+    let more = MOST + MOST / 4;
+    for (arguments, most) in [
+        (["export", "-q", &from, "/dev/null"], MOST),
+        (["export", "-q", &from, &into], MOST),
+        (["flatten", &from, "-t", &to], more),
     ] {
         let mut command = command(home.path());
         let run = PeakRss::of(command.args(arguments)).unwrap();
         assert!(run.output.status.success(), "{:?}", run.output);
         let peak = run.peak_kib.unwrap();
-        assert!(peak < MOST, "{arguments:?}: {peak} KiB");
+        assert!(peak < most, "{arguments:?}: {peak} KiB");
     }
 }

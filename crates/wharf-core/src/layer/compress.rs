@@ -55,18 +55,25 @@ pub fn gzip(stream: ByteStream, settings: &Settings) -> ByteStream {
             let compressors = Arc::clone(&compressors);
             async move {
                 let block = block?;
-                blocking(move || compressors.member(&block)).await?
+                let making = compressors.start(&block)?;
+                blocking(move || compressors.finish(making, &block)).await?
             }
         })
         .buffered(at_once())
         .boxed()
 }
 
-/// Compressors of one level. They are used again, because the allocator keeps memory for each thread
-/// that made and freed one, and the pool has many threads.
+/// Compressors of one level. They are used again, and no memory is taken on the threads of the pool:
+/// the allocator keeps some for each thread that asked for it, and the pool has many.
 struct Compressors {
     level: i32,
     free: Lock<Vec<Compressor>>,
+}
+
+/// A member of the output that is being made.
+struct Making {
+    compressor: Compressor,
+    output: Vec<u8>,
 }
 
 impl Compressors {
@@ -77,10 +84,20 @@ impl Compressors {
         }
     }
 
-    fn member(&self, block: &[u8]) -> Result<Bytes> {
+    /// Takes what the making of a member needs, on the thread of the reader.
+    fn start(&self, block: &[u8]) -> Result<Making> {
         let free = self.free.lock().pop();
         let mut compressor = free.map_or_else(|| self.another(), Ok)?;
-        let mut output = vec![0; compressor.gzip_compress_bound(block.len())];
+        let output = vec![0; compressor.gzip_compress_bound(block.len())];
+        Ok(Making { compressor, output })
+    }
+
+    /// Makes a member. Blocking.
+    fn finish(&self, making: Making, block: &[u8]) -> Result<Bytes> {
+        let Making {
+            mut compressor,
+            mut output,
+        } = making;
         let length = compressor
             .gzip_compress(block, &mut output)
             .map_err(|error| Error::new(ErrorKind::Io, "compression").source(error))?;

@@ -65,8 +65,9 @@ pub enum FileKind {
 /// Each layer is read once.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if there is nothing at `path`; [`ErrorKind::Invalid`] if it leads through
-/// too many links, and for entries that cannot be in a file system; those of
+/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is nothing at `path`;
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it leads through too many links, and for
+/// entries that cannot be in a file system; those of
 /// [`StoredLayer::uncompressed`].
 pub async fn list(layers: &[StoredLayer], path: &[u8]) -> Result<Vec<FileEntry>> {
     let reading = layers.iter().map(read);

@@ -501,11 +501,8 @@ fn paths() -> Vec<String> {
     let two = |a: &str| names.map(|b| format!("{a}/{b}"));
     let mut paths: Vec<String> = names.map(str::to_owned).to_vec();
     paths.extend(names.iter().flat_map(|a| two(a)));
-    let three = paths[3..]
-        .to_vec()
-        .into_iter()
-        .flat_map(|above| two(&above));
-    [paths, three.collect()].concat()
+    let three: Vec<String> = paths[3..].iter().flat_map(|above| two(above)).collect();
+    [paths, three].concat()
 }
 
 fn any_line() -> impl Strategy<Value = Line> {
