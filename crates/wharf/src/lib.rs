@@ -23,13 +23,13 @@
 //!
 //! | to | there is |
 //! | --- | --- |
-//! | move images | [`push`](Wharf::push), [`push_to_all`](Wharf::push_to_all), [`pull`](Wharf::pull), [`pull_all`](Wharf::pull_all), [`push_everything`](Wharf::push_everything), [`copy`](Wharf::copy), [`plan`](Wharf::plan) |
+//! | move images | [`push`](Wharf::push), [`push_to_all`](Wharf::push_to_all), [`pull`](Wharf::pull), [`pull_all`](Wharf::pull_all), [`push_everything`](Wharf::push_everything), [`copy`](Wharf::copy), [`copy_tags`](Wharf::copy_tags), [`copy_referrers`](Wharf::copy_referrers), [`part`](Wharf::part), [`plan`](Wharf::plan) |
 //! | move single blobs | [`push_blob`](Wharf::push_blob), [`push_layer`](Wharf::push_layer), [`blob`](Wharf::blob) |
 //! | read images | [`image`](Wharf::image), [`image_for`](Wharf::image_for), [`image_in`](Wharf::image_in): config, layers, single files |
 //! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers), [`index`](Wharf::index) |
 //! | edit images | [`edit`](Wharf::edit): config, fields of the manifest and layers, of an image or of each image of an index; [`edit_one`](Wharf::edit_one), [`rebase`](Wharf::rebase) |
 //! | describe and check | [`inspect`](Wharf::inspect), [`tree`](Wharf::tree), [`validate`](Wharf::validate) |
-//! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete) |
+//! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete), [`delete_tag`](Wharf::delete_tag) |
 //! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |
 //! | open places by name | [`open`](Wharf::open), [`read`](Wharf::read), [`destination`](Wharf::destination), [`write`](Wharf::write) |
 //! | end a process | [`Client::tidy`], [`Client::save`]: see [below](#before-a-process-ends) |

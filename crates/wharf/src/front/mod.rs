@@ -54,7 +54,7 @@ pub use self::finding::{CheckDepth, Fault, Finding};
 pub use self::index::{Nesting, OpenedIndex};
 pub use self::inspect::{ImageFacts, Inspection, LayerFacts, ManifestFacts};
 pub use self::login::{LoggedIn, THIS_LOGIN};
-pub use self::part::IndexPart;
+pub use self::part::PlatformPart;
 pub use self::push::Pushed;
 pub use self::read::Content;
 pub use self::rebase::Bases;

@@ -12,7 +12,7 @@ use crate::{Result, RootContent, Side};
 
 /// The part of an index that is for some platforms.
 #[derive(Clone, Debug)]
-pub struct IndexPart {
+pub struct PlatformPart {
     /// A smaller index, which has another digest unless it keeps everything.
     pub smaller: OpenedSource,
     /// The manifests that a copy of the index as it is has to leave out, to be of the same part. Few
@@ -53,7 +53,7 @@ impl Wharf {
         &self,
         opened: &OpenedSource,
         platforms: &[Platform],
-    ) -> Result<Option<IndexPart>> {
+    ) -> Result<Option<PlatformPart>> {
         let part = self.read_part(opened, platforms).await;
         part.map_err(|error| error.side(Side::Source))
     }
@@ -62,7 +62,7 @@ impl Wharf {
         &self,
         opened: &OpenedSource,
         platforms: &[Platform],
-    ) -> Result<Option<IndexPart>> {
+    ) -> Result<Option<PlatformPart>> {
         let root = match &opened.content {
             RootContent::Manifest(root) if !root.media_type.is_image_manifest() => root,
             _ => return Ok(None),
@@ -81,7 +81,7 @@ impl Wharf {
             .retry(|| part::smaller(source, &whole, platforms))
             .await?;
         let made = (smaller.manifest, smaller.below);
-        Ok(Some(IndexPart {
+        Ok(Some(PlatformPart {
             smaller: match made.0.digest() == whole.digest() {
                 true => opened.clone(),
                 false => held(opened, made).await?,
