@@ -22,7 +22,7 @@ fn push(registries: &Registries, flavour: Flavour) {
         "linux/amd64",
         &[layer("one"), layer("two"), layer("app"), layer("more")],
     );
-    // Histories tell whose entries stay.
+    // Histories tell which entries stay.
     let mut config: Value = serde_json::from_slice(&layout.read(&app.config_digest)).unwrap();
     let step = |by: &str, empty: bool| json!({"created_by": by, "empty_layer": empty});
     config["history"] = json!([
