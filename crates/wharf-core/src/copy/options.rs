@@ -77,7 +77,7 @@ impl CopyOptions {
     pub(super) fn transfers(&self) -> Arc<Lanes> {
         match &self.shared_jobs {
             Some(SharedJobs(shared)) => Arc::clone(shared),
-            None => Arc::new(Lanes::new(self)),
+            None => Arc::new(Lanes::new(self.jobs(), self.large())),
         }
     }
 
@@ -127,7 +127,7 @@ pub struct SharedJobs(Arc<Lanes>);
 impl SharedJobs {
     /// The bounds `jobs` and `large` of these options.
     pub fn of(options: &CopyOptions) -> Self {
-        SharedJobs(Arc::new(Lanes::new(options)))
+        SharedJobs(Arc::new(Lanes::new(options.jobs(), options.large())))
     }
 }
 
