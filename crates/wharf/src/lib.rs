@@ -28,6 +28,7 @@
 //! | read images | [`image`](Wharf::image), [`image_for`](Wharf::image_for), [`image_in`](Wharf::image_in): config, layers, single files |
 //! | read | [`manifest`](Wharf::manifest), [`config`](Wharf::config), [`tags`](Wharf::tags), [`catalog`](Wharf::catalog), [`referrers`](Wharf::referrers), [`index`](Wharf::index) |
 //! | edit images | [`edit`](Wharf::edit): config, fields of the manifest and layers, of an image or of each image of an index; [`edit_one`](Wharf::edit_one), [`rebase`](Wharf::rebase) |
+//! | make indexes | [`index`](Wharf::index) to begin with, [`index_parts`](Wharf::index_parts) to add; [`extend_layout`](Wharf::extend_layout) |
 //! | describe and check | [`inspect`](Wharf::inspect), [`tree`](Wharf::tree), [`validate`](Wharf::validate) |
 //! | change | [`tag`](Wharf::tag), [`put`](Wharf::put), [`attach`](Wharf::attach), [`delete`](Wharf::delete), [`delete_tag`](Wharf::delete_tag) |
 //! | log in | [`login`](Wharf::login), [`authorization`](Wharf::authorization) |

@@ -81,7 +81,7 @@ impl Wharf {
     /// an index; the errors of the registry.
     pub async fn index(&self, place: &Place) -> Result<OpenedIndex> {
         let opened = match self.found(place, Layouts::All).await? {
-            Found::Manifest(source, manifest) => OpenedIndex::new(source, manifest),
+            Found::Manifest(source, manifest) => OpenedIndex::new(source, *manifest),
             Found::Draft(..) => {
                 let message = "a docker archive has images but no index";
                 Err(Error::new(ErrorKind::Unsupported, message))
@@ -210,7 +210,7 @@ impl Wharf {
         let source = source.with_retry(options.copy.retry);
         let manifest = source.manifest_at(&at.selector()).await;
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
-        Ok(Found::Manifest(Arc::new(source), manifest))
+        Ok(Found::Manifest(Arc::new(source), Box::new(manifest)))
     }
 
     async fn found_on_disk(&self, local: &LocalPlace, layouts: Layouts) -> Result<Found> {
@@ -240,13 +240,13 @@ impl Wharf {
             )),
         };
         let manifest = manifest.map_err(|error| error.side(Side::Source))?;
-        Ok(Found::Manifest(source, manifest))
+        Ok(Found::Manifest(source, Box::new(manifest)))
     }
 }
 
 /// The content of a place.
 enum Found {
-    Manifest(Arc<dyn Source>, Manifest),
+    Manifest(Arc<dyn Source>, Box<Manifest>),
     Draft(Arc<dyn Source>, Box<Draft>),
 }
 
