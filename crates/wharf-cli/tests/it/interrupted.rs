@@ -215,9 +215,8 @@ fn fault_b13_a_push_that_waits_to_try_again_goes_on_when_it_was_interrupted() {
     held.proxy.forget();
     held.proxy.heal();
     held.scene.pushed(&flags, &[&held.reference]);
-    // So may be the connection of a question.
-    let mut asked = uploads(&held.proxy).filter(|request| request.method == "GET");
-    assert!(asked.any(|asked| asked.status == Some(204)));
+    let asked = uploads(&held.proxy).find(|request| request.method == "GET");
+    assert!(asked.is_some_and(|asked| asked.status == Some(204)));
     assert!(passed >= 6 * MIB);
     assert!(uploaded(&held.proxy) <= 14 * MIB + MIB / 2);
     held.scene.is_whole_at(&held.reference);
