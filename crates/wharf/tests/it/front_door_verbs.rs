@@ -83,10 +83,10 @@ async fn a_layout_that_was_made_for_nothing_is_taken_away_again() {
 }
 
 #[tokio::test]
-async fn a_place_that_is_only_read_is_refused_before_any_request() {
+async fn a_place_that_states_no_form_is_refused_before_any_request() {
     let server = FaultServer::start(push_registry());
     let from: Place = reference(server.address(), "app:1").into();
-    let to = "oci-archive:app.tar".parse().unwrap();
+    let to = "./app.tar".parse().unwrap();
     let error = wharf().copy(&from, &to).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(server.lines().is_empty());
