@@ -7,7 +7,7 @@ use crate::retrying::Retrying;
 ///
 /// Each method is tried again after a transient error, as the policy of the client allows
 /// ([`ClientBuilder::retry`](crate::ClientBuilder::retry)); an interrupted blob continues at its
-/// next byte. [`single_tries`](Retrying::single_tries) gives the repository to a program that has
+/// next byte. `single_tries` gives the repository to a program that has
 /// retries of its own. A copy ([`wharf_core::copy`]) goes by its own policy, and retries do not
 /// multiply.
 ///
