@@ -332,8 +332,13 @@ enum Shown {
 
 impl Model {
     fn real(&self, folder: &[String]) -> Option<Vec<String>> {
+        self.real_below(Vec::new(), folder)
+    }
+
+    /// Where a folder is below a path that is followed no more.
+    fn real_below(&self, mut real: Vec<String>, folder: &[String]) -> Option<Vec<String>> {
         let mut left: Vec<String> = folder.iter().rev().cloned().collect();
-        let (mut real, mut links) = (Vec::new(), 0);
+        let mut links = 0;
         while let Some(part) = left.pop() {
             match part.as_str() {
                 "" | "." => {}
@@ -362,9 +367,10 @@ impl Model {
         let (mut own, mut real) = (Vec::new(), Vec::new());
         for part in folder.split('/').filter(|part| !matches!(*part, "" | ".")) {
             own.push(part.to_owned());
-            real.push(part.to_owned());
-            if !stated.contains(&own) {
-                real = self.real(&real)?;
+            if stated.contains(&own) {
+                real.push(part.to_owned());
+            } else {
+                real = self.real_below(real, &[part.to_owned()])?;
             }
         }
         Some(real)
