@@ -138,15 +138,18 @@ impl ResultTo {
         self.tag.is_some() || self.repo.is_some() || self.output.is_some()
     }
 
-    /// What is to be changed: of an index all images, but one for an archive, which has no index.
+    /// What is to be changed: of an index all images.
     ///
     /// # Errors
-    /// As [`Wharf::edit`] and [`Wharf::edit_one`].
+    /// As [`Wharf::edit`]; [`ErrorKind::Unsupported`] for an index that is to become an archive.
     pub(crate) async fn edit(&self, wharf: &Wharf, opened: &OpenedSource) -> Result<Edited> {
-        match self.output {
-            Some(_) => Ok(Edited::Image(wharf.edit_one(opened).await?)),
-            None => wharf.edit(opened).await,
+        let edited = wharf.edit(opened).await?;
+        if self.is_archive() && matches!(edited, Edited::Index(_)) {
+            let message =
+                "a docker archive has one image, and this is an index: name one with --platform";
+            return Err(Error::new(ErrorKind::Unsupported, message));
         }
+        Ok(edited)
     }
 
     /// The archive of -o, with the name that the result would have in a registry.

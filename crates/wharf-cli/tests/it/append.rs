@@ -438,7 +438,12 @@ fn an_archive_names_the_image_as_typed_and_nothing_is_pushed() {
         let proxy = RecordingProxy::start(address);
         let base = format!("{}/multi:1", proxy.address());
         for (to, flags, name, os) in [
-            ("ubuntu", &[][..], "ubuntu:latest", "amd64"),
+            (
+                "ubuntu",
+                &["--platform", "linux/amd64"][..],
+                "ubuntu:latest",
+                "amd64",
+            ),
             (
                 "localhost:1/a:b",
                 &["--platform", "linux/arm64"],

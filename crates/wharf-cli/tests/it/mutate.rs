@@ -454,3 +454,23 @@ fn what_cannot_be_done_prints_nothing_and_moves_nothing() {
         (&json!({"k": "v"}), &json!("a/b"))
     );
 }
+
+#[test]
+fn an_index_does_not_become_an_archive_of_one_of_its_images() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    let children = ["linux/amd64", "linux/arm64"].map(|platform| {
+        let image = layout.child(platform, &[LayerSpec::random(1, 100)]);
+        Child::image(&image, platform)
+    });
+    layout.index(Some("1"), &children);
+    let source = format!("oci:{}:1", layout.directory().display());
+    let file = home.path().join("m.tar");
+    let edit = ["mutate", &source, "-l", "a=b", "-o", file.to_str().unwrap()];
+    let run = wharf(home.path(), &edit);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("name one with --platform"), "{run:?}");
+    assert!(!file.exists());
+    let chosen = [&edit[..], &["--platform", "linux/arm64"]].concat();
+    assert_eq!(wharf(home.path(), &chosen).code, 0);
+}

@@ -11,7 +11,7 @@ use wharf_testkit::{
 };
 
 use crate::archives::{hex, listed, member, members, names_in, output};
-use crate::common::{Served, complaint, done, text, wharf};
+use crate::common::{Served, command, complaint, done, text, wharf};
 
 /// Our registry, and Debian's where it is installed.
 struct Registries {
@@ -350,6 +350,28 @@ fn standard_output_is_the_archive() {
     }
     let said = complaint(home.path(), &["pull", "--format", "oci", &from, "-"]);
     assert_eq!(said, "a layout directory cannot be standard output");
+}
+
+#[test]
+fn a_file_may_be_named_without_a_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let mut layout = LayoutFixture::new(home.path().join("layout"));
+    layout.image(Some("1"), &[LayerSpec::gzip(&[("a", b"1")])]);
+    for words in [
+        &["pull", "-q", "oci:layout:1", "p.tar"][..],
+        &["copy", "-q", "oci:layout:1", "oci-archive:o.tar"],
+        &["mutate", "-q", "oci:layout:1", "-l", "a=b", "-o", "m.tar"],
+    ] {
+        let run = command(home.path())
+            .current_dir(home.path())
+            .args(words)
+            .output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{words:?}: {run:?}");
+    }
+    for name in ["p.tar", "o.tar", "m.tar"] {
+        assert!(home.path().join(name).is_file(), "{name}");
+    }
 }
 
 #[test]

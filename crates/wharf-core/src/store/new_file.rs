@@ -76,7 +76,8 @@ impl NewFile {
     /// Gives it its final name, replacing an existing file. Durable on return. Blocking.
     pub(in crate::store) fn publish(self, path: &Path) -> Result<()> {
         let named = |error| Error::io(path.display(), error);
-        let directory = path.parent().unwrap_or(&self.root);
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        let directory = parent.unwrap_or(&self.root);
         create_directory(directory, &self.root)?;
         self.file.sync_all().map_err(named)?;
         self.path
