@@ -1,0 +1,5 @@
+mod bytes;
+mod fixtures;
+mod merged;
+mod model;
+mod stacks;
