@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::{StreamExt, stream};
+use http::Method;
+use http::header::CONTENT_LENGTH;
 
+use super::activity::Activity;
 use wharf_core::Result;
 use wharf_core::blob::ByteStream;
 
@@ -71,4 +75,33 @@ impl Rest {
             })),
         }
     }
+}
+
+/// The request with its body, watched by `activity`.
+pub(super) fn with_body(
+    builder: reqwest::RequestBuilder,
+    method: &Method,
+    body: Body,
+    activity: &Activity,
+) -> reqwest::RequestBuilder {
+    let (bytes, length) = match body {
+        Body::Stream(payload) => (payload.stream, payload.length),
+        Body::Bytes(bytes) if !bytes.is_empty() => {
+            let length = bytes.len() as u64;
+            let whole = stream::once(async { Ok(bytes) });
+            (whole.boxed(), Some(length))
+        }
+        Body::Empty | Body::Bytes(_) => {
+            let builder = builder.body(reqwest::Body::wrap(activity.nothing()));
+            return match *method {
+                Method::GET | Method::HEAD => builder,
+                _ => builder.header(CONTENT_LENGTH, 0),
+            };
+        }
+    };
+    let builder = match length {
+        Some(length) => builder.header(CONTENT_LENGTH, length),
+        None => builder,
+    };
+    builder.body(reqwest::Body::wrap_stream(activity.watch(bytes, length)))
 }

@@ -1,10 +1,13 @@
-//! URLs that a registry redirects to: checks their form, and whether they keep its origin.
+//! Redirects of a registry: which are followed, the form of their URLs, and whether they keep its
+//! origin.
 //!
 //! `dns.rs` checks their host when the connection is made.
 
+use http::Method;
+use http::header::LOCATION;
 use url::Url;
 
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Guard, Result};
 
 /// Resolves `location` against the URL that answered with it. Drops user names, passwords and
 /// fragments: a registry does not choose credentials for another host.
@@ -44,6 +47,36 @@ pub(crate) fn authority(url: &Url) -> String {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }
+}
+
+/// The redirect of an answer, if it is to be followed: any for a read, with a body only one that
+/// keeps method and body (RFC 9110, section 15.4; wire.md U7).
+pub(super) fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
+    let redirects = match response.status().as_u16() {
+        307 | 308 => true,
+        301..=303 => matches!(*method, Method::GET | Method::HEAD),
+        _ => false,
+    };
+    let location = response.headers().get(LOCATION).filter(|_| redirects)?;
+    location.to_str().ok().map(str::to_owned)
+}
+
+/// The error of a redirect that would take credentials to another origin.
+pub(super) fn elsewhere(url: &Url) -> Error {
+    let message = format!(
+        "it redirects to {} with credentials; nothing was sent there",
+        authority(url)
+    );
+    Error::new(ErrorKind::Refused, message)
+}
+
+/// The error of a redirect that would leave TLS.
+pub(super) fn uncovered(url: &Url) -> Error {
+    let message = format!(
+        "it redirects from https to plain http at {}; nothing was sent there",
+        authority(url)
+    );
+    Error::guarded(Guard::Cleartext, message)
 }
 
 #[cfg(test)]

@@ -1,27 +1,42 @@
 //! Sends requests, with a limit on every wait. Follows redirects and makes bodies again for them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use http::header::LOCATION;
-use http::{Method, StatusCode};
-use url::Url;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, StatusCode};
+use url::{Position, Url};
 use wharf_oci::Registry;
 
 use super::activity::{Activity, WaitLimits};
-use super::broken::Failed;
+use super::body::{Body, Rest, split, with_body};
+use super::broken::{self, Broken, Failed};
 use super::clients::{Clients, Settings, Speaker};
 use super::counts::{Counts, RequestClass};
-use super::follow::{authority, same_origin};
-use super::request::{Cover, Redirects, Request, Wait};
+use super::follow::{authority, elsewhere, redirect, same_origin, uncovered};
+use super::request::{Cover, Head, Redirects, Request, Wait};
 use super::response::Response;
 use super::timeouts::Timeouts;
-use super::verbatim::follow_verbatim;
+use super::verbatim::{follow_verbatim, verbatim};
 use super::{failure, proxy_failure, trace};
 use crate::tls::Authority;
-use wharf_core::{Error, ErrorKind, Guard, Result};
+use wharf_core::{Error, ErrorKind, Result};
 
 /// The most redirects of a request (wire.md section 11, rule 2).
 const REDIRECTS: usize = 10;
+
+/// The most bytes of an answer's headers (wire.md section 11, rule 5). The HTTP client itself reads
+/// at most 100 headers and some 400 KiB.
+const HEADERS: usize = 64 * 1024;
+
+/// The connection that a request is sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// One that is open, or else a new one.
+    Any,
+    /// A new one. Through a proxy it may be an open one.
+    New,
+}
 
 /// Sends requests to all hosts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -67,46 +82,6 @@ impl Transport {
     /// How many requests were sent so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
-    }
-
-    /// The status of an HTTP answer at `url`; the error says whether the connection was made.
-    pub(crate) async fn probe(&self, url: Url) -> Result<StatusCode, Probe> {
-        let client = self.client(&url).await.map_err(|error| Probe {
-            connected: true,
-            error,
-        })?;
-        let authority = authority(&url);
-        let activity = Activity::new();
-        let body = reqwest::Body::wrap(activity.nothing());
-        let sending = client.http.get(url.clone()).body(body).send();
-        let sent = tokio::select! {
-            sent = sending => sent,
-            error = activity.stalled(self.limits(Wait::Header)) => {
-                return Err(Probe {
-                    connected: client.has_met(&url),
-                    error: error.target(authority),
-                });
-            }
-        };
-        match sent {
-            Ok(response) => {
-                self.counts.add(RequestClass::of(&Method::GET, url.path()));
-                trace::probed(&url, response.status());
-                Ok(response.status())
-            }
-            Err(error) => Err(Probe {
-                connected: failure::distrusts(&error)
-                    || !error.is_connect()
-                    || self.is_kept_by_proxy(&error, &url),
-                error: self.explain(&error, &client, &url),
-            }),
-        }
-    }
-
-    /// Whether the host of `url` is known to speak TLS, even without an answer so far.
-    pub(crate) async fn speaks_tls(&self, url: &Url) -> bool {
-        let client = self.client(url).await;
-        client.is_ok_and(|client| client.has_met(url))
     }
 
     /// Sends a request and waits for the headers of the answer, whatever its status.
@@ -163,16 +138,153 @@ impl Transport {
         .target(endpoint))
     }
 
-    /// Whether a proxy caused the error of a request over https that would pass it over plain http.
-    /// That says nothing of the host's TLS.
-    fn is_kept_by_proxy(&self, error: &reqwest::Error, url: &Url) -> bool {
-        let proxies = &self.clients.settings().proxies;
-        let Some(proxy) = proxies.proxy_for(url) else {
-            return false;
+    /// A request and its answer, and what is needed to send its body again. If its connection turns
+    /// out to be stale, it is sent once more on a new one (wire.md R8).
+    async fn hop(&self, head: &Head, body: Body) -> Result<(reqwest::Response, Rest), Failed> {
+        let (carried, rest) = split(body);
+        // What may not be sent twice is not sent where that may be needed.
+        let line = match head.may_be_repeated() || !self.clients.breaks_reused(&head.url) {
+            true => Line::Any,
+            false => Line::New,
         };
-        let mut plain = url.clone();
-        let passes = plain.set_scheme("http").is_ok() && proxies.proxy_for(&plain).is_none();
-        passes && proxy_failure::explain(error, proxy, url).is_some()
+        let answer = match self.on_line(head, carried, line).await {
+            Err(Failed::Stale(error)) => match rest.clone().renew().await {
+                Ok(carried) => self.on_line(head, carried, Line::New).await,
+                Err(_) => Err(Failed::Exchange(error)),
+            },
+            answer => answer,
+        };
+        answer.map(|response| (response, rest))
+    }
+
+    /// One request and its answer, counted and written to the log.
+    async fn on_line(
+        &self,
+        head: &Head,
+        body: Body,
+        line: Line,
+    ) -> Result<reqwest::Response, Failed> {
+        trace::asked(head, &body);
+        self.counts.add(head.class);
+        let started = Instant::now();
+        let answer = self.exchanged(head, body, line).await;
+        match &answer {
+            Ok(response) => trace::answered(head, response, started),
+            Err(Failed::Exchange(error) | Failed::Stale(error)) => {
+                // No host was there to be asked.
+                if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Untrusted) {
+                    self.counts.take_back(head.class);
+                }
+                trace::unanswered(head, error, started);
+            }
+            Err(Failed::Source(error)) => trace::unsent(error),
+        }
+        answer
+    }
+
+    async fn exchanged(
+        &self,
+        head: &Head,
+        body: Body,
+        line: Line,
+    ) -> Result<reqwest::Response, Failed> {
+        let client = self.client(&head.url).await.map_err(Failed::Exchange)?;
+        let activity = Activity::new();
+        let builder = client
+            .http
+            .request(head.method.clone(), head.url.clone())
+            .headers(head.headers.clone());
+        let builder = with_body(builder, &head.method, body, &activity);
+        let sent = tokio::select! {
+            sent = self.send(builder, &client, &head.url, line) => sent,
+            error = activity.stalled(self.limits(head.wait)) => {
+                return Err(Failed::Exchange(error));
+            }
+        };
+        let response = sent.map_err(|unsent| match activity.take_source_error() {
+            Some(error) => Failed::Source(error),
+            None if line == Line::Any && self.is_stale(unsent.broken, head, &activity) => {
+                Failed::Stale(unsent.error)
+            }
+            None => Failed::Exchange(unsent.error),
+        })?;
+        self.clients.heard(&client, &head.url, &response);
+        self.checked(&head.url, &activity, response)
+            .map_err(Failed::Exchange)
+    }
+
+    /// An answer, unless it is to be taken for none.
+    fn checked(
+        &self,
+        url: &Url,
+        activity: &Activity,
+        response: reqwest::Response,
+    ) -> Result<reqwest::Response> {
+        let headers = length(response.headers());
+        if headers > HEADERS {
+            let message = format!("answered with {headers} bytes of headers, more than {HEADERS}");
+            return Err(Error::new(ErrorKind::Rejected, message));
+        }
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.clients.settings().proxies.proxy_for(url)
+        {
+            return Err(proxy_failure::wants_credentials(proxy));
+        }
+        // The rest of the body is not watched after the answer.
+        if response.status().is_success() && !activity.is_sent() {
+            let status = response.status();
+            let message = format!("answered {status} before it had the whole request");
+            return Err(Error::new(ErrorKind::Interrupted, message));
+        }
+        Ok(response)
+    }
+
+    /// Whether a request may be sent again as if it never was, after its connection broke so.
+    fn is_stale(&self, broken: Option<Broken>, head: &Head, activity: &Activity) -> bool {
+        match broken {
+            None => false,
+            Some(Broken::Unwritten) => true,
+            Some(Broken::Unanswered(ends)) => {
+                let reused = ends.is_some_and(|ends| self.clients.has_answered_on(ends));
+                if reused {
+                    self.clients.broke_reused(&head.url);
+                }
+                reused && (head.may_be_repeated() || activity.is_untouched())
+            }
+        }
+    }
+
+    /// Sends a request, with the target of its URL as it came. A proxy gets the URL's.
+    async fn send(
+        &self,
+        builder: reqwest::RequestBuilder,
+        client: &Speaker,
+        url: &Url,
+        line: Line,
+    ) -> Result<reqwest::Response, Unsent> {
+        let explain = |error: reqwest::Error| Unsent {
+            broken: broken::broken(&error),
+            error: self.explain(&error, client, url),
+        };
+        let settings = self.clients.settings();
+        let target = match (settings.proxies.proxy_for(url), line) {
+            (Some(_), _) => None,
+            (None, Line::Any) => verbatim(url),
+            (None, Line::New) => verbatim(url).or_else(|| target(url)),
+        };
+        let Some(target) = target else {
+            return builder.send().await.map_err(explain);
+        };
+        let direct = client.direct(settings, self.timeouts.connect);
+        let sent = direct.send(builder.build().map_err(explain)?, target).await;
+        sent.map_err(|error| {
+            let missed = client.is_missed_at(url);
+            let error = failure::explain_direct(&error, &authority(url), missed);
+            Unsent {
+                broken: None,
+                error: self.retried_if_heard(error, url),
+            }
+        })
     }
 
     pub(super) fn explain(&self, error: &reqwest::Error, client: &Speaker, url: &Url) -> Error {
@@ -217,40 +329,20 @@ impl Transport {
     }
 }
 
-/// The error of a probe.
-#[derive(Debug)]
-pub(crate) struct Probe {
-    /// Whether the connection was made before the error; over https, whether the host speaks TLS,
-    /// so that plain http must not be tried.
-    pub(crate) connected: bool,
-    /// The error for the user.
-    pub(crate) error: Error,
+/// The path and query of a URL.
+fn target(url: &Url) -> Option<PathAndQuery> {
+    url[Position::BeforePath..Position::AfterQuery].parse().ok()
 }
 
-/// The redirect of an answer, if it is to be followed: any for a read, with a body only one that
-/// keeps method and body (RFC 9110, section 15.4; wire.md U7).
-fn redirect(method: &Method, response: &reqwest::Response) -> Option<String> {
-    let redirects = match response.status().as_u16() {
-        307 | 308 => true,
-        301..=303 => matches!(*method, Method::GET | Method::HEAD),
-        _ => false,
-    };
-    let location = response.headers().get(LOCATION).filter(|_| redirects)?;
-    location.to_str().ok().map(str::to_owned)
+/// The error of a request, and of its connection.
+struct Unsent {
+    error: Error,
+    broken: Option<Broken>,
 }
 
-fn elsewhere(url: &Url) -> Error {
-    let message = format!(
-        "it redirects to {} with credentials; nothing was sent there",
-        authority(url)
-    );
-    Error::new(ErrorKind::Refused, message)
-}
-
-fn uncovered(url: &Url) -> Error {
-    let message = format!(
-        "it redirects from https to plain http at {}; nothing was sent there",
-        authority(url)
-    );
-    Error::guarded(Guard::Cleartext, message)
+fn length(headers: &HeaderMap) -> usize {
+    let lengths = headers.iter();
+    lengths
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
 }
