@@ -33,7 +33,7 @@ pub mod token_server;
 mod wire;
 
 pub use authority::{Authority, Pair};
-pub use compress::{Kind, compress};
+pub use compress::{Kind, compress, compress_bytes};
 pub use connect_proxy::{ConnectProxy, ProxyManner};
 pub use content::{compressible_bytes, seeded_bytes, sha256_hex, sha512_hex};
 pub use docker_archive::{ArchiveStyle, DockerArchive, DockerImage};

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use wharf_testkit::{
     Child, Flavour, ImageFixture, Kind, LayerSpec, LayoutFixture, RecordingProxy, Skopeo, Umoci,
-    compress, sha256_hex,
+    compress, compress_bytes, sha256_hex,
 };
 
 use crate::common::edits::{
@@ -531,4 +531,55 @@ fn what_cannot_be_added_is_refused_before_anything_moves() {
         );
     }
     assert!(manifest(address, "app", "1").0 == before);
+}
+
+#[test]
+fn compressed_files_that_hold_no_whole_tar_are_refused_and_nothing_is_pushed() {
+    let registries = Registries::start();
+    base(&registries, Flavour::Oci);
+    let whole = tar_of("c", &[7; 3000]);
+    let cut = &whole[..2000];
+    // One record of zeros is what tar writes for no files.
+    let no_files = [0; 10_240];
+    for (kind, name) in [(Kind::Gzip, "gzip"), (Kind::Zstd, "zstd")] {
+        for (content, said) in [
+            (&b"hello\n"[..], "not a tar: looks like text"),
+            (b"", "not a tar: it is empty"),
+            (&[7; 2 << 20], "not a tar: looks like data"),
+            (
+                &compress_bytes(&whole, kind),
+                &format!("with {name} already"),
+            ),
+            (cut, "truncated tar"),
+        ] {
+            let packed = compress_bytes(content, kind);
+            let file = write(&registries, "odd.tar.packed", &packed);
+            for address in registries.addresses() {
+                let (app, to) = (format!("{address}/app:1"), format!("{address}/new:1"));
+                let before = manifest(address, "app", "1").0;
+                for arguments in [
+                    &["append", "-b", &app, "-f", &file, "-t", &to][..],
+                    &["append", "-f", &file, "-t", &app],
+                    &["append", "-f", "-", "-t", &app],
+                    &["mutate", &app, "--append", &file],
+                ] {
+                    let run = piped(registries.home(), arguments, &packed);
+                    let refused = run.code != 0 && run.stdout.is_empty();
+                    assert!(refused && run.stderr.contains(said), "{run:?}");
+                }
+                assert!(manifest(address, "app", "1").0 == before);
+                let run = wharf(registries.home(), &["ls", &format!("{address}/new")]);
+                assert_eq!(run.stdout, "", "{run:?}");
+                let layer = format!("{address}/app@sha256:{}", sha256_hex(&packed));
+                let run = wharf(registries.home(), &["blob", &layer]);
+                assert_ne!(run.code, 0, "{run:?}");
+            }
+        }
+        let file = write(&registries, "no-files", &compress_bytes(&no_files, kind));
+        for address in registries.addresses() {
+            let to = format!("{address}/none:1");
+            registries.printed(&["append", "-f", &file, "-t", &to]);
+            registries.done(&["validate", "--remote", &to]);
+        }
+    }
 }

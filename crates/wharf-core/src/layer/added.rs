@@ -92,11 +92,14 @@ impl AddedLayer {
 
     fn make(&self, family: Family, form: LayerForm) -> Result<PendingLayer> {
         let input = self.input.clone();
-        match (form, self.compression) {
-            (LayerForm::Windows, _) => input.for_windows().tar(&self.packing, family),
-            (LayerForm::Plain, Compression::None) => input.only_tar().tar(&self.packing, family),
-            (LayerForm::Plain, Compression::Gzip) => input.compressed(Compression::Gzip, family),
-            (LayerForm::Plain, Compression::Zstd) => {
+        if form == LayerForm::Windows {
+            return input.for_windows().tar(&self.packing, family);
+        }
+        let input = input.only_tar();
+        match self.compression {
+            Compression::None => input.tar(&self.packing, family),
+            Compression::Gzip => input.compressed(Compression::Gzip, family),
+            Compression::Zstd => {
                 // Docker itself does not read them, but the images of its family may have them.
                 let media_type = match family {
                     Family::Oci => MediaType::OCI_LAYER_ZSTD,

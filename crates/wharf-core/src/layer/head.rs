@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::blob::ByteStream;
 use crate::sniff::{ENOUGH, Packing, is_tar, not_a_tar};
-use crate::tar_entries::whole;
+use crate::tar_entries::{Whole, whole};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of the longest tar without entries that programs write: one record of zeros.
@@ -28,46 +28,99 @@ pub(super) fn only_tar(stream: ByteStream, name: Arc<str>) -> ByteStream {
     .boxed()
 }
 
+/// The same of bytes that are read and not passed on.
+#[derive(Default)]
+pub(super) struct OnlyTar {
+    head: Head,
+    whole: Whole,
+}
+
+impl OnlyTar {
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] once they show that it is no tar.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        self.whole.add(bytes);
+        if self.head.suffices() {
+            return Ok(());
+        }
+        self.head.add(bytes);
+        match self.head.suffices() {
+            true => self.head.judge(),
+            false => Ok(()),
+        }
+    }
+
+    /// There are no more.
+    ///
+    /// # Errors
+    /// As [`OnlyTar::add`]; [`ErrorKind::Corrupt`] where an entry is not whole.
+    pub(super) fn end(&self) -> Result<()> {
+        self.head.judge()?;
+        self.whole.end()
+    }
+}
+
 /// The beginning of a stream.
 struct Beginning {
-    head: Vec<u8>,
+    head: Head,
     held: Vec<Bytes>,
     rest: ByteStream,
-    /// Whether `held` is all there is.
-    ended: bool,
 }
 
 async fn begin(rest: ByteStream) -> Result<Beginning> {
     let mut begun = Beginning {
-        head: Vec::with_capacity(ENOUGH),
+        head: Head::default(),
         held: Vec::new(),
         rest,
-        ended: false,
     };
-    let mut length = 0;
-    while length < ENOUGH || (is_zero(&begun.head) && length <= EMPTY_TAR) {
+    while !begun.head.suffices() {
         let Some(chunk) = begun.rest.next().await.transpose()? else {
-            begun.ended = true;
+            // The end is polled once: what follows it must not be.
+            begun.rest = stream::empty().boxed();
             break;
         };
-        let missing = ENOUGH.saturating_sub(begun.head.len());
-        begun.head.extend(chunk.iter().take(missing));
-        length += chunk.len();
+        begun.head.add(&chunk);
         begun.held.push(chunk);
-    }
-    // The end is polled once: what follows it must not be.
-    if begun.ended {
-        begun.rest = stream::empty().boxed();
     }
     Ok(begun)
 }
 
 impl Beginning {
     fn judged(self) -> Result<(Vec<Bytes>, ByteStream)> {
-        let head = &self.head;
-        let no_entries = self.ended && head.len() == ENOUGH && is_zero(head);
+        self.head.judge()?;
+        Ok((self.held, self.rest))
+    }
+}
+
+/// The first bytes of what should be a tar.
+#[derive(Default)]
+struct Head {
+    /// At most [`ENOUGH`].
+    bytes: Vec<u8>,
+    /// Of all that was added.
+    length: usize,
+}
+
+impl Head {
+    fn add(&mut self, bytes: &[u8]) {
+        let missing = ENOUGH.saturating_sub(self.bytes.len());
+        self.bytes.extend(bytes.iter().take(missing));
+        self.length = self.length.saturating_add(bytes.len());
+    }
+
+    /// Whether more bytes change no verdict.
+    fn suffices(&self) -> bool {
+        self.length >= ENOUGH && (!is_zero(&self.bytes) || self.length > EMPTY_TAR)
+    }
+
+    /// The verdict, of bytes that suffice or are all there is.
+    fn judge(&self) -> Result<()> {
+        let head = &self.bytes;
+        let no_entries = !self.suffices() && head.len() == ENOUGH && is_zero(head);
         if is_tar(head) || no_entries {
-            return Ok((self.held, self.rest));
+            return Ok(());
         }
         let what = match Packing::of(head) {
             _ if head.is_empty() => "it is empty".to_owned(),
@@ -94,13 +147,25 @@ mod tests {
         header.as_bytes().to_vec()
     }
 
+    /// What the stream yields. Bytes that are only read are judged alike.
     async fn read(bytes: &[u8], chunk: usize) -> Result<Vec<u8>> {
+        let mut only = OnlyTar::default();
+        let added = bytes.chunks(chunk).try_for_each(|part| only.add(part));
+        let beside = added.and_then(|()| only.end());
         let chunks = bytes
             .chunks(chunk)
             .map(|part| Ok(Bytes::copy_from_slice(part)));
         let chunks: Vec<Result<Bytes>> = chunks.collect();
         let stream = only_tar(stream::iter(chunks).boxed(), "x".into());
-        Ok(stream.try_collect::<Vec<Bytes>>().await?.concat())
+        let yielded = stream.try_collect::<Vec<Bytes>>().await;
+        match (&yielded, beside) {
+            (Ok(_), beside) => beside.unwrap(),
+            (Err(error), beside) => {
+                let beside = beside.unwrap_err().target("x");
+                assert_eq!(beside.to_string(), error.to_string());
+            }
+        }
+        Ok(yielded?.concat())
     }
 
     #[tokio::test]
@@ -116,6 +181,19 @@ mod tests {
             for chunk in [1, 100, 512, 1 << 20] {
                 assert_eq!(read(&bytes, chunk).await.unwrap(), bytes);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tar_that_is_cut_within_an_entry_is_refused() {
+        let mut long = tar::Header::new_ustar();
+        long.set_path("long").unwrap();
+        long.set_size(3000);
+        long.set_cksum();
+        let cut = [&long.as_bytes()[..], &[7; 2999]].concat();
+        for chunk in [1, 100, 512, 1 << 20] {
+            let error = read(&cut, chunk).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
         }
     }
 

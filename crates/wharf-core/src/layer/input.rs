@@ -13,7 +13,8 @@ use wharf_oci::{Algorithm, Compression, MediaType};
 
 use super::files::{self, PlacedFile};
 use super::pending::{DiffId, PendingLayer, Production};
-use super::{Family, Packing, TreeOptions, head, tree, unpacked, windows};
+use super::unpacked::{self, Content};
+use super::{Family, Packing, TreeOptions, tree, windows};
 use crate::blob::ByteStream;
 use crate::rewind::taken;
 use crate::sync::Lock;
@@ -41,6 +42,7 @@ pub struct LayerInput {
     size: Option<u64>,
     /// Whether `bytes` are made of some that come once.
     comes_once: bool,
+    content: Content,
 }
 
 /// The first bytes of an input.
@@ -65,6 +67,7 @@ impl LayerInput {
             bytes: Bytes::Once(Arc::new(Lock::new(Some(stream)))),
             size: None,
             comes_once: false,
+            content: Content::Any,
         }
     }
 
@@ -83,6 +86,7 @@ impl LayerInput {
             bytes: Bytes::Again(Arc::new(open)),
             size: None,
             comes_once: false,
+            content: Content::Any,
         }
     }
 
@@ -163,22 +167,12 @@ impl LayerInput {
 
     /// The same input, which must be a tar: if it begins as something else, its stream fails with
     /// [`ErrorKind::Invalid`] before its first byte; if it ends in the middle of an entry, with
-    /// [`ErrorKind::Corrupt`].
+    /// [`ErrorKind::Corrupt`]. For [`LayerInput::compressed`] this is said of what it decompresses
+    /// to, and the stream fails instead of ending.
     #[must_use]
     pub fn only_tar(self) -> Self {
-        let name = Arc::clone(&self.name);
-        let bytes = match self.bytes {
-            Bytes::Again(open) => Bytes::Again(Arc::new(move || {
-                let (opening, name) = (open(), Arc::clone(&name));
-                async move { Ok(head::only_tar(opening.await?, name)) }.boxed()
-            })),
-            Bytes::Once(stream) => {
-                let stream = stream.lock().take();
-                let stream = stream.map(|stream| head::only_tar(stream, name));
-                Bytes::Once(Arc::new(Lock::new(stream)))
-            }
-        };
-        LayerInput { bytes, ..self }
+        let content = Content::Tar(Arc::clone(&self.name));
+        LayerInput { content, ..self }
     }
 
     /// The same input, a tar that is plain or compressed, as the tar of a layer of Windows.
@@ -244,7 +238,9 @@ impl LayerInput {
     pub fn tar(self, packing: &Packing, family: Family) -> Result<PendingLayer> {
         let media_type = family.layer(packing.compression())?;
         let (packing, size) = (packing.clone(), self.size);
+        let content = self.content.clone();
         let layer = self.pending(media_type, move |stream| {
+            let stream = content.check(stream);
             if packing == Packing::Plain {
                 return (stream, DiffId::OfContent);
             }
@@ -256,7 +252,8 @@ impl LayerInput {
     }
 
     /// A layer of this input, which is compressed already and sent as it is. It is decompressed in
-    /// parallel to learn the diff id; in the stream, [`ErrorKind::Corrupt`] if that fails.
+    /// parallel to learn the diff id; in the stream, [`ErrorKind::Corrupt`] if that fails. What it is
+    /// a tar of is not looked at; see [`LayerInput::only_tar`].
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if `family` has no such layers.
@@ -271,9 +268,10 @@ impl LayerInput {
         compression: Compression,
         media_type: MediaType,
     ) -> PendingLayer {
+        let content = self.content.clone();
         self.pending(media_type, move |stream| {
             let (sender, receiver) = oneshot::channel();
-            let stream = unpacked::learn(stream, compression, sender);
+            let stream = unpacked::learn(stream, compression, content.clone(), sender);
             (stream, DiffId::Learned(receiver))
         })
     }
@@ -281,7 +279,10 @@ impl LayerInput {
     /// A blob of this input as it is, of any media type. It has no diff id, so it cannot be a layer
     /// of a [`NewImage`](super::NewImage).
     pub fn blob(self, media_type: MediaType) -> PendingLayer {
-        self.pending(media_type, |stream| (stream, DiffId::None))
+        let content = self.content.clone();
+        self.pending(media_type, move |stream| {
+            (content.check(stream), DiffId::None)
+        })
     }
 
     fn pending<F>(self, media_type: MediaType, make: F) -> PendingLayer

@@ -4,22 +4,35 @@
 //! damaged layer never looks complete to a store.
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use futures::{StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
 use wharf_oci::{Algorithm, Compression, Digest, Hasher};
 
+use super::head::{self, OnlyTar};
 use crate::blob::ByteStream;
 use crate::{Error, ErrorKind, Result, file, thread, verify};
+
+/// What compressed bytes must decompress to.
+#[derive(Clone)]
+pub(super) enum Content {
+    /// Anything.
+    Any,
+    /// A tar. The input has this name in messages.
+    Tar(Arc<str>),
+}
 
 /// Yields `stream` as it is. `learned` gets digest and size of the uncompressed tar once it ended.
 pub(super) fn learn(
     stream: ByteStream,
     compression: Compression,
+    content: Content,
     learned: oneshot::Sender<(Digest, u64)>,
 ) -> ByteStream {
     if compression == Compression::None {
+        let stream = content.check(stream);
         return verify::learn(stream, Algorithm::Sha256, learned);
     }
     let (sender, receiver) = mpsc::channel(file::QUEUE);
@@ -29,6 +42,7 @@ pub(super) fn learn(
         receiver: Some(receiver),
         worker: None,
         compression,
+        content,
         learned,
     };
     stream::try_unfold(Some(beside), |beside| async {
@@ -45,18 +59,29 @@ struct Beside {
     sender: mpsc::Sender<Bytes>,
     /// Taken by the worker, which starts with the first chunk.
     receiver: Option<mpsc::Receiver<Bytes>>,
-    worker: Option<oneshot::Receiver<io::Result<(Digest, u64)>>>,
+    worker: Option<oneshot::Receiver<Result<(Digest, u64)>>>,
     compression: Compression,
+    content: Content,
     learned: oneshot::Sender<(Digest, u64)>,
+}
+
+impl Content {
+    /// The same stream, which fails if it is something else.
+    pub(super) fn check(&self, stream: ByteStream) -> ByteStream {
+        match self {
+            Content::Any => stream,
+            Content::Tar(name) => head::only_tar(stream, Arc::clone(name)),
+        }
+    }
 }
 
 impl Beside {
     async fn step(mut self) -> Result<Option<(Bytes, Option<Beside>)>> {
         if let Some(receiver) = self.receiver.take() {
-            let compression = self.compression;
+            let (compression, content) = (self.compression, self.content.clone());
             let (sender, found) = oneshot::channel();
             // The stream may be gone at the end.
-            thread::apart(move || drop(sender.send(unpack(receiver, compression))))?;
+            thread::apart(move || drop(sender.send(unpack(receiver, compression, content))))?;
             self.worker = Some(found);
         }
         let Some(chunk) = self.stream.next().await.transpose()? else {
@@ -78,11 +103,7 @@ impl Beside {
         };
         let cancelled =
             |error| Error::new(ErrorKind::Cancelled, "decompressing was cancelled").source(error);
-        let found = worker.await.map_err(cancelled)?;
-        let found = found.map_err(|error| {
-            let message = format!("layer is not {}", name(self.compression));
-            Error::new(ErrorKind::Corrupt, message).source(error)
-        })?;
+        let found = worker.await.map_err(cancelled)??;
         // The receiver may be gone.
         let _ = self.learned.send(found);
         Ok(())
@@ -98,32 +119,54 @@ fn name(compression: Compression) -> &'static str {
 }
 
 /// Digest and size of what the chunks decompress to. Blocking.
-fn unpack(chunks: mpsc::Receiver<Bytes>, compression: Compression) -> io::Result<(Digest, u64)> {
-    let chunks = BufReader::with_capacity(
-        1 << 16,
-        Chunks {
-            chunks,
-            chunk: Bytes::new(),
-        },
-    );
-    let mut reader: Box<dyn Read> = match compression {
-        Compression::None => Box::new(chunks),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(chunks)),
-        Compression::Zstd => Box::new(::zstd::stream::read::Decoder::with_buffer(chunks)?),
+fn unpack(
+    chunks: mpsc::Receiver<Bytes>,
+    compression: Compression,
+    content: Content,
+) -> Result<(Digest, u64)> {
+    let damaged = |error: io::Error| {
+        let message = format!("layer is not {}", name(compression));
+        Error::new(ErrorKind::Corrupt, message).source(error)
+    };
+    let mut reader = reader(chunks, compression).map_err(damaged)?;
+    let mut tar = match content {
+        Content::Any => None,
+        Content::Tar(name) => Some((OnlyTar::default(), name)),
     };
     let (mut hasher, mut size) = (Hasher::new(Algorithm::Sha256), 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok((hasher.finish(), size)),
-            Ok(read) => {
-                hasher.update(buffer.get(..read).unwrap_or_default());
-                size += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        let read = match reader.read(&mut buffer) {
+            Ok(read) => buffer.get(..read).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(damaged(error)),
+        };
+        if let Some((tar, name)) = &mut tar {
+            let judged = match read.is_empty() {
+                true => tar.end(),
+                false => tar.add(read),
+            };
+            judged.map_err(|error| error.target(format_args!("{name}, decompressed")))?;
         }
+        if read.is_empty() {
+            return Ok((hasher.finish(), size));
+        }
+        hasher.update(read);
+        size += read.len() as u64;
     }
+}
+
+fn reader(chunks: mpsc::Receiver<Bytes>, compression: Compression) -> io::Result<Box<dyn Read>> {
+    let chunks = Chunks {
+        chunks,
+        chunk: Bytes::new(),
+    };
+    let chunks = BufReader::with_capacity(1 << 16, chunks);
+    Ok(match compression {
+        Compression::None => Box::new(chunks),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(chunks)),
+        Compression::Zstd => Box::new(::zstd::stream::read::Decoder::with_buffer(chunks)?),
+    })
 }
 
 struct Chunks {
