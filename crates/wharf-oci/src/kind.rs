@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::{Descriptor, ImageManifest, Manifest, Payload};
+use crate::{ANNOTATION_ATTESTED, Descriptor, ImageManifest, Manifest, Payload};
 
 /// The media types of statements about other content, as in-toto defines them.
 const STATEMENTS: [&str; 2] = [
@@ -17,9 +17,6 @@ const ATTESTATION_TYPE: &str = "application/vnd.docker.attestation.manifest.v1+j
 
 /// The annotation by which an index tells attestations from images.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-
-/// The annotation that names the image which an attestation in an index is about.
-const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// What a manifest is. As text it is one word: `image`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +82,10 @@ impl ManifestKind {
 
 /// The digest of the image that an attestation in an index is about, as its descriptor states it.
 pub fn attested(child: &Descriptor) -> Option<&str> {
-    child.annotations.get(REFERENCE_DIGEST).map(String::as_str)
+    child
+        .annotations
+        .get(ANNOTATION_ATTESTED)
+        .map(String::as_str)
 }
 
 fn of_image(image: &ImageManifest) -> ManifestKind {

@@ -526,6 +526,20 @@ fn several_platforms_make_a_smaller_index_and_sparse_keeps_the_index() {
             none.stderr.contains("no image for a/b, linux/386"),
             "{none:?}"
         );
+        // Of a list each platform is wanted, and nothing moves without one of them.
+        let lacking = format!("lacking{number}");
+        let other = format!("{to}/{lacking}:1");
+        for flags in [&["copy"][..], &["copy", "--sparse"]] {
+            let some = [
+                flags,
+                &["--platform", "linux/386,linux/arm64", &app, &other],
+            ]
+            .concat();
+            let run = wharf(place.home(), &some);
+            let said = "no image for linux/386, there is: linux/amd64, linux/arm64, linux/s390x";
+            assert!(run.complaint().contains(said), "{run:?}");
+            assert_eq!(there(&lacking), [false; 3]);
+        }
     }
     let run = wharf(
         place.home(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wharf_oci::{ANNOTATION_ATTESTED, Descriptor, MediaType};
+use wharf_oci::{Descriptor, MediaType, attested};
 
 use super::edited::EditedImage;
 use crate::Result;
@@ -217,8 +217,8 @@ impl EditedIndex {
 impl EditedChild {
     /// Whether it attests something about one of these.
     fn is_about(&self, changed: &[String]) -> bool {
-        let about = self.descriptor.annotations.get(ANNOTATION_ATTESTED);
-        about.is_some_and(|about| changed.contains(about))
+        let about = attested(&self.descriptor);
+        about.is_some_and(|about| changed.iter().any(|digest| digest == about))
     }
 
     fn is_changed(&self) -> bool {

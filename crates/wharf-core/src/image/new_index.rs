@@ -108,7 +108,9 @@ impl NewIndex {
     }
 
     /// Leaves out all children but those for one of these platforms; parts that a platform leaves
-    /// out match anything. Children without a platform go, as does what builders attest.
+    /// out match anything. Only what descriptors state counts, so that nothing is read: children
+    /// without a platform go, as does what builders attest, and an index below stays or goes whole.
+    /// Copies of some platforms follow another rule, `Wharf::part` of the library's face.
     #[must_use]
     pub fn keep(mut self, wanted: &[Platform]) -> Self {
         let before = self.parts.len();

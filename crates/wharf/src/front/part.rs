@@ -47,8 +47,8 @@ impl Wharf {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if it has nothing for any of them; the
-    /// source's errors.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if it has nothing for one of them; names
+    /// it. The source's errors.
     pub async fn part(
         &self,
         opened: &OpenedSource,
@@ -87,7 +87,7 @@ impl Wharf {
                 false => held(opened, made).await?,
             },
             left_out: smaller.left_out.into_iter().collect(),
-            kept: smaller.kept.len(),
+            kept: smaller.kept,
             of,
         }))
     }

@@ -1,18 +1,15 @@
 //! The part of an index that is for some platforms.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use wharf_oci::{Descriptor, Digest, Index, Manifest, Payload, Platform, compact_json};
+use wharf_oci::{Descriptor, Digest, Index, Manifest, Payload, Platform, attested};
 
 use super::platform::{self, Budget};
+use crate::draft::{IndexChild, IndexDraft};
 use crate::store::Source;
 use crate::{Error, ErrorKind, Result};
-
-/// The annotation with which builders name the image that an attestation is about.
-const ABOUT: &str = "vnd.docker.reference.digest";
 
 /// Indexes within indexes; real ones have two levels.
 const DEPTH: usize = 32;
@@ -22,10 +19,10 @@ const DEPTH: usize = 32;
 pub(crate) struct SmallerIndex {
     /// The index; the same one if it keeps all children.
     pub(crate) manifest: Manifest,
-    /// The indexes below it that are smaller too.
+    /// The indexes below it that are smaller too, children before parents.
     pub(crate) below: Vec<Manifest>,
-    /// The children that it keeps.
-    pub(crate) kept: Vec<Descriptor>,
+    /// How many children it keeps.
+    pub(crate) kept: usize,
     /// What it leaves out, at any depth.
     pub(crate) left_out: Vec<Digest>,
 }
@@ -33,104 +30,153 @@ pub(crate) struct SmallerIndex {
 /// Keeps the children of an index that are for one of the wanted platforms, and what builders attest
 /// of them. All else stays as it is: order, descriptors, annotations, media type.
 ///
+/// [`NewIndex::keep`](crate::image::NewIndex::keep) is another rule, that of `index filter`: it reads
+/// descriptors only, so it enters no index, and it drops attestations and what states no platform.
+///
 /// # Errors
-/// [`ErrorKind::NotFound`] if there is no child for any of them; lists the platforms.
+/// [`ErrorKind::NotFound`] if one of the platforms has no child; names these, and lists those there
+/// are.
 pub(crate) async fn smaller(
     source: &dyn Source,
     manifest: &Manifest,
     wanted: &[Platform],
 ) -> Result<SmallerIndex> {
-    let mut budget = Budget::default();
-    let smaller = narrowed(source, manifest, wanted, &mut budget, DEPTH).await?;
-    if !smaller.kept.is_empty() {
-        return Ok(smaller);
-    }
-    let wanted: Vec<String> = wanted.iter().map(Platform::to_string).collect();
-    let here = match manifest.payload() {
-        Payload::Index(index) => platform::list(&index.manifests),
-        _ => String::new(),
+    let mut search = Search {
+        source,
+        wanted,
+        budget: Budget::default(),
+        here: Vec::new(),
+        kept: HashSet::new(),
+        left_out: Vec::new(),
     };
-    Err(platform::none_for(&wanted.join(", "), &here))
+    let part = search.part_of(manifest, DEPTH).await?;
+    search.check()?;
+    let (manifest, below) = match part {
+        Part::Whole => (manifest.clone(), Vec::new()),
+        Part::Smaller(index) => {
+            let finished = index.finish(&HashMap::new())?;
+            (finished.manifest, finished.below)
+        }
+    };
+    let kept = match manifest.payload() {
+        Payload::Index(index) => index.manifests.len(),
+        _ => 0,
+    };
+    // One manifest may be there for several platforms.
+    let mut left_out = search.left_out;
+    left_out.retain(|gone| !search.kept.contains(gone));
+    Ok(SmallerIndex {
+        manifest,
+        below,
+        kept,
+        left_out,
+    })
 }
 
-fn narrowed<'a>(
+/// A search through an index, and those below it.
+struct Search<'a> {
     source: &'a dyn Source,
-    manifest: &'a Manifest,
     wanted: &'a [Platform],
-    budget: &'a mut Budget,
-    depth: usize,
-) -> BoxFuture<'a, Result<SmallerIndex>> {
-    async move {
-        let Payload::Index(index) = manifest.payload() else {
-            let message = "neither an index nor an image";
-            return Err(Error::new(ErrorKind::Invalid, message).target(manifest.digest()));
-        };
-        let mut children = Vec::with_capacity(index.manifests.len());
-        let mut below = Vec::new();
-        let mut left_out = Vec::new();
-        for child in &index.manifests {
-            let fits = |here: &Platform| wanted.iter().any(|wanted| here.matches(wanted));
-            if platform::may_hold(child, fits) {
-                let inner = budget.index(source, child, depth).await?;
-                let inner = narrowed(source, &inner, wanted, budget, depth - 1).await?;
-                children.push((!inner.kept.is_empty()).then(|| Descriptor {
-                    digest: inner.manifest.digest().clone(),
-                    size: inner.manifest.size(),
-                    ..child.clone()
-                }));
-                if inner.manifest.digest() != &child.digest {
-                    below.extend(inner.below);
-                    below.push(inner.manifest);
-                }
-                left_out.extend(inner.left_out);
-                continue;
-            }
-            let here = platform::runs_on(source, child, &mut budget.lookups).await?;
-            children.push(here.filter(|here| fits(here)).map(|_| child.clone()));
+    budget: Budget,
+    /// The platforms that there are.
+    here: Vec<Platform>,
+    kept: HashSet<Digest>,
+    left_out: Vec<Digest>,
+}
+
+/// What is kept of an index.
+enum Part {
+    Whole,
+    Smaller(IndexDraft),
+}
+
+impl Search<'_> {
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if a wanted platform is not there.
+    fn check(&self) -> Result<()> {
+        let lacking = |wanted: &&Platform| !self.here.iter().any(|here| here.matches(wanted));
+        let lacking: Vec<&Platform> = self.wanted.iter().filter(lacking).collect();
+        match lacking.is_empty() {
+            true => Ok(()),
+            false => Err(platform::none_for(&listed(lacking), &listed(&self.here))),
         }
-        keep_attestations(index, &mut children);
-        let gone = index.manifests.iter().zip(&children);
-        let gone = gone.filter(|(_, kept)| kept.is_none());
-        left_out.extend(gone.map(|(child, _)| child.digest.clone()));
-        let kept: Vec<Descriptor> = children.into_iter().flatten().collect();
-        // One manifest may be there for several platforms.
-        left_out.retain(|gone| kept.iter().all(|kept| kept.digest != *gone));
-        let manifest = match kept == index.manifests {
-            true => manifest.clone(),
-            false => written(manifest, index, kept.clone())?,
-        };
-        Ok(SmallerIndex {
-            manifest,
-            below,
-            kept,
-            left_out,
-        })
     }
-    .boxed()
+
+    fn part_of<'b>(
+        &'b mut self,
+        manifest: &'b Manifest,
+        depth: usize,
+    ) -> BoxFuture<'b, Result<Part>> {
+        async move {
+            let Payload::Index(index) = manifest.payload() else {
+                let message = "neither an index nor an image";
+                return Err(Error::new(ErrorKind::Invalid, message).target(manifest.digest()));
+            };
+            let mut children = Vec::with_capacity(index.manifests.len());
+            for child in &index.manifests {
+                children.push(self.kept(child, depth).await?);
+            }
+            keep_attestations(index, &mut children);
+            let gone = index.manifests.iter().zip(&children);
+            let gone = gone.filter(|(_, kept)| kept.is_none());
+            self.left_out
+                .extend(gone.map(|(child, _)| child.digest.clone()));
+            let stored = |child: &Option<IndexChild>| matches!(child, Some(IndexChild::Stored(_)));
+            let is_whole = children.iter().all(stored);
+            let children: Vec<IndexChild> = children.into_iter().flatten().collect();
+            self.kept
+                .extend(children.iter().filter_map(|child| match child {
+                    IndexChild::Stored(child) => Some(child.digest.clone()),
+                    IndexChild::Image(..) | IndexChild::Index(..) => None,
+                }));
+            Ok(match is_whole {
+                true => Part::Whole,
+                false => Part::Smaller(IndexDraft {
+                    media_type: manifest.media_type().clone(),
+                    children,
+                    fields: index.into(),
+                }),
+            })
+        }
+        .boxed()
+    }
+
+    /// What is kept of a child; `None` if it goes.
+    async fn kept(&mut self, child: &Descriptor, depth: usize) -> Result<Option<IndexChild>> {
+        let wanted = self.wanted;
+        let fits = |here: &Platform| wanted.iter().any(|wanted| here.matches(wanted));
+        if platform::may_hold(child, fits) {
+            let inner = self.budget.index(self.source, child, depth).await?;
+            return Ok(match self.part_of(&inner, depth - 1).await? {
+                Part::Whole => Some(IndexChild::Stored(child.clone())),
+                Part::Smaller(index) if index.children.is_empty() => None,
+                Part::Smaller(index) => Some(IndexChild::Index(child.clone(), index)),
+            });
+        }
+        let here = platform::runs_on(self.source, child, &mut self.budget.lookups).await?;
+        let kept = here.as_ref().is_some_and(fits);
+        self.here.extend(here);
+        Ok(kept.then(|| IndexChild::Stored(child.clone())))
+    }
+}
+
+/// The platforms as a list without repetitions.
+fn listed<'a>(platforms: impl IntoIterator<Item = &'a Platform>) -> String {
+    let platforms: BTreeSet<String> = platforms.into_iter().map(Platform::to_string).collect();
+    platforms.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Keeps what is said about children that are kept.
-fn keep_attestations(index: &Index, children: &mut [Option<Descriptor>]) {
+fn keep_attestations(index: &Index, children: &mut [Option<IndexChild>]) {
     let kept = index.manifests.iter().zip(children.iter());
     let kept = kept.filter(|(_, kept)| kept.is_some());
     let kept: HashSet<String> = kept.map(|(child, _)| child.digest.to_string()).collect();
     for (child, slot) in index.manifests.iter().zip(children) {
-        let about = child.annotations.get(ABOUT);
+        let about = attested(child);
         if slot.is_none() && about.is_some_and(|about| kept.contains(about)) {
-            *slot = Some(child.clone());
+            *slot = Some(IndexChild::Stored(child.clone()));
         }
     }
-}
-
-fn written(before: &Manifest, index: &Index, manifests: Vec<Descriptor>) -> Result<Manifest> {
-    let document = Index {
-        manifests,
-        ..index.clone()
-    };
-    let bytes = compact_json(&document)
-        .map_err(|error| Error::new(ErrorKind::Invalid, "index").source(error))?;
-    let media_type = Some(before.media_type());
-    Ok(Manifest::parse(media_type, Bytes::from(bytes))?)
 }
 
 #[cfg(test)]
@@ -138,7 +184,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::json;
-    use wharf_oci::MediaType;
+    use wharf_oci::{ANNOTATION_ATTESTED, MediaType};
 
     use super::*;
     use crate::store::{Memory, Names, Store};
@@ -161,7 +207,7 @@ mod tests {
     }
 
     fn about(image: &Descriptor, attestation: Descriptor) -> Descriptor {
-        let about = (ABOUT.to_owned(), image.digest.to_string());
+        let about = (ANNOTATION_ATTESTED.to_owned(), image.digest.to_string());
         Descriptor {
             platform: Some("unknown/unknown".parse().unwrap()),
             annotations: BTreeMap::from([about]),
@@ -195,7 +241,7 @@ mod tests {
         let part = part(&source, &whole, &["windows/amd64", "linux/amd64"]).await;
         let part = part.unwrap();
         let expected = [0, 2, 3, 5].map(|at: usize| children[at].clone());
-        assert_eq!(part.kept, expected);
+        assert_eq!(part.kept, expected.len());
         assert_eq!(
             part.left_out,
             [1, 4].map(|at: usize| children[at].digest.clone())
@@ -215,12 +261,19 @@ mod tests {
         let arm64 = image(&source, "linux/arm64").await;
         let inner = index(&source, &[amd64.clone(), arm64.clone()]).await;
         let s390x = image(&source, "linux/s390x").await;
-        let outer = index(&source, &[inner.descriptor().clone(), s390x.clone()]).await;
+        let listed = Descriptor {
+            data: Some("of the whole one".to_owned()),
+            ..inner.descriptor().clone()
+        };
+        let outer = index(&source, &[listed, s390x.clone()]).await;
         let some = part(&source, &outer, &["linux/arm64"]).await.unwrap();
         let [made] = some.below.as_slice() else {
             panic!("{some:?}");
         };
-        assert_eq!(some.kept[0].digest, *made.digest());
+        let Payload::Index(written) = some.manifest.payload() else {
+            panic!("{some:?}");
+        };
+        assert_eq!(written.manifests[0], *made.descriptor());
         assert_eq!(some.left_out, [amd64.digest.clone(), s390x.digest]);
         let all = ["linux/amd64", "linux/arm64", "linux/s390x"];
         let all = part(&source, &outer, &all).await.unwrap();
@@ -232,7 +285,11 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(none.kind(), ErrorKind::NotFound);
-        let said = "no image for linux/386, a/b, there is: linux/s390x";
+        let said = "no image for a/b, linux/386, there is: linux/amd64, linux/arm64, linux/s390x";
         assert_eq!(none.to_string(), said);
+        // Each platform of a list is wanted.
+        let one = part(&source, &outer, &["linux/s390x", "linux/386"]).await;
+        let said = "no image for linux/386, there is: linux/amd64, linux/arm64, linux/s390x";
+        assert_eq!(one.unwrap_err().to_string(), said);
     }
 }
