@@ -87,7 +87,7 @@ struct Search<'a> {
 /// What is kept of an index.
 enum Part {
     Whole,
-    Smaller(IndexDraft),
+    Smaller(Box<IndexDraft>),
 }
 
 impl Search<'_> {
@@ -122,7 +122,8 @@ impl Search<'_> {
             self.left_out
                 .extend(gone.map(|(child, _)| child.digest.clone()));
             let stored = |child: &Option<IndexChild>| matches!(child, Some(IndexChild::Stored(_)));
-            let is_whole = children.iter().all(stored);
+            // An empty index is for no platform.
+            let is_whole = !children.is_empty() && children.iter().all(stored);
             let children: Vec<IndexChild> = children.into_iter().flatten().collect();
             self.kept
                 .extend(children.iter().filter_map(|child| match child {
@@ -131,11 +132,11 @@ impl Search<'_> {
                 }));
             Ok(match is_whole {
                 true => Part::Whole,
-                false => Part::Smaller(IndexDraft {
+                false => Part::Smaller(Box::new(IndexDraft {
                     media_type: manifest.media_type().clone(),
                     children,
                     fields: index.into(),
-                }),
+                })),
             })
         }
         .boxed()
@@ -150,7 +151,7 @@ impl Search<'_> {
             return Ok(match self.part_of(&inner, depth - 1).await? {
                 Part::Whole => Some(IndexChild::Stored(child.clone())),
                 Part::Smaller(index) if index.children.is_empty() => None,
-                Part::Smaller(index) => Some(IndexChild::Index(child.clone(), index)),
+                Part::Smaller(index) => Some(IndexChild::Index(child.clone(), *index)),
             });
         }
         let here = platform::runs_on(self.source, child, &mut self.budget.lookups).await?;
@@ -265,7 +266,14 @@ mod tests {
             data: Some("of the whole one".to_owned()),
             ..inner.descriptor().clone()
         };
-        let outer = index(&source, &[listed, s390x.clone()]).await;
+        let empty = index(&source, &[]).await;
+        let children = [listed, s390x.clone(), empty.descriptor().clone()];
+        let outer = index(&source, &children[..2]).await;
+        let more = index(&source, &children).await;
+        let all = ["linux/s390x", "linux/amd64", "linux/arm64"];
+        let fewer = part(&source, &more, &all).await.unwrap();
+        assert_eq!((fewer.kept, fewer.below.len()), (2, 0));
+        assert_eq!(fewer.left_out, [empty.digest().clone()]);
         let some = part(&source, &outer, &["linux/arm64"]).await.unwrap();
         let [made] = some.below.as_slice() else {
             panic!("{some:?}");
